@@ -1,0 +1,3 @@
+//! A test host for Envoy's L7 WebAssembly filters.
+
+pub mod message;

@@ -41,7 +41,7 @@ impl HeaderMap {
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        self.all(name).next()
+        self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
     }
 
     /// All values of a field, in order.

@@ -1,3 +1,18 @@
-//! A test host for Envoy's L7 WebAssembly filters.
+//! A test host for Envoy's L7 WebAssembly filters: recorded traffic is replayed through the real modules in an emulated
+//! Envoy, on virtual time, without a cluster.
+//!
+//! Modules in the order of their layers; a module uses only those above it.
 
 pub mod message;
+pub mod clock;
+
+pub mod abi;
+pub mod vm;
+
+pub mod stream;
+pub mod trace;
+pub mod router;
+pub mod upstream;
+
+pub mod proxy;
+pub mod sim;

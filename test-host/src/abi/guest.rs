@@ -1,0 +1,85 @@
+//! The calling module as a hostcall sees it: memory to read and write, an allocator, and the host it talks to.
+
+use bytes::Bytes;
+
+use super::{CallStatus, HostCalls};
+
+/// An expected refusal, told to the guest as a status.
+pub type CallResult<T = ()> = Result<T, CallStatus>;
+
+/// Why a hostcall did not do what was asked: told to the guest, or the end of its VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Status(CallStatus),
+    Fault(GuestFault),
+}
+
+impl From<CallStatus> for Refusal {
+    fn from(status: CallStatus) -> Self {
+        Refusal::Status(status)
+    }
+}
+
+/// A broken guest. Ends the VM, and stands in the report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuestFault {
+    /// The module trapped: a Rust panic ends in `unreachable`.
+    #[error("trapped in {callback}: {reason}")]
+    Trap { callback: &'static str, reason: String },
+    #[error("used up its fuel of {fuel} in {callback}: an endless loop, or a limit set too low")]
+    OutOfFuel { callback: &'static str, fuel: u64 },
+    /// Envoy allows few hostcalls while a module starts or allocates.
+    #[error("called {hostcall} while {phase}, where Envoy allows only logging and WASI")]
+    Restricted { hostcall: &'static str, phase: &'static str },
+    /// `on_vm_start` or `on_configure` answered false.
+    #[error("refused its configuration in {callback}")]
+    ConfigurationRefused { callback: &'static str },
+}
+
+/// Where in guest memory an argument lies.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestSlice {
+    pub ptr: u32,
+    pub len: u32,
+}
+
+/// Where in guest memory the host writes the address and the size of a result it allocates there.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestOut {
+    pub ptr: u32,
+    pub len: u32,
+}
+
+/// A module in the middle of a hostcall.
+pub trait Guest {
+    type Host: HostCalls;
+
+    fn host(&mut self) -> &mut Self::Host;
+
+    /// Copies bytes out of the guest; `InvalidMemoryAccess` outside its memory.
+    fn read(&self, from: GuestSlice) -> CallResult<Bytes>;
+
+    fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult;
+
+    /// Asks the guest's own allocator for room; `InvalidMemoryAccess` where it has none.
+    fn allocate(&mut self, len: u32) -> Result<u32, Refusal>;
+
+    fn write_u32(&mut self, ptr: u32, value: u32) -> CallResult {
+        self.write(ptr, &value.to_le_bytes())
+    }
+
+    fn write_u64(&mut self, ptr: u32, value: u64) -> CallResult {
+        self.write(ptr, &value.to_le_bytes())
+    }
+
+    /// Hands bytes to the guest. Nothing is allocated for an empty result: address and size are 0.
+    fn return_bytes(&mut self, bytes: &[u8], out: GuestOut) -> Result<(), Refusal> {
+        let len = u32::try_from(bytes.len()).map_err(|_| CallStatus::InvalidMemoryAccess)?;
+        let ptr = if len == 0 { 0 } else { self.allocate(len)? };
+        if len > 0 {
+            self.write(ptr, bytes)?;
+        }
+        self.write_u32(out.ptr, ptr)?;
+        Ok(self.write_u32(out.len, len)?)
+    }
+}

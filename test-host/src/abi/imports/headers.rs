@@ -1,0 +1,97 @@
+//! Header maps and buffers.
+
+use super::read_pairs;
+use crate::abi::{BufferType, Guest, GuestOut, GuestSlice, HostCalls, MapType, Refusal, pairs};
+
+/// `NotFound` when the header is absent; an empty value when it is present and empty; the first of several.
+pub(crate) fn get_header_map_value<G: Guest>(
+    guest: &mut G,
+    map: u32,
+    name: GuestSlice,
+    out: GuestOut,
+) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let name = guest.read(name)?;
+    let value = guest.host().header(map, &name)?;
+    guest.return_bytes(&value, out)
+}
+
+pub(crate) fn get_header_map_pairs<G: Guest>(guest: &mut G, map: u32, out: GuestOut) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let wire = guest.host().headers(map)?.map(pairs::encode_map).unwrap_or_default();
+    guest.return_bytes(&wire, out)
+}
+
+pub(crate) fn get_header_map_size<G: Guest>(guest: &mut G, map: u32, out: u32) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let size = guest.host().headers_byte_size(map)?;
+    Ok(guest.write_u32(out, u32::try_from(size).unwrap_or(u32::MAX))?)
+}
+
+pub(crate) fn add_header_map_value<G: Guest>(
+    guest: &mut G,
+    map: u32,
+    name: GuestSlice,
+    value: GuestSlice,
+) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let (name, value) = (guest.read(name)?, guest.read(value)?);
+    Ok(guest.host().add_header(map, name, value)?)
+}
+
+pub(crate) fn replace_header_map_value<G: Guest>(
+    guest: &mut G,
+    map: u32,
+    name: GuestSlice,
+    value: GuestSlice,
+) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let (name, value) = (guest.read(name)?, guest.read(value)?);
+    Ok(guest.host().replace_header(map, name, value)?)
+}
+
+pub(crate) fn remove_header_map_value<G: Guest>(guest: &mut G, map: u32, name: GuestSlice) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let name = guest.read(name)?;
+    Ok(guest.host().remove_header(map, &name)?)
+}
+
+pub(crate) fn set_header_map_pairs<G: Guest>(guest: &mut G, map: u32, headers: GuestSlice) -> Result<(), Refusal> {
+    let map = MapType::decode(map)?;
+    let headers = read_pairs(guest, "proxy_set_header_map_pairs", headers)?;
+    Ok(guest.host().set_headers(map, headers)?)
+}
+
+/// A start beyond the end reads nothing; a length beyond the end is cut.
+pub(crate) fn get_buffer_bytes<G: Guest>(
+    guest: &mut G,
+    buffer: u32,
+    start: u32,
+    len: u32,
+    out: GuestOut,
+) -> Result<(), Refusal> {
+    let buffer = BufferType::decode(buffer)?;
+    let end = start.checked_add(len).ok_or(crate::abi::CallStatus::BadArgument)?;
+    let bytes = guest.host().buffer(buffer)?;
+    let (start, end) = ((start as usize).min(bytes.len()), (end as usize).min(bytes.len()));
+    guest.return_bytes(&bytes[start..end], out)
+}
+
+pub(crate) fn get_buffer_status<G: Guest>(guest: &mut G, buffer: u32, len: u32, flags: u32) -> Result<(), Refusal> {
+    let buffer = BufferType::decode(buffer)?;
+    let bytes = guest.host().buffer(buffer)?;
+    guest.write_u32(len, u32::try_from(bytes.len()).unwrap_or(u32::MAX))?;
+    Ok(guest.write_u32(flags, 0)?)
+}
+
+pub(crate) fn set_buffer_bytes<G: Guest>(
+    guest: &mut G,
+    buffer: u32,
+    start: u32,
+    len: u32,
+    data: GuestSlice,
+) -> Result<(), Refusal> {
+    let buffer = BufferType::decode(buffer)?;
+    let data = guest.read(data)?;
+    Ok(guest.host().set_buffer(buffer, start as usize, len as usize, data)?)
+}

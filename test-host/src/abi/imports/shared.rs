@@ -1,0 +1,45 @@
+//! What outlives a stream: shared data and metrics.
+
+use crate::abi::{Guest, GuestOut, GuestSlice, HostCalls, MetricId, MetricType, Refusal};
+
+pub(crate) fn get_shared_data<G: Guest>(
+    guest: &mut G,
+    key: GuestSlice,
+    value: GuestOut,
+    cas: u32,
+) -> Result<(), Refusal> {
+    let key = guest.read(key)?;
+    let (bytes, number) = guest.host().shared_data(&key)?;
+    guest.return_bytes(&bytes, value)?;
+    Ok(guest.write_u32(cas, number)?)
+}
+
+pub(crate) fn set_shared_data<G: Guest>(
+    guest: &mut G,
+    key: GuestSlice,
+    value: GuestSlice,
+    cas: u32,
+) -> Result<(), Refusal> {
+    let (key, value) = (guest.read(key)?, guest.read(value)?);
+    Ok(guest.host().set_shared_data(key, value, cas)?)
+}
+
+pub(crate) fn define_metric<G: Guest>(guest: &mut G, kind: u32, name: GuestSlice, id: u32) -> Result<(), Refusal> {
+    let kind = MetricType::decode(kind)?;
+    let name = guest.read(name)?;
+    let number = guest.host().define_metric(kind, name)?;
+    Ok(guest.write_u32(id, number.0)?)
+}
+
+pub(crate) fn increment_metric<G: Guest>(guest: &mut G, id: u32, by: i64) -> Result<(), Refusal> {
+    Ok(guest.host().increment_metric(MetricId(id), by)?)
+}
+
+pub(crate) fn record_metric<G: Guest>(guest: &mut G, id: u32, value: u64) -> Result<(), Refusal> {
+    Ok(guest.host().record_metric(MetricId(id), value)?)
+}
+
+pub(crate) fn get_metric<G: Guest>(guest: &mut G, id: u32, out: u32) -> Result<(), Refusal> {
+    let value = guest.host().metric(MetricId(id))?;
+    Ok(guest.write_u64(out, value)?)
+}

@@ -1,0 +1,86 @@
+//! The metrics of one proxy: one value for a name, whichever VM counts it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use crate::abi::{CallResult, CallStatus, MetricId, MetricType};
+
+/// A metric's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Metric {
+    Counter(u64),
+    Gauge(u64),
+    /// How often each value was recorded.
+    Histogram(BTreeMap<u64, u64>),
+}
+
+/// What a call to a metric changed, for the trace.
+pub(crate) type Named = (Bytes, MetricType);
+
+/// Values by name and kind, in the order of their definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    values: IndexMap<(Bytes, MetricType), Metric>,
+    ids: BTreeMap<(usize, MetricId), usize>,
+    next: BTreeMap<(usize, MetricType), u32>,
+}
+
+impl Metrics {
+    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Metric)> {
+        self.values.iter().map(|((name, _), value)| (name, value))
+    }
+
+    /// A new id for this VM each time, even for a name already there. Envoy's ids: counters 4, 8, …, gauges 5, 9, …,
+    /// histograms 6, 10, ….
+    pub(crate) fn define(&mut self, vm: usize, kind: MetricType, name: Bytes) -> MetricId {
+        let entry = self.values.entry((name, kind));
+        let slot = entry.index();
+        entry.or_insert_with(|| match kind {
+            MetricType::Counter => Metric::Counter(0),
+            MetricType::Gauge => Metric::Gauge(0),
+            MetricType::Histogram => Metric::Histogram(BTreeMap::new()),
+        });
+        let next = self.next.entry((vm, kind)).or_insert(1);
+        let id = MetricId(*next * 4 + kind as u32);
+        *next += 1;
+        self.ids.insert((vm, id), slot);
+        id
+    }
+
+    /// Counters go up only; a gauge wraps below zero; histograms cannot be incremented.
+    pub(crate) fn increment(&mut self, vm: usize, id: MetricId, by: i64) -> CallResult<Named> {
+        let (named, metric) = self.get_mut(vm, id)?;
+        match metric {
+            Metric::Counter(value) if by > 0 => *value = value.wrapping_add_signed(by),
+            Metric::Gauge(value) => *value = value.wrapping_add_signed(by),
+            Metric::Counter(_) | Metric::Histogram(_) => return Err(CallStatus::BadArgument),
+        }
+        Ok(named)
+    }
+
+    /// Adds to a counter, sets a gauge, records in a histogram.
+    pub(crate) fn record(&mut self, vm: usize, id: MetricId, value: u64) -> CallResult<Named> {
+        let (named, metric) = self.get_mut(vm, id)?;
+        match metric {
+            Metric::Counter(total) => *total = total.wrapping_add(value),
+            Metric::Gauge(current) => *current = value,
+            Metric::Histogram(counts) => *counts.entry(value).or_default() += 1,
+        }
+        Ok(named)
+    }
+
+    pub(crate) fn value(&mut self, vm: usize, id: MetricId) -> CallResult<u64> {
+        match self.get_mut(vm, id)?.1 {
+            Metric::Counter(value) | Metric::Gauge(value) => Ok(*value),
+            Metric::Histogram(_) => Err(CallStatus::BadArgument),
+        }
+    }
+
+    fn get_mut(&mut self, vm: usize, id: MetricId) -> CallResult<(Named, &mut Metric)> {
+        let slot = *self.ids.get(&(vm, id)).ok_or(CallStatus::NotFound)?;
+        let (key, metric) = self.values.get_index_mut(slot).ok_or(CallStatus::NotFound)?;
+        Ok((key.clone(), metric))
+    }
+}

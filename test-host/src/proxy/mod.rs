@@ -1,0 +1,204 @@
+//! One emulated Envoy: its VMs, its streams, and the path of a request through them.
+//!
+//! [`Proxy::run`] is where a request can be followed from top to bottom: the filter manager says what comes next, and each
+//! step is carried out here: a filter is called, or a part goes on to the router or to the client.
+
+mod active_context;
+mod callouts;
+mod core;
+mod header_rules;
+mod metrics;
+mod outcome;
+mod properties;
+mod route_state;
+mod router_step;
+mod shared_data;
+pub mod spec;
+mod start;
+mod stream_end;
+mod stream_state;
+mod wasm_filter;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use self::{
+    active_context::ActiveContext,
+    core::{Core, Effect},
+    stream_state::{StreamId, StreamState},
+};
+pub(crate) use self::core::Due;
+pub use self::{
+    metrics::{Metric, Metrics},
+    outcome::{FilterInfo, Outcome, ProxyOutcome},
+    start::{ProxyOptions, StartError},
+    stream_state::End,
+};
+use crate::{
+    abi::LocalReply,
+    message::{Direction, Exchange},
+    stream::{FilterIndex, Part, Path, Reply, Step, respond},
+    trace::What,
+    vm::{Modules, Vm},
+};
+
+/// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
+#[derive(Debug)]
+pub struct Proxy {
+    modules: Arc<Modules>,
+    vms: Vec<start::LoadedVm>,
+    /// Lent to a VM for the length of a callback, and here at all other times.
+    core: Option<Box<Core>>,
+    /// Streams that something outside of them has set going.
+    ready: VecDeque<StreamId>,
+    finished: Vec<Outcome>,
+}
+
+impl Proxy {
+    /// Brings in a recorded request. `number` tells it apart from the others of this proxy.
+    pub(crate) fn begin(&mut self, number: usize, exchange: Exchange, now: Duration, wall: Duration) {
+        self.tell_time(now, wall);
+        let core = self.core_mut();
+        let id = StreamId(number);
+        let listener = listener_for(core, exchange.id.direction);
+        let chain = Arc::clone(&core.chains[listener]);
+        let mut stream = StreamState::new(exchange, listener, chain, now);
+        let request = std::mem::take(&mut stream.exchange.request);
+        stream.manager.receive(Path::Decode, request);
+        core.streams.insert(id, stream);
+        self.ready.push_back(id);
+        self.run_ready();
+    }
+
+    /// Something this proxy waited for has come.
+    pub(crate) fn wake(&mut self, due: Due, now: Duration, wall: Duration) {
+        self.tell_time(now, wall);
+        match due {
+            Due::Tick { plugin, arming } => self.tick(plugin, arming),
+            Due::CalloutAnswer { plugin, token, answer } => self.callout_answered(plugin, token, answer),
+            Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
+            Due::RouteTimeout { stream } => self.route_timed_out(stream),
+        }
+        self.apply_effects();
+        self.run_ready();
+    }
+
+    fn run_ready(&mut self) {
+        while let Some(id) = self.ready.pop_front() {
+            self.run(id);
+        }
+    }
+
+    /// Takes a stream as far as it goes without anything from outside.
+    fn run(&mut self, id: StreamId) {
+        while let Some(step) = self.core_mut().streams.get_mut(&id).and_then(|stream| stream.manager.next_step()) {
+            match step {
+                Step::Call { filter, path, part } => {
+                    let action = self.call_filter(id, filter, path, part);
+                    self.apply_effects();
+                    if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+                        stream.manager.answered(action);
+                    }
+                }
+                Step::Forward { path: Path::Decode, part, data } => self.to_upstream(id, part, data),
+                Step::Forward { path: Path::Encode, part, data } => self.to_client(id, part, data),
+            }
+        }
+    }
+
+    /// Carries out what callbacks asked for, now that no guest is running.
+    fn apply_effects(&mut self) {
+        while let Some(effect) = self.core_mut().effects.pop_front() {
+            match effect {
+                Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
+                Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
+                Effect::Close { stream, filter: _ } => {
+                    self.set_details(stream, b"wasm_close_stream");
+                    self.end_stream(stream, End::Reset);
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if stream.manager.resume(filter, path) {
+            self.ready.push_back(id);
+            return;
+        }
+        if path == Path::Encode && stream.manager.response.headers.is_none() {
+            let text = "continue_stream(response) before there is a response: this crashes Envoy".to_owned();
+            self.core_mut().note_proxy(id, What::Finding { text });
+        }
+    }
+
+    fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
+        self.set_details(id, &reply.details);
+        let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
+        self.reply(id, Reply { status, headers, body, grpc_status });
+    }
+
+    /// Answers a stream from inside the proxy: through the filters if no response has begun, straight to the client if
+    /// one was about to, by a reset if one is under way.
+    fn reply(&mut self, id: StreamId, reply: Reply) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if stream.manager.is_closed() {
+            return;
+        }
+        let (headers, body) = respond(stream.request_headers(), reply);
+        stream.manager.abort_decoding();
+        stream.route.frozen = true;
+        if stream.manager.response_headers_sent() {
+            return self.end_stream(id, End::Reset);
+        }
+        if stream.manager.response.headers.is_some() {
+            stream.send_directly(headers, body);
+            return self.end_stream(id, End::Complete);
+        }
+        stream.manager.response.headers = Some(headers);
+        stream.manager.receive_headers(Path::Encode, body.is_empty());
+        if !body.is_empty() {
+            stream.manager.receive_data(Path::Encode, body, true);
+        }
+        self.ready.push_back(id);
+    }
+
+    fn to_client(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if stream.send_to_client(part, data) {
+            self.end_stream(id, End::Complete);
+        }
+    }
+
+    fn set_details(&mut self, id: StreamId, details: &[u8]) {
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            let spaced: Vec<u8> = details.iter().map(|b| if b.is_ascii_whitespace() { b'_' } else { *b }).collect();
+            stream.details = Some(spaced.into());
+        }
+    }
+
+    fn tell_time(&mut self, now: Duration, wall: Duration) {
+        let core = self.core_mut();
+        (core.now, core.wall) = (now, wall);
+    }
+
+    /// What this proxy wants to be woken for, as delays from now.
+    pub(crate) fn take_due(&mut self) -> Vec<(Duration, Due)> {
+        std::mem::take(&mut self.core_mut().due)
+    }
+
+    pub(crate) fn has_live_streams(&self) -> bool {
+        self.core.as_ref().is_some_and(|core| !core.streams.is_empty())
+    }
+
+    #[expect(clippy::expect_used, reason = "the core leaves this field only inside call_guest, which puts it back")]
+    fn core_mut(&mut self) -> &mut Core {
+        self.core.as_mut().expect("no guest is running")
+    }
+}
+
+/// The listener of the exchange's direction, else the first one.
+fn listener_for(core: &Core, direction: Direction) -> usize {
+    core.spec.listeners.iter().position(|listener| listener.direction == direction).unwrap_or(0)
+}
+
+pub(crate) type ProxyVm = Vm<ActiveContext>;

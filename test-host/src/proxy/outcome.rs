@@ -1,0 +1,115 @@
+//! What became of an exchange, and of a proxy as a whole.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::{
+    Proxy,
+    metrics::Metrics,
+    stream_state::{End, StreamId, StreamState},
+};
+use crate::{
+    message::{Exchange, Message},
+    trace::{PluginIndex, Trace, Usage},
+};
+
+/// One replayed exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The number it was begun with.
+    pub number: usize,
+    /// The recorded exchange; its request has moved into the stream, and is in [`Self::upstream_request`] as far as it got.
+    pub exchange: Exchange,
+    /// What left for the upstream. `None`: a filter or the router answered first.
+    pub upstream_request: Option<Message>,
+    /// What went to the client. `None`: the stream ended without.
+    pub downstream_response: Option<Message>,
+    /// `response.code_details`.
+    pub details: Option<bytes::Bytes>,
+    pub response_flags: u64,
+    pub end: End,
+    pub started: Duration,
+    pub ended: Duration,
+    pub trace: Trace,
+    /// What each filter of the chain cost.
+    pub usage: Vec<(PluginIndex, Usage)>,
+}
+
+impl Outcome {
+    pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
+        let usage = stream.chain.iter().zip(&stream.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
+        Outcome {
+            number: id.0,
+            usage: usage.collect(),
+            exchange: stream.exchange,
+            upstream_request: stream.upstream_request,
+            downstream_response: stream.downstream_response,
+            details: stream.details,
+            response_flags: stream.response_flags,
+            end: stream.end.unwrap_or(End::Hung),
+            started: stream.started,
+            ended: stream.ended.unwrap_or(stream.started),
+            trace: stream.trace,
+        }
+    }
+}
+
+/// A plugin as a report names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterInfo {
+    pub name: String,
+    pub listener: String,
+    pub code: PathBuf,
+    pub sha256: String,
+    pub bytes: usize,
+    /// What it cost outside streams: start, configuration, ticks.
+    pub usage: Usage,
+}
+
+/// A proxy at the end of a replay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProxyOutcome {
+    pub filters: Vec<FilterInfo>,
+    /// In the order in which they ended.
+    pub outcomes: Vec<Outcome>,
+    pub metrics: Metrics,
+    /// What happened outside streams.
+    pub trace: Trace,
+    pub unimplemented: BTreeMap<&'static str, u64>,
+    /// Bytes drawn from the seeded source: 0 means that the seed made no difference.
+    pub random_bytes: u64,
+}
+
+impl Proxy {
+    /// Ends what still waits, and hands out everything.
+    pub(crate) fn finish(mut self) -> ProxyOutcome {
+        let waiting: Vec<StreamId> = self.core_mut().streams.keys().copied().collect();
+        for id in waiting {
+            self.end_stream(id, End::Hung);
+        }
+        let outcomes = std::mem::take(&mut self.finished);
+        let modules: Vec<_> = self.vms.iter().map(|vm| (vm.module().sha256.clone(), vm.module().bytes)).collect();
+        let core = self.core_mut();
+        let filters = core.chains.iter().zip(&core.spec.listeners).flat_map(|(chain, listener)| {
+            chain.iter().map(|index| {
+                let plugin = &core.plugins[index.0];
+                let (sha256, bytes) = modules[plugin.vm.0].clone();
+                FilterInfo {
+                    name: plugin.spec.filter_name.clone(),
+                    listener: listener.name.clone(),
+                    code: plugin.spec.code.clone(),
+                    sha256,
+                    bytes,
+                    usage: plugin.usage.clone(),
+                }
+            })
+        });
+        ProxyOutcome {
+            filters: filters.collect(),
+            outcomes,
+            metrics: core.metrics.clone(),
+            trace: core.trace.clone(),
+            unimplemented: core.unimplemented.clone(),
+            random_bytes: core.rng.drawn(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the router knows of one stream: the route it chose, and how its one attempt goes.
+
+use std::time::Duration;
+
+use crate::router::SelectedRoute;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Choice {
+    /// Not asked for yet, or cleared by a header edit.
+    #[default]
+    Open,
+    NoMatch,
+    /// With the cluster picked, where the route goes to one.
+    Chosen(SelectedRoute, Option<String>),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteState {
+    pub(crate) choice: Choice,
+    /// Once the response has begun, the route stays.
+    pub(crate) frozen: bool,
+    /// When the request's headers went to the upstream.
+    pub(crate) sent: Option<Duration>,
+    /// When the upstream's answer came.
+    pub(crate) answered: Option<Duration>,
+    pub(crate) attempts: u32,
+    /// Of this attempt; `None` waits for ever.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl RouteState {
+    pub(crate) fn clear(&mut self) {
+        if !self.frozen {
+            self.choice = Choice::Open;
+        }
+    }
+
+    pub(crate) fn chosen(&self) -> Option<&SelectedRoute> {
+        match &self.choice {
+            Choice::Chosen(route, _) => Some(route),
+            Choice::Open | Choice::NoMatch => None,
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        match &self.choice {
+            Choice::Chosen(_, cluster) => cluster.as_deref(),
+            Choice::Open | Choice::NoMatch => None,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The router's part in a stream: choosing a route, one attempt upstream, its timeout, and the replies a router makes.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    Proxy,
+    core::{Core, Due},
+    route_state::Choice,
+    stream_state::{End, StreamId, StreamState},
+};
+use crate::{
+    message::{HeaderMap, Message},
+    router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
+    stream::{Part, Path, Reply},
+    trace::What,
+};
+
+/// Headers that the router reads and does not pass on (`envoy-abi` 9.2).
+const CONSUMED: [&[u8]; 10] = [
+    b"x-envoy-retry-on",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-max-retries",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-upstream-rq-timeout-ms",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+    b"x-envoy-upstream-stream-duration-ms",
+];
+
+impl Core {
+    /// Chooses the stream's route, unless one stands.
+    pub(super) fn choose_route(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if !matches!(stream.route.choice, Choice::Open) {
+            return;
+        }
+        let (Some(headers), Some(listener)) = (stream.request_headers(), self.spec.listeners.get(stream.listener)) else {
+            return;
+        };
+        stream.route.choice = match listener.routes.select(headers) {
+            Some(route) => {
+                let random = stream.exchange.id.number.into();
+                let cluster = route.cluster(headers, random).map(str::to_owned);
+                Choice::Chosen(route, cluster)
+            }
+            None => Choice::NoMatch,
+        };
+    }
+}
+
+impl Proxy {
+    /// A part of the request has passed all filters.
+    pub(super) fn to_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
+        let end_of_stream = match part {
+            Part::Headers { end_of_stream } => {
+                if let Err(reply) = self.send_headers(id) {
+                    return self.own_reply(id, reply);
+                }
+                end_of_stream
+            }
+            Part::Data { end_of_stream } => {
+                if let Some(sent) = self.core_mut().streams.get_mut(&id).and_then(|s| s.upstream_request.as_mut())
+                    && !data.is_empty()
+                {
+                    sent.body.push(data);
+                }
+                end_of_stream
+            }
+            Part::Trailers => {
+                if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+                    let trailers = stream.manager.request.trailers.clone();
+                    if let Some(sent) = &mut stream.upstream_request {
+                        sent.trailers = trailers;
+                    }
+                }
+                true
+            }
+        };
+        if end_of_stream {
+            self.start_route_timeout(id);
+        }
+    }
+
+    /// Sends the headers to the chosen cluster, or says what the proxy answers instead.
+    fn send_headers(&mut self, id: StreamId) -> Result<(), OwnReply> {
+        let core = self.core_mut();
+        core.choose_route(id);
+        let spec = Arc::clone(&core.spec);
+        let now = core.now;
+        let Some(stream) = core.streams.get_mut(&id) else { return Ok(()) };
+        let Choice::Chosen(route, cluster) = stream.route.choice.clone() else {
+            return Err(RouterReply::ROUTE_NOT_FOUND.into());
+        };
+        let forward = forward(&route, stream.request_headers())?;
+        let cluster = cluster.and_then(|name| spec.cluster(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        if cluster.endpoints.is_empty() {
+            return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
+        }
+        let latency = stream.recorded_latency();
+        stream.send_upstream(forward, now);
+        core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
+        core.due.push((latency, Due::UpstreamAnswer { stream: id }));
+        Ok(())
+    }
+
+    /// The route's timeout runs from the end of the request.
+    fn start_route_timeout(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let timeout = core.streams.get(&id).and_then(|stream| stream.route.timeout);
+        if let Some(timeout) = timeout {
+            core.due.push((timeout, Due::RouteTimeout { stream: id }));
+        }
+    }
+
+    pub(super) fn route_timed_out(&mut self, id: StreamId) {
+        let waiting = |stream: &StreamState| stream.end.is_none() && stream.manager.response.headers.is_none();
+        if self.core_mut().streams.get(&id).is_some_and(waiting) {
+            self.own_reply(id, RouterReply::TIMEOUT.into());
+        }
+    }
+
+    fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
+        let told = What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
+        self.core_mut().note_proxy(id, told);
+        self.set_details(id, reply.details.as_bytes());
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            stream.response_flags |= reply.flags;
+        }
+        let OwnReply { status, headers, body, .. } = reply;
+        self.reply(id, Reply { status: status.into(), headers, body, grpc_status: None });
+    }
+
+    /// The recorded response arrives; or, where none was recorded, the stream breaks off as it did then.
+    pub(super) fn upstream_answered(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let now = core.now;
+        let Some(stream) = core.streams.get_mut(&id) else { return };
+        if stream.end.is_some() || stream.manager.response.headers.is_some() {
+            return;
+        }
+        stream.route.answered = Some(now);
+        stream.route.frozen = true;
+        let Some(response) = stream.exchange.response.clone() else {
+            stream.details = Some("downstream_remote_disconnect".into());
+            stream.response_flags |= 1 << 14;
+            core.note_proxy(id, What::UpstreamAnswered { status: "no response was recorded".to_owned() });
+            return self.end_stream(id, End::Disconnected);
+        };
+        let status = response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
+        stream.details = Some("via_upstream".into());
+        stream.manager.receive(Path::Encode, response);
+        core.note_proxy(id, What::UpstreamAnswered { status });
+        self.ready.push_back(id);
+    }
+}
+
+/// What the proxy answers where it asks no upstream.
+struct OwnReply {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+    details: Cow<'static, str>,
+    /// Bits of `response.flags`.
+    flags: u64,
+}
+
+impl From<RouterReply> for OwnReply {
+    fn from(reply: RouterReply) -> Self {
+        let mut headers = HeaderMap::new();
+        if reply.overloaded {
+            headers.push("x-envoy-overloaded", "true");
+        }
+        OwnReply {
+            status: reply.status,
+            headers,
+            body: Bytes::from(reply.body.into_owned()),
+            details: reply.details,
+            flags: reply.flag.map_or(0, |flag| 1 << flag_bit(flag)),
+        }
+    }
+}
+
+/// Where the route goes to a cluster; its own answer otherwise.
+fn forward<'a>(route: &'a SelectedRoute, headers: Option<&HeaderMap>) -> Result<&'a Forward, OwnReply> {
+    match &route.route.action {
+        RouteAction::Forward(forward) => Ok(forward),
+        RouteAction::DirectResponse(direct) => Err(OwnReply {
+            status: direct.status,
+            headers: HeaderMap::new(),
+            body: direct.body.clone(),
+            details: "direct_response".into(),
+            flags: 0,
+        }),
+        RouteAction::Redirect(redirect) => Err(redirected(route, redirect, headers)),
+    }
+}
+
+fn redirected(route: &SelectedRoute, redirect: &Redirect, headers: Option<&HeaderMap>) -> OwnReply {
+    let first = |name: &[u8]| headers.and_then(|map| map.first(name)).cloned().unwrap_or_default();
+    let path = first(b":path");
+    let matched = matched_len(&route.route.matches.path, &path);
+    let location = redirect.location(&first(b":scheme"), &first(b":authority"), &path, matched);
+    OwnReply {
+        status: redirect.status,
+        headers: HeaderMap::from_iter([("location", location)]),
+        body: Bytes::new(),
+        details: "direct_response".into(),
+        flags: 0,
+    }
+}
+
+/// How much of the path the route's matcher covered.
+fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
+    let whole = path.iter().position(|byte| *byte == b'?').unwrap_or(path.len());
+    match matcher {
+        PathMatch::Prefix(prefix) | PathMatch::SeparatedPrefix(prefix) => prefix.len(),
+        _ => whole,
+    }
+}
+
+/// Envoy's order of response flags (`envoy/stream_info/stream_info.h`).
+fn flag_bit(flag: ResponseFlag) -> u32 {
+    match flag {
+        ResponseFlag::NoHealthyUpstream => 1,
+        ResponseFlag::UpstreamRequestTimeout => 2,
+        ResponseFlag::UpstreamConnectionFailure => 5,
+        ResponseFlag::UpstreamConnectionTermination => 6,
+        ResponseFlag::UpstreamOverflow => 7,
+        ResponseFlag::NoRoute => 8,
+        ResponseFlag::RetryLimitExceeded => 15,
+        ResponseFlag::NoCluster => 24,
+    }
+}
+
+impl StreamState {
+    /// Between the request's headers and the response's, as recorded; at once where times are missing.
+    fn recorded_latency(&self) -> Duration {
+        let timing = self.exchange.timing;
+        match (timing.request_headers, timing.response_headers) {
+            (Some(request), Some(response)) => response.saturating_sub(request),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
+    /// it has.
+    fn send_upstream(&mut self, route: &Forward, now: Duration) {
+        let Some(headers) = self.manager.request.headers.as_mut() else { return };
+        let timeout = effective_timeout(headers, route.timeout);
+        for name in CONSUMED {
+            headers.remove(name);
+        }
+        match timeout {
+            Some(timeout) => {
+                headers.remove(b"x-envoy-expected-rq-timeout-ms");
+                headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
+            }
+            None => {}
+        }
+        self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
+        self.route.timeout = timeout;
+        self.route.sent = Some(now);
+        self.route.attempts = self.recorded_attempts();
+    }
+
+    /// What the recording's own Envoy counted, where it told the client.
+    fn recorded_attempts(&self) -> u32 {
+        let count = self.exchange.response.as_ref().and_then(|response| {
+            std::str::from_utf8(response.headers.first(b"x-envoy-attempt-count")?).ok()?.parse().ok()
+        });
+        count.unwrap_or(1)
+    }
+}
+
+/// `x-envoy-upstream-rq-timeout-ms` replaces the route's timeout; 0 is none; what is no number is ignored.
+fn effective_timeout(headers: &HeaderMap, route: Option<Duration>) -> Option<Duration> {
+    let asked: Option<u64> = headers
+        .first(b"x-envoy-upstream-rq-timeout-ms")
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .and_then(|text| text.parse().ok());
+    match asked {
+        Some(0) => None,
+        Some(millis) => Some(Duration::from_millis(millis)),
+        None => route.filter(|timeout| !timeout.is_zero()),
+    }
+}

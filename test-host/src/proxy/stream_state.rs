@@ -1,0 +1,122 @@
+//! One stream in a proxy: its messages, what each filter may see of them now, and what became of it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::route_state::RouteState;
+use crate::{
+    abi::ContextId,
+    message::{Exchange, HeaderMap, Message},
+    stream::{FilterManager, Path},
+    trace::{PluginIndex, Trace, Usage},
+};
+
+/// A stream's number within its proxy: that of its exchange in the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StreamId(pub(crate) usize);
+
+/// What a filter may see of one message now (`envoy-abi` 2.7: pointers that come and go).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) headers: bool,
+    pub(crate) body: bool,
+    pub(crate) trailers: bool,
+    /// The last body callback asked for buffering: the body is all that waits.
+    pub(crate) buffering: bool,
+}
+
+/// A filter's context for one stream.
+#[derive(Debug, Default)]
+pub(crate) struct FilterContext {
+    pub(crate) context: Option<ContextId>,
+    pub(crate) request: View,
+    pub(crate) response: View,
+    /// Of the part last shown, whichever way.
+    pub(crate) end_of_stream: bool,
+    pub(crate) logging: bool,
+    /// The 503 for a dead VM has been sent.
+    pub(crate) failure_replied: bool,
+    pub(crate) usage: Usage,
+}
+
+impl FilterContext {
+    pub(crate) fn view(&self, path: Path) -> &View {
+        match path {
+            Path::Decode => &self.request,
+            Path::Encode => &self.response,
+        }
+    }
+
+    pub(crate) fn view_mut(&mut self, path: Path) -> &mut View {
+        match path {
+            Path::Decode => &mut self.request,
+            Path::Encode => &mut self.response,
+        }
+    }
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The response went out whole.
+    Complete,
+    /// A filter reset it, or a reply came too late.
+    Reset,
+    /// The recorded client or upstream went away in mid-stream.
+    Disconnected,
+    /// It was still waiting when nothing more could happen.
+    Hung,
+}
+
+#[derive(Debug)]
+pub(crate) struct StreamState {
+    pub(crate) exchange: Exchange,
+    pub(crate) manager: FilterManager,
+    /// The plugins of its chain, from the client on; `filters` has the same order.
+    pub(crate) chain: Arc<[PluginIndex]>,
+    /// The listener whose chain it is.
+    pub(crate) listener: usize,
+    pub(crate) filters: Vec<FilterContext>,
+    pub(crate) started: Duration,
+    pub(crate) route: RouteState,
+    /// `wasm.<path>` filter state, as `set_property` left it.
+    pub(crate) filter_state: BTreeMap<Bytes, Bytes>,
+    /// What went to the upstream, as far as it went.
+    pub(crate) upstream_request: Option<Message>,
+    /// What went to the client.
+    pub(crate) downstream_response: Option<Message>,
+    pub(crate) details: Option<Bytes>,
+    pub(crate) response_flags: u64,
+    pub(crate) end: Option<End>,
+    pub(crate) ended: Option<Duration>,
+    pub(crate) trace: Trace,
+}
+
+impl StreamState {
+    pub(crate) fn new(exchange: Exchange, listener: usize, chain: Arc<[PluginIndex]>, started: Duration) -> Self {
+        let filters = chain.len();
+        StreamState {
+            exchange,
+            chain,
+            listener,
+            manager: FilterManager::new(filters),
+            filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),
+            started,
+            route: RouteState::default(),
+            filter_state: BTreeMap::new(),
+            upstream_request: None,
+            downstream_response: None,
+            details: None,
+            response_flags: 0,
+            end: None,
+            ended: None,
+            trace: Trace::default(),
+        }
+    }
+
+    pub(crate) fn request_headers(&self) -> Option<&HeaderMap> {
+        self.manager.request.headers.as_ref()
+    }
+}

@@ -1,0 +1,284 @@
+//! Where chain and VM meet: a filter's callback with what it may see before, and what its answer means after.
+
+use bytes::Bytes;
+
+use super::{
+    ActiveContext, Proxy,
+    core::{AnsweredCallout, Owner},
+    spec::FailurePolicy,
+    stream_state::{FilterContext, StreamId},
+};
+use crate::{
+    abi::{Callback, ContextId, GuestFault},
+    message::HeaderMap,
+    stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
+    trace::{PluginIndex, What},
+};
+
+/// What came of calling a guest.
+pub(super) struct Answered {
+    /// `None`: the module does not export the callback, or its VM is dead.
+    number: Option<u32>,
+    /// It asked for a local reply: the stream stops, whatever it returned.
+    stop: bool,
+    failed: bool,
+}
+
+impl Answered {
+    /// A configuration callback said no.
+    pub(super) fn refuses(&self) -> bool {
+        self.number == Some(0)
+    }
+}
+
+impl Proxy {
+    /// Shows a part of a message to a filter. Says what the filter manager is to do.
+    pub(super) fn call_filter(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Action {
+        let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
+        let is_first = path == Path::Decode && matches!(part, Part::Headers { .. });
+        if is_first {
+            self.reload_if_due(plugin);
+        }
+        if self.fault_of(plugin).is_some() {
+            return self.pass_dead_vm(id, filter, part, is_first);
+        }
+        if is_first && !self.create_context(id, filter) {
+            return self.pass_dead_vm(id, filter, part, false);
+        }
+        let Some(context) = self.context_of(id, filter) else { return Action::Continue };
+        let Some(callback) = self.show(id, filter, path, part) else { return Action::Continue };
+        let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
+        if answered.failed {
+            return self.pass_dead_vm(id, filter, part, false);
+        }
+        let action = self.action_of(plugin, part, &answered);
+        self.hide(id, filter, path, part, action);
+        if answered.number.is_some() {
+            let what = What::Called { callback: callback.name(), action: Some(action) };
+            self.core_mut().note(Some(Owner::Stream(id, filter)), what);
+        }
+        action
+    }
+
+    /// Lets the filter see the part; the callback to make, with the sizes the guest is told.
+    fn show(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Option<Callback> {
+        let stream = self.core_mut().streams.get_mut(&id)?;
+        let context = stream.filters.get_mut(filter.0)?;
+        let message = stream.manager.message_mut(path);
+        let count = |map: &Option<HeaderMap>| map.as_ref().map_or(0, HeaderMap::len) as u32;
+        Some(match (path, part) {
+            (Path::Decode, Part::Headers { end_of_stream }) => {
+                context.request.headers = true;
+                context.end_of_stream = end_of_stream;
+                Callback::RequestHeaders { count: count(&message.headers), end_of_stream }
+            }
+            (Path::Encode, Part::Headers { end_of_stream }) => {
+                context.response.headers = true;
+                context.end_of_stream = end_of_stream;
+                Callback::ResponseHeaders { count: count(&message.headers), end_of_stream }
+            }
+            (_, Part::Data { end_of_stream }) => show_data(context, message, path, end_of_stream),
+            (Path::Decode, Part::Trailers) => {
+                context.request.trailers = true;
+                Callback::RequestTrailers { count: count(&message.trailers) }
+            }
+            (Path::Encode, Part::Trailers) => {
+                context.response.trailers = true;
+                Callback::ResponseTrailers { count: count(&message.trailers) }
+            }
+        })
+    }
+
+    /// Takes from the filter's sight what it let go.
+    fn hide(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part, action: Action) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        let Some(context) = stream.filters.get_mut(filter.0) else { return };
+        let view = context.view_mut(path);
+        if let Part::Data { .. } = part {
+            view.buffering = action == Action::StopAndBuffer;
+        }
+        if action != Action::Continue {
+            return;
+        }
+        match part {
+            Part::Headers { .. } => view.headers = false,
+            Part::Data { .. } => {
+                view.body = false;
+                // Headers held by an earlier stop go on with the body.
+                view.headers = false;
+            }
+            Part::Trailers => (view.trailers, view.headers) = (false, false),
+        }
+    }
+
+    fn action_of(&mut self, plugin: PluginIndex, part: Part, answered: &Answered) -> Action {
+        let allow_stop = self.core_mut().plugins[plugin.0].spec.allow_on_headers_stop_iteration;
+        let number = answered.number.unwrap_or(0);
+        match part {
+            _ if answered.stop => stopped(part),
+            Part::Headers { .. } => match number {
+                0 | 2 => Action::Continue,
+                1 if allow_stop => Action::StopIteration,
+                3 => Action::StopAllAndBuffer,
+                _ => Action::StopAllAndWatermark,
+            },
+            Part::Data { .. } => match number {
+                0 => Action::Continue,
+                1 => Action::StopAndBuffer,
+                2 => Action::StopAndWatermark,
+                _ => Action::StopNoBuffer,
+            },
+            Part::Trailers if number == 0 => Action::Continue,
+            Part::Trailers => Action::StopIteration,
+        }
+    }
+
+    /// A filter whose VM is dead: passed by where the policy says so, else a 503, once for the stream.
+    fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, part: Part, is_new: bool) -> Action {
+        let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
+        match self.core_mut().plugins[plugin.0].spec.failure_policy {
+            FailurePolicy::LegacyOpen => return Action::Continue,
+            FailurePolicy::Open if is_new => return Action::Continue,
+            FailurePolicy::Open | FailurePolicy::Closed | FailurePolicy::Reload { .. } => {}
+        }
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return Action::Continue };
+        let context = &mut stream.filters[filter.0];
+        if context.context.is_none() && !is_new && !matches!(part, Part::Headers { .. }) {
+            return Action::Continue;
+        }
+        if !std::mem::replace(&mut context.failure_replied, true) {
+            self.set_details(id, b"wasm_fail_stream");
+            let headers = HeaderMap::new();
+            self.reply(id, Reply { status: 503, headers, body: Bytes::new(), grpc_status: Some(14) });
+            return stopped(part);
+        }
+        Action::Continue
+    }
+
+    /// Creates the filter's context for the stream, unless it is there. `false`: the VM is dead.
+    pub(super) fn create_context(&mut self, id: StreamId, filter: FilterIndex) -> bool {
+        let Some(plugin) = self.plugin_of(id, filter) else { return false };
+        if self.fault_of(plugin).is_some() {
+            return false;
+        }
+        if self.context_of(id, filter).is_some() {
+            return true;
+        }
+        let core = self.core_mut();
+        let (vm, root) = (core.plugins[plugin.0].vm, core.plugins[plugin.0].root);
+        let context = core.vms[vm.0].create(Owner::Stream(id, filter));
+        if let Some(stream) = core.streams.get_mut(&id) {
+            stream.filters[filter.0].context = Some(context);
+        }
+        let answered = self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
+        !answered.failed
+    }
+
+    /// Calls a guest with the proxy lent to it. Fuel is counted; a fault kills the VM and is noted.
+    pub(super) fn call_guest(
+        &mut self,
+        lend: impl FnOnce(Box<super::Core>, PluginIndex, ContextId) -> ActiveContext,
+        plugin: PluginIndex,
+        context: ContextId,
+        callback: Callback,
+    ) -> Answered {
+        let Some(core) = self.core.take() else { return Answered { number: None, stop: false, failed: true } };
+        let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
+        let Some(vm) = self.vms[index.0].vm.as_mut() else {
+            self.core = Some(core);
+            return Answered { number: None, stop: false, failed: true };
+        };
+        let (active, answer) = vm.call(lend(core, plugin, context), context, callback);
+        let fuel = vm.take_fuel_used();
+        let stop = active.stop;
+        let core = self.core.insert(active.core);
+        core.usage(owner, plugin).fuel += fuel;
+        match answer {
+            Ok(number) => Answered { number, stop, failed: false },
+            Err(fault) => {
+                self.vm_failed(plugin, owner, fault);
+                Answered { number: None, stop, failed: true }
+            }
+        }
+    }
+
+    fn vm_failed(&mut self, plugin: PluginIndex, owner: Option<Owner>, fault: GuestFault) {
+        let core = self.core_mut();
+        let vm = core.plugins[plugin.0].vm;
+        core.note(owner, What::Fault { reason: fault.to_string() });
+        core.vms[vm.0].fault = Some(fault);
+        // What the callback asked for before it broke is still carried out, as Envoy does it: a panic hook relies on it.
+        self.vms[vm.0].vm = None;
+    }
+
+    pub(super) fn tick(&mut self, plugin: PluginIndex, arming: u64) {
+        let state = &self.core_mut().plugins[plugin.0];
+        if state.armings != arming || state.tick.is_none() {
+            return;
+        }
+        let root = state.root;
+        let answered = self.call_guest(ActiveContext::new, plugin, root, Callback::Tick);
+        let state = &self.core_mut().plugins[plugin.0];
+        // Envoy arms the next tick once the callback is over.
+        if !answered.failed && state.armings == arming {
+            let period = state.tick;
+            self.core_mut().arm_tick(plugin, period);
+        }
+    }
+
+    /// A callout's answer goes to the plugin's root, whether or not the stream that asked is still there.
+    pub(super) fn callout_answered(&mut self, plugin: PluginIndex, token: u32, answer: AnsweredCallout) {
+        if self.fault_of(plugin).is_some() {
+            return;
+        }
+        let message = answer.message.as_ref();
+        let callback = Callback::HttpCallResponse {
+            token,
+            headers: message.map_or(0, |m| m.headers.len()) as u32,
+            body: message.map_or(0, crate::message::Message::body_len) as u32,
+            trailers: message.and_then(|m| m.trailers.as_ref()).map_or(0, HeaderMap::len) as u32,
+        };
+        let root = self.core_mut().plugins[plugin.0].root;
+        let told = answer.told.clone();
+        self.core_mut().note(Some(Owner::Root(plugin)), What::CalloutAnswered { token, answer: told });
+        let lend = |core, plugin, context| ActiveContext::new(core, plugin, context).with_callout(answer);
+        self.call_guest(lend, plugin, root, callback);
+    }
+
+    pub(super) fn plugin_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<PluginIndex> {
+        self.core_mut().streams.get(&id)?.chain.get(filter.0).copied()
+    }
+
+    pub(super) fn context_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<ContextId> {
+        self.core_mut().streams.get(&id)?.filters.get(filter.0)?.context
+    }
+
+    pub(super) fn fault_of(&mut self, plugin: PluginIndex) -> Option<&GuestFault> {
+        let core = self.core_mut();
+        core.vms[core.plugins[plugin.0].vm.0].fault.as_ref()
+    }
+}
+
+/// While buffering, the guest is shown all that waits, with the new data behind it.
+fn show_data(context: &mut FilterContext, message: &mut MessageState, path: Path, end_of_stream: bool) -> Callback {
+    let view = context.view_mut(path);
+    if view.buffering {
+        message.keep_chunk();
+    }
+    view.body = true;
+    let shown = if view.buffering { message.waiting() } else { message.chunk() };
+    let size = shown.map_or(0, Bytes::len) as u32;
+    context.end_of_stream = end_of_stream;
+    match path {
+        Path::Decode => Callback::RequestBody { size, end_of_stream },
+        Path::Encode => Callback::ResponseBody { size, end_of_stream },
+    }
+}
+
+fn stopped(part: Part) -> Action {
+    match part {
+        Part::Headers { .. } => Action::StopAllAndWatermark,
+        Part::Data { .. } => Action::StopNoBuffer,
+        Part::Trailers => Action::StopIteration,
+    }
+}

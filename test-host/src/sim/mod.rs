@@ -1,0 +1,101 @@
+//! The event loop: the one place that moves time.
+
+use std::time::Duration;
+
+use crate::{
+    clock::{Timers, VirtualClock},
+    message::Exchange,
+    proxy::{Due, Proxy, ProxyOutcome},
+};
+
+/// A proxy's number within the simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyIndex(pub usize);
+
+#[derive(Debug)]
+enum Event {
+    /// A recorded request arrives.
+    Request { number: usize, exchange: Box<Exchange> },
+    Proxy(Due),
+}
+
+/// How long a simulation waits, in virtual time, for streams that nothing but ticks could still end: Envoy's own stream
+/// idle timeout.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub struct Sim {
+    clock: VirtualClock,
+    timers: Timers<(ProxyIndex, Event)>,
+    proxies: Vec<Proxy>,
+    /// Entries in `timers` that are no ticks.
+    pending: usize,
+    last_event: Duration,
+}
+
+impl Sim {
+    /// `epoch` is the wall time at which the simulation begins.
+    pub fn new(proxies: Vec<Proxy>, epoch: Duration) -> Self {
+        let clock = VirtualClock::starting_at(epoch);
+        let mut sim = Sim { clock, timers: Timers::default(), proxies, pending: 0, last_event: Duration::ZERO };
+        for index in 0..sim.proxies.len() {
+            sim.collect_due(ProxyIndex(index));
+        }
+        sim
+    }
+
+    /// Has a request arrive at a proxy. `number` tells its stream apart there.
+    pub fn schedule(&mut self, at: Duration, proxy: ProxyIndex, number: usize, exchange: Exchange) {
+        self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
+    }
+
+    /// Runs until nothing is left that could happen, and hands out what became of everything.
+    pub fn run(mut self) -> Vec<ProxyOutcome> {
+        while self.step() {}
+        self.proxies.into_iter().map(Proxy::finish).collect()
+    }
+
+    /// The next thing that happens. `false`: nothing will.
+    fn step(&mut self) -> bool {
+        let Some(at) = self.timers.next_due() else { return false };
+        if self.pending == 0 && !self.worth_waiting_until(at) {
+            return false;
+        }
+        let Some((at, (proxy, event))) = self.timers.pop() else { return false };
+        self.clock.advance_to(at);
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        if !event.is_tick() {
+            self.pending -= 1;
+            self.last_event = now;
+        }
+        match event {
+            Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, *exchange, now, wall),
+            Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
+        }
+        self.collect_due(proxy);
+        true
+    }
+
+    /// Only ticks are left: they matter while streams wait, and not for ever.
+    fn worth_waiting_until(&self, at: Duration) -> bool {
+        at <= self.last_event.saturating_add(IDLE_MAX) && self.proxies.iter().any(Proxy::has_live_streams)
+    }
+
+    fn collect_due(&mut self, proxy: ProxyIndex) {
+        let now = self.clock.now();
+        for (after, due) in self.proxies[proxy.0].take_due() {
+            self.push(now.saturating_add(after), proxy, Event::Proxy(due));
+        }
+    }
+
+    fn push(&mut self, at: Duration, proxy: ProxyIndex, event: Event) {
+        self.pending += usize::from(!event.is_tick());
+        self.timers.push(at, (proxy, event));
+    }
+}
+
+impl Event {
+    fn is_tick(&self) -> bool {
+        matches!(self, Event::Proxy(Due::Tick { .. }))
+    }
+}

@@ -1,0 +1,108 @@
+//! What happened, in order: the record a report is made of.
+
+mod usage;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use usage::Usage;
+
+use crate::{
+    abi::{LogLevel, MapType, MetricType},
+    stream::{Action, Path},
+};
+
+/// A plugin's number within its proxy, over all chains. The report's list of filters has the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct PluginIndex(pub usize);
+
+/// One thing that happened to a stream, or to a plugin outside any stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Virtual time since the replay began.
+    pub at: Duration,
+    /// The plugin that did it; `None` for the proxy itself.
+    pub plugin: Option<PluginIndex>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A callback ran. `action` is what a stream callback answered.
+    Called { callback: &'static str, action: Option<Action> },
+    /// A filter changed a header map.
+    Header { map: MapType, edit: HeaderEdit },
+    /// A filter changed a body.
+    Body { path: Path, edit: BodyEdit, bytes: usize },
+    /// A filter answered the request itself.
+    Replied { status: u32, details: Bytes, body: usize },
+    /// A filter asked a stopped stream to go on.
+    Resumed { path: Path },
+    /// A filter reset the stream.
+    Closed,
+    /// A filter made an HTTP call.
+    CalledOut { cluster: Bytes, method: Bytes, path: Bytes, token: u32 },
+    /// An HTTP call was answered: status, or what went wrong.
+    CalloutAnswered { token: u32, answer: String },
+    Logged { level: LogLevel, text: Bytes },
+    Counted { metric: Bytes, kind: MetricType, change: Change },
+    SetProperty { path: Bytes, bytes: usize },
+    /// Randomness was drawn: here, and only here, a result may depend on the seed.
+    Random { bytes: usize },
+    /// The module broke; its VM is dead.
+    Fault { reason: String },
+    /// Something a filter author should know: an unimplemented call, misuse that Envoy swallows or crashes on.
+    Finding { text: String },
+    /// The router chose where to send the request.
+    Routed { route: String, cluster: String },
+    /// The router answered instead of an upstream.
+    RouterReplied { status: u32, details: String },
+    /// The upstream's answer arrived.
+    UpstreamAnswered { status: String },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderEdit {
+    Added { name: Bytes, value: Bytes },
+    /// `before` holds the values replaced; empty where there were none.
+    Replaced { name: Bytes, before: Vec<Bytes>, value: Bytes },
+    Removed { name: Bytes, before: Vec<Bytes> },
+    /// The whole map was replaced.
+    Rewritten { fields: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEdit {
+    Replaced,
+    Prepended,
+    Appended,
+}
+
+/// What a metric call did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    By(i64),
+    Recorded(u64),
+}
+
+/// A trace keeps this many entries; the rest is only counted, so that a runaway filter cannot fill the memory.
+pub const ENTRIES_MAX: usize = 10_000;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    pub entries: Vec<Entry>,
+    /// Entries that did not fit.
+    pub omitted: u64,
+}
+
+impl Trace {
+    pub fn push(&mut self, entry: Entry) {
+        if self.entries.len() < ENTRIES_MAX {
+            self.entries.push(entry);
+        } else {
+            self.omitted += 1;
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Where guest code is looked at and run.
+
+pub mod import_table;
+pub mod module;

@@ -56,20 +56,33 @@ impl Artifact {
         let bytes = read(&self.path)?;
         let found = Sha256::of(&bytes);
         if found != self.sha256 {
-            return Err(BuildError::Changed { path: self.path.clone(), found, expected: self.sha256 });
+            return Err(BuildError::Changed {
+                path: self.path.clone(),
+                found,
+                expected: self.sha256,
+            });
         }
         Ok(bytes)
     }
 
     /// `timeout.wasm`
     pub fn file_name(&self) -> &str {
-        self.path.file_name().and_then(|name| name.to_str()).unwrap_or("guest.wasm")
+        self.path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("guest.wasm")
     }
 }
 
 impl fmt::Display for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {} bytes  sha256 {}", self.file_name(), self.len, self.sha256)
+        write!(
+            f,
+            "{}  {} bytes  sha256 {}",
+            self.file_name(),
+            self.len,
+            self.sha256
+        )
     }
 }
 
@@ -88,8 +101,11 @@ impl Store {
     /// Waits until no other process or thread builds guests here.
     pub(super) fn open(guests_dir: &Path) -> Result<Self, BuildError> {
         let artifacts = guests_dir.join("artifacts");
-        std::fs::create_dir_all(&artifacts)
-            .map_err(|source| BuildError::File { path: artifacts.clone(), action: "create the folder", source })?;
+        std::fs::create_dir_all(&artifacts).map_err(|source| BuildError::File {
+            path: artifacts.clone(),
+            action: "create the folder",
+            source,
+        })?;
         let path = guests_dir.join("lock");
         let lock = File::options()
             .create(true)
@@ -97,8 +113,15 @@ impl Store {
             .write(true)
             .open(&path)
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| BuildError::File { path, action: "lock", source })?;
-        Ok(Self { artifacts, _lock: lock })
+            .map_err(|source| BuildError::File {
+                path,
+                action: "lock",
+                source,
+            })?;
+        Ok(Self {
+            artifacts,
+            _lock: lock,
+        })
     }
 
     /// Copies what cargo built to a place of its own: cargo's file is overwritten by the next build with other features.
@@ -123,9 +146,13 @@ impl Store {
 
     /// Forgets the oldest. A failure costs disk space only.
     fn prune(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.artifacts) else { return };
-        let mut folders: Vec<_> =
-            entries.flatten().filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+        let Ok(entries) = std::fs::read_dir(&self.artifacts) else {
+            return;
+        };
+        let mut folders: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
         folders.sort();
         let surplus = folders.len().saturating_sub(KEPT_ARTIFACTS);
         for (_, folder) in folders.into_iter().take(surplus) {
@@ -135,7 +162,11 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
-    std::fs::read(path).map_err(|source| BuildError::File { path: path.to_owned(), action: "read", source })
+    std::fs::read(path).map_err(|source| BuildError::File {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    })
 }
 
 /// Writes beside and renames, so that a reader in another process never sees half a module.
@@ -144,5 +175,9 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), BuildErro
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&unfinished, bytes))
         .and_then(|()| std::fs::rename(&unfinished, path))
-        .map_err(|source| BuildError::File { path: path.to_owned(), action: "write", source })
+        .map_err(|source| BuildError::File {
+            path: path.to_owned(),
+            action: "write",
+            source,
+        })
 }

@@ -10,9 +10,10 @@ use std::process::Command;
 pub(super) fn build(guest: &Guest, plan: &Plan) -> Result<PathBuf, BuildError> {
     let mut command = command(guest, plan);
     let shown = shown(&command);
-    let output = command
-        .output()
-        .map_err(|source| BuildError::Program { program: guest.toolchain.cargo.display().to_string(), source })?;
+    let output = command.output().map_err(|source| BuildError::Program {
+        program: guest.toolchain.cargo.display().to_string(),
+        source,
+    })?;
     if !output.status.success() {
         return Err(BuildError::Compile {
             package: plan.package.clone(),
@@ -21,17 +22,38 @@ pub(super) fn build(guest: &Guest, plan: &Plan) -> Result<PathBuf, BuildError> {
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         });
     }
-    let failed = |message: String| BuildError::Messages { package: plan.package.clone(), command: shown.clone(), message };
-    find_wasm(&output.stdout, plan).map_err(|error| failed(format!("its messages are unreadable: {error}")))?.ok_or_else(|| {
-        let printed = String::from_utf8_lossy(&output.stderr);
-        failed(format!("named no .wasm file for `{}`; it printed:\n{printed}", plan.crate_name))
-    })
+    let failed = |message: String| BuildError::Messages {
+        package: plan.package.clone(),
+        command: shown.clone(),
+        message,
+    };
+    find_wasm(&output.stdout, plan)
+        .map_err(|error| failed(format!("its messages are unreadable: {error}")))?
+        .ok_or_else(|| {
+            let printed = String::from_utf8_lossy(&output.stderr);
+            failed(format!(
+                "named no .wasm file for `{}`; it printed:\n{printed}",
+                plan.crate_name
+            ))
+        })
 }
 
 fn command(guest: &Guest, plan: &Plan) -> Command {
     let mut command = toolchain::command(&guest.toolchain.cargo, &plan.workspace_root);
-    command.args(["build", "--package", &plan.package_id, "--target", guest.target.triple()]);
-    command.args(["--profile", &guest.profile, "--message-format", "json-render-diagnostics", "--target-dir"]);
+    command.args([
+        "build",
+        "--package",
+        &plan.package_id,
+        "--target",
+        guest.target.triple(),
+    ]);
+    command.args([
+        "--profile",
+        &guest.profile,
+        "--message-format",
+        "json-render-diagnostics",
+        "--target-dir",
+    ]);
     command.arg(&plan.guests_dir);
     match &guest.example {
         Some(example) => command.args(["--example", example]),
@@ -50,7 +72,11 @@ fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().display().to_string()];
     words.extend(command.get_args().map(|word| {
         let word = word.display().to_string();
-        if word.contains([' ', '"', '#', '\'']) { format!("'{word}'") } else { word }
+        if word.contains([' ', '"', '#', '\'']) {
+            format!("'{word}'")
+        } else {
+            word
+        }
     }));
     words.join(" ")
 }
@@ -58,12 +84,17 @@ fn shown(command: &Command) -> String {
 fn find_wasm(messages: &[u8], plan: &Plan) -> std::io::Result<Option<PathBuf>> {
     let mut wasm = None;
     for message in Message::parse_stream(messages) {
-        let Message::CompilerArtifact(artifact) = message? else { continue };
+        let Message::CompilerArtifact(artifact) = message? else {
+            continue;
+        };
         let is_guest = artifact.package_id.repr == plan.package_id
             && artifact.target.name == plan.crate_name
             && artifact.target.crate_types.contains(&CrateType::CDyLib);
         if is_guest {
-            wasm = artifact.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
+            wasm = artifact
+                .filenames
+                .into_iter()
+                .find(|file| file.extension() == Some("wasm"));
         }
     }
     Ok(wasm.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf))

@@ -19,7 +19,11 @@ pub struct Toolchain {
 impl Default for Toolchain {
     fn default() -> Self {
         let from_env = |name, default: &str| std::env::var_os(name).unwrap_or_else(|| default.into());
-        Self { cargo: from_env("CARGO", "cargo"), rustc: from_env("RUSTC", "rustc"), rustup: "rustup".into() }
+        Self {
+            cargo: from_env("CARGO", "cargo"),
+            rustc: from_env("RUSTC", "rustc"),
+            rustup: "rustup".into(),
+        }
     }
 }
 
@@ -61,9 +65,13 @@ const DROPPED: [&str; 17] = [
 /// Whether a guest build may see a variable of our own environment.
 pub(super) fn reaches_guest(variable: &OsStr) -> bool {
     // A name that is not UTF-8 is none that cargo reads.
-    let Some(name) = variable.to_str() else { return true };
+    let Some(name) = variable.to_str() else {
+        return true;
+    };
     if name.starts_with("CARGO") || name.starts_with("__CARGO") {
-        return KEPT.iter().any(|kept| name == *kept || (kept.ends_with('_') && name.starts_with(kept)));
+        return KEPT
+            .iter()
+            .any(|kept| name == *kept || (kept.ends_with('_') && name.starts_with(kept)));
     }
     !DROPPED.contains(&name) && !name.starts_with("DEP_")
 }
@@ -96,18 +104,26 @@ pub(super) fn ensure_target(tools: &Toolchain, dir: &Path, target: Target) -> Re
     if has_std(tools, dir, target)? {
         return Ok(());
     }
-    Err(missing("rustup was content, but this rustc still does not find it; does rustc belong to rustup?".into()))
+    Err(missing(
+        "rustup was content, but this rustc still does not find it; does rustc belong to rustup?".into(),
+    ))
 }
 
 fn has_std(tools: &Toolchain, dir: &Path, target: Target) -> Result<bool, BuildError> {
     let output = command(&tools.rustc, dir)
         .args(["--print", "target-libdir", "--target", target.triple()])
         .output()
-        .map_err(|source| BuildError::Program { program: tools.rustc.display().to_string(), source })?;
+        .map_err(|source| BuildError::Program {
+            program: tools.rustc.display().to_string(),
+            source,
+        })?;
     let folder = String::from_utf8_lossy(&output.stdout);
     // The folder itself can be left over from an uninstalled target.
-    let has_core = std::fs::read_dir(folder.trim())
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")));
+    let has_core = std::fs::read_dir(folder.trim()).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    });
     Ok(output.status.success() && has_core)
 }
 
@@ -149,8 +165,15 @@ mod tests {
 
     #[test]
     fn settings_of_the_machine_reach_a_guest() {
-        for variable in ["PATH", "HOME", "CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS", "RUSTUP_TOOLCHAIN", "HTTPS_PROXY"]
-        {
+        for variable in [
+            "PATH",
+            "HOME",
+            "CARGO_HOME",
+            "CARGO_NET_OFFLINE",
+            "CARGO_BUILD_JOBS",
+            "RUSTUP_TOOLCHAIN",
+            "HTTPS_PROXY",
+        ] {
             assert!(reaches_guest(OsStr::new(variable)), "{variable}");
         }
     }

@@ -1,6 +1,8 @@
 //! The inspection itself: validate, then hold every import and export against the table of what Envoy's host has.
 
-use super::{Allocator, CustomSection, MemoryLimits, ModuleInfo, Pages, Problem, Producer, Start, truncation};
+use super::{
+    Allocator, CustomSection, MemoryLimits, ModuleInfo, Pages, Problem, Producer, Start, truncation,
+};
 use crate::vm::import_table::{self, AbiType, AbiVersion, Callback, Import};
 use wasmparser::types::{EntityType, Types, TypesRef};
 use wasmparser::{FuncType, KnownCustom, Parser, Payload, ValType, Validator};
@@ -14,7 +16,9 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<ModuleInfo, Vec<Proble
 
     let abi = abi_version(&types);
     if abi.is_none() {
-        problems.push(Problem::NoAbiVersion { found: unknown_marker(&types) });
+        problems.push(Problem::NoAbiVersion {
+            found: unknown_marker(&types),
+        });
     }
     let imports = check_imports(&types, abi, &mut problems);
     let callbacks = check_callbacks(&types, abi, &mut problems);
@@ -22,8 +26,8 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<ModuleInfo, Vec<Proble
     let allocator = check_allocator(&types, &mut problems);
     let memory = check_memory(&types, &mut problems);
 
-    match (abi, allocator, memory) {
-        (Some(abi), Some(allocator), Some(memory)) if problems.is_empty() => Ok(ModuleInfo {
+    match (abi, allocator) {
+        (Some(abi), Some(allocator)) if problems.is_empty() => Ok(ModuleInfo {
             name: name.to_owned(),
             len: bytes.len(),
             abi,
@@ -51,7 +55,9 @@ fn validate(bytes: &[u8]) -> Result<Types, Problem> {
     }
     let start = bytes.get(..MAGIC.len()).unwrap_or(bytes);
     if !MAGIC.starts_with(start) {
-        return Err(Problem::NotWasm { first: bytes.iter().take(8).copied().collect() });
+        return Err(Problem::NotWasm {
+            first: bytes.iter().take(8).copied().collect(),
+        });
     }
     if Parser::is_component(bytes) {
         return Err(Problem::Component);
@@ -61,7 +67,10 @@ fn validate(bytes: &[u8]) -> Result<Types, Problem> {
 }
 
 fn malformed(error: wasmparser::Error) -> Problem {
-    Problem::Malformed { offset: error.offset(), message: error.message().to_owned() }
+    Problem::Malformed {
+        offset: error.offset(),
+        message: error.message().to_owned(),
+    }
 }
 
 /// What the validator does not keep.
@@ -87,9 +96,10 @@ fn read_sections(bytes: &[u8]) -> Result<Sections, Problem> {
                     });
                 }
                 KnownCustom::Producers(fields) => sections.producers = read_producers(fields),
-                _ => sections
-                    .custom
-                    .push(CustomSection { name: section.name().to_owned(), len: section.data().len() }),
+                _ => sections.custom.push(CustomSection {
+                    name: section.name().to_owned(),
+                    len: section.data().len(),
+                }),
             },
             _ => {}
         }
@@ -119,7 +129,9 @@ fn exports<'a>(types: &'a TypesRef<'a>) -> impl Iterator<Item = (&'a str, Entity
 }
 
 fn function(types: &TypesRef<'_>, name: &str) -> Option<FuncType> {
-    functions(types).find(|(export, _)| *export == name).map(|(_, found)| found.clone())
+    functions(types)
+        .find(|(export, _)| *export == name)
+        .map(|(_, found)| found.clone())
 }
 
 fn function_type<'a>(types: &'a TypesRef<'a>, entity: EntityType) -> Option<&'a FuncType> {
@@ -137,7 +149,10 @@ fn abi_version(types: &TypesRef<'_>) -> Option<AbiVersion> {
 }
 
 fn unknown_marker(types: &TypesRef<'_>) -> Option<String> {
-    functions(types).map(|(name, _)| name).find(|name| name.starts_with("proxy_abi_version_")).map(str::to_owned)
+    functions(types)
+        .map(|(name, _)| name)
+        .find(|name| name.starts_with("proxy_abi_version_"))
+        .map(str::to_owned)
 }
 
 #[derive(Default)]
@@ -152,7 +167,9 @@ fn check_imports(types: &TypesRef<'_>, abi: Option<AbiVersion>, problems: &mut V
     for (module, name, entity) in types.core_imports().into_iter().flatten() {
         let kind = match entity {
             EntityType::Func(_) | EntityType::FuncExact(_) => {
-                let Some(found) = function_type(types, entity) else { continue };
+                let Some(found) = function_type(types, entity) else {
+                    continue;
+                };
                 match check_import(module, name, found, abi) {
                     Ok(import) if imports.functions.iter().any(|known| std::ptr::eq(*known, import)) => {}
                     Ok(import) => imports.functions.push(import),
@@ -167,7 +184,11 @@ fn check_imports(types: &TypesRef<'_>, abi: Option<AbiVersion>, problems: &mut V
             EntityType::Global(_) => "global",
             EntityType::Tag(_) => "tag",
         };
-        problems.push(Problem::ImportKind { module: module.to_owned(), name: name.to_owned(), kind });
+        problems.push(Problem::ImportKind {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            kind,
+        });
     }
     imports
 }
@@ -201,11 +222,17 @@ fn check_import(
     Ok(import)
 }
 
-fn check_callbacks(types: &TypesRef<'_>, abi: Option<AbiVersion>, problems: &mut Vec<Problem>) -> Vec<&'static Callback> {
+fn check_callbacks(
+    types: &TypesRef<'_>,
+    abi: Option<AbiVersion>,
+    problems: &mut Vec<Problem>,
+) -> Vec<&'static Callback> {
     let abi = abi.unwrap_or(AbiVersion::V0_2_1);
     let mut callbacks = Vec::new();
     for (name, found) in functions(types) {
-        let Some(callback) = import_table::find_callback(name, abi) else { continue };
+        let Some(callback) = import_table::find_callback(name, abi) else {
+            continue;
+        };
         match check_words(callback.name, found, callback.params, callback.answers, Some(abi)) {
             Ok(()) => callbacks.push(callback),
             Err(problem) => problems.push(problem),
@@ -222,7 +249,10 @@ fn check_words(
     answers: bool,
     abi: Option<AbiVersion>,
 ) -> Result<(), Problem> {
-    let expected = (vec![ValType::I32; params], vec![ValType::I32; usize::from(answers)]);
+    let expected = (
+        vec![ValType::I32; params],
+        vec![ValType::I32; usize::from(answers)],
+    );
     if found.params() == expected.0.as_slice() && found.results() == expected.1.as_slice() {
         return Ok(());
     }
@@ -235,12 +265,22 @@ fn check_words(
 }
 
 fn check_start(types: &TypesRef<'_>, section: bool, problems: &mut Vec<Problem>) -> Start {
-    const REACTOR: [(&str, usize, bool); 3] = [("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true)];
+    const REACTOR: [(&str, usize, bool); 3] = [
+        ("_initialize", 0, false),
+        ("main", 2, true),
+        ("__main_void", 0, true),
+    ];
     const COMMAND: [(&str, usize, bool); 1] = [("_start", 0, false)];
-    let looked_up: &[_] = if function(types, "_initialize").is_some() { &REACTOR } else { &COMMAND };
+    let looked_up: &[_] = if function(types, "_initialize").is_some() {
+        &REACTOR
+    } else {
+        &COMMAND
+    };
     let mut calls = Vec::new();
     for &(name, params, answers) in looked_up {
-        let Some(found) = function(types, name) else { continue };
+        let Some(found) = function(types, name) else {
+            continue;
+        };
         match check_words(name, &found, params, answers, None) {
             // The host calls one `main`, not both.
             Ok(()) if name == "__main_void" && calls.contains(&"main") => {}
@@ -270,20 +310,34 @@ fn check_allocator(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<
 
 /// The memory the host works on: the exported one, else the imported one.
 fn check_memory(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<MemoryLimits> {
-    let imported = types.core_imports().into_iter().flatten().map(|(_, _, entity)| entity);
-    let memory = exports(types).map(|(_, entity)| entity).chain(imported).find_map(|entity| match entity {
-        EntityType::Memory(memory) => Some(memory),
-        _ => None,
-    });
-    match memory {
-        None => problems.push(Problem::NoMemory),
-        Some(memory) if memory.memory64 => problems.push(Problem::Memory64),
-        Some(memory) => {
-            return Some(MemoryLimits { initial: Pages(memory.initial), maximum: memory.maximum.map(Pages) });
-        }
+    let imported = types
+        .core_imports()
+        .into_iter()
+        .flatten()
+        .map(|(_, _, entity)| entity);
+    let memory = exports(types)
+        .map(|(_, entity)| entity)
+        .chain(imported)
+        .find_map(|entity| match entity {
+            EntityType::Memory(memory) => Some(memory),
+            _ => None,
+        });
+    let memory = memory?;
+    if memory.memory64 {
+        problems.push(Problem::Memory64);
+    } else if memory.initial > MAX_INITIAL.0 {
+        problems.push(Problem::MemoryTooLarge {
+            pages: memory.initial,
+        });
     }
-    None
+    Some(MemoryLimits {
+        initial: Pages(memory.initial),
+        maximum: memory.maximum.map(Pages),
+    })
 }
+
+/// What Envoy 1.40's V8 gives: 1 GiB.
+const MAX_INITIAL: Pages = Pages(16 * 1024);
 
 fn value_types(types: &[AbiType]) -> Vec<ValType> {
     types
@@ -297,7 +351,13 @@ fn value_types(types: &[AbiType]) -> Vec<ValType> {
 
 /// `(i32, i64) -> i32`
 fn shown(params: &[ValType], results: &[ValType]) -> String {
-    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = |types: &[ValType]| {
+        types
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match results {
         [] => format!("({}) -> nothing", list(params)),
         [one] => format!("({}) -> {one}", list(params)),

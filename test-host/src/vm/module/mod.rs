@@ -33,8 +33,8 @@ pub struct ModuleInfo {
     pub allocator: Allocator,
     /// What runs before anything else is called.
     pub start: Start,
-    /// Limits of the linear memory.
-    pub memory: MemoryLimits,
+    /// Limits of the linear memory. Envoy loads a module without any; it could exchange nothing with the host.
+    pub memory: Option<MemoryLimits>,
     /// The module's own name, from the `name` section.
     pub own_name: Option<String>,
     /// Languages, tools and SDKs the `producers` section names.
@@ -51,7 +51,10 @@ impl ModuleInfo {
     /// would stop the linking comes in one error.
     pub fn parse(bytes: &[u8], name: impl Into<String>) -> Result<Self, ModuleError> {
         let name = name.into();
-        inspect::inspect(bytes, &name).map_err(|problems| ModuleError { module: name, problems })
+        inspect::inspect(bytes, &name).map_err(|problems| ModuleError {
+            module: name,
+            problems,
+        })
     }
 }
 

@@ -55,7 +55,9 @@ pub enum Problem {
     )]
     Component,
     /// The file is shorter than its own section lengths say.
-    #[error("truncated at byte {len}: the {what} that starts at byte {starts_at} goes on to byte {ends_at} at least")]
+    #[error(
+        "truncated at byte {len}: the {what} that starts at byte {starts_at} goes on to byte {ends_at} at least"
+    )]
     Truncated {
         /// Which part is cut.
         what: String,
@@ -112,7 +114,10 @@ pub enum Problem {
         expected: String,
     },
     /// A global, a tag, a second memory: the host gives functions, one memory and one table.
-    #[error("import {} is a {kind}: the host offers functions, one memory and one table only", shown(module, name))]
+    #[error(
+        "import {} is a {kind}: the host offers functions, one memory and one table only",
+        shown(module, name)
+    )]
     ImportKind {
         /// Module part of the import's name.
         module: String,
@@ -134,12 +139,17 @@ pub enum Problem {
         abi: Option<AbiVersion>,
     },
     /// Neither allocator is exported.
-    #[error("no allocator: the host needs malloc or proxy_on_memory_allocate, of type (i32) -> i32, to return anything")]
+    #[error(
+        "no allocator: the host needs malloc or proxy_on_memory_allocate, of type (i32) -> i32, to return anything"
+    )]
     NoAllocator,
-    /// No memory at all, so no hostcall could read or write anything.
-    #[error("no memory is exported or imported: the host could not read or write anything")]
-    NoMemory,
-    /// A 64-bit memory: the ABI's addresses are words of 32 bits.
+    /// More memory from the start than Envoy lets its engine give.
+    #[error("a memory of {pages} pages to begin with: Envoy gives 16384 (1 GiB) at most")]
+    MemoryTooLarge {
+        /// How many pages of 64 KiB the module begins with.
+        pages: u64,
+    },
+    /// A 64-bit memory. Envoy loads such a module, but the ABI's addresses are words of 32 bits.
     #[error("a 64-bit memory: Proxy-Wasm addresses have 32 bits, build for wasm32")]
     Memory64,
 }
@@ -149,7 +159,11 @@ fn shown(module: &str, name: &str) -> String {
 }
 
 fn shown_bytes(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn looks_like(first: &[u8]) -> &'static str {
@@ -162,14 +176,19 @@ fn looks_like(first: &[u8]) -> &'static str {
 }
 
 fn other_marker(found: Option<&str>) -> String {
-    found.map(|name| format!(" (found {}, a version Envoy does not know)", name.escape_debug())).unwrap_or_default()
+    found
+        .map(|name| format!(" (found {}, a version Envoy does not know)", name.escape_debug()))
+        .unwrap_or_default()
 }
 
 /// Why a module that came out of a compiler asks for something no Envoy has.
 fn unknown_import_hint(module: &str, name: &str, abi: Option<AbiVersion>) -> String {
     if let (Some(import), Some(abi)) = (import_table::find(module, name), abi) {
         let versions: Vec<_> = import.versions.iter().map(ToString::to_string).collect();
-        return format!("it exists only in ABI {}, this module declares {abi}", versions.join(" and "));
+        return format!(
+            "it exists only in ABI {}, this module declares {abi}",
+            versions.join(" and ")
+        );
     }
     if module.starts_with("__wbindgen") {
         return "built with wasm-bindgen, which needs JavaScript: a dependency expects a browser (often getrandom's `js` or \
@@ -182,11 +201,18 @@ fn unknown_import_hint(module: &str, name: &str, abi: Option<AbiVersion>) -> Str
     if name == "proc_raise" {
         return "Envoy's host offers all of WASI preview 1 but this".into();
     }
-    if let Some(import) = import_table::IMPORTS.iter().rev().find(|import| import.name == name) {
+    if let Some(import) = import_table::IMPORTS
+        .iter()
+        .rev()
+        .find(|import| import.name == name)
+    {
         return format!("the host offers {}.{name}", import.module);
     }
-    if module == "env" && (name.starts_with("emscripten_") || name.starts_with("invoke_") || name.starts_with("__syscall")) {
-        return "part of Emscripten's own runtime: build with -sSTANDALONE_WASM and without exceptions".into();
+    if module == "env"
+        && (name.starts_with("emscripten_") || name.starts_with("invoke_") || name.starts_with("__syscall"))
+    {
+        return "part of Emscripten's own runtime: build with -sSTANDALONE_WASM and without exceptions"
+            .into();
     }
     if module == "env" {
         return "Envoy's host offers no such function (a symbol the linker did not find becomes an import of env)".into();
@@ -196,7 +222,9 @@ fn unknown_import_hint(module: &str, name: &str, abi: Option<AbiVersion>) -> Str
 
 fn wrong_type_hint(module: &str, name: &str) -> &'static str {
     match (module.starts_with("wasi_"), name) {
-        (true, "path_link" | "path_symlink") => "; Envoy declares it with one parameter less than WASI preview 1 does",
+        (true, "path_link" | "path_symlink") => {
+            "; Envoy declares it with one parameter less than WASI preview 1 does"
+        }
         _ => "",
     }
 }

@@ -16,3 +16,5 @@ pub mod upstream;
 
 pub mod proxy;
 pub mod sim;
+
+pub mod build;

@@ -1,1 +1,70 @@
-fn main(){}
+//! This workspace's own commands. `cargo xtask` lists them; CI runs what you run.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod ci;
+mod demo;
+mod envoy;
+mod record;
+mod step;
+mod test;
+mod tidy;
+mod wasm;
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The workspace's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the four filters, replay the bundled recording through them, print the report
+    Demo,
+    /// Everything that must pass, comparisons with the real Envoy included
+    Test(test::Args),
+    /// Build the filters into dist/
+    Wasm(wasm::Args),
+    /// What CI runs: formatting, lints, builds, documentation, tests
+    Ci,
+    /// The house rules no compiler knows
+    Tidy,
+    /// Put the real Envoy's binary under target/ (`ENVOY_BIN` overrides)
+    Envoy,
+    /// Record the bundled traffic anew with real Envoys
+    Record,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Task::Demo => demo::run(),
+        Task::Test(args) => test::run(&args),
+        Task::Wasm(args) => wasm::run(&args),
+        Task::Ci => ci::run(),
+        Task::Tidy => tidy::run(),
+        Task::Envoy => envoy::run(),
+        Task::Record => record::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's root folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,1 +1,4 @@
-fn main(){}
+//! The host's tests in one binary: one link, one cache of compiled modules.
+
+mod build;
+mod modules;

@@ -1,0 +1,101 @@
+//! Runs `cargo build` for a guest and reads from its messages which file came out.
+
+use super::workspace::Plan;
+use super::{BuildError, Guest, toolchain};
+use cargo_metadata::{CrateType, Message};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Builds and returns the `.wasm` file cargo names, be it new or fresh. The caller holds the lock.
+pub(super) fn build(guest: &Guest, plan: &Plan) -> Result<PathBuf, BuildError> {
+    let mut command = command(guest, plan);
+    let shown = shown(&command);
+    let output = command.output().map_err(|source| BuildError::Program {
+        program: guest.toolchain.cargo.display().to_string(),
+        source,
+    })?;
+    if !output.status.success() {
+        return Err(BuildError::Compile {
+            package: plan.package.clone(),
+            target: guest.target,
+            command: shown,
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    let failed = |message: String| BuildError::Messages {
+        package: plan.package.clone(),
+        command: shown.clone(),
+        message,
+    };
+    find_wasm(&output.stdout, plan)
+        .map_err(|error| failed(format!("its messages are unreadable: {error}")))?
+        .ok_or_else(|| {
+            let printed = String::from_utf8_lossy(&output.stderr);
+            failed(format!(
+                "named no .wasm file for `{}`; it printed:\n{printed}",
+                plan.crate_name
+            ))
+        })
+}
+
+fn command(guest: &Guest, plan: &Plan) -> Command {
+    let mut command = toolchain::command(&guest.toolchain.cargo, &plan.workspace_root);
+    command.args([
+        "build",
+        "--package",
+        &plan.package_id,
+        "--target",
+        guest.target.triple(),
+    ]);
+    command.args([
+        "--profile",
+        &guest.profile,
+        "--message-format",
+        "json-render-diagnostics",
+        "--target-dir",
+    ]);
+    command.arg(&plan.guests_dir);
+    match &guest.example {
+        Some(example) => command.args(["--example", example]),
+        None => command.arg("--lib"),
+    };
+    if !guest.features.is_empty() {
+        command.args(["--features", &guest.features.join(",")]);
+    }
+    for setting in &plan.config {
+        command.args(["--config", setting]);
+    }
+    command
+}
+
+fn shown(command: &Command) -> String {
+    let mut words = vec![command.get_program().display().to_string()];
+    words.extend(command.get_args().map(|word| {
+        let word = word.display().to_string();
+        if word.contains([' ', '"', '#', '\'']) {
+            format!("'{word}'")
+        } else {
+            word
+        }
+    }));
+    words.join(" ")
+}
+
+fn find_wasm(messages: &[u8], plan: &Plan) -> std::io::Result<Option<PathBuf>> {
+    let mut wasm = None;
+    for message in Message::parse_stream(messages) {
+        let Message::CompilerArtifact(artifact) = message? else {
+            continue;
+        };
+        let is_guest = artifact.package_id.repr == plan.package_id
+            && artifact.target.name == plan.crate_name
+            && artifact.target.crate_types.contains(&CrateType::CDyLib);
+        if is_guest {
+            wasm = artifact
+                .filenames
+                .into_iter()
+                .find(|file| file.extension() == Some("wasm"));
+        }
+    }
+    Ok(wasm.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf))
+}

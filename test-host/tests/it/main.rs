@@ -1,1 +1,3 @@
-fn main(){}
+//! Behaviour of the host as one binary: one file a subject.
+
+mod traffic;

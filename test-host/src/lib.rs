@@ -17,4 +17,7 @@ pub mod upstream;
 pub mod proxy;
 pub mod sim;
 
+pub mod envoy_config;
+pub mod traffic;
+
 pub mod build;

@@ -71,7 +71,7 @@ pub struct Origin {
     pub file: PathBuf,
     /// Offset of the first byte of its first record.
     pub offset: u64,
-    /// Envoy's number for the stream.
+    /// Envoy's number for the stream; 0 where the recording does not carry it (a buffered trace has it in its file's name only).
     pub trace_id: u64,
 }
 
@@ -82,11 +82,17 @@ pub struct Timing {
     pub response_headers: Option<Duration>,
 }
 
-/// The downstream connection, where the recording has it.
+/// The connections of the exchange, where the recording has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
+    /// The proxy's end of the downstream connection.
     pub local: Option<SocketAddr>,
+    /// The client's end of it.
     pub remote: Option<SocketAddr>,
+    /// The proxy's end of the upstream connection.
+    pub upstream_local: Option<SocketAddr>,
+    /// The endpoint's end of it.
+    pub upstream_remote: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -130,6 +136,17 @@ pub enum NoteKind {
     TornRecord,
     /// A field this program does not know; kept out of the replay.
     UnknownField,
+    /// A whole file could not be used.
+    FileSkipped,
+    /// A file in a folder that is, by its name, no recording; it was not read.
+    FileIgnored,
+    /// Two streams of one proxy and direction have the same trace id.
+    TraceIdReused,
+    /// A streamed and a buffered trace were taken for the same exchange by what is in them, and it was not the only
+    /// way to pair them.
+    PairedByOrder,
+    /// Bytes may not be those that were sent: the recorder puts something else for what is not UTF-8.
+    BytesReplaced,
 }
 
 /// An exchange as it will be replayed.

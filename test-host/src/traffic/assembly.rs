@@ -1,0 +1,194 @@
+//! Records → drafts of exchanges, by proxy and direction. Segments of one stream find one another by its trace id, however
+//! many other streams lie between them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    TrafficError,
+    draft::{Draft, Part, Spot},
+    join,
+    limits::Budget,
+    proto::{Body, HttpStreamedTraceSegment, TraceWrapper},
+    sources::{Group, Named},
+};
+use crate::message::{Note, NoteKind};
+
+/// What one proxy recorded in one direction.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    pub(super) streamed: Vec<Draft>,
+    pub(super) buffered: Vec<Draft>,
+    /// The streamed draft that a trace id means at this point of the files.
+    current: HashMap<u64, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Assembly {
+    groups: BTreeMap<Group, Drafts>,
+    budget: Budget,
+}
+
+/// Why a record was not used: the text of a note.
+pub(super) type Unused = String;
+
+impl Assembly {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self {
+            groups: BTreeMap::new(),
+            budget,
+        }
+    }
+
+    /// Memory for what is kept beside exchanges.
+    pub(super) fn take(&mut self, bytes: u64, spot: &Spot) -> Result<(), TrafficError> {
+        self.budget.take(bytes, &spot.file, spot.at)
+    }
+
+    /// Uses a record, or says why it is of no use.
+    pub(super) fn add(
+        &mut self,
+        trace: TraceWrapper,
+        named: &Named,
+        spot: &Spot,
+    ) -> Result<Result<(), Unused>, TrafficError> {
+        let drafts = self.groups.entry(named.group.clone()).or_default();
+        match (trace.http_buffered_trace, trace.http_streamed_trace_segment) {
+            (Some(trace), None) => {
+                if trace
+                    .request
+                    .as_ref()
+                    .is_none_or(|request| request.headers.is_empty())
+                {
+                    return Ok(Err("found a buffered trace without request headers".to_owned()));
+                }
+                self.budget.take_exchange(&spot.file, spot.at)?;
+                let draft = Draft::buffered(trace, spot.clone(), named.trace_id, &mut self.budget)?;
+                drafts.buffered.push(draft);
+                Ok(Ok(()))
+            }
+            (None, Some(segment)) => drafts.segment(segment, spot, &mut self.budget),
+            (Some(_), Some(_)) => Ok(Err(
+                "found a buffered trace and a streamed segment in one record".to_owned()
+            )),
+            (None, None) => Ok(Err("found a record with no HTTP trace in it".to_owned())),
+        }
+    }
+
+    /// Ends the assembly: one draft for each exchange.
+    pub(super) fn into_joined(self) -> impl Iterator<Item = (Group, Vec<join::Joined>)> {
+        self.groups
+            .into_iter()
+            .map(|(group, drafts)| (group, join::join(drafts)))
+    }
+}
+
+/// Which part of the request or response a segment is.
+enum Piece {
+    RequestHeaders(super::proto::HeaderMap),
+    RequestBody(Body),
+    RequestTrailers(super::proto::HeaderMap),
+    ResponseHeaders(super::proto::HeaderMap),
+    ResponseBody(Body),
+    ResponseTrailers(super::proto::HeaderMap),
+}
+
+fn only_piece(segment: HttpStreamedTraceSegment) -> Result<Piece, Unused> {
+    let pieces = [
+        segment.request_headers.map(Piece::RequestHeaders),
+        segment.request_body_chunk.map(Piece::RequestBody),
+        segment.request_trailers.map(Piece::RequestTrailers),
+        segment.response_headers.map(Piece::ResponseHeaders),
+        segment.response_body_chunk.map(Piece::ResponseBody),
+        segment.response_trailers.map(Piece::ResponseTrailers),
+    ];
+    let mut found = pieces.into_iter().flatten();
+    match (found.next(), found.count()) {
+        (Some(piece), 0) => Ok(piece),
+        (first, others) => {
+            let count = others + usize::from(first.is_some());
+            Err(format!(
+                "found {count} message pieces in segment of trace {}, expected one",
+                segment.trace_id
+            ))
+        }
+    }
+}
+
+impl Drafts {
+    fn segment(
+        &mut self,
+        segment: HttpStreamedTraceSegment,
+        spot: &Spot,
+        budget: &mut Budget,
+    ) -> Result<Result<(), Unused>, TrafficError> {
+        let id = segment.trace_id;
+        let piece = match only_piece(segment) {
+            Ok(piece) => piece,
+            Err(unused) => return Ok(Err(unused)),
+        };
+        if let Piece::RequestHeaders(block) = piece {
+            self.begin(id, spot, budget)?
+                .request
+                .set_headers(block.headers, spot, budget)?;
+            return Ok(Ok(()));
+        }
+        let Some(draft) = self
+            .current
+            .get(&id)
+            .and_then(|index| self.streamed.get_mut(*index))
+        else {
+            return Ok(Err(format!(
+                "found a segment of trace {id}, whose request headers are not in the recording"
+            )));
+        };
+        let (part, what) = match &piece {
+            Piece::RequestHeaders(_) | Piece::RequestBody(_) | Piece::RequestTrailers(_) => {
+                (Some(&mut draft.request), "request")
+            }
+            Piece::ResponseHeaders(_) if draft.response.is_none() => {
+                (Some(draft.response.insert(Part::default())), "response")
+            }
+            Piece::ResponseHeaders(_) => {
+                return Ok(Err(format!(
+                    "found a second block of response headers in trace {id}"
+                )));
+            }
+            Piece::ResponseBody(_) | Piece::ResponseTrailers(_) => (draft.response.as_mut(), "response"),
+        };
+        let Some(part) = part else {
+            return Ok(Err(format!(
+                "found a {what} segment of trace {id} in front of the response's headers"
+            )));
+        };
+        match piece {
+            Piece::RequestHeaders(block) | Piece::ResponseHeaders(block) => {
+                part.set_headers(block.headers, spot, budget)?;
+            }
+            _ if part.trailers.is_some() => {
+                return Ok(Err(format!(
+                    "found a {what} segment of trace {id} behind the {what}'s trailers"
+                )));
+            }
+            Piece::RequestBody(body) | Piece::ResponseBody(body) => part.push_body(body, spot, budget)?,
+            Piece::RequestTrailers(block) | Piece::ResponseTrailers(block) => {
+                part.set_trailers(block.headers, spot, budget)?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// A new exchange. Where the trace id had one already, that one is over: Envoy's ids can repeat.
+    fn begin(&mut self, id: u64, spot: &Spot, budget: &mut Budget) -> Result<&mut Draft, TrafficError> {
+        budget.take_exchange(&spot.file, spot.at)?;
+        let mut draft = Draft::new(spot.clone(), Some(id));
+        if self.current.insert(id, self.streamed.len()).is_some() {
+            let text = format!("trace id {id} was there before: taken for another exchange");
+            draft.notes.push(Note {
+                kind: NoteKind::TraceIdReused,
+                place: spot.shown(),
+                text,
+            });
+        }
+        Ok(self.streamed.push_mut(draft))
+    }
+}

@@ -1,0 +1,132 @@
+//! Splits a file of length-delimited protobuf messages without reading it whole.
+
+use std::io::{self, BufRead, Read};
+
+use super::{
+    limits::ByteSize,
+    record::{Piece, Place},
+};
+use crate::message::NoteKind;
+
+/// Bytes that a varint of 64 bits has at most.
+const LONGEST_VARINT: usize = 10;
+
+#[derive(Debug)]
+pub(super) struct Delimited<R> {
+    input: R,
+    limit: ByteSize,
+    offset: u64,
+    /// Nothing can be found behind a length that makes no sense.
+    lost: bool,
+}
+
+enum Length {
+    End,
+    Is(u64),
+    Torn,
+    Bad,
+}
+
+impl<R: BufRead> Delimited<R> {
+    /// `input` begins at the beginning of the file.
+    pub(super) fn new(input: R, limit: ByteSize) -> Self {
+        Self {
+            input,
+            limit,
+            offset: 0,
+            lost: false,
+        }
+    }
+
+    /// The next message, or what stands in the place of one. `None` at the end of the file, or where reading on makes
+    /// no sense.
+    pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
+        if self.lost {
+            return Ok(None);
+        }
+        let at = Place::Offset(self.offset);
+        let (kind, text) = match self.length()? {
+            Length::End => return Ok(None),
+            Length::Is(length) if length <= self.limit.0 => return self.message(at, length).map(Some),
+            Length::Is(length) => self.skip(length)?,
+            Length::Torn => (
+                NoteKind::TornRecord,
+                "the file ends inside a record's length".to_owned(),
+            ),
+            Length::Bad => {
+                self.lost = true;
+                let text = "found no length of at most 64 bits, expected one in front of a record; the rest of the file is left out";
+                (NoteKind::RecordSkipped, text.to_owned())
+            }
+        };
+        Ok(Some(Piece::Problem { kind, at, text }))
+    }
+
+    fn length(&mut self) -> io::Result<Length> {
+        let mut length: u64 = 0;
+        for index in 0..LONGEST_VARINT {
+            let Some(byte) = self.input.fill_buf()?.first().copied() else {
+                return Ok(if index == 0 { Length::End } else { Length::Torn });
+            };
+            self.input.consume(1);
+            self.offset = self.offset.saturating_add(1);
+            if index + 1 == LONGEST_VARINT && byte > 1 {
+                return Ok(Length::Bad);
+            }
+            length |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                return Ok(Length::Is(length));
+            }
+        }
+        Ok(Length::Bad)
+    }
+
+    /// Memory grows with what is there, not with what the length claims.
+    fn message(&mut self, at: Place, length: u64) -> io::Result<Piece> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.input).take(length).read_to_end(&mut bytes)? as u64;
+        self.offset = self.offset.saturating_add(read);
+        if read == length {
+            return Ok(Piece::Record { at, bytes });
+        }
+        let (kind, text) = torn(length, read);
+        Ok(Piece::Problem { kind, at, text })
+    }
+
+    fn skip(&mut self, length: u64) -> io::Result<(NoteKind, String)> {
+        let read = io::copy(&mut (&mut self.input).take(length), &mut io::sink())?;
+        self.offset = self.offset.saturating_add(read);
+        if read < length {
+            return Ok(torn(length, read));
+        }
+        let text = format!(
+            "left out: a record of {length} bytes, where one may have {}",
+            self.limit
+        );
+        Ok((NoteKind::RecordSkipped, text))
+    }
+}
+
+fn torn(length: u64, read: u64) -> (NoteKind, String) {
+    (
+        NoteKind::TornRecord,
+        format!("the file ends inside a record: {read} bytes of the {length} that it claims"),
+    )
+}
+
+/// A file that is one message, not delimited.
+pub(super) fn single<R: BufRead>(input: R, limit: ByteSize) -> io::Result<Piece> {
+    let mut bytes = Vec::new();
+    let mut input = input.take(limit.0.saturating_add(1));
+    let read = input.read_to_end(&mut bytes)? as u64;
+    let at = Place::Offset(0);
+    if read <= limit.0 {
+        return Ok(Piece::Record { at, bytes });
+    }
+    let text = format!("left out: a record of more than {limit}");
+    Ok(Piece::Problem {
+        kind: NoteKind::RecordSkipped,
+        at,
+        text,
+    })
+}

@@ -1,0 +1,210 @@
+//! Streamed and buffered traces of the same exchanges, made one: what the first filter saw from the streamed one, times and
+//! addresses from the buffered one.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::{
+    assembly::Drafts,
+    draft::{Draft, Part},
+};
+use crate::message::{Note, NoteKind};
+
+/// A draft, and the forms it was recorded in.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) draft: Draft,
+    pub(super) streamed: bool,
+}
+
+/// Pairs by trace id where the buffered trace has one. One in a file with others has none, and is paired by what is in it: a
+/// pair that is the only one possible first, and at last by order.
+pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
+    let mut pairing = Pairing {
+        streamed: drafts
+            .streamed
+            .into_iter()
+            .map(|draft| Joined {
+                draft,
+                streamed: true,
+            })
+            .collect(),
+        buffered: drafts.buffered.into_iter().map(Some).collect(),
+        taken: Vec::new(),
+    };
+    pairing.taken.resize(pairing.streamed.len(), false);
+    pairing.pass(Sure::Any, |draft| draft.trace_id.map(u128::from));
+    let unnumbered = |buffered: &Draft| buffered.trace_id.is_none();
+    if pairing.buffered.iter().flatten().any(unnumbered) {
+        for key in [all_headers, request_line, request_id] {
+            pairing.pass_unnumbered(Sure::OnlyOne, key);
+        }
+        for key in [all_headers, request_line] {
+            pairing.pass_unnumbered(Sure::ByOrder, key);
+        }
+    }
+    let rest = pairing.buffered.into_iter().flatten().map(|draft| Joined {
+        draft,
+        streamed: false,
+    });
+    pairing.streamed.into_iter().chain(rest).collect()
+}
+
+/// Which pairs of drafts with equal keys a pass makes.
+#[derive(Clone, Copy, PartialEq)]
+enum Sure {
+    /// The first with the first, and so on: the key is an identity.
+    Any,
+    /// Only where there is one of each.
+    OnlyOne,
+    /// The first with the first, with a note that this is a guess.
+    ByOrder,
+}
+
+struct Pairing {
+    streamed: Vec<Joined>,
+    buffered: Vec<Option<Draft>>,
+    /// Whether a streamed draft has its buffered one.
+    taken: Vec<bool>,
+}
+
+impl Pairing {
+    fn pass_unnumbered(&mut self, sure: Sure, key: fn(&Draft) -> Option<u128>) {
+        self.run(sure, key, |buffered| buffered.trace_id.is_none());
+    }
+
+    fn pass(&mut self, sure: Sure, key: fn(&Draft) -> Option<u128>) {
+        self.run(sure, key, |_| true);
+    }
+
+    fn run(&mut self, sure: Sure, key: fn(&Draft) -> Option<u128>, eligible: fn(&Draft) -> bool) {
+        let mut classes: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        for (index, joined) in self
+            .streamed
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !self.taken[*index])
+        {
+            if let Some(key) = key(&joined.draft) {
+                classes.entry(key).or_default().0.push(index);
+            }
+        }
+        for (index, draft) in self.buffered.iter().enumerate() {
+            let key = draft.as_ref().filter(|draft| eligible(draft)).and_then(key);
+            if let Some((_, of_buffered)) = key.and_then(|key| classes.get_mut(&key)) {
+                of_buffered.push(index);
+            }
+        }
+        for (of_streamed, mut of_buffered) in classes.into_values() {
+            let alone = of_streamed.len() == 1 && of_buffered.len() == 1;
+            if sure == Sure::OnlyOne && !alone {
+                continue;
+            }
+            // Streamed traces begin with the request, buffered ones are written at the end of the exchange.
+            let time = |index: &usize| {
+                self.buffered[*index]
+                    .as_ref()
+                    .and_then(|draft| draft.timing.request_headers)
+            };
+            of_buffered.sort_by_key(time);
+            for (streamed, buffered) in of_streamed.into_iter().zip(of_buffered) {
+                self.pair(streamed, buffered, sure == Sure::ByOrder && !alone);
+            }
+        }
+    }
+
+    fn pair(&mut self, streamed: usize, buffered: usize, guessed: bool) {
+        let Some(other) = self.buffered[buffered].take() else {
+            return;
+        };
+        self.taken[streamed] = true;
+        let draft = &mut self.streamed[streamed].draft;
+        if guessed {
+            let text = format!(
+                "times and addresses are those of the buffered trace at {}, taken by order: several fit",
+                other.spot.shown()
+            );
+            draft.notes.push(Note {
+                kind: NoteKind::PairedByOrder,
+                place: draft.spot.shown(),
+                text,
+            });
+        }
+        merge(draft, other);
+    }
+}
+
+fn merge(draft: &mut Draft, other: Draft) {
+    draft.timing = other.timing;
+    draft.connection = other.connection;
+    draft.notes.extend(other.notes);
+    fill_body(&mut draft.request, other.request);
+    match (&mut draft.response, other.response) {
+        (Some(response), Some(other)) => fill_body(response, other),
+        (response @ None, Some(found)) => {
+            let text = "the streamed trace has no response; it is the buffered one's, which shows what later filters and the router made of it".to_owned();
+            draft.notes.push(Note {
+                kind: NoteKind::HeadersAfterLaterFilters,
+                place: other.spot.shown(),
+                text,
+            });
+            *response = Some(found);
+        }
+        (_, None) => {}
+    }
+}
+
+/// A body that the streamed trace has only in part, and the buffered one whole.
+fn fill_body(part: &mut Part, other: Part) {
+    if part.cut && !other.cut && other.recorded > part.recorded {
+        part.chunks = other.chunks;
+        part.recorded = other.recorded;
+        part.kept = other.kept;
+        part.cut = false;
+        part.blanks = other.blanks;
+        part.borders_lost = true;
+    }
+}
+
+/// Everything that the headers say, but for what Envoy's router, connection manager and codec change behind the first filter.
+fn all_headers(draft: &Draft) -> Option<u128> {
+    let blocks = [
+        Some(&draft.request.headers),
+        draft.response.as_ref().map(|r| &r.headers),
+    ];
+    let mut said = Vec::new();
+    for block in blocks {
+        let headers = block
+            .into_iter()
+            .flatten()
+            .filter(|h| !h.name.starts_with(b"x-envoy-"));
+        said.push(headers.collect::<Vec<_>>());
+    }
+    digest(&said)
+}
+
+fn request_line(draft: &Draft) -> Option<u128> {
+    let first = |name| draft.request.headers.first(name);
+    digest(&[
+        first(b":method"),
+        first(b":authority"),
+        first(b":path"),
+        first(b"x-request-id"),
+    ])
+}
+
+fn request_id(draft: &Draft) -> Option<u128> {
+    digest(draft.request.headers.first(b"x-request-id")?)
+}
+
+fn digest<T: Hash + ?Sized>(value: &T) -> Option<u128> {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        value.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    Some(half(0) << 64 | half(1))
+}

@@ -1,0 +1,3 @@
+//! One emulated Envoy.
+
+pub mod spec;

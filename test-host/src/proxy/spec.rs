@@ -1,6 +1,14 @@
-//! Everything needed to build one emulated Envoy. Values here are checked: what cannot be emulated never gets this far.
+//! Everything needed to build one emulated Envoy. What a format says is turned into these types by that format's
+//! module; nothing here knows YAML.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -9,120 +17,275 @@ use crate::{
     router::{Metadata, RouteTable},
 };
 
-#[derive(Clone, Debug, Default)]
+/// One proxy.
+#[derive(Clone, Debug)]
 pub struct ProxySpec {
-    pub node: Node,
-    /// At least one.
+    /// What reports call it: the configuration file's name without its extension.
+    pub name: String,
+    pub node: NodeSpec,
+    /// Not empty, in the order of the configuration.
     pub listeners: Vec<ListenerSpec>,
-    pub clusters: Vec<ClusterSpec>,
+    pub clusters: BTreeMap<String, ClusterSpec>,
 }
 
 impl ProxySpec {
-    pub fn cluster(&self, name: &str) -> Option<&ClusterSpec> {
-        self.clusters.iter().find(|cluster| cluster.name == name)
+    /// Every plugin of every listener, in chain order.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
+        self.listeners.iter().flat_map(|listener| listener.http.http_filters.plugins())
     }
 
-    pub fn has_cluster(&self, name: &str) -> bool {
-        self.cluster(name).is_some()
+    pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+        self.listeners.iter_mut().flat_map(|listener| listener.http.http_filters.plugins_mut())
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Node {
+/// Who the proxy is (`xds.node.*`).
+#[derive(Clone, Debug, Default)]
+pub struct NodeSpec {
     pub id: String,
     pub cluster: String,
-    /// Envoy's `node.metadata`: one structure.
-    pub metadata: serde_json::Value,
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub locality: Option<Locality>,
 }
 
-/// A listener with its one HTTP connection manager.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locality {
+    pub region: String,
+    pub zone: String,
+    pub sub_zone: String,
+}
+
+/// A listener and its one HTTP connection manager.
 #[derive(Clone, Debug)]
 pub struct ListenerSpec {
     pub name: String,
     pub address: Option<SocketAddr>,
     pub direction: Direction,
-    pub stat_prefix: String,
-    /// Wasm filters in the order of the chain; the router behind them goes without saying.
-    pub filters: Vec<PluginSpec>,
-    pub router: RouterSpec,
-    pub routes: RouteTable,
-    pub http: HttpOptions,
+    pub filter_chain_name: String,
+    pub metadata: Metadata,
+    pub http: HttpConnectionManagerSpec,
 }
 
-impl ListenerSpec {
-    /// Envoy's number for the direction (`TrafficDirection`).
-    pub fn direction_number(&self) -> i64 {
-        match self.direction {
-            Direction::Unspecified => 0,
-            Direction::Inbound => 1,
-            Direction::Outbound => 2,
+#[derive(Clone, Debug)]
+pub struct HttpConnectionManagerSpec {
+    pub stat_prefix: String,
+    /// The peer's address is the client's, rather than what `x-forwarded-for` says.
+    pub use_remote_address: bool,
+    pub preserve_external_request_id: bool,
+    pub generate_request_id: bool,
+    /// Who counts as internal. Envoy's default, since 1.33, is nobody.
+    pub internal_addresses: Vec<CidrRange>,
+    pub http_filters: FilterChain,
+    pub routes: Arc<RouteTable>,
+}
+
+/// `address_prefix/prefix_len`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CidrRange {
+    address: IpAddr,
+    prefix_len: u8,
+}
+
+impl CidrRange {
+    /// `None`: more bits than the address has.
+    pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (prefix_len <= bits).then_some(Self { address, prefix_len })
+    }
+
+    /// An IPv4 range never contains an IPv6 address, nor the reverse.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(range), IpAddr::V4(address)) => {
+                let differing = u32::from(range) ^ u32::from(address);
+                differing.leading_zeros() >= u32::from(self.prefix_len)
+            }
+            (IpAddr::V6(range), IpAddr::V6(address)) => {
+                let differing = u128::from(range) ^ u128::from(address);
+                differing.leading_zeros() >= u32::from(self.prefix_len)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
 }
 
-/// What the connection manager does to a request before any filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpOptions {
-    pub use_remote_address: bool,
-    pub preserve_external_request_id: bool,
-    pub generate_request_id: bool,
+/// HTTP filters in request order, the router last and only there.
+#[derive(Clone, Debug)]
+pub struct FilterChain(Vec<FilterSpec>);
+
+#[derive(Clone, Debug)]
+pub enum FilterSpec {
+    Wasm(Box<PluginSpec>),
+    Router(RouterSpec),
 }
 
+/// Why a list of filters is no chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterChainError {
+    #[error("the chain has no router; it must be the last filter")]
+    NoRouter,
+    #[error("the router {0:?} stands before other filters; it must be the last")]
+    RouterNotLast(String),
+}
+
+impl FilterChain {
+    /// # Errors
+    /// The router is missing or not last.
+    pub fn new(filters: Vec<FilterSpec>) -> Result<Self, FilterChainError> {
+        let router = filters.iter().position(|filter| matches!(filter, FilterSpec::Router(_)));
+        match router {
+            None => Err(FilterChainError::NoRouter),
+            Some(at) if at + 1 == filters.len() => Ok(Self(filters)),
+            Some(at) => Err(FilterChainError::RouterNotLast(
+                filters.get(at).map(|filter| filter.name().to_owned()).unwrap_or_default(),
+            )),
+        }
+    }
+
+    pub fn filters(&self) -> &[FilterSpec] {
+        &self.0
+    }
+
+    /// The Wasm filters, in request order.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
+        self.0.iter().filter_map(|filter| match filter {
+            FilterSpec::Wasm(plugin) => Some(&**plugin),
+            FilterSpec::Router(_) => None,
+        })
+    }
+
+    fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+        self.0.iter_mut().filter_map(|filter| match filter {
+            FilterSpec::Wasm(plugin) => Some(&mut **plugin),
+            FilterSpec::Router(_) => None,
+        })
+    }
+}
+
+impl FilterSpec {
+    /// The entry's name in `http_filters`.
+    pub fn name(&self) -> &str {
+        match self {
+            FilterSpec::Wasm(plugin) => &plugin.filter_name,
+            FilterSpec::Router(router) => &router.filter_name,
+        }
+    }
+}
+
+/// The router filter (envoy/extensions/filters/http/router/v3/router.proto).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouterSpec {
+    pub filter_name: String,
+    /// The `x-envoy-*` headers the router adds are left out.
     pub suppress_envoy_headers: bool,
+    /// A caller's `x-envoy-expected-rq-timeout-ms` bounds the timeout.
     pub respect_expected_rq_timeout: bool,
 }
 
-/// A Wasm HTTP filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Wasm filter (envoy/extensions/wasm/v3/wasm.proto, `PluginConfig`).
+#[derive(Clone, Debug)]
 pub struct PluginSpec {
-    /// Its name in the filter chain: what `--set` and reports call it.
+    /// The entry's name in `http_filters`; need not be unique.
     pub filter_name: String,
-    /// `plugin_name`.
+    /// The plugin's own name: property `plugin_name`, statistics `wasm.<name>.*`. May be empty.
     pub name: String,
     pub root_id: String,
-    pub vm_id: String,
-    pub vm_configuration: Bytes,
-    pub configuration: Bytes,
-    pub code: PathBuf,
-    /// The VM's environment variables, in order, names unique.
-    pub environment: Vec<(String, String)>,
+    /// What `on_configure` reads.
+    pub configuration: PluginConfiguration,
+    pub vm: VmSpec,
     pub failure_policy: FailurePolicy,
+    /// A pause at the headers lets body callbacks through.
     pub allow_on_headers_stop_iteration: bool,
-    /// `None`: everything is allowed.
-    pub allowed_capabilities: Option<Vec<String>>,
+    /// `None`: everything is allowed. Names as in the ABI: `proxy_log`, `proxy_on_request_headers`, `fd_write`.
+    pub allowed_capabilities: Option<BTreeSet<String>>,
+    /// Where it was written, for messages: `envoy.yaml:12:9`.
+    pub origin: String,
 }
 
-/// What becomes of streams when a VM has died (`envoy-abi` 4.7).
+/// Two plugins with equal `id`, `configuration`, `environment` and code share one VM on each thread.
+#[derive(Clone, Debug)]
+pub struct VmSpec {
+    pub id: String,
+    /// What `on_vm_start` reads.
+    pub configuration: PluginConfiguration,
+    pub code: CodeSource,
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Bytes for a guest, and what they were made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PluginConfiguration {
+    #[default]
+    Absent,
+    /// A `StringValue` or `BytesValue`: handed over as written.
+    Raw(Bytes),
+    /// A message, handed over as its protobuf bytes; for a `Struct` that is not JSON.
+    Protobuf { type_name: String, wire: Bytes },
+}
+
+impl PluginConfiguration {
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            PluginConfiguration::Absent => Bytes::new(),
+            PluginConfiguration::Raw(bytes) | PluginConfiguration::Protobuf { wire: bytes, .. } => bytes.clone(),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum CodeSource {
+    File(PathBuf),
+    Inline(Bytes),
+}
+
+impl fmt::Debug for CodeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodeSource::File(path) => write!(f, "File({})", path.display()),
+            CodeSource::Inline(code) => write!(f, "Inline({} bytes)", code.len()),
+        }
+    }
+}
+
+/// What happens to traffic once a VM has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailurePolicy {
+    /// 503 for every stream. Envoy's default.
     Closed,
-    /// `failure_policy: FAIL_OPEN`: later streams pass by; the one that trapped still gets a 503.
+    /// New streams bypass the filter; those in flight get 503.
     Open,
-    /// The legacy `fail_open: true`: the stream that trapped goes on too.
-    LegacyOpen,
-    /// A new VM, at the earliest this long after the last load.
+    /// A new VM, not more often than this (Envoy adds up to half of it as jitter).
     Reload { base_interval: Duration },
+    /// The deprecated `fail_open: true`: streams in flight go on too.
+    LegacyOpen,
 }
 
+/// A cluster, as far as routes and callouts can tell clusters apart.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
     pub name: String,
-    /// Empty: no healthy host.
-    pub endpoints: Vec<Endpoint>,
+    pub discovery: Discovery,
+    pub connect_timeout: Duration,
+    pub endpoints: Vec<EndpointSpec>,
     pub metadata: Metadata,
 }
 
-/// `address:port`, as configured; a name that is not resolved here stays a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub address: String,
-    pub port: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    Static,
+    StrictDns,
+    LogicalDns,
+    Eds,
+    OriginalDst,
 }
 
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.address, self.port)
-    }
+#[derive(Clone, Debug)]
+pub struct EndpointSpec {
+    /// An IP address or a host name.
+    pub host: String,
+    pub port: u16,
+    /// Neither `UNHEALTHY`, `DRAINING` nor `TIMEOUT` by configuration.
+    pub healthy: bool,
+    pub locality: Locality,
+    pub metadata: Metadata,
 }

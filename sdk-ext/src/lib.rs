@@ -28,12 +28,15 @@ pub mod shared;
 mod stream;
 pub mod time;
 mod timers;
+mod trust;
 pub mod units;
 
 pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
-pub use metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, SeriesLimit};
+pub use metrics::{
+    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
+};
 pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
@@ -43,6 +46,7 @@ pub use stream::{
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};
+pub use trust::Trust;
 
 #[doc(hidden)]
 pub mod internal {

@@ -168,6 +168,11 @@ impl Match {
                 .is_none_or(|name| name.as_bytes() == request.cluster)
     }
 
+    /// Whether the path decides anything here.
+    pub fn asks_path(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Whether `route_name` must be filled in for this to match; reading it from the proxy costs a call.
     pub fn asks_route_name(&self) -> bool {
         self.route_name.is_some()

@@ -3,8 +3,10 @@
 
 mod matching;
 mod path;
+mod rules;
 mod trust;
 
-pub use matching::{Match, MatchError, PathCase, RawHeaderMatch, RawMatch, RawPathMatch, RequestView};
+pub use matching::{Match, PathCase, RawHeaderMatch, RawMatch, RawPathMatch, RequestView};
 pub use path::{Ambiguity, CanonicalPath, PathReading, PathRefusal, read_path};
+pub use rules::{Asked, DEFAULT_RULE, RawRule, Rule, Rules};
 pub use trust::Trust;

@@ -87,8 +87,8 @@ impl fmt::Display for Ambiguity {
 impl fmt::Display for PathRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "an empty path",
-            Self::NotAbsolute => "a path that does not start with `/`",
+            Self::Empty => "nothing in it",
+            Self::NotAbsolute => "no `/` at its start",
             Self::Control => "a space or control byte",
             Self::NonAscii => "an unescaped byte above 0x7F",
             Self::BadEscape => "a `%` without two hexadecimal digits",

@@ -68,11 +68,18 @@ impl<C> Rules<C> {
             let at = &mut at.at(index);
             let name = raw.name.unwrap_or_else(|| format!("rule-{index}"));
             let named = check_name(&name, &names, &mut at.at("name"));
-            let matching = check_match(raw.matching, case, &mut at.at("match"));
-            let config = check(raw.config.unwrap_or_else(|| Json::Object(Vec::new())), &mut at.at("config"));
+            let matching = Match::parse(raw.matching, case, &mut at.at("match"));
+            let config = check(
+                raw.config.unwrap_or_else(|| Json::Object(Vec::new())),
+                &mut at.at("config"),
+            );
             names.push(name.clone());
             if let (true, Some(matching), Some(config)) = (named, matching, config) {
-                rules.push(Rule { name, config, matching });
+                rules.push(Rule {
+                    name,
+                    config,
+                    matching,
+                });
             }
         }
         (rules.len() == count).then_some(Self(rules))
@@ -97,7 +104,8 @@ impl<C> Rules<C> {
 }
 
 fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
-    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    let letters =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
     if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
         at.refuse("1 to 64 of a-z, 0-9, _ and -", format_args!("{name:?}"));
         return false;
@@ -109,31 +117,34 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
     true
 }
 
-fn check_match(raw: RawMatch, case: PathCase, at: &mut Checks<'_>) -> Option<Match> {
-    match Match::parse(raw, case) {
-        Ok(matching) => Some(matching),
-        Err(error) => {
-            refuse_below(at, &error.pointer, &error);
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ConfigErrors;
 
     fn parse(text: &str) -> Result<Rules<Json>, String> {
-        let raw: Vec<RawRule> =
-            Json::parse(text.as_bytes()).and_then(|json| json.read("/rules")).map_err(|error| error.to_string())?;
+        let raw: Vec<RawRule> = Json::parse(text.as_bytes())
+            .and_then(|json| json.read("/rules"))
+            .map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
-        let rules = Rules::parse(raw, PathCase::Kept, &mut Checks::new("/rules", &mut errors), |json, _| Some(json));
+        let rules = Rules::parse(
+            raw,
+            PathCase::Kept,
+            &mut Checks::new("/rules", &mut errors),
+            |json, _| Some(json),
+        );
         errors.or(rules).map_err(|error| error.to_string())
     }
 
     fn at(path: &str) -> RequestView<'_> {
-        RequestView { method: b"GET", authority: b"a", path: Some(path), headers: &[], route_name: b"", cluster: b"" }
+        RequestView {
+            method: b"GET",
+            authority: b"a",
+            path: Some(path),
+            headers: &[],
+            route_name: b"",
+            cluster: b"",
+        }
     }
 
     #[test]
@@ -145,8 +156,18 @@ mod tests {
         )
         .unwrap();
         let name = |path| rules.select(&at(path)).map(|rule| rule.name.as_str());
-        assert_eq!([name("/a/health"), name("/a/b"), name("/b")], [Some("health"), Some("rule-1"), None]);
-        assert_eq!(rules.asked(), Asked { path: true, route_name: false, cluster: false });
+        assert_eq!(
+            [name("/a/health"), name("/a/b"), name("/b")],
+            [Some("health"), Some("rule-1"), None]
+        );
+        assert_eq!(
+            rules.asked(),
+            Asked {
+                path: true,
+                route_name: false,
+                cluster: false
+            }
+        );
     }
 
     #[test]
@@ -155,13 +176,16 @@ mod tests {
         let message = parse(text).unwrap_err();
         for part in [
             "/rules/0/name: expected 1 to 64 of a-z, 0-9, _ and -, found \"A\"",
-            "/rules/1/match/path/prefix: found \"b\", which is a path that does not start with `/`",
+            "/rules/1/match/path/prefix: expected a canonical path, found \"b\", which has no `/` at its start",
             "/rules/2/name: expected a name of its own, found \"b\", which is taken",
             "/rules/3/name: expected a name of its own, found \"default\", which is taken",
         ] {
             assert!(message.contains(part), "{message}");
         }
         let message = parse(r#"[{"match": {"pth": {}}}]"#).unwrap_err();
-        assert!(message.starts_with("/rules/0/match/pth: unknown field `pth`"), "{message}");
+        assert!(
+            message.starts_with("/rules/0/match/pth: unknown field `pth`"),
+            "{message}"
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! Which requests a rule is for. No regular expressions: every pattern is compared in one pass over the input.
 
-use std::fmt;
-
 use serde::Deserialize;
 
 use super::path::{PathReading, read_path};
+use crate::config::Checks;
+use crate::headers::OwnedName;
 
 /// The `match` object of a rule as it stands in JSON. All conditions given must hold; none given matches everything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,22 +41,6 @@ pub struct RawHeaderMatch {
     pub prefix: Option<String>,
     pub present: Option<bool>,
 }
-
-/// What is wrong in a `match` object, and where in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MatchError {
-    /// JSON pointer below the `match` object, such as `/path/prefix`
-    pub pointer: String,
-    pub message: String,
-}
-
-impl fmt::Display for MatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.pointer, self.message)
-    }
-}
-
-impl std::error::Error for MatchError {}
 
 /// Whether servers behind the proxy distinguish `/Admin` from `/admin`. Where they do not, requests are matched by
 /// [`CanonicalPath::folded`](super::CanonicalPath::folded).
@@ -127,19 +111,23 @@ enum ValueMatch {
 }
 
 impl Match {
-    /// # Errors
-    /// Names the first condition that could never match or says two things at once.
-    pub fn parse(raw: RawMatch, case: PathCase) -> Result<Self, MatchError> {
-        Ok(Self {
-            host: raw.host.map(|host| parse_host(&host)).transpose()?,
-            path: raw.path.map(|path| parse_path(path, case)).transpose()?,
-            methods: raw.methods.map(parse_methods).transpose()?,
-            headers: parse_headers(raw.headers)?,
-            route_name: raw
-                .route_name
-                .map(|name| not_empty(name, "/route_name"))
-                .transpose()?,
-            cluster: raw.cluster.map(|name| not_empty(name, "/cluster")).transpose()?,
+    /// `None` after a condition was refused at `at`: one that could never match, or that says two things at once.
+    pub fn parse(raw: RawMatch, case: PathCase, at: &mut Checks<'_>) -> Option<Self> {
+        let host = optional(raw.host, |host| parse_host(&host, &mut at.at("host")));
+        let path = optional(raw.path, |path| parse_path(path, case, &mut at.at("path")));
+        let methods = optional(raw.methods, |methods| {
+            parse_methods(methods, &mut at.at("methods"))
+        });
+        let headers = parse_headers(raw.headers, &mut at.at("headers"));
+        let route_name = optional(raw.route_name, |name| parse_name(name, &mut at.at("route_name")));
+        let cluster = optional(raw.cluster, |name| parse_name(name, &mut at.at("cluster")));
+        Some(Self {
+            host: host?,
+            path: path?,
+            methods: methods?,
+            headers: headers?,
+            route_name: route_name?,
+            cluster: cluster?,
         })
     }
 
@@ -256,81 +244,70 @@ fn method_matches(rule: &str, method: &[u8]) -> bool {
     rule.as_bytes() == method || (rule == "GET" && method == b"HEAD")
 }
 
-fn error(pointer: impl Into<String>, message: impl Into<String>) -> MatchError {
-    MatchError {
-        pointer: pointer.into(),
-        message: message.into(),
+/// `Some(None)` for a condition that is not given, `None` for one that was refused.
+fn optional<R, T>(raw: Option<R>, parse: impl FnOnce(R) -> Option<T>) -> Option<Option<T>> {
+    match raw {
+        None => Some(None),
+        Some(raw) => parse(raw).map(Some),
     }
 }
 
-fn not_empty(text: String, pointer: &str) -> Result<String, MatchError> {
-    if text.is_empty() {
-        Err(error(pointer, "empty, so it would match nothing"))
-    } else {
-        Ok(text)
+fn parse_name(name: String, at: &mut Checks<'_>) -> Option<String> {
+    if name.is_empty() {
+        at.refuse("a name", "an empty one");
+        return None;
     }
+    Some(name)
 }
 
-fn parse_host(host: &str) -> Result<HostMatch, MatchError> {
+fn parse_host(host: &str, at: &mut Checks<'_>) -> Option<HostMatch> {
     let name = host.strip_prefix("*.").unwrap_or(host);
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']');
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) {
-        return Err(error(
-            "/host",
-            format!("found {host:?}, expected a host name or `*.` and a host name"),
-        ));
+    let bare = host_of(name.as_bytes()) == name.as_bytes();
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) || !bare {
+        at.refuse(
+            "a host name or `*.` and a host name, without a port or a dot at the end",
+            format_args!("{host:?}"),
+        );
+        return None;
     }
-    if host_of(name.as_bytes()) != name.as_bytes() {
-        return Err(error(
-            "/host",
-            format!("found {host:?}, expected no port and no dot at the end"),
-        ));
-    }
-    Ok(if name.len() == host.len() {
+    Some(if name.len() == host.len() {
         HostMatch::Exact(name.to_owned())
     } else {
         HostMatch::Suffix(format!(".{name}"))
     })
 }
 
-fn parse_path(raw: RawPathMatch, case: PathCase) -> Result<PathMatch, MatchError> {
-    let fold = |path: String| match case {
-        PathCase::Kept => path,
+fn parse_path(raw: RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> Option<PathMatch> {
+    let fold = |path: &str| match case {
+        PathCase::Kept => path.to_owned(),
         PathCase::Folded => path.to_ascii_lowercase(),
     };
     match raw {
         RawPathMatch::Exact(path) => {
-            require_canonical(&path, "/path/exact")?;
-            Ok(PathMatch::Exact(fold(path)))
+            is_canonical(&path, &mut at.at("exact")).then(|| PathMatch::Exact(fold(&path)))
         }
-        RawPathMatch::Prefix(path) => {
-            require_canonical(&path, "/path/prefix")?;
-            let path = path.strip_suffix('/').unwrap_or(&path);
-            Ok(PathMatch::Prefix(fold(path.to_owned())))
-        }
+        RawPathMatch::Prefix(path) => is_canonical(&path, &mut at.at("prefix"))
+            .then(|| PathMatch::Prefix(fold(path.strip_suffix('/').unwrap_or(&path)))),
         RawPathMatch::Template(template) => {
-            let pointer = "/path/template";
-            let probe: Vec<_> = template
+            let at = &mut at.at("template");
+            let filled: Vec<_> = template
                 .split('/')
-                .map(|text| if is_variable(text) { "x" } else { text })
+                .map(|segment| if is_variable(segment) { "x" } else { segment })
                 .collect();
-            require_canonical(&probe.join("/"), pointer)?;
-            let parse = |text: &str| {
-                if is_variable(text) {
-                    Ok(Segment::Any)
-                } else if text.contains(['{', '}']) {
-                    Err(error(
-                        pointer,
-                        format!("found {text:?}, expected `{{name}}` as a whole segment"),
-                    ))
+            let mut segments = Vec::with_capacity(filled.len());
+            for segment in template.split('/').skip(1) {
+                if is_variable(segment) {
+                    segments.push(Segment::Any);
+                } else if segment.contains(['{', '}']) {
+                    at.refuse("`{name}` as a whole segment", format_args!("{segment:?}"));
+                    return None;
                 } else {
-                    Ok(Segment::Literal(fold(text.to_owned())))
+                    segments.push(Segment::Literal(fold(segment)));
                 }
-            };
-            Ok(PathMatch::Template(
-                template.split('/').skip(1).map(parse).collect::<Result<_, _>>()?,
-            ))
+            }
+            is_canonical(&filled.join("/"), at).then_some(PathMatch::Template(segments))
         }
     }
 }
@@ -348,24 +325,26 @@ fn is_variable(segment: &str) -> bool {
 }
 
 /// Requests are matched in canonical form, so a rule in any other form would never match.
-fn require_canonical(path: &str, pointer: &str) -> Result<(), MatchError> {
-    let found = match read_path(path.as_bytes()) {
-        PathReading::Canonical(canonical) if canonical.as_str() == path => return Ok(()),
-        PathReading::Canonical(canonical) => format!(
-            "found {path:?}, which never matches; write {:?}",
-            canonical.as_str()
-        ),
-        PathReading::Ambiguous(why) => {
-            format!("found {path:?}, which has {why}; requests with it never match")
+fn is_canonical(path: &str, at: &mut Checks<'_>) -> bool {
+    let found = format!("{path:?}");
+    match read_path(path.as_bytes()) {
+        PathReading::Canonical(canonical) if canonical.as_str() == path => return true,
+        PathReading::Canonical(canonical) => {
+            at.refuse(format_args!("the canonical form {:?}", canonical.as_str()), found);
         }
-        PathReading::Refused(why) => format!("found {path:?}, which is {why}"),
-    };
-    Err(error(pointer, found))
+        PathReading::Ambiguous(why) => {
+            at.refuse("a canonical path", format_args!("{found}, which has {why}"))
+        }
+        PathReading::Refused(why) => at.refuse("a canonical path", format_args!("{found}, which has {why}")),
+    }
+    false
 }
 
-fn parse_methods(methods: Vec<String>) -> Result<Vec<String>, MatchError> {
+fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String>> {
+    let mut good = true;
     if methods.is_empty() {
-        return Err(error("/methods", "empty, so it would match nothing"));
+        at.refuse("at least one method", "an empty list");
+        good = false;
     }
     for (index, method) in methods.iter().enumerate() {
         if method.is_empty()
@@ -373,39 +352,45 @@ fn parse_methods(methods: Vec<String>) -> Result<Vec<String>, MatchError> {
                 .bytes()
                 .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
-            let message = format!("found {method:?}, expected a method in capital letters, such as \"GET\"");
-            return Err(error(format!("/methods/{index}"), message));
+            at.at(index)
+                .refuse("a method in capital letters", format_args!("{method:?}"));
+            good = false;
         }
     }
-    Ok(methods)
+    good.then_some(methods)
 }
 
-fn parse_headers(raw: Vec<RawHeaderMatch>) -> Result<Vec<HeaderMatch>, MatchError> {
-    raw.into_iter()
+fn parse_headers(raw: Vec<RawHeaderMatch>, at: &mut Checks<'_>) -> Option<Vec<HeaderMatch>> {
+    let count = raw.len();
+    let headers: Vec<HeaderMatch> = raw
+        .into_iter()
         .enumerate()
-        .map(|(index, header)| parse_header(index, header))
-        .collect()
+        .filter_map(|(index, header)| parse_header(header, &mut at.at(index)))
+        .collect();
+    (headers.len() == count).then_some(headers)
 }
 
-fn parse_header(index: usize, raw: RawHeaderMatch) -> Result<HeaderMatch, MatchError> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if raw.name.is_empty() || !raw.name.bytes().all(token) {
-        let message = format!("found {:?}, expected a header name", raw.name);
-        return Err(error(format!("/headers/{index}/name"), message));
-    }
+fn parse_header(raw: RawHeaderMatch, at: &mut Checks<'_>) -> Option<HeaderMatch> {
+    let Some(name) = OwnedName::parse(&raw.name) else {
+        at.at("name")
+            .refuse("a header name", format_args!("{:?}", raw.name));
+        return None;
+    };
     let value = match (raw.exact, raw.prefix, raw.present) {
         (Some(exact), None, None) => ValueMatch::Exact(exact),
         (None, Some(prefix), None) => ValueMatch::Prefix(prefix),
         (None, None, Some(present)) => ValueMatch::Present(present),
+        (None, None, None) => {
+            at.refuse("one of `exact`, `prefix` and `present`", "none");
+            return None;
+        }
         _ => {
-            return Err(error(
-                format!("/headers/{index}"),
-                "expected one of `exact`, `prefix` and `present`",
-            ));
+            at.refuse("one of `exact`, `prefix` and `present`", "several");
+            return None;
         }
     };
-    Ok(HeaderMatch {
-        name: raw.name,
+    Some(HeaderMatch {
+        name: name.as_str().to_owned(),
         value,
     })
 }

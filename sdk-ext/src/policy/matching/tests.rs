@@ -3,16 +3,18 @@
 use serde_json::json;
 
 use super::*;
+use crate::config::{ConfigErrors, Json};
 
-fn rule(json: serde_json::Value) -> Match {
-    Match::parse(serde_json::from_value(json).unwrap(), PathCase::Kept).unwrap()
+fn parsed(json: &serde_json::Value, case: PathCase) -> Result<Match, String> {
+    let json = Json::parse(json.to_string().as_bytes()).unwrap();
+    let raw = json.read("/match").map_err(|errors| errors.to_string())?;
+    let mut errors = ConfigErrors::default();
+    let rule = Match::parse(raw, case, &mut Checks::new("/match", &mut errors));
+    errors.or(rule).map_err(|errors| errors.to_string())
 }
 
-fn refusal(json: serde_json::Value) -> String {
-    match serde_json::from_value::<RawMatch>(json) {
-        Err(error) => error.to_string(),
-        Ok(raw) => Match::parse(raw, PathCase::Kept).unwrap_err().to_string(),
-    }
+fn rule(json: serde_json::Value) -> Match {
+    parsed(&json, PathCase::Kept).unwrap()
 }
 
 const REQUEST: RequestView<'static> = RequestView {
@@ -100,8 +102,7 @@ fn paths_match_on_segment_borders() {
 
 #[test]
 fn a_rule_for_folded_paths_is_folded_too() {
-    let raw = serde_json::from_value(json!({ "path": { "prefix": "/Admin" } })).unwrap();
-    let rule = Match::parse(raw, PathCase::Folded).unwrap();
+    let rule = parsed(&json!({ "path": { "prefix": "/Admin" } }), PathCase::Folded).unwrap();
     assert!(rule.matches(&at("/admin/x")));
 }
 
@@ -181,45 +182,66 @@ fn all_conditions_must_hold() {
 #[test]
 fn a_condition_that_cannot_match_is_refused_with_its_place() {
     let table = [
-        (json!({"pth": {}}), "unknown field `pth`"),
-        (json!({"cel": "true"}), "unknown field `cel`"),
-        (json!({"path": {"regex": "."}}), "unknown variant `regex`"),
+        (json!({"pth": {}}), "/match/pth: unknown field `pth`"),
+        (json!({"cel": "true"}), "/match/cel: unknown field `cel`"),
+        (
+            json!({"path": {"regex": "."}}),
+            "/match/path: expected one of `exact`, `prefix`, `template`, found `regex`",
+        ),
         (
             json!({"path": {"prefix": "admin"}}),
-            "/path/prefix: found \"admin\", which is a path that does not start",
+            "/match/path/prefix: expected a canonical path, found \"admin\", which has no",
         ),
         (
             json!({"path": {"prefix": "/a/../b"}}),
-            "which never matches; write \"/b\"",
+            "/match/path/prefix: expected the canonical form \"/b\", found \"/a/../b\"",
         ),
         (
             json!({"path": {"exact": "/a%2fb"}}),
-            "/path/exact: found \"/a%2fb\", which has an encoded slash",
+            "/match/path/exact: expected a canonical path, found \"/a%2fb\", which has an enc",
         ),
-        (json!({"path": {"exact": "/a?b=c"}}), "write \"/a\""),
+        (
+            json!({"path": {"exact": "/a?b=c"}}),
+            "expected the canonical form \"/a\"",
+        ),
         (
             json!({"path": {"template": "/a/x{id}"}}),
-            "/path/template: found \"x{id}\"",
+            "/match/path/template: expected `{name}` as a whole segment, found \"x{id}\"",
         ),
-        (json!({"path": {"template": "/a//{id}"}}), "/path/template"),
-        (json!({"host": "*"}), "/host: found \"*\""),
-        (json!({"host": "a.example:80"}), "expected no port"),
-        (json!({"host": ""}), "/host"),
-        (json!({"methods": []}), "/methods: empty"),
-        (json!({"methods": ["GET", "put"]}), "/methods/1: found \"put\""),
-        (json!({"headers": [{"name": "x"}]}), "/headers/0: expected one of"),
+        (
+            json!({"path": {"template": "/a//{id}"}}),
+            "/match/path/template: expected the canonical form",
+        ),
+        (json!({"host": "*"}), "/match/host: expected a host name"),
+        (json!({"host": "a.example:80"}), "found \"a.example:80\""),
+        (json!({"host": ""}), "/match/host"),
+        (
+            json!({"methods": []}),
+            "/match/methods: expected at least one method, found an empty list",
+        ),
+        (
+            json!({"methods": ["GET", "put"]}),
+            "/match/methods/1: expected a method in capital letters, found \"put\"",
+        ),
+        (
+            json!({"headers": [{"name": "x"}]}),
+            "/match/headers/0: expected one of",
+        ),
         (
             json!({"headers": [{"name": "x", "exact": "a", "present": true}]}),
-            "/headers/0: expected one of",
+            "found several",
         ),
         (
             json!({"headers": [{"name": "x y", "present": true}]}),
-            "/headers/0/name",
+            "/match/headers/0/name: expected a header name",
         ),
-        (json!({"route_name": ""}), "/route_name: empty"),
+        (
+            json!({"route_name": ""}),
+            "/match/route_name: expected a name, found an empty one",
+        ),
     ];
     for (json, expected) in table {
-        let message = refusal(json.clone());
+        let message = parsed(&json, PathCase::Kept).unwrap_err();
         assert!(message.contains(expected), "{json}: {message}");
     }
 }

@@ -21,6 +21,7 @@ pub mod log;
 pub mod metrics;
 mod panic;
 mod plugin;
+pub mod policy;
 pub mod property;
 mod reply;
 pub mod rng;
@@ -41,8 +42,8 @@ pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
 pub use stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Stream,
-    StreamId,
+    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+    Stream, StreamId,
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};

@@ -1,0 +1,130 @@
+//! The headers by which the upstream learns who is calling: nobody else may write them, in any spelling.
+
+use crate::source::{Edit, Header};
+
+/// Which headers carry an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// Every header that starts with this is an identity header, such as `x-auth-`
+    pub prefix: String,
+    pub subject: String,
+    pub provider: String,
+    pub scopes: String,
+}
+
+/// Who a credential belongs to. The strings are ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub subject: String,
+    pub provider: String,
+    /// Space separated; empty for none
+    pub scopes: String,
+}
+
+impl IdentityHeaders {
+    /// The identity headers on a request as it came, each name once.
+    pub fn claimed<'a>(&self, headers: &[Header<'a>]) -> Vec<&'a [u8]> {
+        let mut claimed: Vec<&[u8]> = Vec::new();
+        for (name, _) in headers {
+            if self.covers(name) && !claimed.contains(name) {
+                claimed.push(name);
+            }
+        }
+        claimed
+    }
+
+    /// Whether a server could take this name for an identity header. CGI, WSGI and others turn every character but
+    /// letters and digits into `_`, so all of those count as the same one.
+    pub fn covers(&self, name: &[u8]) -> bool {
+        starts_like(name, &self.prefix)
+            || [&self.subject, &self.provider, &self.scopes]
+                .into_iter()
+                .any(|known| name.len() == known.len() && starts_like(name, known))
+    }
+
+    pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
+        let set = |name: &str, value: &str| Edit::Set(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let mut edits = vec![set(&self.subject, &identity.subject), set(&self.provider, &identity.provider)];
+        if !identity.scopes.is_empty() {
+            edits.push(set(&self.scopes, &identity.scopes));
+        }
+        edits
+    }
+}
+
+fn starts_like(name: &[u8], known: &str) -> bool {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.get(..known.len())
+        .is_some_and(|head| head.iter().zip(known.bytes()).all(|(given, known)| fold(*given) == fold(known)))
+}
+
+/// Text as a header value: visible ASCII stays, everything else and `%` itself becomes `%XX`, so that the value can be
+/// read back in one way only and never holds a line break.
+pub fn encode_value(text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            value.push(char::from(byte));
+        } else {
+            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+            value.extend(['%', digit(byte >> 4), digit(byte & 0x0F)]);
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity_headers() -> IdentityHeaders {
+        IdentityHeaders {
+            prefix: "x-auth-".into(),
+            subject: "x-auth-subject".into(),
+            provider: "x-auth-provider".into(),
+            scopes: "x-scopes".into(),
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_an_identity_header_is_one() {
+        for name in [
+            "x-auth-subject",
+            "X-Auth-Subject",
+            "x_auth_subject",
+            "X_Auth_Subject",
+            "x-auth_subject",
+            "X-AUTH-ANYTHING",
+            "x_auth_",
+            "x-auth-",
+            "x.auth.subject",
+            "x-auth-subject ",
+            "x!auth~subject",
+            "X_SCOPES",
+        ] {
+            assert!(identity_headers().covers(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_look_alike_are_left() {
+        for name in ["", "x-auth", "x-author", "ax-auth-subject", "authorization", "x-scopes-2", "xx-scopes"] {
+            assert!(!identity_headers().covers(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_claimed_name_is_listed_once() {
+        let headers: &[Header<'_>] =
+            &[(b"x_auth_subject", b"a"), (b"accept", b"b"), (b"x_auth_subject", b"\xff"), (b"x-auth-role", b"root")];
+        assert_eq!(identity_headers().claimed(headers), [&b"x_auth_subject"[..], b"x-auth-role"]);
+    }
+
+    #[test]
+    fn values_are_visible_ascii_and_injective() {
+        assert_eq!(encode_value("ann@example"), "ann@example");
+        assert_eq!(encode_value("a b\r\nx: y"), "a%20b%0D%0Ax:%20y");
+        assert_eq!(encode_value("100%"), "100%25");
+        assert_eq!(encode_value("Zoë"), "Zo%C3%AB");
+    }
+}

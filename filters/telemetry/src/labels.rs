@@ -1,0 +1,171 @@
+//! Label values of the HTTP metrics: OpenTelemetry's semantic conventions, with nothing in them that a client can choose
+//! freely.
+
+/// The method if it is one of RFC 9110, PATCH or QUERY.
+pub fn method(method: &[u8]) -> &'static str {
+    match method {
+        b"GET" => "GET",
+        b"HEAD" => "HEAD",
+        b"POST" => "POST",
+        b"PUT" => "PUT",
+        b"DELETE" => "DELETE",
+        b"CONNECT" => "CONNECT",
+        b"OPTIONS" => "OPTIONS",
+        b"TRACE" => "TRACE",
+        b"PATCH" => "PATCH",
+        b"QUERY" => "QUERY",
+        _ => "_OTHER",
+    }
+}
+
+pub fn scheme(scheme: &[u8]) -> &'static str {
+    match scheme {
+        b"http" => "http",
+        b"https" => "https",
+        _ => "_OTHER",
+    }
+}
+
+/// Envoy's `request.protocol` as OpenTelemetry writes versions; empty when the stream had none.
+pub fn protocol_version(protocol: &[u8]) -> &'static str {
+    match protocol {
+        b"HTTP/1.0" => "1.0",
+        b"HTTP/1.1" => "1.1",
+        b"HTTP/2" => "2",
+        b"HTTP/3" => "3",
+        b"" => "",
+        _ => "_OTHER",
+    }
+}
+
+/// A response status as a label: three digits without an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusLabel([u8; 3]);
+
+impl StatusLabel {
+    /// `None` outside 100 to 999, which is no HTTP status.
+    pub fn new(status: u64) -> Option<Self> {
+        let status = u16::try_from(status).ok().filter(|status| (100..1000).contains(status))?;
+        let digit = |value: u16| u8::try_from(value % 10).map_or(b'0', |digit| b'0'.saturating_add(digit));
+        Some(Self([digit(status / 100), digit(status / 10), digit(status)]))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn class(self) -> u8 {
+        let [class, ..] = self.0;
+        class
+    }
+}
+
+/// Why a request counts as failed: empty when it does not, the status for 5xx, else one of a fixed list of names. `details`
+/// is Envoy's `response.code_details`.
+pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8]) -> &'a [u8] {
+    match (status, status.map_or(b'0', |status| status.class())) {
+        (Some(status), b'5'..=b'9') => status.as_bytes(),
+        (None, _) => failure(details).unwrap_or(b"_OTHER"),
+        (Some(_), class) => match failure(details) {
+            Some(failure) => failure,
+            // A filter or Envoy itself refused; redirects and direct answers are no failures.
+            None if class == b'4' && !details.is_empty() && details != b"via_upstream" => b"local_reply",
+            None => b"",
+        },
+    }
+}
+
+/// Envoy's details are a name, sometimes followed by `{…}` or `(…)`.
+fn failure(details: &[u8]) -> Option<&'static [u8]> {
+    let end = details.iter().position(|byte| matches!(byte, b'{' | b'(')).unwrap_or(details.len());
+    let (name, more) = details.split_at_checked(end)?;
+    match name {
+        b"upstream_response_timeout"
+        | b"upstream_per_try_timeout"
+        | b"upstream_per_try_idle_timeout"
+        | b"upstream_max_stream_duration_reached"
+        | b"response_timeout"
+        | b"request_overall_timeout"
+        | b"request_header_timeout"
+        | b"stream_idle_timeout"
+        | b"max_duration_timeout"
+        | b"duration_timeout" => Some(b"timeout"),
+        b"no_healthy_upstream" => Some(b"no_healthy_upstream"),
+        b"downstream_remote_disconnect" | b"downstream_local_disconnect" | b"client_disconnected" => {
+            Some(b"downstream_reset")
+        }
+        _ if starts(name, b"upstream_reset_before_response_started") && contains(more, b"connection_failure") => {
+            Some(b"connect_failure")
+        }
+        _ if starts(name, b"upstream_reset") => Some(b"upstream_reset"),
+        _ if starts(name, b"downstream_") || contains(name, b"remote_reset") || contains(name, b"remote_refused") => {
+            Some(b"downstream_reset")
+        }
+        _ => None,
+    }
+}
+
+fn starts(text: &[u8], with: &[u8]) -> bool {
+    text.starts_with(with)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_nobody_standardised_are_one_label() {
+        assert_eq!([&b"GET"[..], b"QUERY", b"get", b"PROPFIND", b"\xff", b""].map(method), [
+            "GET", "QUERY", "_OTHER", "_OTHER", "_OTHER", "_OTHER"
+        ]);
+    }
+
+    #[test]
+    fn versions_are_written_as_opentelemetry_does() {
+        assert_eq!([&b"HTTP/1.0"[..], b"HTTP/1.1", b"HTTP/2", b"HTTP/3", b"", b"SPDY"].map(protocol_version), [
+            "1.0", "1.1", "2", "3", "", "_OTHER"
+        ]);
+    }
+
+    #[test]
+    fn a_status_has_three_digits_or_is_none() {
+        let text = |status: u64| StatusLabel::new(status).map(|label| String::from_utf8(label.0.to_vec()).unwrap());
+        assert_eq!([200, 404, 599, 100, 999].map(text), ["200", "404", "599", "100", "999"].map(|t| Some(t.to_owned())));
+        assert_eq!([0, 99, 1000, u64::MAX].map(text), [None, None, None, None]);
+    }
+
+    #[test]
+    fn error_types_name_the_status_of_5xx_and_the_cause_of_the_rest() {
+        let table: &[(u64, &str, &str)] = &[
+            (200, "via_upstream", ""),
+            (404, "via_upstream", ""),
+            (301, "direct_response", ""),
+            (200, "", ""),
+            (500, "via_upstream", "500"),
+            (504, "upstream_response_timeout", "504"),
+            (503, "no_healthy_upstream", "503"),
+            (401, "header_auth.missing", "local_reply"),
+            (404, "route_not_found", "local_reply"),
+            (408, "request_overall_timeout", "timeout"),
+            (200, "upstream_reset_after_response_started{remote_reset}", "upstream_reset"),
+            (200, "upstream_response_timeout", "timeout"),
+            (200, "downstream_remote_disconnect", "downstream_reset"),
+            (0, "downstream_remote_disconnect", "downstream_reset"),
+            (0, "http2.remote_reset", "downstream_reset"),
+            (0, "upstream_reset_before_response_started{connection_termination}", "upstream_reset"),
+            (0, "upstream_reset_before_response_started{remote_connection_failure|x}", "connect_failure"),
+            (0, "no_healthy_upstream", "no_healthy_upstream"),
+            (0, "", "_OTHER"),
+            (0, "something_new", "_OTHER"),
+        ];
+        for (status, details, expected) in table {
+            let label = StatusLabel::new(*status);
+            let found = error_type(label.as_ref(), details.as_bytes());
+            assert_eq!(String::from_utf8_lossy(found), *expected, "{status} {details}");
+        }
+    }
+}

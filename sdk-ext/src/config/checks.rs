@@ -1,0 +1,112 @@
+//! Configuration errors and the cursor that collects them.
+
+use crate::hostcalls::HostError;
+use std::fmt;
+
+/// One thing wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// RFC 6901; empty for the whole document.
+    pub pointer: String,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        write!(f, "{pointer}: {}", self.message)
+    }
+}
+
+/// Everything that was found wrong, in the order of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    #[must_use]
+    pub fn one(pointer: impl Into<String>, message: impl fmt::Display) -> ConfigErrors {
+        ConfigErrors(vec![ConfigError { pointer: pointer.into(), message: message.to_string() }])
+    }
+
+    pub fn push(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
+        self.0.push(ConfigError { pointer: pointer.into(), message: message.to_string() });
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value`, unless an error was collected.
+    ///
+    /// # Errors
+    /// What was collected.
+    pub fn or<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ if self.0.is_empty() => Err(ConfigErrors::one("", "refused without a reason; this is a defect")),
+            _ => Err(self),
+        }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl From<HostError> for ConfigErrors {
+    fn from(error: HostError) -> ConfigErrors {
+        ConfigErrors::one("", format_args!("the host refused a call: {error}"))
+    }
+}
+
+/// Where a check stands in the document, and where it reports.
+#[derive(Debug)]
+pub struct Checks<'a> {
+    pointer: String,
+    errors: &'a mut ConfigErrors,
+}
+
+impl<'a> Checks<'a> {
+    pub fn new(pointer: impl Into<String>, errors: &'a mut ConfigErrors) -> Checks<'a> {
+        Checks { pointer: pointer.into(), errors }
+    }
+
+    /// One step down: a field's name or an index.
+    pub fn at(&mut self, step: impl fmt::Display) -> Checks<'_> {
+        Checks { pointer: child(&self.pointer, &step.to_string()), errors: self.errors }
+    }
+
+    /// Reports the value here.
+    pub fn refuse(&mut self, expected: impl fmt::Display, found: impl fmt::Display) {
+        self.errors.push(self.pointer.clone(), format_args!("expected {expected}, found {found}"));
+    }
+
+    /// Takes over errors that name their own places.
+    pub fn absorb(&mut self, errors: ConfigErrors) {
+        self.errors.0.extend(errors.0);
+    }
+
+    #[must_use]
+    pub fn pointer(&self) -> &str {
+        &self.pointer
+    }
+}
+
+/// The pointer of a child, escaped as RFC 6901 section 3 says.
+pub(super) fn child(pointer: &str, step: &str) -> String {
+    format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,303 @@
+//! serde's view of a [`Json`] tree, stricter than serde_json's in what a struct may be written as, and with the place
+//! of every error.
+
+use super::checks::{ConfigErrors, child};
+use super::json::Json;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use std::fmt;
+
+/// What serde refused, and the way down to it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// Innermost first.
+    steps: Vec<String>,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn at(self, pointer: &str) -> ConfigErrors {
+        let pointer = self.steps.iter().rev().fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
+        ConfigErrors::one(pointer, self.message)
+    }
+
+    fn below(mut self, step: impl fmt::Display) -> Refusal {
+        self.steps.push(step.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn one_of(names: &'static [&'static str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() { "none here".to_owned() } else { quoted.join(", ") }
+}
+
+impl de::Error for Refusal {
+    fn custom<T: fmt::Display>(message: T) -> Refusal {
+        Refusal { steps: Vec::new(), message: message.to_string() }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
+        Refusal::custom(format_args!("expected {expected}, found {found}"))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
+        Refusal::custom(format_args!("expected {expected}, found {found}"))
+    }
+
+    fn invalid_length(found: usize, expected: &dyn Expected) -> Refusal {
+        Refusal::custom(format_args!("expected {expected}, found {found} elements"))
+    }
+
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
+        Refusal::custom(format_args!("expected one of {}, found `{found}`", one_of(expected)))
+    }
+
+    fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {
+        let message = format_args!("unknown field `{found}`, expected one of {}", one_of(expected));
+        Refusal::custom(message).below(found)
+    }
+
+    fn missing_field(name: &'static str) -> Refusal {
+        Refusal::custom(format_args!("expected a field `{name}`, found none"))
+    }
+
+    fn duplicate_field(name: &'static str) -> Refusal {
+        Refusal::custom(format_args!("expected one `{name}`, found a second")).below(name)
+    }
+}
+
+pub(super) struct Reader<'a>(pub(super) &'a Json);
+
+impl Reader<'_> {
+    fn found(&self) -> Unexpected<'_> {
+        match self.0 {
+            Json::Null => Unexpected::Other("null"),
+            Json::Bool(value) => Unexpected::Bool(*value),
+            Json::Unsigned(value) => Unexpected::Unsigned(*value),
+            Json::Negative(value) => Unexpected::Signed(*value),
+            Json::Float(value) => Unexpected::Float(*value),
+            Json::Text(value) => Unexpected::Str(value),
+            Json::List(_) => Unexpected::Other("a list"),
+            Json::Object(_) => Unexpected::Other("an object"),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader<'de> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Null => visitor.visit_unit(),
+            Json::Bool(value) => visitor.visit_bool(*value),
+            Json::Unsigned(value) => visitor.visit_u64(*value),
+            Json::Negative(value) => visitor.visit_i64(*value),
+            Json::Float(value) => visitor.visit_f64(*value),
+            Json::Text(value) => visitor.visit_borrowed_str(value),
+            Json::List(items) => visitor.visit_seq(Items { rest: items.iter(), index: 0 }),
+            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// serde would also take a list, field by field in the order of the source code.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Object(_) => self.deserialize_any(visitor),
+            _ => Err(de::Error::invalid_type(self.found(), &"an object")),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Text(variant) => visitor.visit_enum(variant.as_str().into_deserializer()),
+            Json::Object(fields) => match fields.as_slice() {
+                [(variant, value)] => visitor.visit_enum(Variant { variant, value }),
+                _ => Err(de::Error::invalid_length(fields.len(), &"an object with one key")),
+            },
+            _ => Err(de::Error::invalid_type(self.found(), &"a name, or an object with one key")),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map identifier ignored_any
+    }
+}
+
+struct Items<'a> {
+    rest: std::slice::Iter<'a, Json>,
+    index: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
+        let Some(item) = self.rest.next() else { return Ok(None) };
+        let index = self.index;
+        self.index = index.saturating_add(1);
+        seed.deserialize(Reader(item)).map(Some).map_err(|error| error.below(index))
+    }
+}
+
+struct Fields<'a> {
+    rest: std::slice::Iter<'a, (String, Json)>,
+    value: Option<&'a (String, Json)>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
+        self.value = self.rest.next();
+        let Some((key, _)) = self.value else { return Ok(None) };
+        let key: de::value::StrDeserializer<'_, Refusal> = key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+        let (key, value) = self.value.take().ok_or_else(|| de::Error::custom("a value was read before its key"))?;
+        seed.deserialize(Reader(value)).map_err(|error| error.below(key))
+    }
+}
+
+struct Variant<'a> {
+    variant: &'a str,
+    value: &'a Json,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Refusal;
+    type Variant = Variant<'de>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Variant<'de>), Refusal> {
+        let name: de::value::StrDeserializer<'_, Refusal> = self.variant.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = Refusal;
+
+    fn unit_variant(self) -> Result<(), Refusal> {
+        let refusal: Refusal = de::Error::invalid_type(Reader(self.value).found(), &"the name alone");
+        Err(refusal.below(self.variant))
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
+        seed.deserialize(Reader(self.value)).map_err(|error| error.below(self.variant))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
+        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.variant))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let value = Reader(self.value).deserialize_struct("", fields, visitor);
+        value.map_err(|error| error.below(self.variant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Configuration;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(default)]
+        inner: Option<Inner>,
+        #[serde(default)]
+        kinds: Vec<Kind>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        limit: u32,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Plain,
+        Named(String),
+        Full { size: u8 },
+    }
+
+    fn parse(text: &str) -> Result<Outer, String> {
+        Outer::parse(text.as_bytes()).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn a_document_that_fits_is_read() {
+        assert_eq!(
+            parse(r#"{"inner": {"limit": 3}, "kinds": ["plain", {"named": "x"}, {"full": {"size": 1}}]}"#),
+            Ok(Outer {
+                inner: Some(Inner { limit: 3 }),
+                kinds: vec![Kind::Plain, Kind::Named("x".into()), Kind::Full { size: 1 }]
+            })
+        );
+    }
+
+    #[test]
+    fn each_refusal_names_its_place_what_was_expected_and_what_was_found() {
+        for (text, message) in [
+            (r#"{"inner": {"limit": 3, "mark": 1}}"#, "/inner/mark: unknown field `mark`, expected one of `limit`"),
+            (r#"{"other": 1}"#, "/other: unknown field `other`, expected one of `inner`, `kinds`"),
+            (r#"{"inner": {"limit": "3"}}"#, "/inner/limit: expected u32, found string \"3\""),
+            (r#"{"inner": {"limit": -1}}"#, "/inner/limit: expected u32, found integer `-1`"),
+            (r#"{"inner": {}}"#, "/inner: expected a field `limit`, found none"),
+            (r#"{"inner": [3]}"#, "/inner: expected an object, found a list"),
+            (r#"[null, []]"#, "/: expected an object, found a list"),
+            (r#"{"kinds": ["plain", "round"]}"#, "/kinds/1: expected one of `plain`, `named`, `full`, found `round`"),
+            (r#"{"kinds": [{"full": {"size": 256}}]}"#, "/kinds/0/full/size: expected u8, found integer `256`"),
+            (r#"{"kinds": [{"plain": 1}]}"#, "/kinds/0/plain: expected the name alone, found integer `1`"),
+            (r#"{"kinds": [{"plain": 1, "named": 2}]}"#, "/kinds/0: expected an object with one key, found 2 elements"),
+        ] {
+            assert_eq!(parse(text), Err(message.into()), "{text}");
+        }
+    }
+}

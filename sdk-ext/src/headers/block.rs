@@ -1,0 +1,248 @@
+//! All headers of a message in one allocation, read in place.
+
+use super::AsName;
+use crate::hostcalls::{self, Host};
+
+/// A snapshot of a header map: names in lower case, values as the bytes on the wire, order and duplicates kept.
+///
+/// Costs one hostcall (1.4 µs at 21 headers on Envoy 1.40), whatever is looked up in it afterwards.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HeaderBlock {
+    /// In the ABI's pair encoding, checked once.
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+/// What a header that must be single turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only<'a> {
+    Missing,
+    One(&'a [u8]),
+    /// More than one entry of this name, equal or not.
+    Many,
+}
+
+const WORD: usize = 4;
+
+impl HeaderBlock {
+    pub(crate) fn from_host(bytes: Vec<u8>) -> Host<HeaderBlock> {
+        HeaderBlock::decode(bytes).ok_or_else(hostcalls::malformed_pairs)
+    }
+
+    /// Pairs as the ABI writes them: a count, the sizes of all names and values, then each name and value with a NUL
+    /// after it. `None` when sizes and bytes do not agree.
+    #[must_use]
+    pub fn decode(bytes: Vec<u8>) -> Option<HeaderBlock> {
+        if bytes.is_empty() {
+            return Some(HeaderBlock { bytes, count: 0 });
+        }
+        let count = word(&bytes, 0)?;
+        let mut at = count.checked_mul(2)?.checked_add(1)?.checked_mul(WORD)?;
+        for slot in 0..count.checked_mul(2)? {
+            let end = at.checked_add(word(&bytes, slot.checked_add(1)?)?)?;
+            if bytes.get(end)? != &0 {
+                return None;
+            }
+            at = end.checked_add(1)?;
+        }
+        (at == bytes.len()).then_some(HeaderBlock { bytes, count })
+    }
+
+    /// For tests and for replies: the encoding of these pairs.
+    #[must_use]
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> HeaderBlock {
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        let mut bytes = Vec::new();
+        let mut push = |size: usize| bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+        push(pairs.len());
+        for (name, value) in &pairs {
+            push(name.len());
+            push(value.len());
+        }
+        for (name, value) in &pairs {
+            for text in [name, value] {
+                bytes.extend_from_slice(text);
+                bytes.push(0);
+            }
+        }
+        HeaderBlock { bytes, count: pairs.len() }
+    }
+
+    pub(crate) fn as_pairs(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many entries, duplicates counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Every entry in the order of the wire.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        Entries {
+            bytes: &self.bytes,
+            slot: 0,
+            count: self.count,
+            at: self.count.saturating_mul(2).saturating_add(1).saturating_mul(WORD),
+        }
+    }
+
+    /// Every value of this name, in order.
+    pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
+    }
+
+    /// The first value; the others are not seen. For a header that decides who gets in, use [`only`](Self::only).
+    pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
+        self.iter().find(|(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
+    }
+
+    /// The value of a header that must not be repeated.
+    pub fn only(&self, name: impl AsName) -> Only<'_> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (None, _) => Only::Missing,
+            (Some(value), None) => Only::One(value),
+            (Some(_), Some(_)) => Only::Many,
+        }
+    }
+
+    /// `:method`, empty when there is none (a response).
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.first(crate::name!(":method")).unwrap_or_default()
+    }
+
+    /// `:path` as sent: with the query, not normalised.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.first(crate::name!(":path")).unwrap_or_default()
+    }
+
+    /// `:authority`, with the port if one was sent.
+    #[must_use]
+    pub fn authority(&self) -> &[u8] {
+        self.first(crate::name!(":authority")).unwrap_or_default()
+    }
+
+    /// `:status` of a response.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        let digits = self.first(crate::name!(":status"))?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
+    /// Whether `content-type` is one of gRPC's: `application/grpc`, or that with `+` or `;` behind it.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        let content_type = self.first(crate::name!("content-type")).unwrap_or_default();
+        match content_type.split_at_checked(b"application/grpc".len()) {
+            Some((b"application/grpc", rest)) => matches!(rest.first(), None | Some(b'+' | b';')),
+            _ => false,
+        }
+    }
+}
+
+/// Names only: values may hold credentials.
+impl std::fmt::Debug for HeaderBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| name.escape_ascii().to_string())).finish()
+    }
+}
+
+struct Entries<'a> {
+    bytes: &'a [u8],
+    slot: usize,
+    count: usize,
+    at: usize,
+}
+
+impl<'a> Entries<'a> {
+    fn text(&mut self, slot: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(word(self.bytes, slot)?)?;
+        let text = self.bytes.get(self.at..end)?;
+        self.at = end.checked_add(1)?;
+        Some(text)
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.slot >= self.count {
+            return None;
+        }
+        let slot = self.slot.saturating_mul(2).saturating_add(1);
+        self.slot = self.slot.saturating_add(1);
+        Some((self.text(slot)?, self.text(slot.saturating_add(1))?))
+    }
+}
+
+/// The little-endian word at this index, as a size.
+fn word(bytes: &[u8], index: usize) -> Option<usize> {
+    let start = index.checked_mul(WORD)?;
+    let word = bytes.get(start..start.checked_add(WORD)?)?;
+    usize::try_from(u32::from_le_bytes(word.try_into().ok()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name;
+
+    fn block(pairs: &[(&str, &[u8])]) -> HeaderBlock {
+        HeaderBlock::from_pairs(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded_in_order_with_duplicates_and_raw_bytes() {
+        let pairs: &[(&str, &[u8])] =
+            &[(":path", b"/a?b"), ("x", b"\xff\xfe"), ("x", b""), ("cookie", b"a=1"), (":status", b"204")];
+        let decoded = HeaderBlock::decode(block(pairs).bytes).expect("well formed");
+        let read: Vec<_> = decoded.iter().collect();
+        let sent: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
+        assert_eq!(read, sent);
+        assert_eq!(decoded.only(name!("x")), Only::Many);
+        assert_eq!(decoded.only(name!("cookie")), Only::One(b"a=1"));
+        assert_eq!(decoded.only(name!("y")), Only::Missing);
+        assert_eq!(decoded.first(name!("x")), Some(&b"\xff\xfe"[..]));
+        assert_eq!(decoded.status(), Some(204));
+    }
+
+    #[test]
+    fn bytes_that_do_not_add_up_are_refused() {
+        let good = block(&[("a", b"1"), ("bc", b"")]).bytes;
+        for cut in 1..good.len() {
+            assert!(HeaderBlock::decode(good[..cut].to_vec()).is_none(), "cut at {cut}");
+        }
+        let mut longer = good.clone();
+        longer.push(0);
+        assert!(HeaderBlock::decode(longer).is_none());
+        assert!(HeaderBlock::decode(vec![0xff; 64]).is_none());
+        let mut separator = good;
+        if let Some(last) = separator.last_mut() {
+            *last = b'x';
+        }
+        assert!(HeaderBlock::decode(separator).is_none());
+    }
+
+    #[test]
+    fn grpc_is_told_from_grpc_web() {
+        for (content_type, is) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=x", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(block(&[("content-type", content_type.as_bytes())]).is_grpc(), is, "{content_type}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The imports of Proxy-Wasm ABI 0.2.1 with plain `u32` statuses, and the only unsafe code of this crate.
+//!
+//! The SDK declares the same imports as returning an enum that lacks values hosts really send; a second declaration
+//! with the same signature merges with the first at link time.
+#![expect(unsafe_code, reason = "imports, and taking ownership of memory the host filled through our allocator")]
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_buffer_bytes(kind: u32, start: usize, size: usize, data: *const u8, len: usize) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_size(map: u32, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize)
+    -> u32;
+    fn proxy_add_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(buffer: *mut u8, size: usize) -> u32;
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// Takes over the memory that the host had the guest's allocator make. `None` when the host wrote no address.
+fn owned(data: *mut u8, size: usize) -> Option<Vec<u8>> {
+    if data.is_null() {
+        return None;
+    }
+    // SAFETY: the host got `data` from the SDK's allocator export, which leaks a boxed slice of exactly `size` bytes.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+pub(super) fn log(level: u32, message: &[u8]) -> u32 {
+    // SAFETY: the host reads `message.len()` bytes from a live slice.
+    unsafe { proxy_log(level, message.as_ptr(), message.len()) }
+}
+
+pub(super) fn log_level() -> (u32, u32) {
+    let mut level = 0;
+    // SAFETY: the host writes one u32 to a live variable.
+    let status = unsafe { proxy_get_log_level(&mut level) };
+    (status, level)
+}
+
+pub(super) fn wall_nanos() -> (u32, u64) {
+    let mut time = 0;
+    // SAFETY: the host writes one u64 to a live variable.
+    let status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+    (status, time)
+}
+
+pub(super) fn monotonic_nanos() -> (u32, u64) {
+    let mut time = 0;
+    // SAFETY: the host writes one u64 to a live variable. Clock 1 is WASI's monotonic clock.
+    let status = unsafe { clock_time_get(1, 1, &mut time) };
+    (status, time)
+}
+
+pub(super) fn random(buffer: &mut [u8]) -> u32 {
+    // SAFETY: the host writes `buffer.len()` bytes to a live slice.
+    unsafe { random_get(buffer.as_mut_ptr(), buffer.len()) }
+}
+
+pub(super) fn set_tick_period(millis: u32) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_set_tick_period_milliseconds(millis) }
+}
+
+pub(super) fn set_effective_context(id: u32) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_set_effective_context(id) }
+}
+
+pub(super) fn buffer(kind: u32, start: usize, max: usize) -> (u32, Option<Vec<u8>>) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host writes an address and a size to live variables.
+    let status = unsafe { proxy_get_buffer_bytes(kind, start, max, &mut data, &mut size) };
+    (status, owned(data, size))
+}
+
+pub(super) fn set_buffer(kind: u32, start: usize, size: usize, bytes: &[u8]) -> u32 {
+    // SAFETY: the host reads `bytes.len()` bytes from a live slice.
+    unsafe { proxy_set_buffer_bytes(kind, start, size, bytes.as_ptr(), bytes.len()) }
+}
+
+pub(super) fn header_pairs(map: u32) -> (u32, Option<Vec<u8>>) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host writes an address and a size to live variables.
+    let status = unsafe { proxy_get_header_map_pairs(map, &mut data, &mut size) };
+    (status, owned(data, size))
+}
+
+pub(super) fn header_bytes(map: u32) -> (u32, usize) {
+    let mut size = 0;
+    // SAFETY: the host writes one size to a live variable.
+    let status = unsafe { proxy_get_header_map_size(map, &mut size) };
+    (status, size)
+}
+
+pub(super) fn header(map: u32, key: &[u8]) -> (u32, Option<Vec<u8>>) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host reads a live slice and writes an address and a size to live variables.
+    let status = unsafe { proxy_get_header_map_value(map, key.as_ptr(), key.len(), &mut data, &mut size) };
+    (status, owned(data, size))
+}
+
+pub(super) fn replace_header(map: u32, key: &[u8], value: &[u8]) -> u32 {
+    // SAFETY: the host reads two live slices.
+    unsafe { proxy_replace_header_map_value(map, key.as_ptr(), key.len(), value.as_ptr(), value.len()) }
+}
+
+pub(super) fn add_header(map: u32, key: &[u8], value: &[u8]) -> u32 {
+    // SAFETY: the host reads two live slices.
+    unsafe { proxy_add_header_map_value(map, key.as_ptr(), key.len(), value.as_ptr(), value.len()) }
+}
+
+pub(super) fn remove_header(map: u32, key: &[u8]) -> u32 {
+    // SAFETY: the host reads a live slice.
+    unsafe { proxy_remove_header_map_value(map, key.as_ptr(), key.len()) }
+}
+
+pub(super) fn property(path: &[u8]) -> (u32, Option<Vec<u8>>) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host reads a live slice and writes an address and a size to live variables.
+    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut size) };
+    (status, owned(data, size))
+}
+
+pub(super) fn set_property(path: &[u8], value: &[u8]) -> u32 {
+    // SAFETY: the host reads two live slices.
+    unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) }
+}
+
+pub(super) fn shared_data(key: &[u8]) -> (u32, Option<Vec<u8>>, u32) {
+    let (mut data, mut size, mut cas) = (std::ptr::null_mut(), 0, 0);
+    // SAFETY: the host reads a live slice and writes to live variables.
+    let status = unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut size, &mut cas) };
+    (status, owned(data, size), cas)
+}
+
+pub(super) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> u32 {
+    // SAFETY: the host reads two live slices.
+    unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) }
+}
+
+pub(super) fn send_local_response(
+    status: u32,
+    details: &[u8],
+    body: &[u8],
+    headers: &[u8],
+    grpc_status: i32,
+) -> u32 {
+    // SAFETY: the host reads three live slices.
+    unsafe {
+        proxy_send_local_response(
+            status,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    }
+}
+
+pub(super) fn define_metric(kind: u32, name: &[u8]) -> (u32, u32) {
+    let mut id = 0;
+    // SAFETY: the host reads a live slice and writes one u32 to a live variable.
+    let status = unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) };
+    (status, id)
+}
+
+pub(super) fn increment_metric(id: u32, offset: i64) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_increment_metric(id, offset) }
+}
+
+pub(super) fn record_metric(id: u32, value: u64) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_record_metric(id, value) }
+}
+
+pub(super) fn metric(id: u32) -> (u32, u64) {
+    let mut value = 0;
+    // SAFETY: the host writes one u64 to a live variable.
+    let status = unsafe { proxy_get_metric(id, &mut value) };
+    (status, value)
+}

@@ -1,0 +1,107 @@
+//! What a plugin may do while it is configured, and on its tick.
+
+use crate::hostcalls::{Host, MetricKind};
+use crate::config::MetricsConfig;
+use crate::metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define};
+use crate::time::Monotonic;
+use crate::timers::Timers;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Handed to [`Plugin::configure`](crate::Plugin::configure).
+#[derive(Debug)]
+pub struct Init {
+    timers: Rc<Timers>,
+}
+
+impl Init {
+    pub(crate) fn new(timers: Rc<Timers>) -> Init {
+        Init { timers }
+    }
+
+    /// Defines a counter under its full name. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn counter(&mut self, name: &str) -> Host<Counter> {
+        define(MetricKind::Counter, name).map(Counter)
+    }
+
+    /// Defines a gauge. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn gauge(&mut self, name: &str) -> Host<Gauge> {
+        define(MetricKind::Gauge, name).map(Gauge)
+    }
+
+    /// Defines a histogram of whole numbers. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn histogram(&mut self, name: &str) -> Host<Histogram> {
+        define(MetricKind::Histogram, name).map(Histogram)
+    }
+
+    /// The limit that all families of a plugin share: `metrics.max_series`. One hostcall, for the overflow counter.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn series_limit(&mut self, prefix: &str, max_series: usize) -> Host<SeriesLimit> {
+        Ok(SeriesLimit::new(max_series, self.counter(&format!("{prefix}_series_overflow"))?))
+    }
+
+    /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn rule_metrics(&mut self, config: &MetricsConfig) -> Host<RuleMetrics> {
+        let limit = self.series_limit(&config.prefix, config.max_series)?;
+        Ok(RuleMetrics::new(&config.prefix, config.by_rule, limit))
+    }
+
+    /// A counter with labels; its series are defined when they are first used.
+    pub fn counter_family<const N: usize>(
+        &mut self,
+        base: &str,
+        labels: [&'static str; N],
+        limit: &SeriesLimit,
+    ) -> CounterFamily<N> {
+        CounterFamily::new(base, labels, limit)
+    }
+
+    /// A histogram with labels; its series are defined when they are first used.
+    pub fn histogram_family<const N: usize>(
+        &mut self,
+        base: &str,
+        labels: [&'static str; N],
+        limit: &SeriesLimit,
+    ) -> HistogramFamily<N> {
+        HistogramFamily::new(base, labels, limit)
+    }
+
+    /// Allows timers of streams and says how often due ones are looked for, at least 1 ms. The tick runs only while
+    /// a timer is set.
+    pub fn timers(&mut self, resolution: Duration) {
+        self.timers.set_resolution(resolution.max(Duration::from_millis(1)));
+    }
+
+    /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives.
+    pub fn every(&mut self, period: Duration) {
+        self.timers.set_every(period.max(Duration::from_millis(1)));
+    }
+}
+
+/// Handed to [`Plugin::on_tick`](crate::Plugin::on_tick): no stream, no headers, nobody to answer.
+#[derive(Debug)]
+pub struct Root {
+    pub(crate) now: Monotonic,
+}
+
+impl Root {
+    /// The time of this tick.
+    #[must_use]
+    pub fn now(&self) -> Monotonic {
+        self.now
+    }
+}

@@ -1,0 +1,67 @@
+//! The two traits a filter implements.
+
+mod adapter;
+mod init;
+
+#[doc(hidden)]
+pub use adapter::install;
+pub use init::{Init, Root};
+
+use crate::config::{ConfigErrors, Configuration};
+use crate::reply::Flow;
+use crate::stream::{
+    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+};
+use std::rc::Rc;
+
+/// A configured filter: what all streams of one VM share.
+pub trait Plugin: Sized + 'static {
+    /// The name in logs, metrics and metadata: lower case with underscores.
+    const NAME: &'static str;
+    /// What the operator writes.
+    type Config: Configuration;
+    /// What one stream keeps.
+    type Filter: HttpFilter;
+
+    /// Runs once per VM, so workers + 2 times in an Envoy.
+    ///
+    /// # Errors
+    /// Each is logged with its place in the configuration; Envoy then refuses the filter.
+    fn configure(config: Self::Config, init: &mut Init) -> Result<Self, ConfigErrors>;
+
+    /// A new stream. There is no host here: Envoy has not said yet what the stream is.
+    fn stream(self: &Rc<Self>) -> Self::Filter;
+
+    /// Runs in the period asked for with [`Init::every`].
+    fn on_tick(self: &Rc<Self>, _root: &mut Root) {}
+}
+
+/// The callbacks of one HTTP stream, in the order of a request. Each is optional.
+pub trait HttpFilter: 'static {
+    fn on_request_headers(&mut self, _: RequestHeaders) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_request_body(&mut self, _: RequestBody) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_request_trailers(&mut self, _: RequestTrailers) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_response_headers(&mut self, _: ResponseHeaders) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_response_body(&mut self, _: ResponseBody) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_response_trailers(&mut self, _: ResponseTrailers) -> Flow {
+        Flow::Continue
+    }
+
+    /// The stream is over, however it ended.
+    fn on_log(&mut self, _: &LogCx) {}
+}

@@ -1,0 +1,130 @@
+//! Answers a filter gives itself, as values: what is returned once cannot be sent twice.
+
+use crate::headers::{HeaderBlock, Name};
+use crate::hostcalls::{self, Host, LocalResponse};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Status codes of gRPC (`grpc/grpc`, `doc/statuscodes.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum GrpcCode {
+    Ok = 0,
+    Cancelled = 1,
+    Unknown = 2,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
+}
+
+/// A local reply. Sending it is one hostcall that returns nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a reply is sent by returning it"]
+pub struct Reply {
+    status: u16,
+    details: &'static str,
+    headers: Vec<(Name, Vec<u8>)>,
+    body: Cow<'static, [u8]>,
+    grpc: Option<GrpcCode>,
+}
+
+impl Reply {
+    /// `details` becomes Envoy's `%RESPONSE_CODE_DETAILS%`; write it as `filter.reason`, without spaces.
+    pub fn new(status: u16, details: &'static str) -> Reply {
+        Reply { status, details, headers: Vec::new(), body: Cow::Borrowed(b""), grpc: None }
+    }
+
+    /// Adds one header.
+    pub fn header(mut self, name: Name, value: impl Into<Vec<u8>>) -> Reply {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Envoy sends it to gRPC clients as `grpc-message`.
+    pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Reply {
+        self.body = body.into();
+        self
+    }
+
+    /// A problem document of RFC 9457 with the reply's own status. Not for gRPC clients.
+    pub fn json_problem(self, title: &str) -> Reply {
+        let document = serde_json::json!({ "title": title, "status": self.status });
+        self.header(crate::name!("content-type"), "application/problem+json").body(document.to_string().into_bytes())
+    }
+
+    /// `retry-after` in whole seconds, rounded up (RFC 9110 section 10.2.3).
+    pub fn retry_after(self, wait: Duration) -> Reply {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        self.header(crate::name!("retry-after"), seconds.to_string())
+    }
+
+    /// The status gRPC clients get, as a trailers-only answer; without it Envoy maps the HTTP status.
+    pub fn grpc(mut self, code: GrpcCode) -> Reply {
+        self.grpc = Some(code);
+        self
+    }
+
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    #[must_use]
+    pub fn details(&self) -> &'static str {
+        self.details
+    }
+
+    #[must_use]
+    pub fn grpc_code(&self) -> Option<GrpcCode> {
+        self.grpc
+    }
+
+    #[must_use]
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The headers in the order they were given.
+    pub fn headers(&self) -> impl Iterator<Item = (Name, &[u8])> {
+        self.headers.iter().map(|(name, value)| (*name, value.as_slice()))
+    }
+
+    pub(crate) fn send(&self) -> Host<()> {
+        let headers = HeaderBlock::from_pairs(self.headers().map(|(name, value)| (name.as_str().as_bytes(), value)));
+        hostcalls::send_local_response(&LocalResponse {
+            status: u32::from(self.status),
+            details: self.details.as_bytes(),
+            body: &self.body,
+            headers: headers.as_pairs(),
+            grpc_status: self.grpc.map(|code| code as u32),
+        })
+    }
+}
+
+/// What becomes of the message a callback was called for.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Flow {
+    /// On to the next filter.
+    Continue,
+    /// Ends the stream with this answer; Envoy sends it when the callback has returned.
+    Reply(Reply),
+}
+
+impl From<Reply> for Flow {
+    fn from(reply: Reply) -> Flow {
+        Flow::Reply(reply)
+    }
+}

@@ -1,0 +1,217 @@
+//! What a callback of a stream may do: one token a phase, valid for that callback.
+
+use crate::headers::{
+    HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer, Response,
+    ResponseTrailer,
+};
+use crate::hostcalls::{self, Buffer, Host};
+use crate::property::{Prop, PropValue};
+use crate::time::Monotonic;
+use crate::timers::{Parked, TimerId, Timers};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The ABI's number of a stream; unique within a VM, never reused while the stream lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(crate) u32);
+
+/// What every callback of a stream may do, whatever the phase.
+#[derive(Debug)]
+pub struct Stream {
+    id: StreamId,
+    timers: Rc<Timers>,
+    now: Cell<Option<Monotonic>>,
+}
+
+impl Stream {
+    pub(crate) fn new(id: StreamId, timers: Rc<Timers>) -> Stream {
+        Stream { id, timers, now: Cell::new(None) }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Monotonic time, read at most once a callback: one hostcall, 0.12 µs.
+    ///
+    /// # Errors
+    /// What the host answered; Envoy always has this clock.
+    pub fn now(&self) -> Host<Monotonic> {
+        if let Some(now) = self.now.get() {
+            return Ok(now);
+        }
+        let now = Monotonic::now()?;
+        self.now.set(Some(now));
+        Ok(now)
+    }
+
+    /// Reads an attribute; `None` when this stream has none. One hostcall: 1.0-1.5 µs.
+    ///
+    /// # Errors
+    /// `parse failure` when the value has not the attribute's type, else what the host answered.
+    pub fn get<T: PropValue>(&self, property: &Prop<T>) -> Host<Option<T>> {
+        property.get()
+    }
+
+    /// Writes filter state `wasm.<key>` for the access log and for later filters. One hostcall: 0.17 µs.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn publish(&self, key: &str, value: &[u8]) -> Host<()> {
+        hostcalls::set_property(key.as_bytes(), value)
+    }
+
+    /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
+    ///
+    /// Needs [`Init::timers`](crate::Init::timers). Costs one allocation, and one hostcall when no timer was running.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick; the timer is then not set.
+    pub fn at(&self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
+        self.timers.add(self.id, when, Box::new(action))
+    }
+
+    /// Forgets a timer; fine when it already ran.
+    pub fn cancel(&self, timer: TimerId) {
+        self.timers.cancel(timer);
+    }
+}
+
+macro_rules! headers_token {
+    ($(#[$doc:meta])* $name:ident, $phase:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            pub headers: Headers<$phase>,
+            stream: Stream,
+            end_of_stream: bool,
+        }
+
+        impl $name {
+            pub(crate) fn new(stream: Stream, end_of_stream: bool) -> $name {
+                $name { headers: Headers::token(), stream, end_of_stream }
+            }
+
+            #[must_use]
+            pub fn stream(&self) -> &Stream {
+                &self.stream
+            }
+
+            /// Whether the message ends here, without body and trailers.
+            #[must_use]
+            pub fn end_of_stream(&self) -> bool {
+                self.end_of_stream
+            }
+        }
+    };
+}
+
+headers_token!(
+    /// The request's headers have arrived.
+    RequestHeaders, Request
+);
+headers_token!(
+    /// The response's headers have arrived. Also called for local replies, this filter's own included.
+    ResponseHeaders, Response
+);
+headers_token!(
+    /// The request's trailers have arrived.
+    RequestTrailers, RequestTrailer
+);
+headers_token!(
+    /// The response's trailers have arrived.
+    ResponseTrailers, ResponseTrailer
+);
+
+macro_rules! body_token {
+    ($(#[$doc:meta])* $name:ident, $buffer:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            stream: Stream,
+            len: usize,
+            end_of_stream: bool,
+        }
+
+        impl $name {
+            pub(crate) fn new(stream: Stream, len: usize, end_of_stream: bool) -> $name {
+                $name { stream, len, end_of_stream }
+            }
+
+            #[must_use]
+            pub fn stream(&self) -> &Stream {
+                &self.stream
+            }
+
+            /// Bytes in this chunk.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.len
+            }
+
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len == 0
+            }
+
+            #[must_use]
+            pub fn end_of_stream(&self) -> bool {
+                self.end_of_stream
+            }
+
+            /// At most `max` bytes of this chunk. One hostcall that returns bytes.
+            ///
+            /// # Errors
+            /// What the host answered.
+            pub fn read(&self, max: usize) -> Host<Vec<u8>> {
+                Ok(hostcalls::buffer($buffer, 0, max.min(self.len))?.unwrap_or_default())
+            }
+
+            /// Puts `bytes` in the place of this chunk. One hostcall.
+            ///
+            /// # Errors
+            /// What the host answered.
+            pub fn replace(&mut self, bytes: &[u8]) -> Host<()> {
+                hostcalls::set_buffer($buffer, 0, self.len, bytes)?;
+                self.len = bytes.len();
+                Ok(())
+            }
+        }
+    };
+}
+
+body_token!(
+    /// A chunk of the request's body.
+    RequestBody, Buffer::RequestBody
+);
+body_token!(
+    /// A chunk of the response's body.
+    ResponseBody, Buffer::ResponseBody
+);
+
+/// The stream is over; headers can be read and nothing can be changed.
+#[derive(Debug)]
+pub struct LogCx {
+    pub request: Headers<LoggedRequest>,
+    pub response: Headers<LoggedResponse>,
+    trailers: Headers<LoggedResponseTrailer>,
+    stream: Stream,
+}
+
+impl LogCx {
+    pub(crate) fn new(stream: Stream) -> LogCx {
+        LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
+    }
+
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// The response's trailers, `None` when it had none. One hostcall.
+    #[must_use]
+    pub fn response_trailers(&self) -> Option<HeaderBlock> {
+        self.trailers.block().ok()
+    }
+}

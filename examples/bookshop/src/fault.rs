@@ -16,6 +16,9 @@ use crate::Service;
 /// Handed on from hop to hop, so that it reaches the service it names.
 pub const HEADER: &str = "x-bookshop-fault";
 
+/// Names the case of a test or a recording that a request belongs to, on every hop.
+pub const CASE: &str = "x-bookshop-case";
+
 /// What Envoy counts attempts in, from 1, where the virtual host has `include_request_attempt_count`.
 const ATTEMPT: &str = "x-envoy-attempt-count";
 

@@ -26,7 +26,7 @@ use std::{fmt, net::SocketAddr};
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
 
-pub use fault::HEADER as FAULT_HEADER;
+pub use fault::{CASE as CASE_HEADER, HEADER as FAULT_HEADER};
 
 /// One service of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

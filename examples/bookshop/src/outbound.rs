@@ -24,11 +24,12 @@ use crate::fault;
 
 /// What a service hands on from the request it serves to those it makes: what joins the hops of one request, who the
 /// caller is, and the fault asked for.
-const PROPAGATED: [HeaderName; 6] = [
+const PROPAGATED: [HeaderName; 7] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static(fault::CASE),
     HeaderName::from_static(fault::HEADER),
     header::AUTHORIZATION,
 ];

@@ -22,12 +22,14 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::fault;
 
-/// What a service hands on from the request it serves to those it makes: what joins the hops of one request, who the
-/// caller is, and the fault asked for.
-const PROPAGATED: [HeaderName; 7] = [
+/// What a service hands on from the request it serves to those it makes: what joins the hops of one request, how long
+/// it may take, who the caller is, and the fault asked for.
+const PROPAGATED: [HeaderName; 9] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
+    HeaderName::from_static("grpc-timeout"),
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static(fault::CASE),
     HeaderName::from_static(fault::HEADER),

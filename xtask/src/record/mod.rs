@@ -24,7 +24,11 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 
 use case::Case;
 use client::Client;
@@ -47,9 +51,22 @@ pub(crate) fn run() -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         tokio::select! {
             recorded = record(&envoy, &version) => recorded,
-            stopped = tokio::signal::ctrl_c() => stopped.context("cannot wait for a signal").and_then(|()| anyhow::bail!("stopped")),
+            stopped = stop_signal() => stopped.and_then(|()| anyhow::bail!("stopped: nothing is replaced")),
         }
     })
+}
+
+/// Ends when someone wants this program to end. Returning then, rather than dying of the signal, ends the Envoys too.
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
 }
 
 async fn record(envoy: &Path, version: &str) -> anyhow::Result<()> {
@@ -251,5 +268,19 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn the_committed_configurations_are_those_that_would_be_run() {
+        for service in Service::LEAVES_FIRST {
+            let path = recordings().join(format!("envoy/{service}.yaml"));
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(
+                committed,
+                config::config(service, &Ports::default()),
+                "{}: record anew",
+                path.display()
+            );
+        }
     }
 }

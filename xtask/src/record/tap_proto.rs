@@ -18,6 +18,11 @@ pub(super) enum Trace {
 }
 
 impl TraceWrapper {
+    #[cfg(test)]
+    pub(super) fn of(trace: Trace) -> Self {
+        TraceWrapper { trace: Some(trace) }
+    }
+
     /// Every message of a length-delimited file.
     pub(super) fn decode_all(mut bytes: &[u8]) -> anyhow::Result<Vec<Trace>> {
         let mut traces = Vec::new();
@@ -86,6 +91,8 @@ pub(super) struct HttpBufferedTrace {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Message {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) headers: Vec<HeaderValue>,
     #[prost(message, optional, tag = "4")]
     pub(super) headers_received_time: Option<Timestamp>,
 }

@@ -208,3 +208,150 @@ pub(super) fn response_header<'a>(stream: &'a Stream, name: &str) -> Option<&'a 
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::super::{
+        recordings,
+        tap_proto::{HeaderValue, Headers, Message, Timestamp},
+    };
+    use super::*;
+
+    fn request_id(headers: &[HeaderValue]) -> Option<&str> {
+        headers
+            .iter()
+            .find(|header| header.key == "x-request-id")
+            .map(|header| header.value.as_str())
+    }
+
+    /// Two files as Envoy writes them for one stream that started `seconds` after the epoch.
+    fn tapped(folder: &Path, trace_id: u64, seconds: i64) {
+        let piece = Some(Piece::RequestHeaders(Headers::default()));
+        let segment = Trace::HttpStreamedTraceSegment(HttpStreamedTraceSegment { trace_id, piece });
+        let time = Some(Timestamp { seconds, nanos: 0 });
+        let request = Some(Message {
+            headers: Vec::new(),
+            headers_received_time: time,
+        });
+        let whole = Trace::HttpBufferedTrace(HttpBufferedTrace {
+            request,
+            response: None,
+        });
+        for (kind, trace) in [(Kind::Streamed, segment), (Kind::Buffered, whole)] {
+            let bytes = TraceWrapper::of(trace).encode_length_delimited_to_vec();
+            fs::write(
+                folder.join(format!("stock.inbound.{kind}_{trace_id}.{EXTENSION}")),
+                bytes,
+            )
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn streams_are_merged_in_the_order_they_started() {
+        let folder = tempfile::tempdir().unwrap();
+        for (trace_id, seconds) in [(7, 30), (8, 10), (9, 20)] {
+            tapped(folder.path(), trace_id, seconds);
+        }
+        let streams = read(folder.path(), Service::Stock, Direction::Inbound, 3).unwrap();
+        assert_eq!(
+            streams.iter().map(|stream| stream.trace_id).collect::<Vec<_>>(),
+            [8, 9, 7]
+        );
+        let written = write(folder.path(), Service::Stock, Direction::Inbound, &streams).unwrap();
+        let merged = fs::read(folder.path().join(format!("stock.inbound.streamed.{EXTENSION}"))).unwrap();
+        assert_eq!(merged.len(), written.streamed_bytes);
+        assert_eq!(TraceWrapper::decode_all(&merged).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_stream_that_one_tap_missed_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        tapped(folder.path(), 7, 10);
+        let read = |expected| read(folder.path(), Service::Stock, Direction::Inbound, expected);
+        assert!(
+            read(2)
+                .unwrap_err()
+                .to_string()
+                .contains("expected 2 streams, found 1 streamed and 1 buffered")
+        );
+        let file = |id: u64| {
+            folder
+                .path()
+                .join(format!("stock.inbound.buffered_{id}.{EXTENSION}"))
+        };
+        fs::rename(file(7), file(8)).unwrap();
+        assert!(
+            read(1)
+                .unwrap_err()
+                .to_string()
+                .contains("stream 7 has no buffered trace")
+        );
+    }
+
+    #[test]
+    fn the_committed_files_join_by_position_and_name_nothing_of_the_machine() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap()
+            .to_str()
+            .unwrap();
+        let mut streams = 0;
+        for service in Service::LEAVES_FIRST {
+            for direction in Direction::BOTH {
+                let file =
+                    |kind| recordings().join(format!("bookshop/{service}.{direction}.{kind}.{EXTENSION}"));
+                let (Ok(streamed), Ok(buffered)) =
+                    (fs::read(file(Kind::Streamed)), fs::read(file(Kind::Buffered)))
+                else {
+                    assert!(
+                        service.calls().is_empty() && direction == Direction::Outbound,
+                        "{service}.{direction}"
+                    );
+                    continue;
+                };
+                for bytes in [&streamed, &buffered] {
+                    assert!(bytes.len() < 1_500_000);
+                    let text = String::from_utf8_lossy(bytes);
+                    assert!(
+                        !text.contains(root) && !text.contains("/tmp"),
+                        "{service}.{direction}"
+                    );
+                }
+                let mut requests: Vec<(u64, Option<String>)> = Vec::new();
+                for trace in TraceWrapper::decode_all(&streamed).unwrap() {
+                    let Trace::HttpStreamedTraceSegment(segment) = trace else {
+                        panic!("{trace:?}")
+                    };
+                    if requests.last().is_none_or(|(id, _)| *id != segment.trace_id) {
+                        assert!(
+                            requests.iter().all(|(id, _)| *id != segment.trace_id),
+                            "a stream in two places"
+                        );
+                        requests.push((segment.trace_id, None));
+                    }
+                    if let Some(Piece::RequestHeaders(headers)) = segment.piece {
+                        requests.last_mut().unwrap().1 = request_id(&headers.headers).map(str::to_owned);
+                    }
+                }
+                let whole = TraceWrapper::decode_all(&buffered).unwrap();
+                assert_eq!(requests.len(), whole.len());
+                for ((_, streamed), trace) in requests.iter().zip(whole) {
+                    let Trace::HttpBufferedTrace(trace) = trace else {
+                        panic!("{trace:?}")
+                    };
+                    let request = trace.request.unwrap_or_default();
+                    assert_eq!(
+                        streamed.as_deref(),
+                        request_id(&request.headers),
+                        "{service}.{direction}"
+                    );
+                }
+                streams += requests.len();
+            }
+        }
+        assert!(streams >= 300, "{streams}");
+    }
+}

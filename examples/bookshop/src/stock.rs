@@ -57,3 +57,63 @@ impl Stock for Shelves {
         Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt as _;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{
+        Service,
+        outbound::{Outbound, Propagated},
+        stock_api::StockClient,
+    };
+
+    /// A client of a stock keeper that it reaches without a sidecar.
+    async fn client() -> StockClient {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(crate::serve(Service::Stock, listener, address));
+        StockClient::over(Outbound::through(address).grpc(Propagated::default()))
+    }
+
+    #[tokio::test]
+    async fn copies_can_be_reserved_while_there_are_any() {
+        let mut stock = client().await;
+        let there = stock
+            .level(Request::new(Copies::of("123", 0)))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(there.count, 6);
+        let left = stock
+            .reserve(Request::new(Copies::of("123", 4)))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(left.count, 2);
+        let refused = stock
+            .reserve(Request::new(Copies::of("123", 7)))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_wants_too_much_gets_an_error_behind_the_last_answer() {
+        let mut stock = client().await;
+        let mut answers = stock
+            .watch(Request::new(Copies::of("123", 9)))
+            .await
+            .unwrap()
+            .into_inner();
+        for left in [6, 5, 4, 3] {
+            assert_eq!(answers.next().await.unwrap().unwrap().count, left);
+        }
+        assert_eq!(
+            answers.next().await.unwrap().unwrap_err().code(),
+            Code::ResourceExhausted
+        );
+    }
+}

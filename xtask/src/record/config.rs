@@ -56,6 +56,12 @@ fn listener(service: Service, direction: Direction, virtual_hosts: &str) -> Stri
           stat_prefix: {direction}
           codec_type: AUTO
           http_protocol_options: {{ enable_trailers: true }}
+          # Callers on this machine are internal. Others lose what they send of x-envoy-expected-rq-timeout-ms and its like
+          # before the first filter, so that no deadline would reach the next hop. Nothing is added to x-forwarded-for: it
+          # would be this machine's address, and whoever has been forwarded to counts as external.
+          use_remote_address: true
+          skip_xff_append: true
+          internal_address_config: {{ cidr_ranges: [{{ address_prefix: 127.0.0.0, prefix_len: 8 }}] }}
           # Paths are recorded as they were sent: telling ambiguous ones is a filter's business.
           normalize_path: false
           merge_slashes: false

@@ -221,6 +221,8 @@ fn deadlines() -> Vec<Case> {
         get("deadline-text", "/").header("x-envoy-expected-rq-timeout-ms", "soon"),
         get("deadline-huge", "/").header("x-envoy-expected-rq-timeout-ms", "99999999999999999999"),
         get("deadline-twice", "/").header("x-envoy-expected-rq-timeout-ms", "500").header("x-envoy-expected-rq-timeout-ms", "100"),
+        get("deadline-from-outside", "/").header("x-forwarded-for", "203.0.113.7").header("x-envoy-expected-rq-timeout-ms", "500"),
+        get("retries-asked", "/").header("x-envoy-retry-on", "5xx").header("x-envoy-max-retries", "1"),
         get("upstream-timeout-asked", "/books").header("x-envoy-upstream-rq-timeout-ms", "900"),
     ]
 }
@@ -251,6 +253,7 @@ fn sockets() -> Vec<Case> {
     vec![
         socket("pipelined", [b"GET / HTTP/1.1\r\nHost: shop\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"], [200, 404]),
         socket("names-in-capitals", [b"GET / HTTP/1.1\r\nHOST: shop\r\nX-API-KEY: demo-key-0001-not-a-secret\r\nX-Twice: 1\r\nx-twice: 2\r\nConnection: close\r\n\r\n"], [200]),
+        socket("same-name-apart", [b"GET / HTTP/1.1\r\nHost: shop\r\nX-Twice: 1\r\nX-Other: between\r\nX-Auth-Subject: a\r\nX-Twice: 2\r\nX-Auth-Subject: b\r\nConnection: close\r\n\r\n"], [200]),
         socket("written-in-pieces", [b"GET /bo", b"oks HTTP/1.1\r\nHo", b"st: shop\r\nConnection: close\r\n", b"\r\n"], [200]),
         socket("absolute-form", [b"GET http://shop.example/books?x=1 HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n"], [200]),
         socket("no-host", [b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"], [400]),

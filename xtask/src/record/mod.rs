@@ -12,7 +12,7 @@ mod tap_proto;
 mod taps;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -221,7 +221,33 @@ fn must_hold(recorded: &[Recorded]) -> anyhow::Result<BTreeMap<&'static str, usi
     for (what, count) in &counts {
         ensure!(*count > 0, "the recording holds no {what}");
     }
+    hops_join(recorded)?;
     Ok(counts)
+}
+
+/// Every request that a service behind the storefront got must have been seen leaving another one under the same id.
+fn hops_join(recorded: &[Recorded]) -> anyhow::Result<()> {
+    let of = |direction: Direction| {
+        recorded
+            .iter()
+            .filter(move |listener| listener.direction == direction)
+    };
+    let id = |stream: &Stream| taps::request_header(stream, "x-request-id").map(str::to_owned);
+    let sent: BTreeSet<_> = of(Direction::Outbound)
+        .flat_map(|listener| &listener.streams)
+        .map(id)
+        .collect();
+    for listener in of(Direction::Inbound).filter(|listener| listener.service != Service::Storefront) {
+        for stream in &listener.streams {
+            ensure!(
+                sent.contains(&id(stream)),
+                "{}: nobody sent request {:?}",
+                listener.service,
+                id(stream)
+            );
+        }
+    }
+    Ok(())
 }
 
 fn save(recorded: &[Recorded]) -> anyhow::Result<Vec<Written>> {

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 
 use super::{
     tap_proto::Piece,
-    taps::{Direction, Stream, Written, response_header},
+    taps::{Direction, Stream, Written, request_header, response_header},
 };
 
 /// What a stream can be an example of. Every one of these has to be in a recording at least once.
-pub(super) fn features(direction: Direction, stream: &Stream) -> [(&'static str, bool); 14] {
+pub(super) fn features(direction: Direction, stream: &Stream) -> [(&'static str, bool); 15] {
     let outbound = direction == Direction::Outbound;
     let status = response_header(stream, ":status");
     let attempts = response_header(stream, "x-envoy-attempt-count");
@@ -23,6 +23,10 @@ pub(super) fn features(direction: Direction, stream: &Stream) -> [(&'static str,
     };
     let grpc_status = response_header(stream, "grpc-status");
     [
+        (
+            "with a deadline from the caller (x-envoy-expected-rq-timeout-ms)",
+            request_header(stream, "x-envoy-expected-rq-timeout-ms").is_some(),
+        ),
         ("answered with 2xx", status.is_some_and(|s| s.starts_with('2'))),
         ("answered with 4xx", status.is_some_and(|s| s.starts_with('4'))),
         ("answered with 5xx", status.is_some_and(|s| s.starts_with('5'))),

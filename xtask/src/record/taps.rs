@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use anyhow::{Context as _, bail, ensure};
 use bookshop::Service;
 
-use super::tap_proto::{HttpBufferedTrace, HttpStreamedTraceSegment, Piece, Trace, TraceWrapper};
+use super::tap_proto::{Headers, HttpBufferedTrace, HttpStreamedTraceSegment, Piece, Trace, TraceWrapper};
 
 /// Which listener of a sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,16 +197,36 @@ pub(super) fn write(
     })
 }
 
-/// The first value of a header in the response headers of a stream, as the first filter saw it.
-pub(super) fn response_header<'a>(stream: &'a Stream, name: &str) -> Option<&'a str> {
-    stream.segments.iter().find_map(|segment| match &segment.piece {
-        Some(Piece::ResponseHeaders(headers)) => headers
-            .headers
-            .iter()
-            .find(|header| header.key == name)
-            .map(|header| header.value.as_str()),
+/// The first value of a header of the request, as the first filter saw it.
+pub(super) fn request_header<'a>(stream: &'a Stream, name: &str) -> Option<&'a str> {
+    first_value(stream, name, |piece| match piece {
+        Piece::RequestHeaders(headers) => Some(headers),
         _ => None,
     })
+}
+
+/// The first value of a header of the response, as the first filter saw it.
+pub(super) fn response_header<'a>(stream: &'a Stream, name: &str) -> Option<&'a str> {
+    first_value(stream, name, |piece| match piece {
+        Piece::ResponseHeaders(headers) => Some(headers),
+        _ => None,
+    })
+}
+
+fn first_value<'a>(
+    stream: &'a Stream,
+    name: &str,
+    wanted: fn(&Piece) -> Option<&Headers>,
+) -> Option<&'a str> {
+    let headers = stream
+        .segments
+        .iter()
+        .find_map(|segment| wanted(segment.piece.as_ref()?))?;
+    headers
+        .headers
+        .iter()
+        .find(|header| header.key == name)
+        .map(|header| header.value.as_str())
 }
 
 #[cfg(test)]
@@ -215,7 +235,7 @@ mod tests {
 
     use super::super::{
         recordings,
-        tap_proto::{HeaderValue, Headers, Message, Timestamp},
+        tap_proto::{HeaderValue, Message, Timestamp},
     };
     use super::*;
 

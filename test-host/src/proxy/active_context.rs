@@ -222,7 +222,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn environment(&self) -> Vec<(String, String)> {
-        self.core.plugins[self.plugin.0].spec.environment.clone()
+        let environment = &self.core.plugins[self.plugin.0].spec.vm.environment;
+        environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn set_tick_period(&mut self, period: Option<Duration>) {
@@ -355,8 +356,8 @@ impl HostCalls for ActiveContext {
                 let message = self.callout.as_ref().ok_or(CallStatus::NotFound)?.message.as_ref();
                 Ok(message.map(crate::message::Message::whole_body).unwrap_or_default())
             }
-            BufferType::VmConfiguration => Ok(plugin.spec.vm_configuration.clone()),
-            BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.clone()),
+            BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
+            BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.bytes()),
             BufferType::PluginConfiguration => Err(CallStatus::NotFound),
             BufferType::CallData => Ok(Bytes::new()),
         }
@@ -391,7 +392,7 @@ impl HostCalls for ActiveContext {
 
     fn http_call(&mut self, callout: HttpCallout) -> CallResult<CalloutToken> {
         let cluster = std::str::from_utf8(&callout.cluster).map_err(|_| CallStatus::BadArgument)?.to_owned();
-        if !self.core.spec.has_cluster(&cluster) {
+        if !self.core.spec.clusters.contains_key(&cluster) {
             return Err(CallStatus::BadArgument);
         }
         callouts::check(&callout)?;

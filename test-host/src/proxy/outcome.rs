@@ -58,6 +58,7 @@ impl Outcome {
 pub struct FilterInfo {
     pub name: String,
     pub listener: String,
+    /// The module's file.
     pub code: PathBuf,
     pub sha256: String,
     pub bytes: usize,
@@ -87,16 +88,17 @@ impl Proxy {
             self.end_stream(id, End::Hung);
         }
         let outcomes = std::mem::take(&mut self.finished);
-        let modules: Vec<_> = self.vms.iter().map(|vm| (vm.module().sha256.clone(), vm.module().bytes)).collect();
+        let modules: Vec<_> =
+            self.vms.iter().map(|vm| (vm.module().path.clone(), vm.module().sha256.clone(), vm.module().bytes)).collect();
         let core = self.core_mut();
         let filters = core.chains.iter().zip(&core.spec.listeners).flat_map(|(chain, listener)| {
             chain.iter().map(|index| {
                 let plugin = &core.plugins[index.0];
-                let (sha256, bytes) = modules[plugin.vm.0].clone();
+                let (code, sha256, bytes) = modules[plugin.vm.0].clone();
                 FilterInfo {
                     name: plugin.spec.filter_name.clone(),
                     listener: listener.name.clone(),
-                    code: plugin.spec.code.clone(),
+                    code,
                     sha256,
                     bytes,
                     usage: plugin.usage.clone(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     abi::{CallResult, CallStatus, pairs},
-    message::HeaderMap,
+    message::{Direction, HeaderMap},
     trace::PluginIndex,
 };
 
@@ -105,13 +105,14 @@ fn of_plugin(core: &Core, plugin: PluginIndex, parts: &[&[u8]]) -> Option<Value>
     match parts {
         [b"plugin_name"] => Some(Value::text(&spec.name)),
         [b"plugin_root_id"] => Some(Value::text(&spec.root_id)),
-        [b"plugin_vm_id"] => Some(Value::text(&spec.vm_id)),
+        [b"plugin_vm_id"] => Some(Value::text(&spec.vm.id)),
         [b"xds", b"node", rest @ ..] => {
             let node = &core.spec.node;
+            let metadata = serde_json::Value::Object(node.metadata.clone());
             let fields = Value::Map(vec![
                 ("id".into(), Value::text(&node.id)),
                 ("cluster".into(), Value::text(&node.cluster)),
-                ("metadata".into(), Value::from(&node.metadata)),
+                ("metadata".into(), Value::from(&metadata)),
             ]);
             fields.descend(rest).cloned()
         }
@@ -227,8 +228,9 @@ fn upstream(core: &Core, stream: &StreamState, rest: &[&[u8]]) -> Option<Value> 
         [b"request_attempt_count"] => Some(Value::Uint(stream.route.attempts.into())),
         [b"address"] => {
             stream.route.sent?;
-            let cluster = core.spec.cluster(stream.route.cluster()?)?;
-            Some(Value::text(cluster.endpoints.first()?.to_string()))
+            let cluster = core.spec.clusters.get(stream.route.cluster()?)?;
+            let endpoint = cluster.endpoints.iter().find(|endpoint| endpoint.healthy)?;
+            Some(Value::text(format!("{}:{}", endpoint.host, endpoint.port)))
         }
         [b"transport_failure_reason"] if stream.route.sent.is_some() => Some(Value::text("")),
         _ => None,
@@ -238,8 +240,8 @@ fn upstream(core: &Core, stream: &StreamState, rest: &[&[u8]]) -> Option<Value> 
 fn xds(core: &Core, stream: &StreamState, rest: &[&[u8]]) -> Option<Value> {
     let listener = core.spec.listeners.get(stream.listener)?;
     match rest {
-        [b"listener_direction"] => return Some(Value::Int(listener.direction_number())),
-        [b"filter_chain_name"] => return Some(Value::text("")),
+        [b"listener_direction"] => return Some(Value::Int(direction_number(listener.direction))),
+        [b"filter_chain_name"] => return Some(Value::text(&listener.filter_chain_name)),
         _ => {}
     }
     let chosen = stream.route.chosen()?;
@@ -254,6 +256,15 @@ fn xds(core: &Core, stream: &StreamState, rest: &[&[u8]]) -> Option<Value> {
             Value::from(&fields).descend(rest).cloned()
         }
         _ => None,
+    }
+}
+
+/// Envoy's `TrafficDirection`.
+fn direction_number(direction: Direction) -> i64 {
+    match direction {
+        Direction::Unspecified => 0,
+        Direction::Inbound => 1,
+        Direction::Outbound => 2,
     }
 }
 

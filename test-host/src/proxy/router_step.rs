@@ -41,7 +41,7 @@ impl Core {
         let (Some(headers), Some(listener)) = (stream.request_headers(), self.spec.listeners.get(stream.listener)) else {
             return;
         };
-        stream.route.choice = match listener.routes.select(headers) {
+        stream.route.choice = match listener.http.routes.select(headers) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
@@ -96,8 +96,8 @@ impl Proxy {
             return Err(RouterReply::ROUTE_NOT_FOUND.into());
         };
         let forward = forward(&route, stream.request_headers())?;
-        let cluster = cluster.and_then(|name| spec.cluster(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
-        if cluster.endpoints.is_empty() {
+        let cluster = cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         let latency = stream.recorded_latency();

@@ -1,13 +1,13 @@
 //! Building a proxy from its spec: VMs started, root contexts created, configurations accepted or refused.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use super::{
     ActiveContext, Proxy, ProxyVm,
     core::{Core, Owner, PluginState, VmContexts, VmIndex},
     metrics::Metrics,
     shared_data::SharedData,
-    spec::{FailurePolicy, PluginSpec, ProxySpec},
+    spec::{CodeSource, FailurePolicy, PluginSpec, ProxySpec},
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -32,8 +32,8 @@ pub struct ProxyOptions {
 pub enum StartError {
     #[error("filter {filter}: {source}")]
     Load { filter: String, source: LoadError },
-    #[error("filter {filter} ({}): {fault}{}", code.display(), logged(log))]
-    Refused { filter: String, code: PathBuf, fault: GuestFault, log: Vec<String> },
+    #[error("{place}: filter {filter}: {fault}{}", logged(log))]
+    Refused { filter: String, place: String, fault: GuestFault, log: Vec<String> },
 }
 
 fn logged(log: &[String]) -> String {
@@ -55,7 +55,7 @@ pub(super) struct LoadedVm {
 #[derive(PartialEq, Eq)]
 struct VmKey {
     vm_id: String,
-    environment: Vec<(String, String)>,
+    environment: BTreeMap<String, String>,
     vm_configuration: bytes::Bytes,
     sha256: String,
 }
@@ -68,13 +68,11 @@ impl Proxy {
         let mut core = empty_core(Arc::clone(&spec), options.log_level, options.rng, options.services);
         for listener in &spec.listeners {
             let mut chain = Vec::new();
-            for plugin in &listener.filters {
-                let module = modules
-                    .load(&plugin.code)
-                    .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
+            for plugin in listener.http.http_filters.plugins() {
+                let module = load(&modules, plugin).map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let key = vm_key(plugin, &module);
                 let vm = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
-                    core.vms.push(VmContexts { vm_id: plugin.vm_id.clone(), ..VmContexts::default() });
+                    core.vms.push(VmContexts { vm_id: plugin.vm.id.clone(), ..VmContexts::default() });
                     vms.push(LoadedVm::new(module, options.limits));
                     keys.push(key);
                     keys.len() - 1
@@ -118,8 +116,8 @@ impl Proxy {
         let size = |bytes: &bytes::Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let steps = [
             Callback::ContextCreate { parent: 0 },
-            Callback::VmStart { size: size(&spec.vm_configuration) },
-            Callback::Configure { size: size(&spec.configuration) },
+            Callback::VmStart { size: size(&spec.vm.configuration.bytes()) },
+            Callback::Configure { size: size(&spec.configuration.bytes()) },
         ];
         for callback in steps {
             let lend = |core, plugin, context| {
@@ -169,7 +167,7 @@ impl Proxy {
         });
         StartError::Refused {
             filter: spec.filter_name.clone(),
-            code: spec.code.clone(),
+            place: spec.origin.clone(),
             fault,
             log: log.map(|line| line.replace("\\\"", "\"").replace("\\'", "'").replace("\\n", "\n    ")).collect(),
         }
@@ -200,11 +198,18 @@ impl PluginState {
     }
 }
 
+fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {
+    match &plugin.vm.code {
+        CodeSource::File(path) => modules.load(path),
+        CodeSource::Inline(code) => modules.load_bytes(Path::new(&plugin.origin), code),
+    }
+}
+
 fn vm_key(plugin: &PluginSpec, module: &Module) -> VmKey {
     VmKey {
-        vm_id: plugin.vm_id.clone(),
-        environment: plugin.environment.clone(),
-        vm_configuration: plugin.vm_configuration.clone(),
+        vm_id: plugin.vm.id.clone(),
+        environment: plugin.vm.environment.clone(),
+        vm_configuration: plugin.vm.configuration.bytes(),
         sha256: module.sha256.clone(),
     }
 }

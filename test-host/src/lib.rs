@@ -17,6 +17,8 @@ pub mod upstream;
 pub mod proxy;
 pub mod sim;
 
+pub mod replay;
+
 pub mod envoy_config;
 pub mod traffic;
 

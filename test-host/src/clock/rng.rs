@@ -17,8 +17,12 @@ pub struct Rng {
 }
 
 impl Rng {
-    pub fn new(seed: Seed) -> Self {
-        Rng { source: ChaCha12Rng::seed_from_u64(seed.0), drawn: 0 }
+    /// The n-th independent source of a seed: each proxy of a simulation has its own, so that what one draws does not
+    /// change what another gets.
+    pub fn new(seed: Seed, nth: u64) -> Self {
+        let mut source = ChaCha12Rng::seed_from_u64(seed.0);
+        source.set_stream(nth);
+        Rng { source, drawn: 0 }
     }
 
     pub fn fill(&mut self, out: &mut [u8]) {

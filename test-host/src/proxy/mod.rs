@@ -62,7 +62,7 @@ impl Proxy {
         let listener = listener_for(core, exchange.id.direction);
         let chain = Arc::clone(&core.chains[listener]);
         let mut stream = StreamState::new(exchange, listener, chain, now);
-        let request = std::mem::take(&mut stream.exchange.request);
+        let request = stream.exchange.request.clone();
         stream.manager.receive(Path::Decode, request);
         core.streams.insert(id, stream);
         self.ready.push_back(id);

@@ -8,7 +8,7 @@ use super::{
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
-    message::{Exchange, Message},
+    message::{Exchange, HeaderMap, Message},
     trace::{PluginIndex, Trace, Usage},
 };
 
@@ -17,8 +17,9 @@ use crate::{
 pub struct Outcome {
     /// The number it was begun with.
     pub number: usize,
-    /// The recorded exchange; its request has moved into the stream, and is in [`Self::upstream_request`] as far as it got.
     pub exchange: Exchange,
+    /// The request's headers as the last filter left them, before the router's own edits. `None` as below.
+    pub filtered_headers: Option<HeaderMap>,
     /// What left for the upstream. `None`: a filter or the router answered first.
     pub upstream_request: Option<Message>,
     /// What went to the client. `None`: the stream ended without.
@@ -41,6 +42,7 @@ impl Outcome {
             number: id.0,
             usage: usage.collect(),
             exchange: stream.exchange,
+            filtered_headers: stream.filtered_headers,
             upstream_request: stream.upstream_request,
             downstream_response: stream.downstream_response,
             details: stream.details,

@@ -250,6 +250,7 @@ impl StreamState {
     /// it has.
     fn send_upstream(&mut self, route: &Forward, now: Duration) {
         let Some(headers) = self.manager.request.headers.as_mut() else { return };
+        self.filtered_headers = Some(headers.clone());
         let timeout = effective_timeout(headers, route.timeout);
         for name in CONSUMED {
             headers.remove(name);

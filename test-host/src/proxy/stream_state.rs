@@ -83,6 +83,8 @@ pub(crate) struct StreamState {
     pub(crate) route: RouteState,
     /// `wasm.<path>` filter state, as `set_property` left it.
     pub(crate) filter_state: BTreeMap<Bytes, Bytes>,
+    /// The request's headers as the last filter left them, before the router's own edits.
+    pub(crate) filtered_headers: Option<HeaderMap>,
     /// What went to the upstream, as far as it went.
     pub(crate) upstream_request: Option<Message>,
     /// What went to the client.
@@ -106,6 +108,7 @@ impl StreamState {
             started,
             route: RouteState::default(),
             filter_state: BTreeMap::new(),
+            filtered_headers: None,
             upstream_request: None,
             downstream_response: None,
             details: None,

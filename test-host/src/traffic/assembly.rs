@@ -28,6 +28,9 @@ pub(super) struct Assembly {
     budget: Budget,
 }
 
+/// Lost segments that are told of an exchange; all are told of the file.
+const MOST_LOST: usize = 3;
+
 /// Why a record was not used: the text of a note.
 pub(super) type Unused = String;
 
@@ -71,6 +74,15 @@ impl Assembly {
                 "found a buffered trace and a streamed segment in one record".to_owned()
             )),
             (None, None) => Ok(Err("found a record with no HTTP trace in it".to_owned())),
+        }
+    }
+
+    /// Puts a note on the stream that a lost segment belongs to, where it has begun.
+    pub(super) fn lost(&mut self, named: &Named, trace_id: u64, note: Note) {
+        let drafts = self.groups.get_mut(&named.group);
+        let draft = drafts.and_then(|drafts| drafts.streamed.get_mut(*drafts.current.get(&trace_id)?));
+        if let Some(draft) = draft.filter(|draft| draft.notes.len() < MOST_LOST) {
+            draft.notes.push(note);
         }
     }
 

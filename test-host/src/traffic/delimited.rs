@@ -4,9 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use super::{
     limits::ByteSize,
-    record::{Piece, Place},
+    record::{Piece, Place, Problem},
 };
-use crate::message::NoteKind;
 
 /// Bytes that a varint of 64 bits has at most.
 const LONGEST_VARINT: usize = 10;
@@ -45,21 +44,23 @@ impl<R: BufRead> Delimited<R> {
             return Ok(None);
         }
         let at = Place::Offset(self.offset);
-        let (kind, text) = match self.length()? {
+        let problem = match self.length()? {
             Length::End => return Ok(None),
+            Length::Is(0) => Problem::skipped(at, self.zeros()?, Vec::new()),
             Length::Is(length) if length <= self.limit.0 => return self.message(at, length).map(Some),
-            Length::Is(length) => self.skip(length)?,
-            Length::Torn => (
-                NoteKind::TornRecord,
+            Length::Is(length) => self.skip(at, length)?,
+            Length::Torn => Problem::torn(
+                at,
                 "the file ends inside a record's length".to_owned(),
+                Vec::new(),
             ),
             Length::Bad => {
                 self.lost = true;
                 let text = "found no length of at most 64 bits, expected one in front of a record; the rest of the file is left out";
-                (NoteKind::RecordSkipped, text.to_owned())
+                Problem::skipped(at, text.to_owned(), Vec::new())
             }
         };
-        Ok(Some(Piece::Problem { kind, at, text }))
+        Ok(Some(Piece::Problem(problem)))
     }
 
     fn length(&mut self) -> io::Result<Length> {
@@ -89,29 +90,48 @@ impl<R: BufRead> Delimited<R> {
         if read == length {
             return Ok(Piece::Record { at, bytes });
         }
-        let (kind, text) = torn(length, read);
-        Ok(Piece::Problem { kind, at, text })
+        Ok(Piece::Problem(Problem::torn(at, torn(length, read), bytes)))
     }
 
-    fn skip(&mut self, length: u64) -> io::Result<(NoteKind, String)> {
-        let read = io::copy(&mut (&mut self.input).take(length), &mut io::sink())?;
+    fn skip(&mut self, at: Place, length: u64) -> io::Result<Problem> {
+        let mut head = Vec::new();
+        let first = length.min(Problem::HEAD_BYTES as u64);
+        let read = (&mut self.input).take(first).read_to_end(&mut head)? as u64;
+        let rest = io::copy(
+            &mut (&mut self.input).take(length.saturating_sub(read)),
+            &mut io::sink(),
+        )?;
+        let read = read.saturating_add(rest);
         self.offset = self.offset.saturating_add(read);
         if read < length {
-            return Ok(torn(length, read));
+            return Ok(Problem::torn(at, torn(length, read), head));
         }
         let text = format!(
             "left out: a record of {length} bytes, where one may have {}",
             self.limit
         );
-        Ok((NoteKind::RecordSkipped, text))
+        Ok(Problem::skipped(at, text, head))
+    }
+
+    /// Goes past zeros, as a machine that stopped can leave them at a file's end: each would be a record with nothing in
+    /// it.
+    fn zeros(&mut self) -> io::Result<String> {
+        let mut count: u64 = 1;
+        loop {
+            let bytes = self.input.fill_buf()?;
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            if zeros == 0 {
+                return Ok(format!("left out: {count} bytes of zero, expected a record"));
+            }
+            self.input.consume(zeros);
+            count = count.saturating_add(zeros as u64);
+            self.offset = self.offset.saturating_add(zeros as u64);
+        }
     }
 }
 
-fn torn(length: u64, read: u64) -> (NoteKind, String) {
-    (
-        NoteKind::TornRecord,
-        format!("the file ends inside a record: {read} bytes of the {length} that it claims"),
-    )
+fn torn(length: u64, read: u64) -> String {
+    format!("the file ends inside a record: {read} bytes of the {length} that it claims")
 }
 
 /// A file that is one message, not delimited.
@@ -124,9 +144,5 @@ pub(super) fn single<R: BufRead>(input: R, limit: ByteSize) -> io::Result<Piece>
         return Ok(Piece::Record { at, bytes });
     }
     let text = format!("left out: a record of more than {limit}");
-    Ok(Piece::Problem {
-        kind: NoteKind::RecordSkipped,
-        at,
-        text,
-    })
+    Ok(Piece::Problem(Problem::skipped(at, text, bytes)))
 }

@@ -83,13 +83,13 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((value, rest))
 }
 
-/// One field that fills the whole file.
+/// One field that fills the whole file. How long a pipe is cannot be known.
 fn is_single(head: &[u8], size: Option<u64>) -> bool {
     let Some((inner, rest)) = key(head).and_then(varint) else {
         return false;
     };
     let framing = (head.len() - rest.len()) as u64;
-    size.is_some_and(|size| inner.checked_add(framing) == Some(size))
+    size.is_none_or(|size| inner.checked_add(framing) == Some(size))
 }
 
 /// A length, then a field that fits into it.
@@ -123,7 +123,6 @@ fn known_other(head: &[u8]) -> Option<String> {
         (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)"),
         (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)"),
         (b"\0asm", "a WebAssembly module"),
-        (b"[", "a JSON list"),
         (b"---", "YAML"),
         (b"<", "markup"),
     ];
@@ -132,6 +131,12 @@ fn known_other(head: &[u8]) -> Option<String> {
         .find(|(magic, _)| head.starts_with(magic) || text.starts_with(magic))
     {
         return Some((*name).to_owned());
+    }
+    let is_list = text
+        .strip_prefix(b"[")
+        .is_some_and(|t| matches!(t.trim_ascii_start(), [b'{' | b']', ..]));
+    if is_list {
+        return Some("a JSON list".to_owned());
     }
     let names = [
         &b"http_buffered_trace"[..],

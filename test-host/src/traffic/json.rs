@@ -36,6 +36,22 @@ pub(super) fn decode(text: &[u8]) -> Result<Decoded, Refused> {
     }
 }
 
+/// The trace id in the beginning of an object that cannot be read.
+pub(super) fn trace_id(head: &[u8]) -> Option<u64> {
+    let behind = |name: &[u8]| {
+        let at = head.windows(name.len()).position(|window| window == name)?;
+        head.get(at.checked_add(name.len())?..)
+    };
+    let text = behind(b"\"trace_id\"")
+        .or_else(|| behind(b"\"traceId\""))?
+        .trim_ascii_start();
+    let text = text.strip_prefix(b":")?.trim_ascii_start();
+    let text = text.strip_prefix(b"\"").unwrap_or(text);
+    // Digits that go on to the end may be only some of them.
+    let end = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    str::from_utf8(text.get(..end)?).ok()?.parse().ok()
+}
+
 struct Text;
 
 impl<'de> Visitor<'de> for Text {

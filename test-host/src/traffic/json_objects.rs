@@ -5,9 +5,8 @@ use std::io::{self, BufRead};
 
 use super::{
     limits::ByteSize,
-    record::{Piece, Place},
+    record::{Piece, Place, Problem},
 };
-use crate::message::NoteKind;
 
 #[derive(Debug)]
 pub(super) struct JsonObjects<R> {
@@ -131,76 +130,56 @@ impl<R: BufRead> JsonObjects<R> {
         loop {
             let bytes = self.input.fill_buf()?;
             if bytes.is_empty() {
-                return Ok(self.torn(at, length));
+                let why =
+                    format!("the file ends inside the object that begins here, after {length} bytes of it");
+                return Ok(Piece::Problem(Problem::torn(at, why, text)));
             }
             let (count, step) = scan.run(bytes);
             length = length.saturating_add(count as u64);
+            let seen = bytes.get(..count).unwrap_or(bytes);
             if length <= self.limit.0 {
-                text.extend_from_slice(&bytes[..count]);
+                text.extend_from_slice(seen);
             } else {
-                text = Vec::new();
+                let room = Problem::HEAD_BYTES.saturating_sub(text.len());
+                text.extend_from_slice(seen.get(..room).unwrap_or(seen));
+                text.truncate(Problem::HEAD_BYTES);
+                text.shrink_to_fit();
             }
             self.advance(count)?;
             match step {
                 Step::More => {}
-                Step::Closed if length > self.limit.0 => return Ok(self.too_large(at, length)),
+                Step::Closed if length > self.limit.0 => {
+                    let why = format!(
+                        "left out: an object of {length} bytes, where a record may have {}",
+                        self.limit
+                    );
+                    return Ok(Piece::Problem(Problem::skipped(at, why, text)));
+                }
                 Step::Closed => return Ok(Piece::Record { at, bytes: text }),
-                Step::Broken => return self.broken(at),
+                Step::Broken => return self.broken(at, text),
             }
         }
     }
 
-    fn torn(&self, at: Place, length: u64) -> Piece {
-        let text = format!("the file ends inside the object that begins here, after {length} bytes of it");
-        Piece::Problem {
-            kind: NoteKind::TornRecord,
-            at,
-            text,
-        }
-    }
-
-    fn too_large(&self, at: Place, length: u64) -> Piece {
-        let text = format!(
-            "left out: an object of {length} bytes, where a record may have {}",
-            self.limit
-        );
-        Piece::Problem {
-            kind: NoteKind::RecordSkipped,
-            at,
-            text,
-        }
-    }
-
-    fn broken(&mut self, at: Place) -> io::Result<Piece> {
+    fn broken(&mut self, at: Place, head: Vec<u8>) -> io::Result<Piece> {
         let text = format!(
             "left out: line {} ends inside a string, so the object that begins here is torn; reading goes on at the next line that begins with `{{`",
             self.line.saturating_sub(1)
         );
         self.skip_to_object(true)?;
-        Ok(Piece::Problem {
-            kind: NoteKind::RecordSkipped,
-            at,
-            text,
-        })
+        Ok(Piece::Problem(Problem::skipped(at, text, head)))
     }
 
     fn stray(&mut self, byte: u8) -> io::Result<Piece> {
         let at = self.place();
-        let found = byte.escape_ascii();
         self.skip_to_object(false)?;
         let text = format!(
-            "found `{found}`, expected a JSON object; left out up to {}",
-            self.end_of_skip()
+            "found `{}`, expected a JSON object; left out up to line {}, column {}",
+            byte.escape_ascii(),
+            self.line,
+            self.column
         );
-        Ok(Piece::Problem {
-            kind: NoteKind::RecordSkipped,
-            at,
-            text,
-        })
-    }
-
-    fn end_of_skip(&self) -> String {
-        format!("line {}, column {}", self.line, self.column)
+        Ok(Piece::Problem(Problem::skipped(at, text, Vec::new())))
     }
 
     /// Stops in front of the next `{`, or the next one that begins a line.

@@ -18,11 +18,11 @@ use super::{
     json_objects::JsonObjects,
     limits::ENTRY_OVERHEAD,
     notes::Notes,
-    record::{Decoded, Piece, Place, Refused},
+    record::{Decoded, Piece, Place, Problem, Refused},
     sources::Source,
     wire,
 };
-use crate::message::NoteKind;
+use crate::message::{Note, NoteKind};
 
 /// A file that holds traces.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -140,7 +140,10 @@ impl Reading<'_> {
                 Err(error) => return Err(TrafficError::io(&self.source.path, error)),
             };
             match piece {
-                Piece::Problem { kind, at, text } => self.note(kind, at, text),
+                Piece::Problem(Problem { kind, at, text, head }) => {
+                    self.lost(kind, at, &head);
+                    self.note(kind, at, text);
+                }
                 Piece::Record { at, bytes } => self.record(
                     &bytes,
                     Spot {
@@ -162,6 +165,7 @@ impl Reading<'_> {
             Err(Refused { line_column, text }) => {
                 let at = line_column.map_or(spot.at, |inner| spot.at.inside(inner));
                 let text = format!("left out: a record that is not a TraceWrapper: {text}");
+                self.lost(self.kind_of_refusal(), at, bytes);
                 self.note(self.kind_of_refusal(), at, text);
                 return Ok(());
             }
@@ -194,6 +198,24 @@ impl Reading<'_> {
         match self.format {
             Format::Binary => NoteKind::TornRecord,
             Format::Json | Format::LengthDelimited => NoteKind::RecordSkipped,
+        }
+    }
+
+    /// Tells the exchange too that a record which cannot be used was part of it.
+    fn lost(&mut self, kind: NoteKind, at: Place, record: &[u8]) {
+        let head = record.get(..Problem::HEAD_BYTES).unwrap_or(record);
+        let trace_id = match self.format {
+            Format::Json => json::trace_id(head),
+            Format::LengthDelimited | Format::Binary => wire::trace_id(head),
+        };
+        if let Some(id) = trace_id {
+            let text = "a segment of this exchange could not be used: see the notes on the file".to_owned();
+            let note = Note {
+                kind,
+                place: at.in_file(&self.source.path),
+                text,
+            };
+            self.assembly.lost(&self.source.named, id, note);
         }
     }
 

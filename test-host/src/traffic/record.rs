@@ -57,7 +57,36 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     Record { at: Place, bytes: Vec<u8> },
-    Problem { kind: NoteKind, at: Place, text: String },
+    Problem(Problem),
+}
+
+/// What stands in the place of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) kind: NoteKind,
+    pub(super) at: Place,
+    pub(super) text: String,
+    /// How the record begins, at most [`Problem::HEAD_BYTES`] of it: enough to find the trace id in.
+    pub(super) head: Vec<u8>,
+}
+
+impl Problem {
+    pub(super) const HEAD_BYTES: usize = 1024;
+
+    /// The file ends inside the record.
+    pub(super) fn torn(at: Place, text: String, head: Vec<u8>) -> Self {
+        Self::new(NoteKind::TornRecord, at, text, head)
+    }
+
+    /// The record is of no use.
+    pub(super) fn skipped(at: Place, text: String, head: Vec<u8>) -> Self {
+        Self::new(NoteKind::RecordSkipped, at, text, head)
+    }
+
+    fn new(kind: NoteKind, at: Place, text: String, mut head: Vec<u8>) -> Self {
+        head.truncate(Self::HEAD_BYTES);
+        Self { kind, at, text, head }
+    }
 }
 
 /// A record read.

@@ -15,6 +15,14 @@ use super::{
     record::{Decoded, Refused, Unknown},
 };
 
+/// The trace id in the beginning of a message that cannot be read.
+pub(super) fn trace_id(head: &[u8]) -> Option<u64> {
+    let mut segment = head.strip_prefix(b"\x12")?;
+    decode_varint(&mut segment).ok()?;
+    let mut id = segment.strip_prefix(b"\x08")?;
+    decode_varint(&mut id).ok()
+}
+
 enum Field {
     Leaf,
     Message(&'static [(u32, &'static str, Field)]),

@@ -304,6 +304,13 @@ fn a_torn_last_record_leaves_the_others_and_says_where_it_begins() {
             panic!("{:?}", recording.notes)
         };
         assert_eq!(note.kind, NoteKind::TornRecord);
+        if name.ends_with("json") {
+            let torn = recording
+                .exchanges
+                .iter()
+                .filter(|e| kinds(e).contains(&NoteKind::TornRecord));
+            assert_eq!(torn.map(path_of).collect::<Vec<_>>(), ["/cut"]);
+        }
         let before = load(&[data(name)]);
         let last_whole = if name.ends_with("json") { 10 } else { 9 };
         assert_eq!(recording.exchanges.len(), last_whole);
@@ -645,4 +652,103 @@ fn a_recording_can_be_summed_up() {
           "span": null
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&summary).unwrap());
+}
+
+#[test]
+fn an_exchange_says_that_a_part_of_it_was_left_out() {
+    let limits = Limits {
+        record_bytes: ByteSize::kib(2),
+        ..Limits::default()
+    };
+    for form in STREAMED {
+        let recording = traffic::load(&[data(form)], &limits).unwrap();
+        let large = recording
+            .exchanges
+            .iter()
+            .find(|e| path_of(e) == "/large")
+            .unwrap();
+        assert!(
+            kinds(large).contains(&NoteKind::RecordSkipped),
+            "{:?}",
+            large.notes
+        );
+        assert_eq!(large.request.body_len(), 0);
+    }
+}
+
+#[test]
+fn zeros_at_the_end_of_a_file_are_one_note() {
+    let mut bytes = fs::read(data(
+        "streamed-delimited/front.outbound.streamed.pb_length_delimited",
+    ))
+    .unwrap();
+    let end = bytes.len();
+    bytes.resize(end + 100_000, 0);
+    let (_folder, path) = file("a.pb_length_delimited", bytes);
+    let recording = load(std::slice::from_ref(&path));
+    assert_eq!(recording.exchanges.len(), 10);
+    let [note] = &recording.notes[..] else {
+        panic!("{:?}", recording.notes)
+    };
+    assert_eq!(note.place, format!("{}@{end}", path.display()));
+    assert_eq!(note.text, "left out: 100000 bytes of zero, expected a record");
+}
+
+#[test]
+fn concurrent_exchanges_with_one_request_id_are_paired_by_all_that_they_say() {
+    let streamed = |id: u64, path: &str| {
+        format!(
+            r#"{{"http_streamed_trace_segment":{{"trace_id":{id},"request_headers":{{"headers":[
+            {{"key":":path","value":"{path}"}},{{"key":"x-request-id","value":"same"}}]}}}}}}"#
+        )
+    };
+    let buffered = |path: &str, second: u8| {
+        format!(
+            r#"{{"http_buffered_trace":{{"request":{{"headers":[{{"key":":path","value":"{path}"}},
+            {{"key":"x-request-id","value":"same"}}],"headers_received_time":"2026-01-01T00:00:0{second}.5Z"}}}}}}"#
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let write =
+        |name: &str, records: &[String]| fs::write(folder.path().join(name), records.concat()).unwrap();
+    write(
+        "a.inbound.streamed.json",
+        &[
+            streamed(1, "/one"),
+            streamed(2, "/two"),
+            streamed(3, "/same"),
+            streamed(4, "/same"),
+        ],
+    );
+    write(
+        "a.inbound.buffered.json",
+        &[
+            buffered("/same", 4),
+            buffered("/two", 1),
+            buffered("/same", 3),
+            buffered("/one", 2),
+        ],
+    );
+    let recording = load(&[folder.path().to_owned()]);
+    let shown: String = recording
+        .exchanges
+        .iter()
+        .map(|e| {
+            let second = e.timing.request_headers.unwrap().as_secs() % 60;
+            format!(
+                "{} {} {second}s trace {} {:?}\n",
+                e.id,
+                path_of(e),
+                e.origin.trace_id,
+                kinds(e)
+            )
+        })
+        .collect();
+    expect![[r#"
+        a/inbound/0001 /two 1s trace 2 [ResponseIncomplete]
+        a/inbound/0002 /one 2s trace 1 [ResponseIncomplete]
+        a/inbound/0003 /same 3s trace 3 [ResponseIncomplete, PairedByOrder]
+        a/inbound/0004 /same 4s trace 4 [ResponseIncomplete, PairedByOrder]
+    "#]]
+    .assert_eq(&shown);
 }

@@ -107,7 +107,8 @@ pub enum Verdict {
 
 /// The earliest of all accepted allowances, each counted from `now`, the arrival of the request.
 ///
-/// `values` holds every value of every header that is a source here; the smallest of a repeated header wins.
+/// `values` holds every value of every header that is a source here; the smallest of a repeated header wins. Envoy joins
+/// repeated ones with a comma, so a comma parts values here too.
 #[must_use]
 pub fn assess(limits: &Limits, values: &[(Source, &[u8])], trusted: bool, now: Monotonic) -> Assessment {
     let mut findings = Vec::new();
@@ -117,15 +118,12 @@ pub fn assess(limits: &Limits, values: &[(Source, &[u8])], trusted: bool, now: M
             findings.push(Finding::Untrusted(*source));
             continue;
         }
-        match source.parse(value) {
-            None => findings.push(Finding::Bad(*source)),
-            Some(allowance) => {
-                if allowance > limits.timeout {
-                    findings.push(Finding::Clamped(*source));
-                }
-                if allowance < least {
-                    (least, tightest) = (allowance, *source);
-                }
+        for value in value.split(|byte| *byte == b',') {
+            match source.parse(value) {
+                None => findings.push(Finding::Bad(*source)),
+                Some(allowance) if allowance > limits.timeout => findings.push(Finding::Clamped(*source)),
+                Some(allowance) if allowance < least => (least, tightest) = (allowance, *source),
+                Some(_) => {}
             }
         }
     }
@@ -186,6 +184,8 @@ mod tests {
         assert_eq!(left(&[(Grpc, b"300m"), (Grpc, b"200m"), (Grpc, b"400m")], false), (199, vec![]));
         assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], true), (99, vec![]));
         assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], false), (199, vec![Untrusted(Expected)]));
+        assert_eq!(left(&[(Grpc, b"300m,200m,5S")], false), (199, vec![Clamped(Grpc)]));
+        assert_eq!(left(&[(Expected, b"90, 80")], true), (89, vec![Bad(Expected)]));
         assert_eq!(left(&[(Upstream, b"50"), (Expected, b"100")], true), (49, vec![]));
         assert_eq!(left(&[(Upstream, b"+5"), (Expected, b"x")], true), (999, vec![Bad(Upstream), Bad(Expected)]));
     }
@@ -245,6 +245,7 @@ mod tests {
             let got = assess(&limits, &borrowed, trusted, NOW);
             let mut allowances = vec![limits.timeout];
             allowances.extend(borrowed.iter().filter(|(s, _)| client_sources.accept(*s, trusted))
+                .flat_map(|(s, v)| v.split(|byte| *byte == b',').map(move |v| (s, v)))
                 .filter_map(|(s, v)| if *s == Source::Grpc { forms::grpc_timeout(v) } else { forms::millis(v) }));
             for allowance in &allowances {
                 prop_assert!(got.deadline <= NOW.plus(*allowance));

@@ -6,6 +6,7 @@ use crate::forms;
 use crate::metrics::{Metrics, whole_millis};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
     Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders, Stream, TimerId, log, name, property,
@@ -15,6 +16,9 @@ const GRPC_TIMEOUT: Name = name!("grpc-timeout");
 const EXPECTED: Name = name!("x-envoy-expected-rq-timeout-ms");
 const INTERNAL: Name = name!("x-envoy-internal");
 const UPSTREAM: Name = name!("x-envoy-upstream-rq-timeout-ms");
+
+/// The router counts whole milliseconds, rounded down here, from a clock it read a moment ago.
+const ROUTER_EARLY: Duration = Duration::from_millis(3);
 
 /// What all streams of one VM share.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 struct Live {
     rule: Rc<str>,
+    grpc: bool,
     deadline: Monotonic,
     timer: Option<TimerId>,
     /// Whether the client has sent everything; shared with the timer, which names the phase it cut.
@@ -81,12 +86,15 @@ impl HttpFilter for Request {
         Flow::Continue
     }
 
-    fn on_response_headers(&mut self, response: ResponseHeaders) -> Flow {
+    fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
         if let Some(live) = &mut self.live {
             live.answered = true;
             if let Some(timer) = live.timer.take() {
                 response.stream().cancel(timer);
             }
+        }
+        if let Err(error) = self.name_router_timeout(&mut response) {
+            log!(Warn, "timeout: an answer was not looked at: {error}");
         }
         Flow::Continue
     }
@@ -137,6 +145,7 @@ impl Request {
         }
         let mut live = Live {
             rule: rule.into(),
+            grpc,
             deadline: assessment.deadline,
             timer: None,
             uploaded: Rc::new(Cell::new(request.end_of_stream())),
@@ -144,10 +153,31 @@ impl Request {
             enforced: Rc::default(),
         };
         if config.tick.is_some() && verdict == Verdict::Pass {
-            live.timer = Some(live.watch(&plugin, request.stream(), grpc)?);
+            live.timer = Some(live.watch(&plugin, request.stream())?);
         }
         self.live = Some(live);
         Ok(Flow::Continue)
+    }
+
+    /// The router keeps the deadline too, in whole milliseconds, and often answers first. To a gRPC client that would be
+    /// `UNAVAILABLE`, which it retries.
+    fn name_router_timeout(&self, response: &mut ResponseHeaders) -> Host<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let near = live.deadline.minus(ROUTER_EARLY);
+        if live.enforced.get() || self.plugin.envelope.mode != Mode::Enforce || response.stream().now()? < near {
+            return Ok(());
+        }
+        let details = response.stream().get(&property::RESPONSE_CODE_DETAILS)?.unwrap_or_default();
+        if details != b"response_timeout" {
+            return Ok(());
+        }
+        self.plugin.metrics.enforced.inc(&live.rule, [b"router"]);
+        response.headers.set(name!("x-deadline"), "exceeded")?;
+        if live.grpc {
+            response.headers.set(name!("grpc-status"), "4")?;
+            response.headers.set(name!("grpc-message"), "deadline exceeded")?;
+        }
+        Ok(())
     }
 
     fn uploaded(&mut self, end_of_stream: bool) {
@@ -160,8 +190,8 @@ impl Request {
 }
 
 impl Live {
-    fn watch(&self, plugin: &Rc<Timeout>, stream: &Stream, grpc: bool) -> Host<TimerId> {
-        let (plugin, rule) = (plugin.clone(), self.rule.clone());
+    fn watch(&self, plugin: &Rc<Timeout>, stream: &Stream) -> Host<TimerId> {
+        let (plugin, rule, grpc) = (plugin.clone(), self.rule.clone(), self.grpc);
         let (uploaded, enforced) = (self.uploaded.clone(), self.enforced.clone());
         stream.at(self.deadline, move |parked| {
             enforced.set(true);

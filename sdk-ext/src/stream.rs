@@ -1,8 +1,8 @@
 //! What a callback of a stream may do: one token a phase, valid for that callback.
 
 use crate::headers::{
-    HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer, Response,
-    ResponseTrailer,
+    HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer,
+    Response, ResponseTrailer,
 };
 use crate::hostcalls::{self, Buffer, Host};
 use crate::property::{Prop, PropValue};
@@ -25,7 +25,11 @@ pub struct Stream {
 
 impl Stream {
     pub(crate) fn new(id: StreamId, timers: Rc<Timers>) -> Stream {
-        Stream { id, timers, now: Cell::new(None) }
+        Stream {
+            id,
+            timers,
+            now: Cell::new(None),
+        }
     }
 
     #[must_use]
@@ -201,7 +205,12 @@ pub struct LogCx {
 
 impl LogCx {
     pub(crate) fn new(stream: Stream) -> LogCx {
-        LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
+        LogCx {
+            request: Headers::token(),
+            response: Headers::token(),
+            trailers: Headers::token(),
+            stream,
+        }
     }
 
     #[must_use]

@@ -1,8 +1,10 @@
 //! What a plugin may do while it is configured, and on its tick.
 
-use crate::hostcalls::{Host, MetricKind};
 use crate::config::MetricsConfig;
-use crate::metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define};
+use crate::hostcalls::{self, Host, MetricKind};
+use crate::metrics::{
+    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
+};
 use crate::time::Monotonic;
 use crate::timers::Timers;
 use std::rc::Rc;
@@ -17,6 +19,14 @@ pub struct Init {
 impl Init {
     pub(crate) fn new(timers: Rc<Timers>) -> Init {
         Init { timers }
+    }
+
+    /// `root_id` of the plugin: tells several plugins of one VM apart. One hostcall: 1 µs.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn root_id(&mut self) -> Host<Vec<u8>> {
+        Ok(hostcalls::property(b"plugin_root_id")?.unwrap_or_default())
     }
 
     /// Defines a counter under its full name. One hostcall.
@@ -48,7 +58,10 @@ impl Init {
     /// # Errors
     /// What the host answered.
     pub fn series_limit(&mut self, prefix: &str, max_series: usize) -> Host<SeriesLimit> {
-        Ok(SeriesLimit::new(max_series, self.counter(&format!("{prefix}_series_overflow"))?))
+        Ok(SeriesLimit::new(
+            max_series,
+            self.counter(&format!("{prefix}_series_overflow"))?,
+        ))
     }
 
     /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall.
@@ -83,7 +96,8 @@ impl Init {
     /// Allows timers of streams and says how often due ones are looked for, at least 1 ms. The tick runs only while
     /// a timer is set.
     pub fn timers(&mut self, resolution: Duration) {
-        self.timers.set_resolution(resolution.max(Duration::from_millis(1)));
+        self.timers
+            .set_resolution(resolution.max(Duration::from_millis(1)));
     }
 
     /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives.

@@ -1,1 +1,29 @@
+//! header-auth: lets a request through on what its header block proves, tells the upstream who is calling, and lets
+//! nobody else say so.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+// In the order in which a request meets them.
+pub mod filter;
+pub mod config;
+pub mod decision;
+pub mod access;
+pub mod provider;
+pub mod source;
+pub mod authorization;
+pub mod store;
+pub mod digest;
+pub mod timestamp;
+pub mod identity;
+pub mod denial;
+
+wayside_sdk::plugin!(filter::HeaderAuth);

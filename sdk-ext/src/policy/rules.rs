@@ -3,24 +3,24 @@
 use serde::Deserialize;
 
 use super::matching::{Match, PathCase, RawMatch, RequestView};
-use crate::config::{Checks, Json};
+use crate::config::Checks;
 
 /// The name under which requests are counted that no rule matched; rules cannot take it.
 pub const DEFAULT_RULE: &str = "default";
 
 const MAX_RULES: usize = 1000;
 
-/// A rule as written.
+/// A rule as written, with `R` as its `config`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawRule {
+pub struct RawRule<R: Default> {
     /// `[a-z0-9_-]{1,64}`; without one, `rule-` and its place in the list, counted from 0
     #[serde(default)]
     name: Option<String>,
     #[serde(default, rename = "match")]
     matching: RawMatch,
     #[serde(default)]
-    config: Option<Json>,
+    config: R,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +49,12 @@ impl<C> Default for Rules<C> {
 }
 
 impl<C> Rules<C> {
-    /// Reads the list at `at`; `check` reads one rule's `config` (`{}` where there is none). `None` after something was
-    /// refused.
-    pub fn parse(
-        raw: Vec<RawRule>,
+    /// Checks the list that stands at `at`; `check` checks one rule's `config`. `None` after something was refused.
+    pub fn parse<R: Default>(
+        raw: Vec<RawRule<R>>,
         case: PathCase,
         at: &mut Checks<'_>,
-        mut check: impl FnMut(Json, &mut Checks<'_>) -> Option<C>,
+        mut check: impl FnMut(R, &mut Checks<'_>) -> Option<C>,
     ) -> Option<Self> {
         if raw.len() > MAX_RULES {
             at.refuse(format_args!("at most {MAX_RULES} rules"), raw.len());
@@ -120,19 +119,20 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigErrors;
+    use crate::config::{ConfigErrors, Json};
 
-    fn parse(text: &str) -> Result<Rules<Json>, String> {
-        let raw: Vec<RawRule> = Json::parse(text.as_bytes())
-            .and_then(|json| json.read("/rules"))
-            .map_err(|error| error.to_string())?;
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Raw {
+        x: u32,
+    }
+
+    fn parse(text: &str) -> Result<Rules<Raw>, String> {
+        let raw: Vec<RawRule<Raw>> =
+            Json::parse(text.as_bytes()).and_then(|json| json.read("/rules")).map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
-        let rules = Rules::parse(
-            raw,
-            PathCase::Kept,
-            &mut Checks::new("/rules", &mut errors),
-            |json, _| Some(json),
-        );
+        let at = &mut Checks::new("/rules", &mut errors);
+        let rules = Rules::parse(raw, PathCase::Kept, at, |raw, _| Some(raw));
         errors.or(rules).map_err(|error| error.to_string())
     }
 
@@ -182,6 +182,8 @@ mod tests {
         ] {
             assert!(message.contains(part), "{message}");
         }
+        let message = parse(r#"[{"config": {"y": 1}}]"#).unwrap_err();
+        assert!(message.starts_with("/rules/0/config/y: unknown field `y`"), "{message}");
         let message = parse(r#"[{"match": {"pth": {}}}]"#).unwrap_err();
         assert!(
             message.starts_with("/rules/0/match/pth: unknown field `pth`"),

@@ -29,12 +29,15 @@ pub mod shared;
 mod stream;
 pub mod time;
 mod timers;
+mod trust;
 pub mod units;
 
 pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
-pub use metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, SeriesLimit};
+pub use metrics::{
+    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
+};
 pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
@@ -44,6 +47,7 @@ pub use stream::{
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};
+pub use trust::Trust;
 
 #[doc(hidden)]
 pub mod internal {

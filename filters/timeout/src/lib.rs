@@ -1,1 +1,11 @@
+//! One deadline for each request, from its first byte: the least of what the operator allows and what callers have
+//! left; passed on, enforced, and refused at once when it cannot be met.
 
+pub mod config;
+pub mod deadline;
+pub mod forms;
+
+mod filter;
+mod metrics;
+
+wayside_sdk::plugin!(filter::Timeout);

@@ -241,7 +241,6 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Configuration;
     use serde::Deserialize;
 

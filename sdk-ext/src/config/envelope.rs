@@ -2,6 +2,7 @@
 
 use super::{Checks, ConfigErrors, Configuration, Json};
 use crate::headers::HeaderBlock;
+use crate::stream::Stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -32,8 +33,8 @@ pub trait Checked: Sized {
 pub struct MetricsConfig {
     /// Before every metric's name, without the `_` that follows it. Default `l7`.
     pub prefix: String,
-    /// Default and largest set for now: `rule`.
-    pub labels: Vec<String>,
+    /// Whether series are told apart by rule: `labels` holds `rule`, which is the default and all there is.
+    pub by_rule: bool,
     /// Series of all families together, 1-100 000. Default 1000.
     pub max_series: usize,
 }
@@ -56,8 +57,13 @@ pub struct Selected<'a, C> {
 
 impl<C> Envelope<C> {
     /// The first rule that matches, else the defaults.
-    pub fn select(&self, _request: &HeaderBlock) -> Selected<'_, C> {
+    pub fn select(&self, _stream: &Stream, _request: &HeaderBlock) -> Selected<'_, C> {
         Selected { rule: "default", config: &self.defaults }
+    }
+
+    /// Every configuration that [`select`](Self::select) can give.
+    pub fn configs(&self) -> impl Iterator<Item = &C> {
+        std::iter::once(&self.defaults)
     }
 }
 
@@ -118,7 +124,7 @@ fn metrics(raw: RawMetrics, at: &mut Checks<'_>) -> MetricsConfig {
     if !(1..=100_000).contains(&max_series) {
         at.at("max_series").refuse("1 to 100000", raw.max_series);
     }
-    MetricsConfig { prefix: raw.prefix, labels: raw.labels, max_series }
+    MetricsConfig { prefix: raw.prefix, by_rule: !raw.labels.is_empty(), max_series }
 }
 
 #[cfg(test)]

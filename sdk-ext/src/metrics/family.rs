@@ -37,29 +37,22 @@ impl SeriesLimit {
 
 /// The series of one base name. Values seen before cost a hash; new ones a hostcall.
 #[derive(Debug)]
-struct Family<const N: usize> {
+struct Family {
     kind: MetricKind,
     base: String,
-    labels: [&'static str; N],
+    labels: Vec<&'static str>,
     limit: SeriesLimit,
     series: RefCell<HashMap<String, Option<Id>>>,
     overflow: Cell<Option<Id>>,
 }
 
-impl<const N: usize> Family<N> {
-    fn new(kind: MetricKind, base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> Family<N> {
-        Family {
-            kind,
-            base: base.to_owned(),
-            labels,
-            limit: limit.clone(),
-            series: RefCell::default(),
-            overflow: Cell::new(None),
-        }
+impl Family {
+    fn new(kind: MetricKind, base: String, labels: Vec<&'static str>, limit: &SeriesLimit) -> Family {
+        Family { kind, base, labels, limit: limit.clone(), series: RefCell::default(), overflow: Cell::new(None) }
     }
 
-    fn with(&self, values: [&[u8]; N]) -> Option<Id> {
-        let name = series_name(&self.base, self.labels.into_iter().zip(values));
+    fn with<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Option<Id> {
+        let name = series_name(&self.base, self.labels.iter().copied().zip(values));
         if let Some(id) = self.series.borrow().get(&name) {
             return *id;
         }
@@ -74,7 +67,7 @@ impl<const N: usize> Family<N> {
     fn beyond_limit(&self) -> Option<Id> {
         self.limit.0.overflow.inc();
         if self.overflow.get().is_none() {
-            let values = self.labels.map(|label| (label, OVERFLOW));
+            let values = self.labels.iter().map(|label| (*label, OVERFLOW));
             self.overflow.set(self.define(&series_name(&self.base, values)));
         }
         self.overflow.get()
@@ -89,11 +82,11 @@ impl<const N: usize> Family<N> {
 
 /// A counter with labels.
 #[derive(Debug)]
-pub struct CounterFamily<const N: usize>(Family<N>);
+pub struct CounterFamily<const N: usize>(Family);
 
 impl<const N: usize> CounterFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> CounterFamily<N> {
-        CounterFamily(Family::new(MetricKind::Counter, base, labels, limit))
+        CounterFamily(Family::new(MetricKind::Counter, base.to_owned(), labels.to_vec(), limit))
     }
 
     /// 0.09 µs after the first time.
@@ -113,16 +106,95 @@ impl<const N: usize> CounterFamily<N> {
 
 /// A histogram with labels.
 #[derive(Debug)]
-pub struct HistogramFamily<const N: usize>(Family<N>);
+pub struct HistogramFamily<const N: usize>(Family);
 
 impl<const N: usize> HistogramFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> HistogramFamily<N> {
-        HistogramFamily(Family::new(MetricKind::Histogram, base, labels, limit))
+        HistogramFamily(Family::new(MetricKind::Histogram, base.to_owned(), labels.to_vec(), limit))
     }
 
     /// 0.12 µs after the first time.
     pub fn record(&self, values: [&[u8]; N], value: u64) {
         if let Some(id) = self.0.with(values) {
+            Histogram(id).record(value);
+        }
+    }
+}
+
+/// The metrics of a filter with an [`Envelope`](crate::Envelope): one prefix, the label `rule` unless it was switched
+/// off, one limit for all.
+#[derive(Debug)]
+pub struct RuleMetrics {
+    prefix: String,
+    labels: Vec<&'static str>,
+    limit: SeriesLimit,
+}
+
+impl RuleMetrics {
+    pub(crate) fn new(prefix: &str, by_rule: bool, limit: SeriesLimit) -> RuleMetrics {
+        let labels = if by_rule { vec!["rule"] } else { Vec::new() };
+        RuleMetrics { prefix: prefix.to_owned(), labels, limit }
+    }
+
+    fn family<const N: usize>(&self, kind: MetricKind, base: &str, labels: [&'static str; N]) -> RuleFamily {
+        let base = format!("{}_{base}", self.prefix);
+        let labels = self.labels.iter().copied().chain(labels).collect();
+        RuleFamily { by_rule: !self.labels.is_empty(), family: Family::new(kind, base, labels, &self.limit) }
+    }
+
+    /// `base` without the prefix: `timeout_enforced_total`.
+    #[must_use]
+    pub fn counter<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleCounter<N> {
+        RuleCounter(self.family(MetricKind::Counter, base, labels))
+    }
+
+    /// `base` without the prefix, with the unit at its end: `timeout_left_ms`.
+    #[must_use]
+    pub fn histogram<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleHistogram<N> {
+        RuleHistogram(self.family(MetricKind::Histogram, base, labels))
+    }
+}
+
+#[derive(Debug)]
+struct RuleFamily {
+    by_rule: bool,
+    family: Family,
+}
+
+impl RuleFamily {
+    fn with<const N: usize>(&self, rule: &str, values: [&[u8]; N]) -> Option<Id> {
+        self.family.with(self.by_rule.then_some(rule.as_bytes()).into_iter().chain(values))
+    }
+}
+
+/// A counter by rule, and by `N` labels more.
+#[derive(Debug)]
+pub struct RuleCounter<const N: usize>(RuleFamily);
+
+impl<const N: usize> RuleCounter<N> {
+    /// 0.09 µs after the first time.
+    pub fn inc(&self, rule: &str, values: [&[u8]; N]) {
+        self.add(rule, values, 1);
+    }
+
+    /// Adding nothing does not define the series either.
+    pub fn add(&self, rule: &str, values: [&[u8]; N], n: u32) {
+        if n > 0
+            && let Some(id) = self.0.with(rule, values)
+        {
+            Counter(id).add(n);
+        }
+    }
+}
+
+/// A histogram by rule, and by `N` labels more.
+#[derive(Debug)]
+pub struct RuleHistogram<const N: usize>(RuleFamily);
+
+impl<const N: usize> RuleHistogram<N> {
+    /// 0.12 µs after the first time.
+    pub fn record(&self, rule: &str, values: [&[u8]; N], value: u64) {
+        if let Some(id) = self.0.with(rule, values) {
             Histogram(id).record(value);
         }
     }

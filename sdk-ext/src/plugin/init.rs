@@ -1,7 +1,8 @@
 //! What a plugin may do while it is configured, and on its tick.
 
 use crate::hostcalls::{Host, MetricKind};
-use crate::metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, SeriesLimit, define};
+use crate::config::MetricsConfig;
+use crate::metrics::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define};
 use crate::time::Monotonic;
 use crate::timers::Timers;
 use std::rc::Rc;
@@ -48,6 +49,15 @@ impl Init {
     /// What the host answered.
     pub fn series_limit(&mut self, prefix: &str, max_series: usize) -> Host<SeriesLimit> {
         Ok(SeriesLimit::new(max_series, self.counter(&format!("{prefix}_series_overflow"))?))
+    }
+
+    /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn rule_metrics(&mut self, config: &MetricsConfig) -> Host<RuleMetrics> {
+        let limit = self.series_limit(&config.prefix, config.max_series)?;
+        Ok(RuleMetrics::new(&config.prefix, config.by_rule, limit))
     }
 
     /// A counter with labels; its series are defined when they are first used.

@@ -68,10 +68,7 @@ impl<C> Rules<C> {
             let name = raw.name.unwrap_or_else(|| format!("rule-{index}"));
             let named = check_name(&name, &names, &mut at.at("name"));
             let matching = Match::parse(raw.matching, case, &mut at.at("match"));
-            let config = check(
-                raw.config.unwrap_or_else(|| Json::Object(Vec::new())),
-                &mut at.at("config"),
-            );
+            let config = check(raw.config, &mut at.at("config"));
             names.push(name.clone());
             if let (true, Some(matching), Some(config)) = (named, matching, config) {
                 rules.push(Rule {
@@ -128,8 +125,9 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Rules<Raw>, String> {
-        let raw: Vec<RawRule<Raw>> =
-            Json::parse(text.as_bytes()).and_then(|json| json.read("/rules")).map_err(|error| error.to_string())?;
+        let raw: Vec<RawRule<Raw>> = Json::parse(text.as_bytes())
+            .and_then(|json| json.read("/rules"))
+            .map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
         let at = &mut Checks::new("/rules", &mut errors);
         let rules = Rules::parse(raw, PathCase::Kept, at, |raw, _| Some(raw));
@@ -183,7 +181,10 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         let message = parse(r#"[{"config": {"y": 1}}]"#).unwrap_err();
-        assert!(message.starts_with("/rules/0/config/y: unknown field `y`"), "{message}");
+        assert!(
+            message.starts_with("/rules/0/config/y: unknown field `y`"),
+            "{message}"
+        );
         let message = parse(r#"[{"match": {"pth": {}}}]"#).unwrap_err();
         assert!(
             message.starts_with("/rules/0/match/pth: unknown field `pth`"),

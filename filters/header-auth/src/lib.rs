@@ -13,17 +13,17 @@
 )]
 
 // In the order in which a request meets them.
-pub mod filter;
+pub mod access;
+pub mod authorization;
 pub mod config;
 pub mod decision;
-pub mod access;
+pub mod denial;
+pub mod digest;
+pub mod filter;
+pub mod identity;
 pub mod provider;
 pub mod source;
-pub mod authorization;
 pub mod store;
-pub mod digest;
 pub mod timestamp;
-pub mod identity;
-pub mod denial;
 
 wayside_sdk::plugin!(filter::HeaderAuth);

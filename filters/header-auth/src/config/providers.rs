@@ -19,7 +19,8 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
     let mut providers = Providers::new();
     for (name, raw) in raw {
         let at = &mut at.at(&name);
-        let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+        let letters =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", format_args!("{name:?}"));
         }
@@ -35,22 +36,30 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
         "api_key" => {
             if raw.users.is_some() {
-                at.at("users").refuse("no users in a provider of kind `api_key`", "some");
+                at.at("users")
+                    .refuse("no users in a provider of kind `api_key`", "some");
             }
             let sources = check_sources(raw.sources.unwrap_or_default(), &mut at.at("sources"));
             let keys = check_keys(raw.keys.unwrap_or_default(), &mut at.at("keys"));
-            Some(Kind::ApiKey { sources: sources?, keys: keys? })
+            Some(Kind::ApiKey {
+                sources: sources?,
+                keys: keys?,
+            })
         }
         "basic" => {
             for (field, given) in [("sources", raw.sources.is_some()), ("keys", raw.keys.is_some())] {
                 if given {
-                    at.at(field).refuse("no such field in a provider of kind `basic`", "one");
+                    at.at(field)
+                        .refuse("no such field in a provider of kind `basic`", "one");
                 }
             }
             check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
         }
         other => {
-            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", format_args!("{other:?}"));
+            at.at("kind").refuse(
+                "`api_key` or `basic`, the kinds this version has",
+                format_args!("{other:?}"),
+            );
             None
         }
     }
@@ -66,7 +75,9 @@ fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>
     for (index, raw) in raw.into_iter().enumerate() {
         let at = &mut at.at(index);
         match check_source(raw, at) {
-            Some(source) if sources.contains(&source) => at.refuse("each source once", "a second one like it"),
+            Some(source) if sources.contains(&source) => {
+                at.refuse("each source once", "a second one like it")
+            }
             Some(source) => sources.push(source),
             None => {}
         }
@@ -80,7 +91,10 @@ fn check_source(raw: RawSource, at: &mut Checks<'_>) -> Option<Source> {
         (None, None, Some(name), None) => parameter_name(name, &mut at.at("query")).map(Source::Query),
         (None, None, None, Some(name)) => parameter_name(name, &mut at.at("cookie")).map(Source::Cookie),
         _ => {
-            at.refuse("one of `header` (with `scheme` for `authorization`), `query` and `cookie`", "another combination");
+            at.refuse(
+                "one of `header` (with `scheme` for `authorization`), `query` and `cookie`",
+                "another combination",
+            );
             None
         }
     }
@@ -95,7 +109,10 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
         ("authorization", Some(scheme)) => {
             let taken = scheme.eq_ignore_ascii_case("Basic");
             if taken || scheme.is_empty() || !scheme.bytes().all(is_token) {
-                at.at("scheme").refuse("an authentication scheme other than Basic", format_args!("{scheme:?}"));
+                at.at("scheme").refuse(
+                    "an authentication scheme other than Basic",
+                    format_args!("{scheme:?}"),
+                );
                 return None;
             }
             Some(Source::Scheme(scheme))
@@ -105,11 +122,13 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
             None
         }
         ("cookie", _) => {
-            at.at("header").refuse("the source `cookie` with the cookie's name", "the whole header");
+            at.at("header")
+                .refuse("the source `cookie` with the cookie's name", "the whole header");
             None
         }
         (_, Some(_)) => {
-            at.at("scheme").refuse("no scheme but beside `authorization`", "one");
+            at.at("scheme")
+                .refuse("no scheme but beside `authorization`", "one");
             None
         }
         (header, None) => Some(Source::Header(header.to_owned())),
@@ -139,7 +158,8 @@ fn check_keys(raw: Vec<RawKey>, at: &mut Checks<'_>) -> Option<KeyStore> {
             continue;
         };
         if keys.insert(key).is_err() {
-            at.at("sha256").refuse("each digest once", "one that is there already");
+            at.at("sha256")
+                .refuse("each digest once", "one that is there already");
             good = false;
         }
     }
@@ -149,22 +169,32 @@ fn check_keys(raw: Vec<RawKey>, at: &mut Checks<'_>) -> Option<KeyStore> {
 fn check_key(raw: RawKey, at: &mut Checks<'_>) -> Option<ApiKey> {
     let digest = Digest::from_hex(&raw.sha256.0);
     if digest.is_none() {
-        at.at("sha256").refuse("64 hexadecimal digits", format_args!("{} characters (not shown)", raw.sha256.0.len()));
+        at.at("sha256").refuse(
+            "64 hexadecimal digits",
+            format_args!("{} characters (not shown)", raw.sha256.0.len()),
+        );
     }
     let empty = digest.is_some_and(|digest| digest.matches(&Digest::of(&[])).into());
     if empty {
-        at.at("sha256").refuse("the digest of a key", "the digest of nothing");
+        at.at("sha256")
+            .refuse("the digest of a key", "the digest of nothing");
     }
     let not_before = moment(raw.not_before, &mut at.at("not_before"));
     let not_after = moment(raw.not_after, &mut at.at("not_after"));
     if let (Some(Some(start)), Some(Some(end))) = (not_before, not_after)
         && start >= end
     {
-        at.at("not_after").refuse("a time after `not_before`", "an earlier one");
+        at.at("not_after")
+            .refuse("a time after `not_before`", "an earlier one");
         return None;
     }
     let holder = check_holder(raw.id, raw.scopes, "id", at);
-    Some(ApiKey { digest: digest.filter(|_| !empty)?, holder: holder?, not_before: not_before?, not_after: not_after? })
+    Some(ApiKey {
+        digest: digest.filter(|_| !empty)?,
+        holder: holder?,
+        not_before: not_before?,
+        not_after: not_after?,
+    })
 }
 
 /// `Some(None)` where no time is given, `None` where a bad one is.
@@ -173,7 +203,10 @@ fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>
     match Timestamp::parse(&text) {
         Ok(time) => Some(Some(time)),
         Err(_) => {
-            at.refuse("a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"", format_args!("{text:?}"));
+            at.refuse(
+                "a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"",
+                format_args!("{text:?}"),
+            );
             None
         }
     }
@@ -193,7 +226,10 @@ fn check_users(raw: Vec<RawUser>, at: &mut Checks<'_>) -> Option<UserStore> {
             continue;
         };
         if let Err(user) = users.insert(user) {
-            at.at("name").refuse("each user once", format_args!("{:?}, who is there already", user.holder.name));
+            at.at("name").refuse(
+                "each user once",
+                format_args!("{:?}, who is there already", user.holder.name),
+            );
             good = false;
         }
     }
@@ -212,22 +248,35 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
         let found = format_args!("{} characters (not shown)", raw.sha256_salted.digest.0.len()).to_string();
         salted.at("digest").refuse("64 hexadecimal digits", found);
     }
-    let password = salt.zip(digest).map(|(salt, digest)| SaltedPassword { salt: Salt(salt), digest });
-    let empty = password.is_some_and(|password| password.digest.matches(&Digest::of(&[&password.salt.0])).into());
+    let password = salt.zip(digest).map(|(salt, digest)| SaltedPassword {
+        salt: Salt(salt),
+        digest,
+    });
+    let empty =
+        password.is_some_and(|password| password.digest.matches(&Digest::of(&[&password.salt.0])).into());
     if empty {
-        salted.at("digest").refuse("the digest of salt and password", "the digest of the salt alone");
+        salted
+            .at("digest")
+            .refuse("the digest of salt and password", "the digest of the salt alone");
     }
     if raw.name.contains(':') {
-        at.at("name").refuse("a name without `:`", format_args!("{:?}", raw.name));
+        at.at("name")
+            .refuse("a name without `:`", format_args!("{:?}", raw.name));
         return None;
     }
     let holder = check_holder(raw.name, raw.scopes, "name", at);
-    Some(User { password: password.filter(|_| !empty)?, holder: holder? })
+    Some(User {
+        password: password.filter(|_| !empty)?,
+        holder: holder?,
+    })
 }
 
 fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Holder> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
-        at.at(field).refuse("1 to 128 bytes without control characters", format_args!("{name:?}"));
+        at.at(field).refuse(
+            "1 to 128 bytes without control characters",
+            format_args!("{name:?}"),
+        );
         return None;
     }
     let good = super::check_scopes(&scopes, &mut at.at("scopes"));

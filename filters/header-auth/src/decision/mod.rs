@@ -1,6 +1,8 @@
 //! The whole decision about one request: from its header block to what is done with it.
 
-use wayside_sdk::policy::{CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path};
+use wayside_sdk::policy::{
+    CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
+};
 
 use crate::access::{Access, Admission, Terms};
 use crate::authorization::is_token;
@@ -55,7 +57,11 @@ impl Policy {
         let (rule, access) = match self.select(request) {
             Ok(selected) => selected,
             Err(reason) => {
-                return Decision { rule: DEFAULT_RULE, claimed_identity, outcome: Err(Denial::of(reason)) };
+                return Decision {
+                    rule: DEFAULT_RULE,
+                    claimed_identity,
+                    outcome: Err(Denial::of(reason)),
+                };
             }
         };
         let outcome = if claimed.iter().all(|name| is_removable(name)) {
@@ -63,14 +69,22 @@ impl Policy {
         } else {
             Err(Denial::of(Reason::UnremovableHeader))
         };
-        Decision { rule, claimed_identity, outcome }
+        Decision {
+            rule,
+            claimed_identity,
+            outcome,
+        }
     }
 
     /// The rule for a request, if every reading of its path leads to the same one.
     fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
         let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
         let method = pseudo(":method")?.unwrap_or_default();
-        let path = if self.rules.asked().path { self.path_of(method, pseudo(":path")?)? } else { None };
+        let path = if self.rules.asked().path {
+            self.path_of(method, pseudo(":path")?)?
+        } else {
+            None
+        };
         let view = RequestView {
             method,
             authority: pseudo(":authority")?.unwrap_or_default(),
@@ -81,12 +95,17 @@ impl Policy {
         };
         let rule = self.rules.select(&view);
         if let Some(lenient) = path.as_ref().and_then(CanonicalPath::lenient) {
-            let other = self.rules.select(&RequestView { path: Some(lenient), ..view });
+            let other = self.rules.select(&RequestView {
+                path: Some(lenient),
+                ..view
+            });
             if other.map(|rule| &rule.name) != rule.map(|rule| &rule.name) {
                 return Err(Reason::AmbiguousPath);
             }
         }
-        Ok(rule.map_or((DEFAULT_RULE, &self.default), |rule| (rule.name.as_str(), &rule.config)))
+        Ok(rule.map_or((DEFAULT_RULE, &self.default), |rule| {
+            (rule.name.as_str(), &rule.config)
+        }))
     }
 
     fn path_of(&self, method: &[u8], target: Option<&[u8]>) -> Result<Option<CanonicalPath>, Reason> {
@@ -111,7 +130,11 @@ impl Policy {
         claimed: &[&[u8]],
         now: Timestamp,
     ) -> Result<Admitted<'p>, Denial> {
-        let terms = Terms { max_credential_bytes: self.max_credential_bytes, realm: &self.realm, now };
+        let terms = Terms {
+            max_credential_bytes: self.max_credential_bytes,
+            realm: &self.realm,
+            now,
+        };
         let admission = access.admit(headers, &terms)?;
         let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
         if let Admission::Known { provider, holder } = admission {

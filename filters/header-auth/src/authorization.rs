@@ -152,7 +152,7 @@ mod tests {
             b"Basic YT\x00pi",
             b"Basic \xff\xfe",
             b"B@sic YTpi",
-            b"Digest a=",
+            b"Digest a=,b=c",
             b"Digest a=b,",
             b"Digest a=b,,c=d",
             b"Digest =b",

@@ -12,7 +12,6 @@
     )
 )]
 
-// In the order in which a request meets them.
 pub mod access;
 pub mod authorization;
 pub mod config;

@@ -29,7 +29,6 @@ pub mod shared;
 mod stream;
 pub mod time;
 mod timers;
-mod trust;
 pub mod units;
 
 pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
@@ -47,7 +46,6 @@ pub use stream::{
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};
-pub use trust::Trust;
 
 #[doc(hidden)]
 pub mod internal {

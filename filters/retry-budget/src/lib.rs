@@ -1,1 +1,14 @@
+//! Retries as a share of what succeeds: each request is told how many it may have, so that an outage is not made longer
+//! by those who ask again.
 
+pub mod budget;
+pub mod conditions;
+pub mod config;
+pub mod safety;
+pub mod window;
+
+mod filter;
+mod keys;
+mod metrics;
+
+wayside_sdk::plugin!(filter::RetryBudget);

@@ -3,8 +3,9 @@
 use crate::deadline::{ClientSources, Limits, Source};
 use serde::Deserialize;
 use std::time::Duration;
+use wayside_sdk::policy::Trust;
 use wayside_sdk::units::DurationText;
-use wayside_sdk::{Checked, Checks, Trust};
+use wayside_sdk::{Checked, Checks};
 
 /// Configuration of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use wayside_sdk::{
 
 const GRPC_TIMEOUT: Name = name!("grpc-timeout");
 const EXPECTED: Name = name!("x-envoy-expected-rq-timeout-ms");
+const INTERNAL: Name = name!("x-envoy-internal");
 const UPSTREAM: Name = name!("x-envoy-upstream-rq-timeout-ms");
 
 /// What all streams of one VM share.
@@ -115,7 +116,7 @@ impl Request {
         let (config, rule) = (selected.config, selected.rule);
         let (now, grpc) = (request.stream().now()?, headers.is_grpc());
         let values = values(config, &headers, grpc);
-        let assessment = assess(&config.limits, &values, config.trust.of(&headers), now);
+        let assessment = assess(&config.limits, &values, config.trust.allows(headers.all(INTERNAL)), now);
         let verdict = assessment.verdict(&config.limits);
         plugin.metrics.arrival(rule, &assessment, verdict);
         let enforce = plugin.envelope.mode == Mode::Enforce;

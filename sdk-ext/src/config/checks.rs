@@ -95,6 +95,11 @@ impl<'a> Checks<'a> {
         self.errors.push(self.pointer.clone(), format_args!("expected {expected}, found {found}"));
     }
 
+    /// Takes over errors that name their own places.
+    pub fn absorb(&mut self, errors: ConfigErrors) {
+        self.errors.0.extend(errors.0);
+    }
+
     #[must_use]
     pub fn pointer(&self) -> &str {
         &self.pointer

@@ -2,6 +2,8 @@
 
 use super::{Checks, ConfigErrors, Configuration, Json};
 use crate::headers::HeaderBlock;
+use crate::policy::{DEFAULT_RULE, PathCase, PathReading, RawRule, RequestView, Rules, read_path};
+use crate::property;
 use crate::stream::Stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +46,8 @@ pub struct MetricsConfig {
 pub struct Envelope<C> {
     pub mode: Mode,
     pub defaults: C,
+    /// Each rule's `config` was laid over `defaults`, field by field.
+    pub rules: Rules<C>,
     pub metrics: MetricsConfig,
 }
 
@@ -56,14 +60,40 @@ pub struct Selected<'a, C> {
 }
 
 impl<C> Envelope<C> {
-    /// The first rule that matches, else the defaults.
-    pub fn select(&self, _stream: &Stream, _request: &HeaderBlock) -> Selected<'_, C> {
-        Selected { rule: "default", config: &self.defaults }
+    /// The first rule that matches, else the defaults. No hostcall, but one for each of route name and cluster if a rule
+    /// asks for them.
+    ///
+    /// A path that servers read differently falls under no rule that asks for a path.
+    pub fn select(&self, stream: &Stream, request: &HeaderBlock) -> Selected<'_, C> {
+        let rule = self.rules.iter().next().and_then(|_| {
+            let asked = self.rules.asked();
+            let path = asked.path.then(|| read_path(request.path()));
+            let headers: Vec<_> = request.iter().collect();
+            let text = |asked: bool, property| match asked {
+                true => stream.get(property).ok().flatten().unwrap_or_default(),
+                false => Vec::new(),
+            };
+            self.rules.select(&RequestView {
+                method: request.method(),
+                authority: request.authority(),
+                path: match &path {
+                    Some(PathReading::Canonical(path)) => Some(path.as_str()),
+                    _ => None,
+                },
+                headers: &headers,
+                route_name: &text(asked.route_name, &property::ROUTE_NAME),
+                cluster: &text(asked.cluster, &property::CLUSTER_NAME),
+            })
+        });
+        match rule {
+            Some(rule) => Selected { rule: &rule.name, config: &rule.config },
+            None => Selected { rule: DEFAULT_RULE, config: &self.defaults },
+        }
     }
 
     /// Every configuration that [`select`](Self::select) can give.
     pub fn configs(&self) -> impl Iterator<Item = &C> {
-        std::iter::once(&self.defaults)
+        std::iter::once(&self.defaults).chain(self.rules.iter().map(|rule| &rule.config))
     }
 }
 
@@ -75,6 +105,8 @@ struct RawEnvelope {
     mode: Mode,
     #[serde(default)]
     defaults: Option<Json>,
+    #[serde(default)]
+    rules: Vec<RawRule>,
     #[serde(default)]
     metrics: RawMetrics,
 }
@@ -96,16 +128,30 @@ impl Default for RawMetrics {
 impl<C: Checked> Configuration for Envelope<C> {
     fn parse(text: &[u8]) -> Result<Envelope<C>, ConfigErrors> {
         let raw: RawEnvelope = Json::parse(text)?.read("")?;
-        let defaults = raw.defaults.unwrap_or_else(|| Json::Object(Vec::new()));
-        let defaults: C::Raw = defaults.read("/defaults")?;
+        let base = raw.defaults.unwrap_or_else(|| Json::Object(Vec::new()));
+        let defaults: C::Raw = base.read("/defaults")?;
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("", &mut errors);
         if raw.version != 1 {
             at.at("version").refuse("1", raw.version);
         }
         let defaults = C::check(defaults, &mut at.at("defaults"));
+        let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
+            // What a rule inherits is reported where it stands, once.
+            let config = if defaults.is_some() { base.overlaid(&config) } else { config };
+            match config.read(at.pointer()) {
+                Ok(config) => C::check(config, at),
+                Err(errors) => {
+                    at.absorb(errors);
+                    None
+                }
+            }
+        });
         let metrics = metrics(raw.metrics, &mut at.at("metrics"));
-        let envelope = defaults.map(|defaults| Envelope { mode: raw.mode, defaults, metrics });
+        let envelope = match (defaults, rules) {
+            (Some(defaults), Some(rules)) => Some(Envelope { mode: raw.mode, defaults, rules, metrics }),
+            _ => None,
+        };
         errors.or(envelope)
     }
 }
@@ -139,6 +185,8 @@ mod tests {
     struct RawEven {
         #[serde(default)]
         number: u32,
+        #[serde(default, rename = "other")]
+        _other: u32,
     }
 
     impl Checked for Even {
@@ -166,6 +214,27 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_says_only_what_differs_from_the_defaults() {
+        let text = r#"{"version": 1, "defaults": {"number": 4, "other": 1},
+            "rules": [{"name": "a", "config": {"number": 6}}, {"name": "b"}]}"#;
+        let envelope = parse(text).unwrap();
+        let rules: Vec<_> = envelope.rules.iter().map(|rule| (rule.name.as_str(), &rule.config)).collect();
+        assert_eq!(rules, [("a", &Even(6)), ("b", &Even(4))]);
+        assert_eq!(envelope.configs().count(), 3);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_rule_is_named_there() {
+        let text = r#"{"version": 1, "rules": [{"config": {"number": 3}}, {"config": {"nummer": 1}}, {"config": 5}]}"#;
+        assert_eq!(
+            parse(text).unwrap_err(),
+            "/rules/0/config/number: expected an even number, found 3\n\
+             /rules/1/config/nummer: unknown field `nummer`, expected one of `number`, `other`\n\
+             /rules/2/config: expected an object, found integer `5`"
+        );
+    }
+
+    #[test]
     fn all_refused_values_are_reported_at_once() {
         assert_eq!(
             parse(r#"{"version": 2, "defaults": {"number": 3}, "metrics": {"prefix": "L7", "labels": ["ip"], "max_series": 0}}"#)
@@ -183,7 +252,7 @@ mod tests {
         for (text, message) in [
             ("", "/: expected a field `version`, found none"),
             (r#"{"version": 1, "mode": "audit"}"#, "/mode: expected one of `enforce`, `shadow`, `off`, found `audit`"),
-            (r#"{"version": 1, "defaults": {"nummer": 2}}"#, "/defaults/nummer: unknown field `nummer`, expected one of `number`"),
+            (r#"{"version": 1, "defaults": {"nummer": 2}}"#, "/defaults/nummer: unknown field `nummer`, expected one of `number`, `other`"),
             (r#"{"version": 1, "defaults": []}"#, "/defaults: expected an object, found a list"),
         ] {
             assert_eq!(parse(text).unwrap_err(), message, "{text}");

@@ -1,0 +1,277 @@
+//! From callbacks to the decisions and back: no arithmetic, no parsing.
+
+use crate::budget::{Budget, Grant};
+use crate::config::{Config, DepositOn, InboundRetry};
+use crate::keys::Keys;
+use crate::metrics::{Denial, Metrics};
+use crate::safety::{self, Facts};
+use std::rc::Rc;
+use wayside_sdk::{
+    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
+    RequestHeaders, Shared, SharedError, Stream, Update, log, name, property,
+};
+
+const MAX_RETRIES: Name = name!("x-envoy-max-retries");
+const RETRY_ON: Name = name!("x-envoy-retry-on");
+const RETRY_GRPC_ON: Name = name!("x-envoy-retry-grpc-on");
+const STATUS_CODES: Name = name!("x-envoy-retriable-status-codes");
+/// What an untrusted peer may not steer retries with.
+const CONTROL: [Name; 5] =
+    [MAX_RETRIES, RETRY_ON, RETRY_GRPC_ON, STATUS_CODES, name!("x-envoy-retriable-header-names")];
+
+/// Rounds of compare-and-swap before a request goes without retries.
+const TRIES: u8 = 64;
+
+/// What all streams of one VM share.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    envelope: Envelope<Config>,
+    metrics: Metrics,
+    keys: Keys,
+}
+
+impl Plugin for RetryBudget {
+    const NAME: &'static str = "retry_budget";
+    type Config = Envelope<Config>;
+    type Filter = Request;
+
+    fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
+        let metrics = Metrics::new(init, &envelope.metrics)?;
+        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?) })
+    }
+
+    fn stream(self: &Rc<Self>) -> Request {
+        Request { plugin: self.clone(), reserved: None }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    plugin: Rc<RetryBudget>,
+    /// What is to be settled when the request is over.
+    reserved: Option<Reserved>,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    rule: Rc<str>,
+    budget: Shared<Budget>,
+    config: Config,
+    grant: Grant,
+    grpc: bool,
+    may_deposit: bool,
+}
+
+/// What the rules say of a request before the budget is asked.
+struct Wish {
+    retries: u8,
+    denial: Option<Denial>,
+    may_deposit: bool,
+}
+
+impl HttpFilter for Request {
+    fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
+        if self.plugin.envelope.mode != Mode::Off
+            && let Err(error) = self.reserve(&mut request)
+        {
+            log!(Error, "retry_budget: a request passes without a budget: {error}");
+        }
+        Flow::Continue
+    }
+
+    fn on_log(&mut self, cx: &LogCx) {
+        if let Some(reserved) = self.reserved.take()
+            && let Err(error) = self.plugin.settle(&reserved, cx)
+        {
+            log!(Error, "retry_budget: a request was not settled: {error}");
+        }
+    }
+}
+
+impl Request {
+    fn reserve(&mut self, request: &mut RequestHeaders) -> Host<()> {
+        let plugin = self.plugin.clone();
+        let headers = request.headers.block()?;
+        let selected = plugin.envelope.select(request.stream(), &headers);
+        let (rule, config) = (selected.rule, selected.config);
+        let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
+        let wish = wish(config, &headers, trusted);
+        let Some(budget) = plugin.budget(rule, config, request.stream())? else {
+            // Without a route there is nothing to retry.
+            return Ok(());
+        };
+        let now = request.stream().now()?;
+        let grant = plugin.grant(rule, config, &budget, &wish, now);
+        if plugin.envelope.mode == Mode::Enforce {
+            plugin.strip(rule, request, &headers, trusted)?;
+            set_retries(request, config, &grant)?;
+        }
+        self.reserved = Some(Reserved {
+            rule: rule.into(),
+            budget,
+            config: config.clone(),
+            grant,
+            grpc: headers.is_grpc(),
+            may_deposit: wish.may_deposit,
+        });
+        Ok(())
+    }
+}
+
+impl RetryBudget {
+    /// The budget this request draws on; `None` when it has no route.
+    fn budget(&self, rule: &str, config: &Config, stream: &Stream) -> Host<Option<Shared<Budget>>> {
+        let name = match config.scope.property() {
+            Some(property) => match stream.get(property)? {
+                Some(name) => name,
+                None => return Ok(None),
+            },
+            None => Vec::new(),
+        };
+        let (budget, overflowed) = self.keys.budget(rule, config, &name);
+        if overflowed {
+            self.metrics.key_overflow.inc(rule, []);
+        }
+        Ok(Some(budget))
+    }
+
+    /// One round with the shared record. When that fails the request goes through without retries.
+    fn grant(&self, rule: &str, config: &Config, budget: &Shared<Budget>, wish: &Wish, now: Monotonic) -> Grant {
+        let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
+        let mut denial = wish.denial;
+        let mut grant = Grant::default();
+        if wish.retries > 0 || deposit {
+            let updated = budget.update(TRIES, |record| {
+                let mut record = record.unwrap_or_else(|| Budget::new(&config.limits, now));
+                let grant = record.grant(&config.limits, now, wish.retries, deposit);
+                Update::Write(record, grant)
+            });
+            match self.rounds(rule, updated) {
+                Some(granted) => grant = granted,
+                None => denial = Some(Denial::Cas),
+            }
+            if deposit && denial != Some(Denial::Cas) {
+                self.metrics.deposits.inc(rule, []);
+            }
+        }
+        if denial.is_none() && grant.retries() < wish.retries {
+            denial = Some(Denial::Ratio);
+            if grant.is_empty() {
+                self.metrics.exhausted.inc(rule, []);
+            }
+        }
+        if let Some(denial) = denial {
+            self.metrics.denied.inc(rule, [denial.label()]);
+        }
+        if wish.denial == Some(Denial::Inbound) {
+            self.metrics.inbound_retry_denied.inc(rule, []);
+        }
+        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
+        grant
+    }
+
+    fn settle(&self, reserved: &Reserved, cx: &LogCx) -> Host<()> {
+        let (rule, stream) = (&reserved.rule, cx.stream());
+        let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
+        let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let by_success = reserved.may_deposit && reserved.config.deposit_on == DepositOn::Success;
+        let deposit = by_success && attempts > 0 && succeeded(stream, reserved.grpc)?;
+        if deposit || used < u32::from(reserved.grant.retries()) {
+            let now = stream.now()?;
+            let limits = &reserved.config.limits;
+            let updated = reserved.budget.update(TRIES, |record| {
+                let mut record = record.unwrap_or_else(|| Budget::new(limits, now));
+                let settled = record.settle(limits, now, &reserved.grant, used, deposit);
+                Update::Write(record, settled)
+            });
+            if let Some(settled) = self.rounds(rule, updated) {
+                self.metrics.refunded.add(rule, [], settled.refunded);
+                self.metrics.deposits.add(rule, [], u32::from(deposit));
+            }
+        }
+        self.metrics.used.add(rule, [], used);
+        self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
+        self.metrics.attempts.record(rule, [], attempts);
+        Ok(())
+    }
+
+    fn rounds<R>(&self, rule: &str, updated: Result<wayside_sdk::Updated<R>, SharedError>) -> Option<R> {
+        match updated {
+            Ok(updated) => {
+                self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
+                Some(updated.value)
+            }
+            Err(error) => {
+                self.metrics.cas_exhausted.inc(rule, []);
+                log!(Warn, "retry_budget: the shared budget was not changed: {error}");
+                None
+            }
+        }
+    }
+
+    /// Removes what an untrusted peer would steer Envoy's retries with.
+    fn strip(&self, rule: &str, request: &mut RequestHeaders, headers: &HeaderBlock, trusted: bool) -> Host<()> {
+        if trusted {
+            return Ok(());
+        }
+        for name in CONTROL {
+            if headers.first(name).is_some() {
+                request.headers.remove(name)?;
+                self.metrics.untrusted_stripped.inc(rule, []);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
+    let facts = Facts {
+        method: headers.method(),
+        path: headers.path(),
+        grpc: headers.is_grpc(),
+        idempotency_key: headers.first(name!("idempotency-key")).is_some_and(|key| !key.is_empty()),
+        tunnel: headers.method() == b"CONNECT" || headers.first(name!("upgrade")).is_some(),
+    };
+    let inbound = trusted
+        && safety::is_retry(
+            headers.all(name!("x-envoy-attempt-count")),
+            headers.all(name!("grpc-previous-rpc-attempts")),
+        );
+    let may_deposit = !inbound || config.inbound_retry == InboundRetry::Normal;
+    if inbound && config.inbound_retry == InboundRetry::Deny {
+        return Wish { retries: 0, denial: Some(Denial::Inbound), may_deposit };
+    }
+    if !safety::may_be_repeated(&facts, config.idempotent_only, &config.grpc_idempotent_methods) {
+        return Wish { retries: 0, denial: Some(Denial::Unsafe), may_deposit };
+    }
+    // A trusted caller may ask for fewer retries, never for more.
+    let asked = headers.all(MAX_RETRIES).filter(|_| trusted).filter_map(safety::number).min();
+    let asked = asked.map_or(u8::MAX, |asked| u8::try_from(asked).unwrap_or(u8::MAX));
+    Wish { retries: config.max_retries.min(asked), denial: None, may_deposit }
+}
+
+/// Zero switches retries off for this request, whatever the route says.
+fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> Host<()> {
+    request.headers.set(MAX_RETRIES, grant.retries().to_string())?;
+    if grant.is_empty() {
+        return Ok(());
+    }
+    let values = [
+        (RETRY_ON, &config.conditions.http),
+        (RETRY_GRPC_ON, &config.conditions.grpc),
+        (STATUS_CODES, &config.status_codes),
+    ];
+    for (name, value) in values {
+        if !value.is_empty() {
+            request.headers.set(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn succeeded(stream: &Stream, grpc: bool) -> Host<bool> {
+    let status = stream.get(&property::RESPONSE_CODE)?;
+    let grpc_status = if grpc { stream.get(&property::RESPONSE_GRPC_STATUS)? } else { None };
+    Ok(safety::is_success(status, grpc_status))
+}

@@ -1,0 +1,64 @@
+//! What the filter counts.
+
+use wayside_sdk::config::MetricsConfig;
+use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram};
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) deposits: RuleCounter<0>,
+    pub(crate) granted: RuleCounter<0>,
+    pub(crate) refunded: RuleCounter<0>,
+    pub(crate) used: RuleCounter<0>,
+    /// Requests that got fewer retries than the rule allows, by reason.
+    pub(crate) denied: RuleCounter<1>,
+    pub(crate) exhausted: RuleCounter<0>,
+    pub(crate) inbound_retry_denied: RuleCounter<0>,
+    pub(crate) untrusted_stripped: RuleCounter<0>,
+    pub(crate) cas_retry: RuleCounter<0>,
+    pub(crate) cas_exhausted: RuleCounter<0>,
+    pub(crate) overdraft: RuleCounter<0>,
+    pub(crate) key_overflow: RuleCounter<0>,
+    pub(crate) attempts: RuleHistogram<0>,
+}
+
+/// Why a request got fewer retries than the rule allows: the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    Ratio,
+    Unsafe,
+    Inbound,
+    Cas,
+}
+
+impl Denial {
+    pub(crate) fn label(self) -> &'static [u8] {
+        match self {
+            Denial::Ratio => b"ratio",
+            Denial::Unsafe => b"unsafe",
+            Denial::Inbound => b"inbound",
+            Denial::Cas => b"cas",
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(init: &mut Init, config: &MetricsConfig) -> Host<Metrics> {
+        let metrics = init.rule_metrics(config)?;
+        let counter = |name: &str| metrics.counter(&format!("retry_budget_{name}_total"), []);
+        Ok(Metrics {
+            deposits: counter("deposits"),
+            granted: counter("granted"),
+            refunded: counter("refunded"),
+            used: counter("used"),
+            denied: metrics.counter("retry_budget_denied_total", ["reason"]),
+            exhausted: counter("exhausted"),
+            inbound_retry_denied: counter("inbound_retry_denied"),
+            untrusted_stripped: counter("untrusted_stripped"),
+            cas_retry: counter("cas_retry"),
+            cas_exhausted: counter("cas_exhausted"),
+            overdraft: counter("overdraft"),
+            key_overflow: counter("key_overflow"),
+            attempts: metrics.histogram("retry_budget_attempts", []),
+        })
+    }
+}

@@ -41,8 +41,8 @@ pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
 pub use stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Stream,
-    StreamId,
+    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+    Stream, StreamId,
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};

@@ -3,24 +3,24 @@
 use serde::Deserialize;
 
 use super::matching::{Match, PathCase, RawMatch, RequestView};
-use crate::config::Checks;
+use crate::config::{Checks, Json};
 
 /// The name under which requests are counted that no rule matched; rules cannot take it.
 pub const DEFAULT_RULE: &str = "default";
 
 const MAX_RULES: usize = 1000;
 
-/// A rule as written, with `R` as its `config`.
+/// A rule as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawRule<R: Default> {
+pub struct RawRule {
     /// `[a-z0-9_-]{1,64}`; without one, `rule-` and its place in the list, counted from 0
     #[serde(default)]
     name: Option<String>,
     #[serde(default, rename = "match")]
     matching: RawMatch,
     #[serde(default)]
-    config: R,
+    config: Option<Json>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +49,13 @@ impl<C> Default for Rules<C> {
 }
 
 impl<C> Rules<C> {
-    /// Checks the list that stands at `at`; `check` checks one rule's `config`. `None` after something was refused.
-    pub fn parse<R: Default>(
-        raw: Vec<RawRule<R>>,
+    /// Reads the list at `at`; `check` reads one rule's `config` (`{}` where there is none). `None` after something was
+    /// refused.
+    pub fn parse(
+        raw: Vec<RawRule>,
         case: PathCase,
         at: &mut Checks<'_>,
-        mut check: impl FnMut(R, &mut Checks<'_>) -> Option<C>,
+        mut check: impl FnMut(Json, &mut Checks<'_>) -> Option<C>,
     ) -> Option<Self> {
         if raw.len() > MAX_RULES {
             at.refuse(format_args!("at most {MAX_RULES} rules"), raw.len());
@@ -68,7 +69,10 @@ impl<C> Rules<C> {
             let name = raw.name.unwrap_or_else(|| format!("rule-{index}"));
             let named = check_name(&name, &names, &mut at.at("name"));
             let matching = Match::parse(raw.matching, case, &mut at.at("match"));
-            let config = check(raw.config, &mut at.at("config"));
+            let config = check(
+                raw.config.unwrap_or_else(|| Json::Object(Vec::new())),
+                &mut at.at("config"),
+            );
             names.push(name.clone());
             if let (true, Some(matching), Some(config)) = (named, matching, config) {
                 rules.push(Rule {
@@ -116,21 +120,19 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigErrors, Json};
+    use crate::config::ConfigErrors;
 
-    #[derive(Debug, Default, Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields, default)]
-    struct Raw {
-        x: u32,
-    }
-
-    fn parse(text: &str) -> Result<Rules<Raw>, String> {
-        let raw: Vec<RawRule<Raw>> = Json::parse(text.as_bytes())
+    fn parse(text: &str) -> Result<Rules<Json>, String> {
+        let raw: Vec<RawRule> = Json::parse(text.as_bytes())
             .and_then(|json| json.read("/rules"))
             .map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
-        let at = &mut Checks::new("/rules", &mut errors);
-        let rules = Rules::parse(raw, PathCase::Kept, at, |raw, _| Some(raw));
+        let rules = Rules::parse(
+            raw,
+            PathCase::Kept,
+            &mut Checks::new("/rules", &mut errors),
+            |json, _| Some(json),
+        );
         errors.or(rules).map_err(|error| error.to_string())
     }
 
@@ -180,11 +182,6 @@ mod tests {
         ] {
             assert!(message.contains(part), "{message}");
         }
-        let message = parse(r#"[{"config": {"y": 1}}]"#).unwrap_err();
-        assert!(
-            message.starts_with("/rules/0/config/y: unknown field `y`"),
-            "{message}"
-        );
         let message = parse(r#"[{"match": {"pth": {}}}]"#).unwrap_err();
         assert!(
             message.starts_with("/rules/0/match/pth: unknown field `pth`"),

@@ -66,7 +66,13 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         PathCase::Kept
     };
     let rules = Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| {
-        check_rule(&rule, &raw.defaults, &known, at)
+        match rule.read(at.pointer()) {
+            Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
+            Err(errors) => {
+                at.absorb(errors);
+                None
+            }
+        }
     });
     let realm = check_realm(raw.challenge_realm, &mut at.at("challenge_realm"));
     let metrics = check_metrics(raw.metrics, &mut at.at("metrics"));

@@ -20,7 +20,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) defaults: RawAccess,
     #[serde(default)]
-    pub(super) rules: Vec<RawRule<RawAccess>>,
+    pub(super) rules: Vec<RawRule>,
     #[serde(default)]
     #[expect(dead_code, reason = "one value so far; reading it refuses the others")]
     pub(super) on_ambiguous_path: OnAmbiguousPath,

@@ -22,4 +22,7 @@ pub mod replay;
 pub mod envoy_config;
 pub mod traffic;
 
+pub mod report;
+
 pub mod build;
+pub mod cli;

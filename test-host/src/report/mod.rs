@@ -10,6 +10,8 @@ pub use model::{
     LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text, Totals, Unsupported,
 };
 
+pub use text::Detail;
+
 use std::collections::BTreeMap;
 
 use crate::{

@@ -320,4 +320,5 @@ pub struct NoteReport {
 pub struct Unsupported {
     pub place: String,
     pub what: String,
+    pub weight: crate::envoy_config::Weight,
 }

@@ -208,7 +208,7 @@ impl Telemetry {
             },
             details: &text(error, &RESPONSE_CODE_DETAILS),
             protocol: &text(protocol, &REQUEST_PROTOCOL),
-            grpc_status: if grpc && seen.is_grpc {
+            grpc_status: if (grpc || error) && seen.is_grpc {
                 self.known(stream, &RESPONSE_GRPC_STATUS)
             } else {
                 None

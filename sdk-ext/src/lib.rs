@@ -14,6 +14,11 @@
     )
 )]
 
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod config;
 pub mod headers;
 mod hostcalls;
@@ -35,7 +40,8 @@ pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Enve
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
 pub use metrics::{
-    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
+    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics,
+    SeriesLimit,
 };
 pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};

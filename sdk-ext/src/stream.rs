@@ -1,8 +1,8 @@
 //! What a callback of a stream may do: one token a phase, valid for that callback.
 
 use crate::headers::{
-    HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer, Response,
-    ResponseTrailer,
+    HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer,
+    Response, ResponseTrailer,
 };
 use crate::hostcalls::{self, Buffer, Host};
 use crate::property::{Prop, PropValue};
@@ -25,7 +25,11 @@ pub struct Stream {
 
 impl Stream {
     pub(crate) fn new(id: StreamId, timers: Rc<Timers>) -> Stream {
-        Stream { id, timers, now: Cell::new(None) }
+        Stream {
+            id,
+            timers,
+            now: Cell::new(None),
+        }
     }
 
     #[must_use]
@@ -64,7 +68,8 @@ impl Stream {
 
     /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
     ///
-    /// Needs [`Init::timers`](crate::Init::timers). Costs one allocation, and one hostcall when no timer was running.
+    /// Costs one allocation, and one hostcall when no timer was running. How exact it is says
+    /// [`Init::timers`](crate::Init::timers).
     ///
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.
@@ -201,7 +206,12 @@ pub struct LogCx {
 
 impl LogCx {
     pub(crate) fn new(stream: Stream) -> LogCx {
-        LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
+        LogCx {
+            request: Headers::token(),
+            response: Headers::token(),
+            trailers: Headers::token(),
+            stream,
+        }
     }
 
     #[must_use]

@@ -56,7 +56,10 @@ struct Queue {
 
 impl Queue {
     fn add(&mut self, stream: StreamId, when: Monotonic, action: Action) -> TimerId {
-        let timer = TimerId { when, serial: self.next_serial };
+        let timer = TimerId {
+            when,
+            serial: self.next_serial,
+        };
         self.next_serial = self.next_serial.wrapping_add(1);
         self.by_time.insert(timer, (stream, action));
         self.by_stream.entry(stream).or_default().push(timer);
@@ -74,15 +77,21 @@ impl Queue {
         Some((stream, action))
     }
 
-    fn end(&mut self, stream: StreamId) {
-        for timer in self.by_stream.remove(&stream).unwrap_or_default() {
-            self.by_time.remove(&timer);
-        }
+    fn end(&mut self, stream: StreamId) -> Vec<(StreamId, Action)> {
+        let timers = self.by_stream.remove(&stream).unwrap_or_default();
+        timers
+            .iter()
+            .filter_map(|timer| self.by_time.remove(timer))
+            .collect()
     }
 
     fn pop_due(&mut self, now: Monotonic) -> Option<(StreamId, Action)> {
         let timer = *self.by_time.first_key_value()?.0;
-        if timer.when > now { None } else { self.cancel(timer) }
+        if timer.when > now {
+            None
+        } else {
+            self.cancel(timer)
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -90,16 +99,28 @@ impl Queue {
     }
 }
 
+const DEFAULT_RESOLUTION: Duration = Duration::from_millis(10);
+
 /// All timers of one root context, and its tick.
-#[derive(Default)]
 pub(crate) struct Timers {
     queue: RefCell<Queue>,
-    /// How often due timers are looked for; zero refuses timers.
+    /// How often due timers are looked for.
     resolution: Cell<Duration>,
     /// The plugin's own period; zero when it has none.
     every: Cell<Duration>,
     /// What the host was last told.
     period: Cell<Duration>,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers {
+            queue: RefCell::default(),
+            resolution: Cell::new(DEFAULT_RESOLUTION),
+            every: Cell::default(),
+            period: Cell::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Timers {
@@ -138,7 +159,8 @@ impl Timers {
 
     /// The stream is over: none of its timers may run any more.
     pub(crate) fn end(&self, stream: StreamId) {
-        self.queue.borrow_mut().end(stream);
+        let ended = self.queue.borrow_mut().end(stream);
+        drop(ended);
     }
 
     /// Runs what is due. Each action runs with no borrow held: it may set timers itself.
@@ -146,7 +168,11 @@ impl Timers {
         loop {
             let due = self.queue.borrow_mut().pop_due(now);
             let Some((stream, action)) = due else { return };
-            let mut parked = Parked { stream, now, reply: None };
+            let mut parked = Parked {
+                stream,
+                now,
+                reply: None,
+            };
             action(&mut parked);
             let Some(reply) = parked.reply else { continue };
             // The reply goes out after this tick: other timers of the stream would answer it twice.
@@ -184,7 +210,9 @@ mod tests {
     }
 
     fn ids(queue: &mut Queue, now: Monotonic) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop_due(now)).map(|(stream, _)| stream.0).collect()
+        std::iter::from_fn(|| queue.pop_due(now))
+            .map(|(stream, _)| stream.0)
+            .collect()
     }
 
     #[test]
@@ -208,7 +236,7 @@ mod tests {
             queue.add(StreamId(1), at(when), Box::new(move |_| drop(held)));
         }
         let other = queue.add(StreamId(2), at(15), Box::new(|_| {}));
-        queue.end(StreamId(1));
+        drop(queue.end(StreamId(1)));
         assert_eq!(Rc::strong_count(&held), 1);
         assert!(queue.cancel(other).is_some());
         assert!(queue.cancel(other).is_none(), "cancelling twice is harmless");

@@ -1,7 +1,7 @@
 //! Durations, ratios and sizes as operators write them, exact.
 
-use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +16,9 @@ impl DurationText {
         let (mut rest, mut total) = (text, Duration::ZERO);
         for _ in 0..4 {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, tail) = rest.split_at_checked(digits).filter(|_| (1..=5).contains(&digits))?;
+            let (number, tail) = rest
+                .split_at_checked(digits)
+                .filter(|_| (1..=5).contains(&digits))?;
             let number: u64 = number.parse().ok()?;
             let (unit, tail) = Self::unit(tail)?;
             total = total.checked_add(unit.checked_mul(u32::try_from(number).ok()?)?)?;
@@ -73,10 +75,15 @@ impl Ratio {
         if !(0.0..=f64::from(u32::MAX)).contains(&scaled) {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number within u32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number within u32"
+        )]
         let numerator = scaled as u32;
         // Dividing gives the double nearest to the decimal, which is what a text of four places was read as.
-        let exact = (f64::from(numerator) / f64::from(Ratio::DENOMINATOR)).to_bits() == (value + 0.0).to_bits();
+        let exact =
+            (f64::from(numerator) / f64::from(Ratio::DENOMINATOR)).to_bits() == (value + 0.0).to_bits();
         exact.then_some(Ratio(numerator))
     }
 
@@ -106,8 +113,12 @@ impl<'de> Deserialize<'de> for Ratio {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Ratio, E> {
-                let scaled = value.checked_mul(u64::from(Ratio::DENOMINATOR)).and_then(|n| u32::try_from(n).ok());
-                scaled.map(Ratio).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+                let scaled = value
+                    .checked_mul(u64::from(Ratio::DENOMINATOR))
+                    .and_then(|n| u32::try_from(n).ok());
+                scaled
+                    .map(Ratio)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Ratio, E> {
@@ -147,7 +158,11 @@ mod tests {
             ("1h1h1h1h1h", None),
             ("1S", None),
         ] {
-            assert_eq!(DurationText::parse(text).map(|d| d.0.as_millis()), millis, "{text}");
+            assert_eq!(
+                DurationText::parse(text).map(|d| d.0.as_millis()),
+                millis,
+                "{text}"
+            );
         }
     }
 

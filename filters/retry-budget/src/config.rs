@@ -144,8 +144,12 @@ impl Checked for Config {
             at.at("max_retries").refuse("0 to 10", per.max_retries);
         }
         let conditions = check_conditions(&per.retry_on, &mut at.at("retry_on"));
-        let status_codes = check_status_codes(&per.retriable_status_codes, &mut at.at("retriable_status_codes"));
-        let methods = check_methods(&per.grpc_idempotent_methods, &mut at.at("grpc_idempotent_methods"));
+        let status_codes =
+            check_status_codes(&per.retriable_status_codes, &mut at.at("retriable_status_codes"));
+        let methods = check_methods(
+            &per.grpc_idempotent_methods,
+            &mut at.at("grpc_idempotent_methods"),
+        );
         methods.then_some(())?;
         Some(Config {
             scope: raw.budget.scope,
@@ -172,18 +176,27 @@ fn check_limits(raw: &RawBudget, at: &mut Checks<'_>) -> Option<Limits> {
         at.at("window").refuse("1s to 1h", format_args!("{window:?}"));
         return None;
     }
-    let count = u8::try_from(raw.slots).ok().filter(|count| (2..=60).contains(count));
+    let count = u8::try_from(raw.slots)
+        .ok()
+        .filter(|count| (2..=60).contains(count));
     let Some(count) = count else {
         at.at("slots").refuse("2 to 60", raw.slots);
         return None;
     };
     let length = window.checked_div(u32::from(count)).unwrap_or(window);
     if length < Duration::from_millis(10) {
-        at.at("window").refuse("at least 10ms a slot", format_args!("{window:?}"));
+        at.at("window")
+            .refuse("at least 10ms a slot", format_args!("{window:?}"));
     }
     let rate = thousandths(raw.min_retries_per_second, &mut at.at("min_retries_per_second"));
     // Three seconds of the rate, at least one retry; but no rate is no floor.
-    let default_burst = |rate: u32| if rate == 0 { 0 } else { rate.saturating_mul(3).max(1000) };
+    let default_burst = |rate: u32| {
+        if rate == 0 {
+            0
+        } else {
+            rate.saturating_mul(3).max(1000)
+        }
+    };
     let burst = match raw.burst {
         None => rate.map(default_burst),
         Some(burst) if burst <= 1_000_000 => u32::try_from(burst.saturating_mul(1000)).ok(),
@@ -217,7 +230,8 @@ fn check_conditions(names: &[String], at: &mut Checks<'_>) -> Option<Conditions>
         Ok(conditions) => Some(conditions),
         Err(index) => {
             let found = names.get(index).map_or("", String::as_str);
-            at.at(index).refuse("one of Envoy's retry conditions", format_args!("{found:?}"));
+            at.at(index)
+                .refuse("one of Envoy's retry conditions", format_args!("{found:?}"));
             None
         }
     }
@@ -236,13 +250,19 @@ fn check_status_codes(codes: &[u64], at: &mut Checks<'_>) -> Option<String> {
 fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
     let wrong = methods.iter().position(|method| {
         let mut parts = method.split('/');
-        (parts.next(), parts.next().is_some_and(|p| !p.is_empty()), parts.next().is_some_and(|p| !p.is_empty()))
-            != (Some(""), true, true)
+        (
+            parts.next(),
+            parts.next().is_some_and(|p| !p.is_empty()),
+            parts.next().is_some_and(|p| !p.is_empty()),
+        ) != (Some(""), true, true)
             || parts.next().is_some()
     });
     if let Some(index) = wrong {
         let found = methods.get(index).map_or("", String::as_str);
-        at.at(index).refuse("a gRPC method such as /package.Service/Method", format_args!("{found:?}"));
+        at.at(index).refuse(
+            "a gRPC method such as /package.Service/Method",
+            format_args!("{found:?}"),
+        );
     }
     wrong.is_none()
 }
@@ -258,7 +278,10 @@ mod tests {
 
     #[test]
     fn the_example_parses() {
-        assert_eq!(parse(include_str!("../example.json")).unwrap().mode, Mode::Enforce);
+        assert_eq!(
+            parse(include_str!("../example.json")).unwrap().mode,
+            Mode::Enforce
+        );
     }
 
     #[test]
@@ -268,13 +291,19 @@ mod tests {
             config.limits,
             Limits {
                 ratio: Ratio::from_ten_thousandths(2_000),
-                slots: Slots { count: 10, length: Duration::from_secs(1) },
+                slots: Slots {
+                    count: 10,
+                    length: Duration::from_secs(1)
+                },
                 floor_style: FloorStyle::PerSecond,
                 floor_rate: 1_000,
                 floor_burst: 3_000,
             }
         );
-        assert_eq!((config.scope, config.deposit_on), (Scope::Cluster, DepositOn::Success));
+        assert_eq!(
+            (config.scope, config.deposit_on),
+            (Scope::Cluster, DepositOn::Success)
+        );
         assert_eq!((config.max_retries, config.idempotent_only), (2, true));
         assert_eq!(config.inbound_retry, InboundRetry::Deny);
     }
@@ -312,11 +341,23 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_yet_is_refused_by_name() {
         for (defaults, start) in [
-            (r#"{"pushback": {}}"#, "/defaults/pushback: unknown field `pushback`"),
+            (
+                r#"{"pushback": {}}"#,
+                "/defaults/pushback: unknown field `pushback`",
+            ),
             (r#"{"preset": "sre"}"#, "/defaults/preset: unknown field `preset`"),
-            (r#"{"enforcement": "attempt"}"#, "/defaults/enforcement: expected one of `reserve`, found `attempt`"),
-            (r#"{"budget": {"retry_ratio": 0.00001}}"#, "/defaults/budget/retry_ratio: expected a decimal"),
-            (r#"{"budget": {"min_retries_per_second": 0.0001}}"#, "/defaults/budget/min_retries_per_second: expected 0"),
+            (
+                r#"{"enforcement": "attempt"}"#,
+                "/defaults/enforcement: expected one of `reserve`, found `attempt`",
+            ),
+            (
+                r#"{"budget": {"retry_ratio": 0.00001}}"#,
+                "/defaults/budget/retry_ratio: expected a decimal",
+            ),
+            (
+                r#"{"budget": {"min_retries_per_second": 0.0001}}"#,
+                "/defaults/budget/min_retries_per_second: expected 0",
+            ),
         ] {
             let refused = parse(&format!(r#"{{"version": 1, "defaults": {defaults}}}"#)).unwrap_err();
             assert!(refused.starts_with(start), "{refused}");

@@ -15,9 +15,18 @@ const MAX_RETRIES: Name = name!("x-envoy-max-retries");
 const RETRY_ON: Name = name!("x-envoy-retry-on");
 const RETRY_GRPC_ON: Name = name!("x-envoy-retry-grpc-on");
 const STATUS_CODES: Name = name!("x-envoy-retriable-status-codes");
-/// What an untrusted peer may not steer retries with.
-const CONTROL: [Name; 5] =
-    [MAX_RETRIES, RETRY_ON, RETRY_GRPC_ON, STATUS_CODES, name!("x-envoy-retriable-header-names")];
+const ATTEMPT_COUNT: Name = name!("x-envoy-attempt-count");
+const PREVIOUS_ATTEMPTS: Name = name!("grpc-previous-rpc-attempts");
+/// What an untrusted peer may not say: it would steer the retries here, or be believed by the proxy after this one.
+const CONTROL: [Name; 7] = [
+    MAX_RETRIES,
+    RETRY_ON,
+    RETRY_GRPC_ON,
+    STATUS_CODES,
+    name!("x-envoy-retriable-header-names"),
+    ATTEMPT_COUNT,
+    PREVIOUS_ATTEMPTS,
+];
 
 /// Rounds of compare-and-swap before a request goes without retries.
 const TRIES: u8 = 64;
@@ -37,11 +46,18 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?) })
+        Ok(RetryBudget {
+            envelope,
+            metrics,
+            keys: Keys::new(init.root_id()?),
+        })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request { plugin: self.clone(), reserved: None }
+        Request {
+            plugin: self.clone(),
+            reserved: None,
+        }
     }
 }
 
@@ -72,10 +88,16 @@ struct Wish {
 
 impl HttpFilter for Request {
     fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
-        if self.plugin.envelope.mode != Mode::Off
-            && let Err(error) = self.reserve(&mut request)
-        {
-            log!(Error, "retry_budget: a request passes without a budget: {error}");
+        if self.plugin.envelope.mode == Mode::Off {
+            return Flow::Continue;
+        }
+        if let Err(error) = self.reserve(&mut request) {
+            log!(Error, "retry_budget: a request goes without retries: {error}");
+            if self.plugin.envelope.mode == Mode::Enforce
+                && let Err(error) = request.headers.set(MAX_RETRIES, "0")
+            {
+                log!(Error, "retry_budget: and even that could not be said: {error}");
+            }
         }
         Flow::Continue
     }
@@ -137,7 +159,14 @@ impl RetryBudget {
     }
 
     /// One round with the shared record. When that fails the request goes through without retries.
-    fn grant(&self, rule: &str, config: &Config, budget: &Shared<Budget>, wish: &Wish, now: Monotonic) -> Grant {
+    fn grant(
+        &self,
+        rule: &str,
+        config: &Config,
+        budget: &Shared<Budget>,
+        wish: &Wish,
+        now: Monotonic,
+    ) -> Grant {
         let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
         let mut denial = wish.denial;
         let mut grant = Grant::default();
@@ -191,7 +220,9 @@ impl RetryBudget {
             }
         }
         self.metrics.used.add(rule, [], used);
-        self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
+        self.metrics
+            .overdraft
+            .add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
         self.metrics.attempts.record(rule, [], attempts);
         Ok(())
     }
@@ -199,7 +230,9 @@ impl RetryBudget {
     fn rounds<R>(&self, rule: &str, updated: Result<wayside_sdk::Updated<R>, SharedError>) -> Option<R> {
         match updated {
             Ok(updated) => {
-                self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
+                self.metrics
+                    .cas_retry
+                    .add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
                 Some(updated.value)
             }
             Err(error) => {
@@ -211,7 +244,13 @@ impl RetryBudget {
     }
 
     /// Removes what an untrusted peer would steer Envoy's retries with.
-    fn strip(&self, rule: &str, request: &mut RequestHeaders, headers: &HeaderBlock, trusted: bool) -> Host<()> {
+    fn strip(
+        &self,
+        rule: &str,
+        request: &mut RequestHeaders,
+        headers: &HeaderBlock,
+        trusted: bool,
+    ) -> Host<()> {
         if trusted {
             return Ok(());
         }
@@ -230,25 +269,39 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
         method: headers.method(),
         path: headers.path(),
         grpc: headers.is_grpc(),
-        idempotency_key: headers.first(name!("idempotency-key")).is_some_and(|key| !key.is_empty()),
+        idempotency_key: headers
+            .first(name!("idempotency-key"))
+            .is_some_and(|key| !key.is_empty()),
         tunnel: headers.method() == b"CONNECT" || headers.first(name!("upgrade")).is_some(),
     };
-    let inbound = trusted
-        && safety::is_retry(
-            headers.all(name!("x-envoy-attempt-count")),
-            headers.all(name!("grpc-previous-rpc-attempts")),
-        );
+    let inbound = trusted && safety::is_retry(headers.all(ATTEMPT_COUNT), headers.all(PREVIOUS_ATTEMPTS));
     let may_deposit = !inbound || config.inbound_retry == InboundRetry::Normal;
     if inbound && config.inbound_retry == InboundRetry::Deny {
-        return Wish { retries: 0, denial: Some(Denial::Inbound), may_deposit };
+        return Wish {
+            retries: 0,
+            denial: Some(Denial::Inbound),
+            may_deposit,
+        };
     }
     if !safety::may_be_repeated(&facts, config.idempotent_only, &config.grpc_idempotent_methods) {
-        return Wish { retries: 0, denial: Some(Denial::Unsafe), may_deposit };
+        return Wish {
+            retries: 0,
+            denial: Some(Denial::Unsafe),
+            may_deposit,
+        };
     }
     // A trusted caller may ask for fewer retries, never for more.
-    let asked = headers.all(MAX_RETRIES).filter(|_| trusted).filter_map(safety::number).min();
+    let asked = headers
+        .all(MAX_RETRIES)
+        .filter(|_| trusted)
+        .filter_map(safety::number)
+        .min();
     let asked = asked.map_or(u8::MAX, |asked| u8::try_from(asked).unwrap_or(u8::MAX));
-    Wish { retries: config.max_retries.min(asked), denial: None, may_deposit }
+    Wish {
+        retries: config.max_retries.min(asked),
+        denial: None,
+        may_deposit,
+    }
 }
 
 /// Zero switches retries off for this request, whatever the route says.
@@ -272,6 +325,10 @@ fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> 
 
 fn succeeded(stream: &Stream, grpc: bool) -> Host<bool> {
     let status = stream.get(&property::RESPONSE_CODE)?;
-    let grpc_status = if grpc { stream.get(&property::RESPONSE_GRPC_STATUS)? } else { None };
+    let grpc_status = if grpc {
+        stream.get(&property::RESPONSE_GRPC_STATUS)?
+    } else {
+        None
+    };
     Ok(safety::is_success(status, grpc_status))
 }

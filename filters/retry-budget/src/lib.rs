@@ -1,6 +1,17 @@
 //! Retries as a share of what succeeds: each request is told how many it may have, so that an outage is not made longer
 //! by those who ask again.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod budget;
 pub mod conditions;
 pub mod config;

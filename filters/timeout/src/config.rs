@@ -115,7 +115,12 @@ impl Checked for Config {
             RawClientSources::Ignore => ClientSources::Ignore,
         };
         right.then(|| Config {
-            limits: Limits { timeout, hop_margin: raw.hop_margin.0, min_budget: raw.min_budget.0, client_sources },
+            limits: Limits {
+                timeout,
+                hop_margin: raw.hop_margin.0,
+                min_budget: raw.min_budget.0,
+                client_sources,
+            },
             trust: raw.trust,
             grpc: raw.sources.contains(&RawSource::Grpc),
             envoy: raw.sources.contains(&RawSource::Envoy),
@@ -163,9 +168,15 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_yet_is_refused_by_name() {
         let refused = parse(r#"{"version": 1, "defaults": {"adaptive": null}}"#).unwrap_err();
-        assert!(refused.starts_with("/defaults/adaptive: unknown field `adaptive`"), "{refused}");
+        assert!(
+            refused.starts_with("/defaults/adaptive: unknown field `adaptive`"),
+            "{refused}"
+        );
         let refused = parse(r#"{"version": 1, "defaults": {"sources": ["connect"]}}"#).unwrap_err();
-        assert_eq!(refused, "/defaults/sources/0: expected one of `grpc`, `envoy`, found `connect`");
+        assert_eq!(
+            refused,
+            "/defaults/sources/0: expected one of `grpc`, `envoy`, found `connect`"
+        );
         let refused = parse(r#"{"version": 1, "defaults": {"timeout": 5}}"#).unwrap_err();
         assert_eq!(
             refused,

@@ -107,7 +107,8 @@ pub enum Verdict {
 
 /// The earliest of all accepted allowances, each counted from `now`, the arrival of the request.
 ///
-/// `values` holds every value of every header that is a source here; the smallest of a repeated header wins.
+/// `values` holds every value of every header that is a source here; the smallest of a repeated header wins. Envoy joins
+/// repeated ones with a comma, so a comma parts values here too.
 #[must_use]
 pub fn assess(limits: &Limits, values: &[(Source, &[u8])], trusted: bool, now: Monotonic) -> Assessment {
     let mut findings = Vec::new();
@@ -117,20 +118,22 @@ pub fn assess(limits: &Limits, values: &[(Source, &[u8])], trusted: bool, now: M
             findings.push(Finding::Untrusted(*source));
             continue;
         }
-        match source.parse(value) {
-            None => findings.push(Finding::Bad(*source)),
-            Some(allowance) => {
-                if allowance > limits.timeout {
-                    findings.push(Finding::Clamped(*source));
-                }
-                if allowance < least {
-                    (least, tightest) = (allowance, *source);
-                }
+        for value in value.split(|byte| *byte == b',') {
+            match source.parse(value) {
+                None => findings.push(Finding::Bad(*source)),
+                Some(allowance) if allowance > limits.timeout => findings.push(Finding::Clamped(*source)),
+                Some(allowance) if allowance < least => (least, tightest) = (allowance, *source),
+                Some(_) => {}
             }
         }
     }
     let left = least.saturating_sub(limits.hop_margin);
-    Assessment { deadline: now.plus(left), left, tightest, findings }
+    Assessment {
+        deadline: now.plus(left),
+        left,
+        tightest,
+        findings,
+    }
 }
 
 impl Assessment {
@@ -183,11 +186,25 @@ mod tests {
         assert_eq!(left(&[], false), (999, vec![]));
         assert_eq!(left(&[(Grpc, b"200m")], false), (199, vec![]));
         assert_eq!(left(&[(Grpc, b"5S")], false), (999, vec![Clamped(Grpc)]));
-        assert_eq!(left(&[(Grpc, b"300m"), (Grpc, b"200m"), (Grpc, b"400m")], false), (199, vec![]));
+        assert_eq!(
+            left(&[(Grpc, b"300m"), (Grpc, b"200m"), (Grpc, b"400m")], false),
+            (199, vec![])
+        );
         assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], true), (99, vec![]));
-        assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], false), (199, vec![Untrusted(Expected)]));
+        assert_eq!(
+            left(&[(Expected, b"100"), (Grpc, b"200m")], false),
+            (199, vec![Untrusted(Expected)])
+        );
+        assert_eq!(
+            left(&[(Grpc, b"300m,200m,5S")], false),
+            (199, vec![Clamped(Grpc)])
+        );
+        assert_eq!(left(&[(Expected, b"90, 80")], true), (89, vec![Bad(Expected)]));
         assert_eq!(left(&[(Upstream, b"50"), (Expected, b"100")], true), (49, vec![]));
-        assert_eq!(left(&[(Upstream, b"+5"), (Expected, b"x")], true), (999, vec![Bad(Upstream), Bad(Expected)]));
+        assert_eq!(
+            left(&[(Upstream, b"+5"), (Expected, b"x")], true),
+            (999, vec![Bad(Upstream), Bad(Expected)])
+        );
     }
 
     #[test]
@@ -200,7 +217,11 @@ mod tests {
             (ClientSources::CapOnly, Source::Expected, false, false),
             (ClientSources::CapOnly, Source::Upstream, true, true),
         ] {
-            assert_eq!(sources.accept(source, trusted), accepted, "{sources:?} {source:?} {trusted}");
+            assert_eq!(
+                sources.accept(source, trusted),
+                accepted,
+                "{sources:?} {source:?} {trusted}"
+            );
         }
     }
 
@@ -222,9 +243,8 @@ mod tests {
 
     fn any_value() -> impl Strategy<Value = (Source, Vec<u8>)> {
         prop_oneof![
-            (0..3_000_u32, prop::sample::select(b"HMSmun".to_vec())).prop_map(|(n, unit)| {
-                (Source::Grpc, [n.to_string().as_bytes(), &[unit]].concat())
-            }),
+            (0..3_000_u32, prop::sample::select(b"HMSmun".to_vec()))
+                .prop_map(|(n, unit)| { (Source::Grpc, [n.to_string().as_bytes(), &[unit]].concat()) }),
             (0..3_000_u64).prop_map(|n| (Source::Expected, n.to_string().into_bytes())),
             (0..3_000_u64).prop_map(|n| (Source::Upstream, n.to_string().into_bytes())),
             prop::collection::vec(any::<u8>(), 0..10).prop_map(|bytes| (Source::Grpc, bytes)),
@@ -245,6 +265,7 @@ mod tests {
             let got = assess(&limits, &borrowed, trusted, NOW);
             let mut allowances = vec![limits.timeout];
             allowances.extend(borrowed.iter().filter(|(s, _)| client_sources.accept(*s, trusted))
+                .flat_map(|(s, v)| v.split(|byte| *byte == b',').map(move |v| (s, v)))
                 .filter_map(|(s, v)| if *s == Source::Grpc { forms::grpc_timeout(v) } else { forms::millis(v) }));
             for allowance in &allowances {
                 prop_assert!(got.deadline <= NOW.plus(*allowance));

@@ -6,15 +6,21 @@ use crate::forms;
 use crate::metrics::{Metrics, whole_millis};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 use wayside_sdk::{
-    ConfigErrors, Envelope, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders, Stream, TimerId, log, name, property,
+    ConfigErrors, Envelope, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic,
+    Name, Plugin, Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders, Stream, TimerId, log,
+    name, property,
 };
 
 const GRPC_TIMEOUT: Name = name!("grpc-timeout");
 const EXPECTED: Name = name!("x-envoy-expected-rq-timeout-ms");
 const INTERNAL: Name = name!("x-envoy-internal");
 const UPSTREAM: Name = name!("x-envoy-upstream-rq-timeout-ms");
+
+/// How long before the deadline the router may answer: it counts whole milliseconds, rounded down here, from a clock that its
+/// event loop read some time ago.
+const ROUTER_EARLY: Duration = Duration::from_millis(20);
 
 /// What all streams of one VM share.
 #[derive(Debug)]
@@ -37,7 +43,10 @@ impl Plugin for Timeout {
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request { plugin: self.clone(), live: None }
+        Request {
+            plugin: self.clone(),
+            live: None,
+        }
     }
 }
 
@@ -52,6 +61,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 struct Live {
     rule: Rc<str>,
+    grpc: bool,
     deadline: Monotonic,
     timer: Option<TimerId>,
     /// Whether the client has sent everything; shared with the timer, which names the phase it cut.
@@ -81,12 +91,15 @@ impl HttpFilter for Request {
         Flow::Continue
     }
 
-    fn on_response_headers(&mut self, response: ResponseHeaders) -> Flow {
+    fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
         if let Some(live) = &mut self.live {
             live.answered = true;
             if let Some(timer) = live.timer.take() {
                 response.stream().cancel(timer);
             }
+        }
+        if let Err(error) = self.name_router_timeout(&mut response) {
+            log!(Warn, "timeout: an answer was not looked at: {error}");
         }
         Flow::Continue
     }
@@ -97,7 +110,9 @@ impl HttpFilter for Request {
         if let Ok(now) = cx.stream().now()
             && now > live.deadline
         {
-            metrics.overrun.record(&live.rule, [], whole_millis(now.since(live.deadline)));
+            metrics
+                .overrun
+                .record(&live.rule, [], whole_millis(now.since(live.deadline)));
         }
         if !live.answered && !live.enforced.get() && client_left(cx.stream()) {
             metrics.cancelled.inc(&live.rule, []);
@@ -116,7 +131,12 @@ impl Request {
         let (config, rule) = (selected.config, selected.rule);
         let (now, grpc) = (request.stream().now()?, headers.is_grpc());
         let values = values(config, &headers, grpc);
-        let assessment = assess(&config.limits, &values, config.trust.allows(headers.all(INTERNAL)), now);
+        let assessment = assess(
+            &config.limits,
+            &values,
+            config.trust.allows(headers.all(INTERNAL)),
+            now,
+        );
         let verdict = assessment.verdict(&config.limits);
         plugin.metrics.arrival(rule, &assessment, verdict);
         let enforce = plugin.envelope.mode == Mode::Enforce;
@@ -127,9 +147,13 @@ impl Request {
             return Ok(exceeded(grpc, "timeout.fail_fast").into());
         }
         if enforce {
-            request.headers.set(UPSTREAM, forms::millis_text(assessment.left))?;
+            request
+                .headers
+                .set(UPSTREAM, forms::millis_text(assessment.left))?;
             if grpc && config.grpc {
-                request.headers.set(GRPC_TIMEOUT, forms::grpc_timeout_text(assessment.left))?;
+                request
+                    .headers
+                    .set(GRPC_TIMEOUT, forms::grpc_timeout_text(assessment.left))?;
             }
             if values.iter().any(|(source, _)| *source == Source::Expected) {
                 request.headers.remove(EXPECTED)?;
@@ -137,6 +161,7 @@ impl Request {
         }
         let mut live = Live {
             rule: rule.into(),
+            grpc,
             deadline: assessment.deadline,
             timer: None,
             uploaded: Rc::new(Cell::new(request.end_of_stream())),
@@ -144,10 +169,37 @@ impl Request {
             enforced: Rc::default(),
         };
         if config.tick.is_some() && verdict == Verdict::Pass {
-            live.timer = Some(live.watch(&plugin, request.stream(), grpc)?);
+            live.timer = Some(live.watch(&plugin, request.stream())?);
         }
         self.live = Some(live);
         Ok(Flow::Continue)
+    }
+
+    /// The router keeps the deadline too, in whole milliseconds, and often answers first. To a gRPC client that would be
+    /// `UNAVAILABLE`, which it retries.
+    fn name_router_timeout(&self, response: &mut ResponseHeaders) -> Host<()> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let near = live.deadline.minus(ROUTER_EARLY);
+        if live.enforced.get()
+            || self.plugin.envelope.mode != Mode::Enforce
+            || response.stream().now()? < near
+        {
+            return Ok(());
+        }
+        let details = response
+            .stream()
+            .get(&property::RESPONSE_CODE_DETAILS)?
+            .unwrap_or_default();
+        if details != b"response_timeout" {
+            return Ok(());
+        }
+        self.plugin.metrics.enforced.inc(&live.rule, [b"router"]);
+        response.headers.set(name!("x-deadline"), "exceeded")?;
+        if live.grpc {
+            response.headers.set(name!("grpc-status"), "4")?;
+            response.headers.set(name!("grpc-message"), "deadline exceeded")?;
+        }
+        Ok(())
     }
 
     fn uploaded(&mut self, end_of_stream: bool) {
@@ -160,8 +212,8 @@ impl Request {
 }
 
 impl Live {
-    fn watch(&self, plugin: &Rc<Timeout>, stream: &Stream, grpc: bool) -> Host<TimerId> {
-        let (plugin, rule) = (plugin.clone(), self.rule.clone());
+    fn watch(&self, plugin: &Rc<Timeout>, stream: &Stream) -> Host<TimerId> {
+        let (plugin, rule, grpc) = (plugin.clone(), self.rule.clone(), self.grpc);
         let (uploaded, enforced) = (self.uploaded.clone(), self.enforced.clone());
         stream.at(self.deadline, move |parked| {
             enforced.set(true);
@@ -176,9 +228,16 @@ impl Live {
 
 /// Every value of every header that is a source for this request.
 fn values<'a>(config: &Config, headers: &'a HeaderBlock, grpc: bool) -> Vec<(Source, &'a [u8])> {
-    let sources = [(Source::Grpc, GRPC_TIMEOUT), (Source::Expected, EXPECTED), (Source::Upstream, UPSTREAM)];
-    let read = sources.into_iter().filter(|(source, _)| config.reads(*source) && (grpc || *source != Source::Grpc));
-    read.flat_map(|(source, name)| headers.all(name).map(move |value| (source, value))).collect()
+    let sources = [
+        (Source::Grpc, GRPC_TIMEOUT),
+        (Source::Expected, EXPECTED),
+        (Source::Upstream, UPSTREAM),
+    ];
+    let read = sources
+        .into_iter()
+        .filter(|(source, _)| config.reads(*source) && (grpc || *source != Source::Grpc));
+    read.flat_map(|(source, name)| headers.all(name).map(move |value| (source, value)))
+        .collect()
 }
 
 /// Tunnels and upgrades live as long as both ends want.
@@ -188,14 +247,20 @@ fn is_tunnel(headers: &HeaderBlock) -> bool {
 
 /// The upstream is reset by Envoy itself; here it is only told apart from an upstream that failed.
 fn client_left(stream: &Stream) -> bool {
-    let details = stream.get(&property::RESPONSE_CODE_DETAILS).ok().flatten().unwrap_or_default();
+    let details = stream
+        .get(&property::RESPONSE_CODE_DETAILS)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     details.starts_with(b"downstream_remote_disconnect") || details.starts_with(b"http2.remote_reset")
 }
 
 fn exceeded(grpc: bool, details: &'static str) -> Reply {
     let reply = Reply::new(504, details).header(name!("x-deadline"), "exceeded");
     if grpc {
-        reply.grpc(GrpcCode::DeadlineExceeded).body(&b"deadline exceeded"[..])
+        reply
+            .grpc(GrpcCode::DeadlineExceeded)
+            .body(&b"deadline exceeded"[..])
     } else {
         reply.json_problem("deadline exceeded")
     }
@@ -204,7 +269,9 @@ fn exceeded(grpc: bool, details: &'static str) -> Reply {
 fn bad_header(grpc: bool) -> Reply {
     let reply = Reply::new(400, "timeout.bad_header");
     if grpc {
-        reply.grpc(GrpcCode::InvalidArgument).body(&b"unreadable timeout header"[..])
+        reply
+            .grpc(GrpcCode::InvalidArgument)
+            .body(&b"unreadable timeout header"[..])
     } else {
         reply.json_problem("unreadable timeout header")
     }

@@ -1,6 +1,17 @@
 //! One deadline for each request, from its first byte: the least of what the operator allows and what callers have
 //! left; passed on, enforced, and refused at once when it cannot be met.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod config;
 pub mod deadline;
 pub mod forms;

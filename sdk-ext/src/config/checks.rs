@@ -14,7 +14,11 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        let pointer = if self.pointer.is_empty() {
+            "/"
+        } else {
+            &self.pointer
+        };
         write!(f, "{pointer}: {}", self.message)
     }
 }
@@ -26,11 +30,17 @@ pub struct ConfigErrors(Vec<ConfigError>);
 impl ConfigErrors {
     #[must_use]
     pub fn one(pointer: impl Into<String>, message: impl fmt::Display) -> ConfigErrors {
-        ConfigErrors(vec![ConfigError { pointer: pointer.into(), message: message.to_string() }])
+        ConfigErrors(vec![ConfigError {
+            pointer: pointer.into(),
+            message: message.to_string(),
+        }])
     }
 
     pub fn push(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
-        self.0.push(ConfigError { pointer: pointer.into(), message: message.to_string() });
+        self.0.push(ConfigError {
+            pointer: pointer.into(),
+            message: message.to_string(),
+        });
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
@@ -49,7 +59,10 @@ impl ConfigErrors {
     pub fn or<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
-            _ if self.0.is_empty() => Err(ConfigErrors::one("", "refused without a reason; this is a defect")),
+            _ if self.0.is_empty() => Err(ConfigErrors::one(
+                "",
+                "refused without a reason; this is a defect",
+            )),
             _ => Err(self),
         }
     }
@@ -82,17 +95,26 @@ pub struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     pub fn new(pointer: impl Into<String>, errors: &'a mut ConfigErrors) -> Checks<'a> {
-        Checks { pointer: pointer.into(), errors }
+        Checks {
+            pointer: pointer.into(),
+            errors,
+        }
     }
 
     /// One step down: a field's name or an index.
     pub fn at(&mut self, step: impl fmt::Display) -> Checks<'_> {
-        Checks { pointer: child(&self.pointer, &step.to_string()), errors: self.errors }
+        Checks {
+            pointer: child(&self.pointer, &step.to_string()),
+            errors: self.errors,
+        }
     }
 
     /// Reports the value here.
     pub fn refuse(&mut self, expected: impl fmt::Display, found: impl fmt::Display) {
-        self.errors.push(self.pointer.clone(), format_args!("expected {expected}, found {found}"));
+        self.errors.push(
+            self.pointer.clone(),
+            format_args!("expected {expected}, found {found}"),
+        );
     }
 
     /// Takes over errors that name their own places.

@@ -4,8 +4,8 @@
 use super::checks::{ConfigErrors, child};
 use super::json::Json;
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use std::fmt;
@@ -20,7 +20,11 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn at(self, pointer: &str) -> ConfigErrors {
-        let pointer = self.steps.iter().rev().fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
+        let pointer = self
+            .steps
+            .iter()
+            .rev()
+            .fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
         ConfigErrors::one(pointer, self.message)
     }
 
@@ -40,12 +44,19 @@ impl std::error::Error for Refusal {}
 
 fn one_of(names: &'static [&'static str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    if quoted.is_empty() { "none here".to_owned() } else { quoted.join(", ") }
+    if quoted.is_empty() {
+        "none here".to_owned()
+    } else {
+        quoted.join(", ")
+    }
 }
 
 impl de::Error for Refusal {
     fn custom<T: fmt::Display>(message: T) -> Refusal {
-        Refusal { steps: Vec::new(), message: message.to_string() }
+        Refusal {
+            steps: Vec::new(),
+            message: message.to_string(),
+        }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
@@ -61,7 +72,10 @@ impl de::Error for Refusal {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
-        Refusal::custom(format_args!("expected one of {}, found `{found}`", one_of(expected)))
+        Refusal::custom(format_args!(
+            "expected one of {}, found `{found}`",
+            one_of(expected)
+        ))
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {
@@ -106,8 +120,14 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Json::Negative(value) => visitor.visit_i64(*value),
             Json::Float(value) => visitor.visit_f64(*value),
             Json::Text(value) => visitor.visit_borrowed_str(value),
-            Json::List(items) => visitor.visit_seq(Items { rest: items.iter(), index: 0 }),
-            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
+            Json::List(items) => visitor.visit_seq(Items {
+                rest: items.iter(),
+                index: 0,
+            }),
+            Json::Object(fields) => visitor.visit_map(Fields {
+                rest: fields.iter(),
+                value: None,
+            }),
         }
     }
 
@@ -151,7 +171,10 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 [(variant, value)] => visitor.visit_enum(Variant { variant, value }),
                 _ => Err(de::Error::invalid_length(fields.len(), &"an object with one key")),
             },
-            _ => Err(de::Error::invalid_type(self.found(), &"a name, or an object with one key")),
+            _ => Err(de::Error::invalid_type(
+                self.found(),
+                &"a name, or an object with one key",
+            )),
         }
     }
 
@@ -170,10 +193,14 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Refusal;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
-        let Some(item) = self.rest.next() else { return Ok(None) };
+        let Some(item) = self.rest.next() else {
+            return Ok(None);
+        };
         let index = self.index;
         self.index = index.saturating_add(1);
-        seed.deserialize(Reader(item)).map(Some).map_err(|error| error.below(index))
+        seed.deserialize(Reader(item))
+            .map(Some)
+            .map_err(|error| error.below(index))
     }
 }
 
@@ -187,13 +214,18 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
         self.value = self.rest.next();
-        let Some((key, _)) = self.value else { return Ok(None) };
+        let Some((key, _)) = self.value else {
+            return Ok(None);
+        };
         let key: de::value::StrDeserializer<'_, Refusal> = key.as_str().into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
-        let (key, value) = self.value.take().ok_or_else(|| de::Error::custom("a value was read before its key"))?;
+        let (key, value) = self
+            .value
+            .take()
+            .ok_or_else(|| de::Error::custom("a value was read before its key"))?;
         seed.deserialize(Reader(value)).map_err(|error| error.below(key))
     }
 }
@@ -222,11 +254,14 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
-        seed.deserialize(Reader(self.value)).map_err(|error| error.below(self.variant))
+        seed.deserialize(Reader(self.value))
+            .map_err(|error| error.below(self.variant))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.variant))
+        Reader(self.value)
+            .deserialize_any(visitor)
+            .map_err(|error| error.below(self.variant))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -285,17 +320,41 @@ mod tests {
     #[test]
     fn each_refusal_names_its_place_what_was_expected_and_what_was_found() {
         for (text, message) in [
-            (r#"{"inner": {"limit": 3, "mark": 1}}"#, "/inner/mark: unknown field `mark`, expected one of `limit`"),
-            (r#"{"other": 1}"#, "/other: unknown field `other`, expected one of `inner`, `kinds`"),
-            (r#"{"inner": {"limit": "3"}}"#, "/inner/limit: expected u32, found string \"3\""),
-            (r#"{"inner": {"limit": -1}}"#, "/inner/limit: expected u32, found integer `-1`"),
+            (
+                r#"{"inner": {"limit": 3, "mark": 1}}"#,
+                "/inner/mark: unknown field `mark`, expected one of `limit`",
+            ),
+            (
+                r#"{"other": 1}"#,
+                "/other: unknown field `other`, expected one of `inner`, `kinds`",
+            ),
+            (
+                r#"{"inner": {"limit": "3"}}"#,
+                "/inner/limit: expected u32, found string \"3\"",
+            ),
+            (
+                r#"{"inner": {"limit": -1}}"#,
+                "/inner/limit: expected u32, found integer `-1`",
+            ),
             (r#"{"inner": {}}"#, "/inner: expected a field `limit`, found none"),
             (r#"{"inner": [3]}"#, "/inner: expected an object, found a list"),
             (r#"[null, []]"#, "/: expected an object, found a list"),
-            (r#"{"kinds": ["plain", "round"]}"#, "/kinds/1: expected one of `plain`, `named`, `full`, found `round`"),
-            (r#"{"kinds": [{"full": {"size": 256}}]}"#, "/kinds/0/full/size: expected u8, found integer `256`"),
-            (r#"{"kinds": [{"plain": 1}]}"#, "/kinds/0/plain: expected the name alone, found integer `1`"),
-            (r#"{"kinds": [{"plain": 1, "named": 2}]}"#, "/kinds/0: expected an object with one key, found 2 elements"),
+            (
+                r#"{"kinds": ["plain", "round"]}"#,
+                "/kinds/1: expected one of `plain`, `named`, `full`, found `round`",
+            ),
+            (
+                r#"{"kinds": [{"full": {"size": 256}}]}"#,
+                "/kinds/0/full/size: expected u8, found integer `256`",
+            ),
+            (
+                r#"{"kinds": [{"plain": 1}]}"#,
+                "/kinds/0/plain: expected the name alone, found integer `1`",
+            ),
+            (
+                r#"{"kinds": [{"plain": 1, "named": 2}]}"#,
+                "/kinds/0: expected an object with one key, found 2 elements",
+            ),
         ] {
             assert_eq!(parse(text), Err(message.into()), "{text}");
         }

@@ -86,8 +86,14 @@ impl<C> Envelope<C> {
             })
         });
         match rule {
-            Some(rule) => Selected { rule: &rule.name, config: &rule.config },
-            None => Selected { rule: DEFAULT_RULE, config: &self.defaults },
+            Some(rule) => Selected {
+                rule: &rule.name,
+                config: &rule.config,
+            },
+            None => Selected {
+                rule: DEFAULT_RULE,
+                config: &self.defaults,
+            },
         }
     }
 
@@ -121,7 +127,11 @@ struct RawMetrics {
 
 impl Default for RawMetrics {
     fn default() -> RawMetrics {
-        RawMetrics { prefix: "l7".to_owned(), labels: vec!["rule".to_owned()], max_series: 1000 }
+        RawMetrics {
+            prefix: "l7".to_owned(),
+            labels: vec!["rule".to_owned()],
+            max_series: 1000,
+        }
     }
 }
 
@@ -138,7 +148,11 @@ impl<C: Checked> Configuration for Envelope<C> {
         let defaults = C::check(defaults, &mut at.at("defaults"));
         let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
             // What a rule inherits is reported where it stands, once.
-            let config = if defaults.is_some() { base.overlaid(&config) } else { config };
+            let config = if defaults.is_some() {
+                base.overlaid(&config)
+            } else {
+                config
+            };
             match config.read(at.pointer()) {
                 Ok(config) => C::check(config, at),
                 Err(errors) => {
@@ -149,7 +163,12 @@ impl<C: Checked> Configuration for Envelope<C> {
         });
         let metrics = metrics(raw.metrics, &mut at.at("metrics"));
         let envelope = match (defaults, rules) {
-            (Some(defaults), Some(rules)) => Some(Envelope { mode: raw.mode, defaults, rules, metrics }),
+            (Some(defaults), Some(rules)) => Some(Envelope {
+                mode: raw.mode,
+                defaults,
+                rules,
+                metrics,
+            }),
             _ => None,
         };
         errors.or(envelope)
@@ -159,18 +178,25 @@ impl<C: Checked> Configuration for Envelope<C> {
 fn metrics(raw: RawMetrics, at: &mut Checks<'_>) -> MetricsConfig {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if raw.prefix.is_empty() || raw.prefix.len() > 32 || !raw.prefix.bytes().all(letters) {
-        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix")
+            .refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         if label != "rule" || index > 0 {
-            at.at("labels").at(index).refuse("`rule`, once", format_args!("{label:?}"));
+            at.at("labels")
+                .at(index)
+                .refuse("`rule`, once", format_args!("{label:?}"));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);
     if !(1..=100_000).contains(&max_series) {
         at.at("max_series").refuse("1 to 100000", raw.max_series);
     }
-    MetricsConfig { prefix: raw.prefix, by_rule: !raw.labels.is_empty(), max_series }
+    MetricsConfig {
+        prefix: raw.prefix,
+        by_rule: !raw.labels.is_empty(),
+        max_series,
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +236,10 @@ mod tests {
         let envelope = parse(r#"{"version": 1}"#).unwrap();
         assert_eq!(envelope.mode, Mode::Enforce);
         assert_eq!(envelope.defaults, Even(0));
-        assert_eq!((envelope.metrics.prefix.as_str(), envelope.metrics.max_series), ("l7", 1000));
+        assert_eq!(
+            (envelope.metrics.prefix.as_str(), envelope.metrics.max_series),
+            ("l7", 1000)
+        );
     }
 
     #[test]
@@ -218,7 +247,11 @@ mod tests {
         let text = r#"{"version": 1, "defaults": {"number": 4, "other": 1},
             "rules": [{"name": "a", "config": {"number": 6}}, {"name": "b"}]}"#;
         let envelope = parse(text).unwrap();
-        let rules: Vec<_> = envelope.rules.iter().map(|rule| (rule.name.as_str(), &rule.config)).collect();
+        let rules: Vec<_> = envelope
+            .rules
+            .iter()
+            .map(|rule| (rule.name.as_str(), &rule.config))
+            .collect();
         assert_eq!(rules, [("a", &Even(6)), ("b", &Even(4))]);
         assert_eq!(envelope.configs().count(), 3);
     }
@@ -251,12 +284,25 @@ mod tests {
     fn unknown_fields_and_wrong_types_are_refused_inside_and_outside_of_the_defaults() {
         for (text, message) in [
             ("", "/: expected a field `version`, found none"),
-            (r#"{"version": 1, "mode": "audit"}"#, "/mode: expected one of `enforce`, `shadow`, `off`, found `audit`"),
-            (r#"{"version": 1, "defaults": {"nummer": 2}}"#, "/defaults/nummer: unknown field `nummer`, expected one of `number`, `other`"),
-            (r#"{"version": 1, "defaults": []}"#, "/defaults: expected an object, found a list"),
+            (
+                r#"{"version": 1, "mode": "audit"}"#,
+                "/mode: expected one of `enforce`, `shadow`, `off`, found `audit`",
+            ),
+            (
+                r#"{"version": 1, "defaults": {"nummer": 2}}"#,
+                "/defaults/nummer: unknown field `nummer`, expected one of `number`, `other`",
+            ),
+            (
+                r#"{"version": 1, "defaults": []}"#,
+                "/defaults: expected an object, found a list",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err(), message, "{text}");
         }
-        assert!(parse(r#"{"version": 1, "default": {}}"#).unwrap_err().starts_with("/default: unknown field `default`"));
+        assert!(
+            parse(r#"{"version": 1, "default": {}}"#)
+                .unwrap_err()
+                .starts_with("/default: unknown field `default`")
+        );
     }
 }

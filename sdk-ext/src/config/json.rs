@@ -2,7 +2,9 @@
 
 use super::checks::{ConfigErrors, child};
 use super::de;
-use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+};
 use std::cell::RefCell;
 use std::fmt;
 
@@ -30,7 +32,10 @@ impl Json {
         }
         let duplicates = RefCell::new(ConfigErrors::default());
         let mut parser = serde_json::Deserializer::from_slice(text);
-        let seed = Seed { pointer: String::new(), duplicates: &duplicates };
+        let seed = Seed {
+            pointer: String::new(),
+            duplicates: &duplicates,
+        };
         let syntax = |error: serde_json::Error| ConfigErrors::one("", format_args!("not JSON: {error}"));
         let tree = seed.deserialize(&mut parser).map_err(syntax)?;
         parser.end().map_err(syntax)?;
@@ -49,7 +54,10 @@ impl Json {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {
-            Json::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            Json::Object(fields) => fields
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value),
             _ => None,
         }
     }
@@ -57,7 +65,9 @@ impl Json {
     /// `over` laid on `self`: objects field by field at every depth, anything else replaced.
     #[must_use]
     pub fn overlaid(&self, over: &Json) -> Json {
-        let (Json::Object(base), Json::Object(over)) = (self, over) else { return over.clone() };
+        let (Json::Object(base), Json::Object(over)) = (self, over) else {
+            return over.clone();
+        };
         let mut fields = base.clone();
         for (key, value) in over {
             match fields.iter_mut().find(|(name, _)| name == key) {
@@ -118,7 +128,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items: Vec<Json> = Vec::new();
         loop {
             let pointer = child(&self.pointer, &items.len().to_string());
-            match list.next_element_seed(Seed { pointer, duplicates: self.duplicates })? {
+            match list.next_element_seed(Seed {
+                pointer,
+                duplicates: self.duplicates,
+            })? {
                 Some(item) => items.push(item),
                 None => return Ok(Json::List(items)),
             }
@@ -130,9 +143,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
         while let Some(key) = object.next_key::<String>()? {
             let pointer = child(&self.pointer, &key);
             if fields.iter().any(|(name, _)| *name == key) {
-                self.duplicates.borrow_mut().push(pointer.clone(), format_args!("expected one `{key}`, found a second"));
+                self.duplicates.borrow_mut().push(
+                    pointer.clone(),
+                    format_args!("expected one `{key}`, found a second"),
+                );
             }
-            let value = object.next_value_seed(Seed { pointer, duplicates: self.duplicates })?;
+            let value = object.next_value_seed(Seed {
+                pointer,
+                duplicates: self.duplicates,
+            })?;
             fields.push((key, value));
         }
         Ok(Json::Object(fields))
@@ -143,9 +162,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         let duplicates = RefCell::new(ConfigErrors::default());
-        let tree = Seed { pointer: String::new(), duplicates: &duplicates }.deserialize(deserializer)?;
+        let tree = Seed {
+            pointer: String::new(),
+            duplicates: &duplicates,
+        }
+        .deserialize(deserializer)?;
         let duplicates = duplicates.into_inner();
-        if duplicates.is_empty() { Ok(tree) } else { Err(serde::de::Error::custom(duplicates)) }
+        if duplicates.is_empty() {
+            Ok(tree)
+        } else {
+            Err(serde::de::Error::custom(duplicates))
+        }
     }
 }
 
@@ -170,11 +197,18 @@ mod tests {
         for (text, message) in [
             ("{\"a\": }", "/: not JSON: expected value at line 1 column 7"),
             ("{} {}", "/: not JSON: trailing characters at line 1 column 4"),
-            ("{\"a\": 1e999}", "/: not JSON: number out of range at line 1 column 11"),
+            (
+                "{\"a\": 1e999}",
+                "/: not JSON: number out of range at line 1 column 11",
+            ),
         ] {
             assert_eq!(parse(text), Err(message.into()), "{text}");
         }
-        assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("recursion limit"));
+        assert!(
+            parse(&"[".repeat(100_000))
+                .unwrap_err()
+                .contains("recursion limit")
+        );
         assert_eq!(parse(" \n"), Ok(Json::Object(vec![])));
     }
 
@@ -182,6 +216,9 @@ mod tests {
     fn an_overlay_changes_fields_and_keeps_their_neighbours() {
         let base = parse(r#"{"a": {"x": 1, "y": [1]}, "b": 2}"#).unwrap();
         let over = parse(r#"{"a": {"y": [2, 3]}, "c": null}"#).unwrap();
-        assert_eq!(Ok(base.overlaid(&over)), parse(r#"{"a": {"x": 1, "y": [2, 3]}, "b": 2, "c": null}"#));
+        assert_eq!(
+            Ok(base.overlaid(&over)),
+            parse(r#"{"a": {"x": 1, "y": [2, 3]}, "b": 2, "c": null}"#)
+        );
     }
 }

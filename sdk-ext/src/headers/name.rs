@@ -12,7 +12,10 @@ impl Name {
     #[doc(hidden)]
     #[must_use]
     pub const fn checked(text: &'static str) -> Name {
-        assert!(is_name(text.as_bytes()), "a header name is lower case and holds only token characters");
+        assert!(
+            is_name(text.as_bytes()),
+            "a header name is lower case and holds only token characters"
+        );
         Name(text)
     }
 
@@ -96,7 +99,9 @@ impl AsName for &OwnedName {
 }
 
 const fn is_name(name: &[u8]) -> bool {
-    let Some((first, rest)) = name.split_first() else { return false };
+    let Some((first, rest)) = name.split_first() else {
+        return false;
+    };
     let mut rest = if *first == b':' {
         rest
     } else if is_token(*first) {
@@ -140,7 +145,11 @@ mod tests {
             ("x-ключ", None),
             ("x\r\n", None),
         ] {
-            assert_eq!(OwnedName::parse(text).as_ref().map(OwnedName::as_str), name, "{text:?}");
+            assert_eq!(
+                OwnedName::parse(text).as_ref().map(OwnedName::as_str),
+                name,
+                "{text:?}"
+            );
         }
     }
 }

@@ -21,7 +21,10 @@ struct Limit {
 
 impl SeriesLimit {
     pub(crate) fn new(max_series: usize, overflow: Counter) -> SeriesLimit {
-        SeriesLimit(Rc::new(Limit { left: Cell::new(max_series), overflow }))
+        SeriesLimit(Rc::new(Limit {
+            left: Cell::new(max_series),
+            overflow,
+        }))
     }
 
     fn take(&self) -> bool {
@@ -48,7 +51,14 @@ struct Family {
 
 impl Family {
     fn new(kind: MetricKind, base: String, labels: Vec<&'static str>, limit: &SeriesLimit) -> Family {
-        Family { kind, base, labels, limit: limit.clone(), series: RefCell::default(), overflow: Cell::new(None) }
+        Family {
+            kind,
+            base,
+            labels,
+            limit: limit.clone(),
+            series: RefCell::default(),
+            overflow: Cell::new(None),
+        }
     }
 
     fn with<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Option<Id> {
@@ -86,7 +96,12 @@ pub struct CounterFamily<const N: usize>(Family);
 
 impl<const N: usize> CounterFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> CounterFamily<N> {
-        CounterFamily(Family::new(MetricKind::Counter, base.to_owned(), labels.to_vec(), limit))
+        CounterFamily(Family::new(
+            MetricKind::Counter,
+            base.to_owned(),
+            labels.to_vec(),
+            limit,
+        ))
     }
 
     /// 0.09 µs after the first time.
@@ -110,7 +125,12 @@ pub struct HistogramFamily<const N: usize>(Family);
 
 impl<const N: usize> HistogramFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> HistogramFamily<N> {
-        HistogramFamily(Family::new(MetricKind::Histogram, base.to_owned(), labels.to_vec(), limit))
+        HistogramFamily(Family::new(
+            MetricKind::Histogram,
+            base.to_owned(),
+            labels.to_vec(),
+            limit,
+        ))
     }
 
     /// 0.12 µs after the first time.
@@ -133,13 +153,20 @@ pub struct RuleMetrics {
 impl RuleMetrics {
     pub(crate) fn new(prefix: &str, by_rule: bool, limit: SeriesLimit) -> RuleMetrics {
         let labels = if by_rule { vec!["rule"] } else { Vec::new() };
-        RuleMetrics { prefix: prefix.to_owned(), labels, limit }
+        RuleMetrics {
+            prefix: prefix.to_owned(),
+            labels,
+            limit,
+        }
     }
 
     fn family<const N: usize>(&self, kind: MetricKind, base: &str, labels: [&'static str; N]) -> RuleFamily {
         let base = format!("{}_{base}", self.prefix);
         let labels = self.labels.iter().copied().chain(labels).collect();
-        RuleFamily { by_rule: !self.labels.is_empty(), family: Family::new(kind, base, labels, &self.limit) }
+        RuleFamily {
+            by_rule: !self.labels.is_empty(),
+            family: Family::new(kind, base, labels, &self.limit),
+        }
     }
 
     /// `base` without the prefix: `timeout_enforced_total`.
@@ -163,7 +190,8 @@ struct RuleFamily {
 
 impl RuleFamily {
     fn with<const N: usize>(&self, rule: &str, values: [&[u8]; N]) -> Option<Id> {
-        self.family.with(self.by_rule.then_some(rule.as_bytes()).into_iter().chain(values))
+        self.family
+            .with(self.by_rule.then_some(rule.as_bytes()).into_iter().chain(values))
     }
 }
 

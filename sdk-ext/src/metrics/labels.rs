@@ -34,7 +34,9 @@ fn push_escaped(name: &mut String, value: &[u8]) {
     for chunk in value.utf8_chunks() {
         let text = chunk.valid().chars().all(|c| {
             if c.is_control() || matches!(c, '%' | '=' | ';') {
-                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&format!("%{byte:02X}")))
+                c.encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .all(|byte| push(&format!("%{byte:02X}")))
             } else {
                 push(c.encode_utf8(&mut [0; 4]))
             }
@@ -51,13 +53,19 @@ mod tests {
 
     fn value(bytes: &[u8]) -> String {
         let name = series_name("x", [("k", bytes)]);
-        name.strip_prefix("l7_k=.=").and_then(|name| name.strip_suffix(";.;x")).unwrap().to_owned()
+        name.strip_prefix("l7_k=.=")
+            .and_then(|name| name.strip_suffix(";.;x"))
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
     fn labels_stand_before_the_base_name() {
         assert_eq!(
-            series_name("l7_timeout_enforced_total", [("rule", &b"checkout"[..]), ("phase", b"total")]),
+            series_name(
+                "l7_timeout_enforced_total",
+                [("rule", &b"checkout"[..]), ("phase", b"total")]
+            ),
             "l7_rule=.=checkout;.;l7_phase=.=total;.;l7_timeout_enforced_total"
         );
         assert_eq!(series_name("plain", []), "plain");

@@ -86,7 +86,10 @@ impl Budget {
         if deposit {
             self.window.deposit(1);
         }
-        let mut grant = Grant { slot: self.window.current(), ..Grant::default() };
+        let mut grant = Grant {
+            slot: self.window.current(),
+            ..Grant::default()
+        };
         while grant.retries() < wanted {
             if self.share_allows(limits) {
                 self.window.withdraw();
@@ -102,7 +105,14 @@ impl Budget {
     }
 
     /// Takes back what a request did not use, floor tokens first, after a deposit if its success feeds the budget.
-    pub fn settle(&mut self, limits: &Limits, now: Monotonic, grant: &Grant, used: u32, deposit: bool) -> Settlement {
+    pub fn settle(
+        &mut self,
+        limits: &Limits,
+        now: Monotonic,
+        grant: &Grant,
+        used: u32,
+        deposit: bool,
+    ) -> Settlement {
         self.advance(limits, now);
         if deposit {
             self.window.deposit(1);
@@ -113,7 +123,10 @@ impl Budget {
         let tokens = u64::from(to_floor).saturating_mul(TOKEN);
         self.floor = self.floor.saturating_add(tokens).min(limits.full_floor());
         self.window.refund(grant.slot, unused.saturating_sub(to_floor));
-        Settlement { refunded: unused, overdraft: used.saturating_sub(granted) }
+        Settlement {
+            refunded: unused,
+            overdraft: used.saturating_sub(granted),
+        }
     }
 
     fn advance(&mut self, limits: &Limits, now: Monotonic) {
@@ -123,7 +136,9 @@ impl Budget {
         self.window.advance(limits.slots.number_at(now.since_start()));
         let elapsed = now.since(self.refilled);
         let refill = elapsed.as_nanos().saturating_mul(u128::from(limits.floor_rate));
-        let floor = u128::from(self.floor).saturating_add(refill).min(u128::from(limits.full_floor()));
+        let floor = u128::from(self.floor)
+            .saturating_add(refill)
+            .min(u128::from(limits.full_floor()));
         self.floor = u64::try_from(floor).unwrap_or(u64::MAX);
         self.refilled = self.refilled.max(now);
     }
@@ -136,9 +151,14 @@ impl Budget {
             FloorStyle::PerSecond => 0,
             FloorStyle::Window => u128::from(limits.floor_rate).saturating_mul(limits.window().as_nanos()),
         };
-        let wanted = u128::from(self.window.withdrawals()).saturating_add(1).saturating_mul(den);
+        let wanted = u128::from(self.window.withdrawals())
+            .saturating_add(1)
+            .saturating_mul(den);
         let share = u128::from(self.window.deposits()).saturating_mul(u128::from(limits.ratio.numerator()));
-        wanted.saturating_mul(NANO_MILLI) <= share.saturating_mul(NANO_MILLI).saturating_add(floor.saturating_mul(den))
+        wanted.saturating_mul(NANO_MILLI)
+            <= share
+                .saturating_mul(NANO_MILLI)
+                .saturating_add(floor.saturating_mul(den))
     }
 
     /// What the bucket holds after one token is taken.
@@ -181,14 +201,19 @@ impl Wire for Budget {
     fn decode(bytes: &[u8]) -> Option<Budget> {
         let (head, slots) = bytes.split_at_checked(24)?;
         let (words, _) = head.as_chunks::<8>();
-        let [current, floor, refilled] = words else { return None };
+        let [current, floor, refilled] = words else {
+            return None;
+        };
         let (pairs, rest) = slots.as_chunks::<8>();
         if !rest.is_empty() || pairs.len() > 60 {
             return None;
         }
         let ring = pairs.iter().map(|pair| {
             let [a, b, c, d, e, f, g, h] = *pair;
-            Slot { deposits: u32::from_le_bytes([a, b, c, d]), withdrawals: u32::from_le_bytes([e, f, g, h]) }
+            Slot {
+                deposits: u32::from_le_bytes([a, b, c, d]),
+                withdrawals: u32::from_le_bytes([e, f, g, h]),
+            }
         });
         Some(Budget {
             window: Window::from_slots(ring.collect(), u64::from_le_bytes(*current))?,

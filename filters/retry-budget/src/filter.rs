@@ -15,13 +15,17 @@ const MAX_RETRIES: Name = name!("x-envoy-max-retries");
 const RETRY_ON: Name = name!("x-envoy-retry-on");
 const RETRY_GRPC_ON: Name = name!("x-envoy-retry-grpc-on");
 const STATUS_CODES: Name = name!("x-envoy-retriable-status-codes");
-/// What an untrusted peer may not steer retries with.
-const CONTROL: [Name; 5] = [
+const ATTEMPT_COUNT: Name = name!("x-envoy-attempt-count");
+const PREVIOUS_ATTEMPTS: Name = name!("grpc-previous-rpc-attempts");
+/// What an untrusted peer may not say: it would steer the retries here, or be believed by the proxy after this one.
+const CONTROL: [Name; 7] = [
     MAX_RETRIES,
     RETRY_ON,
     RETRY_GRPC_ON,
     STATUS_CODES,
     name!("x-envoy-retriable-header-names"),
+    ATTEMPT_COUNT,
+    PREVIOUS_ATTEMPTS,
 ];
 
 /// Rounds of compare-and-swap before a request goes without retries.
@@ -84,10 +88,16 @@ struct Wish {
 
 impl HttpFilter for Request {
     fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
-        if self.plugin.envelope.mode != Mode::Off
-            && let Err(error) = self.reserve(&mut request)
-        {
-            log!(Error, "retry_budget: a request passes without a budget: {error}");
+        if self.plugin.envelope.mode == Mode::Off {
+            return Flow::Continue;
+        }
+        if let Err(error) = self.reserve(&mut request) {
+            log!(Error, "retry_budget: a request goes without retries: {error}");
+            if self.plugin.envelope.mode == Mode::Enforce
+                && let Err(error) = request.headers.set(MAX_RETRIES, "0")
+            {
+                log!(Error, "retry_budget: and even that could not be said: {error}");
+            }
         }
         Flow::Continue
     }
@@ -264,11 +274,7 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
             .is_some_and(|key| !key.is_empty()),
         tunnel: headers.method() == b"CONNECT" || headers.first(name!("upgrade")).is_some(),
     };
-    let inbound = trusted
-        && safety::is_retry(
-            headers.all(name!("x-envoy-attempt-count")),
-            headers.all(name!("grpc-previous-rpc-attempts")),
-        );
+    let inbound = trusted && safety::is_retry(headers.all(ATTEMPT_COUNT), headers.all(PREVIOUS_ATTEMPTS));
     let may_deposit = !inbound || config.inbound_retry == InboundRetry::Normal;
     if inbound && config.inbound_retry == InboundRetry::Deny {
         return Wish {

@@ -23,6 +23,7 @@ pub mod envoy_config;
 pub mod traffic;
 
 pub mod report;
+pub mod scenario;
 
 pub mod build;
 pub mod cli;

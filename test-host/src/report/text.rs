@@ -21,6 +21,13 @@ impl Report {
     }
 }
 
+impl Report {
+    /// One exchange's block of the text.
+    pub(crate) fn story_of<'a>(&'a self, exchange: &'a ExchangeReport) -> impl Display + 'a {
+        fmt::from_fn(move |f| each(f, exchange))
+    }
+}
+
 struct Text<'a> {
     report: &'a Report,
     detail: Detail,

@@ -117,6 +117,9 @@ impl Request {
         let headers = request.headers.block()?;
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (rule, config) = (selected.rule, selected.config);
+        if selected.bad_override {
+            plugin.metrics.bad_override.inc(rule, []);
+        }
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
         let Some(budget) = plugin.budget(rule, config, request.stream())? else {

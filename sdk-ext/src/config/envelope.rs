@@ -81,7 +81,7 @@ impl<C: Checked> Envelope<C> {
     /// One hostcall, 0.2 µs on a route without metadata for this filter; one more for each of route name and cluster if a
     /// rule asks for them. A path that servers read differently falls under no rule that asks for a path.
     pub fn select(&self, stream: &Stream, request: &HeaderBlock) -> Selected<'_, C> {
-        let bad_override = match self.from_route(stream) {
+        let bad_override = match self.asked_by_route(stream) {
             Override::Use(selected) => return selected,
             Override::Bad => true,
             Override::Nothing => false,
@@ -100,7 +100,7 @@ impl<C: Checked> Envelope<C> {
         }
     }
 
-    fn from_route(&self, stream: &Stream) -> Override<'_, C> {
+    fn asked_by_route(&self, stream: &Stream) -> Override<'_, C> {
         match stream.route_metadata(&self.namespace) {
             Ok(None) => Override::Nothing,
             Ok(Some(text)) => self.named_or_inline(&text),

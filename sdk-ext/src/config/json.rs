@@ -36,7 +36,13 @@ impl Json {
             pointer: String::new(),
             duplicates: &duplicates,
         };
-        let syntax = |error: serde_json::Error| ConfigErrors::one("", format_args!("not JSON: {error}"));
+        let syntax = |error: serde_json::Error| {
+            let binary = text
+                .iter()
+                .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+            let hint = if binary { STRUCT_HINT } else { "" };
+            ConfigErrors::one("", format_args!("not JSON: {error}{hint}"))
+        };
         let tree = seed.deserialize(&mut parser).map_err(syntax)?;
         parser.end().map_err(syntax)?;
         duplicates.into_inner().or(Some(tree))
@@ -79,6 +85,10 @@ impl Json {
     }
 }
 
+/// Envoy's documentation says that a `Struct` arrives as JSON; Envoy 1.40 sends its protobuf bytes.
+const STRUCT_HINT: &str = "; Envoy hands over a google.protobuf.Struct as protobuf bytes, \
+    so write the JSON into a google.protobuf.StringValue";
+
 /// Builds the tree and remembers where it is, so that a duplicate key can be named.
 struct Seed<'a> {
     pointer: String,
@@ -116,7 +126,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(u64::try_from(value).map_or(Json::Negative(value), Json::Unsigned))
     }
 
-    /// `1e3` and `2.0` are whole numbers: Envoy writes those of a protobuf `Struct` so.
+    /// `1e3` and `2.0` are whole numbers: JSON has one kind of number, and tools rewrite one form into the other.
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if value.fract() != 0.0 || value.abs() > EXACT {

@@ -19,6 +19,7 @@ macro_rules! imports {
 
         $(
             #[cfg(not(any(target_arch = "wasm32", feature = "native-host")))]
+            #[allow(clippy::too_many_arguments, reason = "the ABI's")]
             unsafe fn $name($(_: $type),*) -> u32 {
                 super::Status::UNIMPLEMENTED.0
             }

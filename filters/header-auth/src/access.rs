@@ -50,7 +50,10 @@ pub enum Admission<'a> {
     Open,
     /// Asked, but nothing was shown
     Anonymous,
-    Known { provider: &'a Provider, holder: &'a Holder },
+    Known {
+        provider: &'a Provider,
+        holder: &'a Holder,
+    },
 }
 
 impl Access {
@@ -60,7 +63,12 @@ impl Access {
         let findings: Vec<(&Provider, Finding<'_>)> = self
             .providers()
             .iter()
-            .map(|provider| (&**provider, provider.examine(headers, terms.max_credential_bytes, terms.now)))
+            .map(|provider| {
+                (
+                    &**provider,
+                    provider.examine(headers, terms.max_credential_bytes, terms.now),
+                )
+            })
             .collect();
         let known = findings.iter().find_map(|(provider, finding)| match finding {
             Finding::Valid(holder) => Some(Admission::Known { provider, holder }),
@@ -68,14 +76,33 @@ impl Access {
         });
         let admission = match (&self.require, first_objection(&findings), known) {
             (Require::None, _, _) => Admission::Open,
-            (_, Some(Objection { reason, provider, final_: true }), _) => {
-                return Err(Denial { reason, provider: Some(provider.to_owned()), challenges: Vec::new() });
+            (
+                _,
+                Some(Objection {
+                    reason,
+                    provider,
+                    is_final: true,
+                }),
+                _,
+            ) => {
+                return Err(Denial {
+                    reason,
+                    provider: Some(provider.to_owned()),
+                    challenges: Vec::new(),
+                });
             }
             (Require::Any(_), _, Some(known)) => known,
             (Require::Any(_) | Require::All(_) | Require::Optional(_), Some(objection), _) => {
-                return Err(unauthenticated(objection.reason, Some(objection.provider), &findings, terms));
+                return Err(unauthenticated(
+                    objection.reason,
+                    Some(objection.provider),
+                    &findings,
+                    terms,
+                ));
             }
-            (Require::All(_), None, Some(known)) if findings.iter().all(|(_, finding)| is_valid(finding)) => known,
+            (Require::All(_), None, Some(known)) if findings.iter().all(|(_, finding)| is_valid(finding)) => {
+                known
+            }
             (Require::Optional(_), None, Some(known)) => known,
             (Require::Optional(_), None, None) => Admission::Anonymous,
             (Require::Any(_) | Require::All(_), None, _) => {
@@ -93,12 +120,15 @@ impl Access {
     }
 
     fn authorized<'a>(&self, admission: Admission<'a>) -> Result<Admission<'a>, Denial> {
-        let Some(authorize) = &self.authorize else { return Ok(admission) };
+        let Some(authorize) = &self.authorize else {
+            return Ok(admission);
+        };
         match admission {
             Admission::Known { holder, .. } if authorize.allows(holder) => Ok(admission),
-            Admission::Known { provider, .. } => {
-                Err(Denial { provider: Some(provider.name.clone()), ..Denial::of(Reason::NotAuthorized) })
-            }
+            Admission::Known { provider, .. } => Err(Denial {
+                provider: Some(provider.name.clone()),
+                ..Denial::of(Reason::NotAuthorized)
+            }),
             Admission::Open | Admission::Anonymous => Err(Denial::of(Reason::NotAuthorized)),
         }
     }
@@ -106,9 +136,14 @@ impl Access {
 
 impl Authorize {
     fn allows(&self, holder: &Holder) -> bool {
-        self.subjects.as_ref().is_none_or(|subjects| subjects.contains(&holder.name))
+        self.subjects
+            .as_ref()
+            .is_none_or(|subjects| subjects.contains(&holder.name))
             && self.scopes_all.iter().all(|scope| holder.scopes.contains(scope))
-            && self.scopes_any.as_ref().is_none_or(|any| any.iter().any(|scope| holder.scopes.contains(scope)))
+            && self
+                .scopes_any
+                .as_ref()
+                .is_none_or(|any| any.iter().any(|scope| holder.scopes.contains(scope)))
     }
 }
 
@@ -120,22 +155,26 @@ struct Objection<'a> {
     reason: Reason,
     provider: &'a str,
     /// Whether it stands whatever the other providers say
-    final_: bool,
+    is_final: bool,
 }
 
 /// Flaws first: a request that can be read in two ways is not weighed at all.
 fn first_objection<'a>(findings: &[(&'a Provider, Finding<'_>)]) -> Option<Objection<'a>> {
     let flawed = findings.iter().find_map(|(provider, finding)| match finding {
-        Finding::Flawed(flaw) => {
-            Some(Objection { reason: Reason::from(*flaw), provider: &provider.name, final_: true })
-        }
+        Finding::Flawed(flaw) => Some(Objection {
+            reason: Reason::from(*flaw),
+            provider: &provider.name,
+            is_final: true,
+        }),
         Finding::Absent | Finding::Valid(_) | Finding::Rejected(_) => None,
     });
     flawed.or_else(|| {
         findings.iter().find_map(|(provider, finding)| match finding {
-            Finding::Rejected(rejection) => {
-                Some(Objection { reason: Reason::from(*rejection), provider: &provider.name, final_: false })
-            }
+            Finding::Rejected(rejection) => Some(Objection {
+                reason: Reason::from(*rejection),
+                provider: &provider.name,
+                is_final: false,
+            }),
             Finding::Absent | Finding::Valid(_) | Finding::Flawed(_) => None,
         })
     })
@@ -149,10 +188,14 @@ fn unauthenticated(
 ) -> Denial {
     let mut challenges: Vec<String> = Vec::new();
     for (provider, finding) in findings {
-        let challenge = provider.challenge(terms.realm, Some(finding));
+        let challenge = provider.challenge(terms.realm, finding);
         if !challenges.contains(&challenge) {
             challenges.push(challenge);
         }
     }
-    Denial { reason, provider: provider.map(str::to_owned), challenges }
+    Denial {
+        reason,
+        provider: provider.map(str::to_owned),
+        challenges,
+    }
 }

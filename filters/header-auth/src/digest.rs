@@ -54,7 +54,11 @@ pub fn bytes_from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        let digit = |digit: u8| {
+            char::from(digit)
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok())
+        };
         *byte = (digit(*high)? << 4) | digit(*low)?;
     }
     Some(bytes)
@@ -70,7 +74,9 @@ mod tests {
     fn digests_agree_with_their_hex_form_of_either_case() {
         let stored = Digest::from_hex(ABC).unwrap();
         assert!(bool::from(stored.matches(&Digest::of(&[b"a", b"bc"]))));
-        assert!(bool::from(stored.matches(&Digest::from_hex(&ABC.to_uppercase()).unwrap())));
+        assert!(bool::from(
+            stored.matches(&Digest::from_hex(&ABC.to_uppercase()).unwrap())
+        ));
         assert!(!bool::from(stored.matches(&Digest::of(&[b"abd"]))));
     }
 
@@ -81,7 +87,15 @@ mod tests {
 
     #[test]
     fn hex_of_another_length_or_alphabet_is_refused() {
-        for text in ["", "ba", &ABC[1..], &ABC[..63], &format!("{ABC}00"), &ABC.replace('b', "g"), &ABC.replace("ba", "+1")] {
+        for text in [
+            "",
+            "ba",
+            &ABC[1..],
+            &ABC[..63],
+            &format!("{ABC}00"),
+            &ABC.replace('b', "g"),
+            &ABC.replace("ba", "+1"),
+        ] {
             assert!(Digest::from_hex(text).is_none(), "{text}");
         }
     }

@@ -44,7 +44,10 @@ impl IdentityHeaders {
 
     pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
         let set = |name: &str, value: &str| Edit::Set(name.as_bytes().to_vec(), value.as_bytes().to_vec());
-        let mut edits = vec![set(&self.subject, &identity.subject), set(&self.provider, &identity.provider)];
+        let mut edits = vec![
+            set(&self.subject, &identity.subject),
+            set(&self.provider, &identity.provider),
+        ];
         if !identity.scopes.is_empty() {
             edits.push(set(&self.scopes, &identity.scopes));
         }
@@ -53,9 +56,18 @@ impl IdentityHeaders {
 }
 
 fn starts_like(name: &[u8], known: &str) -> bool {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-    name.get(..known.len())
-        .is_some_and(|head| head.iter().zip(known.bytes()).all(|(given, known)| fold(*given) == fold(known)))
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte.to_ascii_lowercase()
+        } else {
+            b'-'
+        }
+    };
+    name.get(..known.len()).is_some_and(|head| {
+        head.iter()
+            .zip(known.bytes())
+            .all(|(given, known)| fold(*given) == fold(known))
+    })
 }
 
 /// Text as a header value: visible ASCII stays, everything else and `%` itself becomes `%XX`, so that the value can be
@@ -66,7 +78,11 @@ pub fn encode_value(text: &str) -> String {
         if byte.is_ascii_graphic() && byte != b'%' {
             value.push(char::from(byte));
         } else {
-            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+            let digit = |nibble: u8| {
+                char::from_digit(u32::from(nibble), 16)
+                    .unwrap_or('0')
+                    .to_ascii_uppercase()
+            };
             value.extend(['%', digit(byte >> 4), digit(byte & 0x0F)]);
         }
     }
@@ -108,16 +124,31 @@ mod tests {
 
     #[test]
     fn names_that_only_look_alike_are_left() {
-        for name in ["", "x-auth", "x-author", "ax-auth-subject", "authorization", "x-scopes-2", "xx-scopes"] {
+        for name in [
+            "",
+            "x-auth",
+            "x-author",
+            "ax-auth-subject",
+            "authorization",
+            "x-scopes-2",
+            "xx-scopes",
+        ] {
             assert!(!identity_headers().covers(name.as_bytes()), "{name}");
         }
     }
 
     #[test]
     fn each_claimed_name_is_listed_once() {
-        let headers: &[Header<'_>] =
-            &[(b"x_auth_subject", b"a"), (b"accept", b"b"), (b"x_auth_subject", b"\xff"), (b"x-auth-role", b"root")];
-        assert_eq!(identity_headers().claimed(headers), [&b"x_auth_subject"[..], b"x-auth-role"]);
+        let headers: &[Header<'_>] = &[
+            (b"x_auth_subject", b"a"),
+            (b"accept", b"b"),
+            (b"x_auth_subject", b"\xff"),
+            (b"x-auth-role", b"root"),
+        ];
+        assert_eq!(
+            identity_headers().claimed(headers),
+            [&b"x_auth_subject"[..], b"x-auth-role"]
+        );
     }
 
     #[test]

@@ -1,1 +1,28 @@
+//! header-auth: lets a request through on what its header block proves, tells the upstream who is calling, and lets
+//! nobody else say so.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod access;
+pub mod authorization;
+pub mod config;
+pub mod decision;
+pub mod denial;
+pub mod digest;
+pub mod filter;
+pub mod identity;
+pub mod provider;
+pub mod source;
+pub mod store;
+pub mod timestamp;
+
+wayside_sdk::plugin!(filter::HeaderAuth);

@@ -33,7 +33,10 @@ pub enum Finding<'p> {
 
 impl Kind {
     pub fn basic(users: UserStore) -> Self {
-        Self::Basic { source: [Source::Scheme("Basic".into())], users }
+        Self::Basic {
+            source: [Source::Scheme("Basic".into())],
+            users,
+        }
     }
 
     pub fn sources(&self) -> &[Source] {
@@ -46,7 +49,12 @@ impl Kind {
 
 impl Provider {
     /// Looks for this provider's credential and checks it at `now`.
-    pub fn examine(&self, headers: &[Header<'_>], max_credential_bytes: usize, now: Timestamp) -> Finding<'_> {
+    pub fn examine(
+        &self,
+        headers: &[Header<'_>],
+        max_credential_bytes: usize,
+        now: Timestamp,
+    ) -> Finding<'_> {
         let verdict = match &self.kind {
             Kind::ApiKey { sources, keys } => match present(sources, headers, max_credential_bytes) {
                 Ok(None) => return Finding::Absent,
@@ -69,7 +77,7 @@ impl Provider {
     }
 
     /// The challenge to send when this provider's credential is missing or bad: RFC 9110, 11.6.1.
-    pub fn challenge(&self, realm: &str, finding: Option<&Finding<'_>>) -> String {
+    pub fn challenge(&self, realm: &str, finding: &Finding<'_>) -> String {
         match &self.kind {
             // RFC 7617, 2.1
             Kind::Basic { .. } => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
@@ -80,8 +88,12 @@ impl Provider {
                 });
                 let scheme = scheme.unwrap_or("ApiKey");
                 // RFC 6750, 3.1: no error code for a request that carried no token.
-                let refused = matches!(finding, Some(Finding::Rejected(_)));
-                let error = if refused && scheme.eq_ignore_ascii_case("Bearer") { ", error=\"invalid_token\"" } else { "" };
+                let refused = matches!(finding, Finding::Rejected(_));
+                let error = if refused && scheme.eq_ignore_ascii_case("Bearer") {
+                    ", error=\"invalid_token\""
+                } else {
+                    ""
+                };
                 format!("{scheme} realm=\"{realm}\"{error}")
             }
         }
@@ -99,10 +111,16 @@ fn decode_basic(token: &[u8]) -> Option<Pair> {
     if decoded.iter().any(u8::is_ascii_control) {
         return None;
     }
-    let colon = decoded.iter().position(|byte| *byte == b':').filter(|at| *at > 0)?;
+    let colon = decoded
+        .iter()
+        .position(|byte| *byte == b':')
+        .filter(|at| *at > 0)?;
     let (user, password) = decoded.split_at_checked(colon)?;
     let password = password.strip_prefix(b":")?;
-    Some(Pair { user: user.to_vec(), password: password.to_vec() })
+    Some(Pair {
+        user: user.to_vec(),
+        password: password.to_vec(),
+    })
 }
 
 #[cfg(test)]

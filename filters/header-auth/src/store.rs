@@ -40,7 +40,10 @@ impl KeyStore {
     /// Gives the key back if the same digest is stored already: it could belong to either holder.
     pub fn insert(&mut self, key: ApiKey) -> Result<(), ApiKey> {
         let bucket = self.0.entry(key.digest.index()).or_default();
-        if bucket.iter().any(|known| known.digest.matches(&key.digest).into()) {
+        if bucket
+            .iter()
+            .any(|known| known.digest.matches(&key.digest).into())
+        {
             return Err(key);
         }
         bucket.push(key);
@@ -118,7 +121,10 @@ impl UserStore {
     /// # Errors
     /// No such user or another password; which of them is not said, and both take the same work.
     pub fn verify(&self, name: &[u8], password: &[u8]) -> Result<&Holder, Rejection> {
-        const NOBODY: SaltedPassword = SaltedPassword { salt: Salt([0; 16]), digest: Digest::DUMMY };
+        const NOBODY: SaltedPassword = SaltedPassword {
+            salt: Salt([0; 16]),
+            digest: Digest::DUMMY,
+        };
         let name = Digest::of(&[name]);
         let user = self
             .0
@@ -128,7 +134,9 @@ impl UserStore {
         let stored = user.map_or(NOBODY, |user| user.password);
         let given = Digest::of(&[&stored.salt.0, password]);
         let matches = bool::from(stored.digest.matches(&given));
-        user.filter(|_| matches).map(|user| &user.holder).ok_or(Rejection::Unknown)
+        user.filter(|_| matches)
+            .map(|user| &user.holder)
+            .ok_or(Rejection::Unknown)
     }
 }
 
@@ -139,7 +147,10 @@ mod tests {
     use super::*;
 
     fn holder(name: &str) -> Holder {
-        Holder { name: name.into(), scopes: Vec::new() }
+        Holder {
+            name: name.into(),
+            scopes: Vec::new(),
+        }
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -147,14 +158,23 @@ mod tests {
     }
 
     fn key(secret: &str, name: &str) -> ApiKey {
-        ApiKey { digest: Digest::of(&[secret.as_bytes()]), holder: holder(name), not_before: None, not_after: None }
+        ApiKey {
+            digest: Digest::of(&[secret.as_bytes()]),
+            holder: holder(name),
+            not_before: None,
+            not_after: None,
+        }
     }
 
     fn keys() -> KeyStore {
         let mut store = KeyStore::default();
         store.insert(key("old", "acme")).unwrap();
         store.insert(key("new", "acme")).unwrap();
-        let bounded = ApiKey { not_before: Some(at(100)), not_after: Some(at(200)), ..key("bounded", "lab") };
+        let bounded = ApiKey {
+            not_before: Some(at(100)),
+            not_after: Some(at(200)),
+            ..key("bounded", "lab")
+        };
         store.insert(bounded).unwrap();
         store
     }
@@ -164,14 +184,20 @@ mod tests {
         assert_eq!(keys().verify(b"old", at(0)).unwrap().name, "acme");
         assert_eq!(keys().verify(b"new", at(0)).unwrap().name, "acme");
         for wrong in [&b""[..], b"ol", b"oldd", b"Old", b"old ", b"\0old", b"\xff"] {
-            assert_eq!(keys().verify(wrong, at(0)), Err(Rejection::Unknown), "{}", wrong.escape_ascii());
+            assert_eq!(
+                keys().verify(wrong, at(0)),
+                Err(Rejection::Unknown),
+                "{}",
+                wrong.escape_ascii()
+            );
         }
     }
 
     #[test]
     fn a_key_counts_from_its_first_moment_up_to_before_its_last() {
         let store = keys();
-        let verdicts = [99, 100, 199, 200, 1 << 31, 1 << 33].map(|now| store.verify(b"bounded", at(now)).map(|_| ()));
+        let verdicts =
+            [99, 100, 199, 200, 1 << 31, 1 << 33].map(|now| store.verify(b"bounded", at(now)).map(|_| ()));
         assert_eq!(
             verdicts,
             [
@@ -197,11 +223,34 @@ mod tests {
             digest: Digest::of(&[&salt, password.as_bytes()]),
         };
         let mut store = UserStore::default();
-        store.insert(User { password: salted([1; 16], "p1"), holder: holder("ann") }).unwrap();
-        store.insert(User { password: salted([2; 16], "p2"), holder: holder("ben") }).unwrap();
-        assert!(store.insert(User { password: salted([3; 16], "p3"), holder: holder("ann") }).is_err());
+        store
+            .insert(User {
+                password: salted([1; 16], "p1"),
+                holder: holder("ann"),
+            })
+            .unwrap();
+        store
+            .insert(User {
+                password: salted([2; 16], "p2"),
+                holder: holder("ben"),
+            })
+            .unwrap();
+        assert!(
+            store
+                .insert(User {
+                    password: salted([3; 16], "p3"),
+                    holder: holder("ann")
+                })
+                .is_err()
+        );
         assert_eq!(store.verify(b"ann", b"p1").unwrap().name, "ann");
-        for (name, password) in [(&b"ann"[..], &b"p2"[..]), (b"ben", b"p1"), (b"Ann", b"p1"), (b"", b""), (b"x", b"p1")] {
+        for (name, password) in [
+            (&b"ann"[..], &b"p2"[..]),
+            (b"ben", b"p1"),
+            (b"Ann", b"p1"),
+            (b"", b""),
+            (b"x", b"p1"),
+        ] {
             assert_eq!(store.verify(name, password), Err(Rejection::Unknown));
         }
     }

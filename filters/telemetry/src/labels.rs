@@ -38,6 +38,28 @@ pub fn protocol_version(protocol: &[u8]) -> &'static str {
     }
 }
 
+/// A gRPC status as its number; `_OTHER` for numbers gRPC does not have.
+pub fn grpc_status(status: u64) -> &'static str {
+    const NUMBERS: [&str; 17] = [
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+    ];
+    usize::try_from(status)
+        .ok()
+        .and_then(|status| NUMBERS.get(status))
+        .copied()
+        .unwrap_or("_OTHER")
+}
+
+/// Every pair of values that [`method`] and [`scheme`] give.
+pub fn methods_and_schemes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    const METHODS: [&str; 11] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER",
+    ];
+    METHODS
+        .into_iter()
+        .flat_map(|method| ["http", "https", "_OTHER"].map(|scheme| (method, scheme)))
+}
+
 /// A response status as a label: three digits without an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusLabel([u8; 3]);
@@ -45,7 +67,9 @@ pub struct StatusLabel([u8; 3]);
 impl StatusLabel {
     /// `None` outside 100 to 999, which is no HTTP status.
     pub fn new(status: u64) -> Option<Self> {
-        let status = u16::try_from(status).ok().filter(|status| (100..1000).contains(status))?;
+        let status = u16::try_from(status)
+            .ok()
+            .filter(|status| (100..1000).contains(status))?;
         let digit = |value: u16| u8::try_from(value % 10).map_or(b'0', |digit| b'0'.saturating_add(digit));
         Some(Self([digit(status / 100), digit(status / 10), digit(status)]))
     }
@@ -61,23 +85,29 @@ impl StatusLabel {
 }
 
 /// Why a request counts as failed: empty when it does not, the status for 5xx, else one of a fixed list of names. `details`
-/// is Envoy's `response.code_details`.
-pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8]) -> &'a [u8] {
-    match (status, status.map_or(b'0', |status| status.class())) {
-        (Some(status), b'5'..=b'9') => status.as_bytes(),
-        (None, _) => failure(details).unwrap_or(b"_OTHER"),
-        (Some(_), class) => match failure(details) {
-            Some(failure) => failure,
-            // A filter or Envoy itself refused; redirects and direct answers are no failures.
-            None if class == b'4' && !details.is_empty() && details != b"via_upstream" => b"local_reply",
-            None => b"",
-        },
+/// is Envoy's `response.code_details`, `grpc_status` that of a gRPC request.
+pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8], grpc_status: Option<u64>) -> &'a [u8] {
+    let Some(status) = status else {
+        return failure(details).unwrap_or(b"_OTHER");
+    };
+    if status.class() >= b'5' {
+        return status.as_bytes();
     }
+    if let Some(failure) = failure(details) {
+        return failure;
+    }
+    // A filter or Envoy itself said no; to gRPC it says so with a 200. Redirects and direct answers are no failures.
+    let refused = status.class() == b'4' || grpc_status.is_some_and(|status| status != 0);
+    let local = !details.is_empty() && details != b"via_upstream";
+    if refused && local { b"local_reply" } else { b"" }
 }
 
 /// Envoy's details are a name, sometimes followed by `{…}` or `(…)`.
 fn failure(details: &[u8]) -> Option<&'static [u8]> {
-    let end = details.iter().position(|byte| matches!(byte, b'{' | b'(')).unwrap_or(details.len());
+    let end = details
+        .iter()
+        .position(|byte| matches!(byte, b'{' | b'('))
+        .unwrap_or(details.len());
     let (name, more) = details.split_at_checked(end)?;
     match name {
         b"upstream_response_timeout"
@@ -94,11 +124,16 @@ fn failure(details: &[u8]) -> Option<&'static [u8]> {
         b"downstream_remote_disconnect" | b"downstream_local_disconnect" | b"client_disconnected" => {
             Some(b"downstream_reset")
         }
-        _ if starts(name, b"upstream_reset_before_response_started") && contains(more, b"connection_failure") => {
+        _ if starts(name, b"upstream_reset_before_response_started")
+            && contains(more, b"connection_failure") =>
+        {
             Some(b"connect_failure")
         }
         _ if starts(name, b"upstream_reset") => Some(b"upstream_reset"),
-        _ if starts(name, b"downstream_") || contains(name, b"remote_reset") || contains(name, b"remote_refused") => {
+        _ if starts(name, b"downstream_")
+            || contains(name, b"remote_reset")
+            || contains(name, b"remote_refused") =>
+        {
             Some(b"downstream_reset")
         }
         _ => None,
@@ -119,23 +154,60 @@ mod tests {
 
     #[test]
     fn methods_that_nobody_standardised_are_one_label() {
-        assert_eq!([&b"GET"[..], b"QUERY", b"get", b"PROPFIND", b"\xff", b""].map(method), [
-            "GET", "QUERY", "_OTHER", "_OTHER", "_OTHER", "_OTHER"
-        ]);
+        assert_eq!(
+            [&b"GET"[..], b"QUERY", b"get", b"PROPFIND", b"\xff", b""].map(method),
+            ["GET", "QUERY", "_OTHER", "_OTHER", "_OTHER", "_OTHER"]
+        );
+    }
+
+    #[test]
+    fn every_method_and_scheme_is_one_of_the_pairs() {
+        let pairs: Vec<_> = methods_and_schemes().collect();
+        for given in [
+            &b"GET"[..],
+            b"HEAD",
+            b"POST",
+            b"PUT",
+            b"DELETE",
+            b"CONNECT",
+            b"OPTIONS",
+            b"TRACE",
+            b"PATCH",
+            b"QUERY",
+            b"x",
+        ] {
+            for uri in [&b"http"[..], b"https", b"ftp"] {
+                assert!(pairs.contains(&(method(given), scheme(uri))));
+            }
+        }
     }
 
     #[test]
     fn versions_are_written_as_opentelemetry_does() {
-        assert_eq!([&b"HTTP/1.0"[..], b"HTTP/1.1", b"HTTP/2", b"HTTP/3", b"", b"SPDY"].map(protocol_version), [
-            "1.0", "1.1", "2", "3", "", "_OTHER"
-        ]);
+        assert_eq!(
+            [&b"HTTP/1.0"[..], b"HTTP/1.1", b"HTTP/2", b"HTTP/3", b"", b"SPDY"].map(protocol_version),
+            ["1.0", "1.1", "2", "3", "", "_OTHER"]
+        );
     }
 
     #[test]
     fn a_status_has_three_digits_or_is_none() {
-        let text = |status: u64| StatusLabel::new(status).map(|label| String::from_utf8(label.0.to_vec()).unwrap());
-        assert_eq!([200, 404, 599, 100, 999].map(text), ["200", "404", "599", "100", "999"].map(|t| Some(t.to_owned())));
+        let text =
+            |status: u64| StatusLabel::new(status).map(|label| String::from_utf8(label.0.to_vec()).unwrap());
+        assert_eq!(
+            [200, 404, 599, 100, 999].map(text),
+            ["200", "404", "599", "100", "999"].map(|t| Some(t.to_owned()))
+        );
         assert_eq!([0, 99, 1000, u64::MAX].map(text), [None, None, None, None]);
+    }
+
+    #[test]
+    fn a_refused_grpc_request_failed_although_http_says_200() {
+        let ok = StatusLabel::new(200);
+        let found = |details: &str, grpc| error_type(ok.as_ref(), details.as_bytes(), Some(grpc)).to_vec();
+        assert_eq!(found("header_auth.missing", 16), b"local_reply");
+        assert_eq!(found("via_upstream", 5), b"");
+        assert_eq!(found("direct_response", 0), b"");
     }
 
     #[test]
@@ -151,20 +223,32 @@ mod tests {
             (401, "header_auth.missing", "local_reply"),
             (404, "route_not_found", "local_reply"),
             (408, "request_overall_timeout", "timeout"),
-            (200, "upstream_reset_after_response_started{remote_reset}", "upstream_reset"),
+            (
+                200,
+                "upstream_reset_after_response_started{remote_reset}",
+                "upstream_reset",
+            ),
             (200, "upstream_response_timeout", "timeout"),
             (200, "downstream_remote_disconnect", "downstream_reset"),
             (0, "downstream_remote_disconnect", "downstream_reset"),
             (0, "http2.remote_reset", "downstream_reset"),
-            (0, "upstream_reset_before_response_started{connection_termination}", "upstream_reset"),
-            (0, "upstream_reset_before_response_started{remote_connection_failure|x}", "connect_failure"),
+            (
+                0,
+                "upstream_reset_before_response_started{connection_termination}",
+                "upstream_reset",
+            ),
+            (
+                0,
+                "upstream_reset_before_response_started{remote_connection_failure|x}",
+                "connect_failure",
+            ),
             (0, "no_healthy_upstream", "no_healthy_upstream"),
             (0, "", "_OTHER"),
             (0, "something_new", "_OTHER"),
         ];
         for (status, details, expected) in table {
             let label = StatusLabel::new(*status);
-            let found = error_type(label.as_ref(), details.as_bytes());
+            let found = error_type(label.as_ref(), details.as_bytes(), None);
             assert_eq!(String::from_utf8_lossy(found), *expected, "{status} {details}");
         }
     }

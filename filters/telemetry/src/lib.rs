@@ -1,1 +1,22 @@
+//! telemetry: counts and times requests under OpenTelemetry's names, and keeps W3C trace context intact.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod config;
+pub mod filter;
+pub mod labels;
+pub mod observation;
+pub mod propagation;
+pub mod traceparent;
+pub mod tracestate;
+
+wayside_sdk::plugin!(filter::Telemetry);

@@ -31,10 +31,18 @@ impl TraceParent {
             (_, [] | [b'-', ..]) => {}
             (_, _) => return Err(NotATraceParent),
         }
-        let trace_id = lower_hex::<16>(trace_id).filter(|id| *id != [0; 16]).ok_or(NotATraceParent)?;
-        let parent_id = lower_hex::<8>(parent_id).filter(|id| *id != [0; 8]).ok_or(NotATraceParent)?;
+        let trace_id = lower_hex::<16>(trace_id)
+            .filter(|id| *id != [0; 16])
+            .ok_or(NotATraceParent)?;
+        let parent_id = lower_hex::<8>(parent_id)
+            .filter(|id| *id != [0; 8])
+            .ok_or(NotATraceParent)?;
         let [flags] = lower_hex::<1>(flags).ok_or(NotATraceParent)?;
-        Ok(Self { trace_id, parent_id, flags })
+        Ok(Self {
+            trace_id,
+            parent_id,
+            flags,
+        })
     }
 
     /// The root of a new, unsampled trace out of 24 random bytes.
@@ -42,7 +50,11 @@ impl TraceParent {
         let mut trace_id = [0; 16];
         let mut parent_id = [0; 8];
         let mut bytes = random.into_iter();
-        trace_id.iter_mut().chain(&mut parent_id).zip(&mut bytes).for_each(|(id, byte)| *id = byte);
+        trace_id
+            .iter_mut()
+            .chain(&mut parent_id)
+            .zip(&mut bytes)
+            .for_each(|(id, byte)| *id = byte);
         // Zeros mean "no id"; chance gives them once in 2^64.
         if parent_id == [0; 8] {
             parent_id = [0, 0, 0, 0, 0, 0, 0, 1];
@@ -50,7 +62,11 @@ impl TraceParent {
         if trace_id == [0; 16] {
             trace_id = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         }
-        Self { trace_id, parent_id, flags: Self::RANDOM }
+        Self {
+            trace_id,
+            parent_id,
+            flags: Self::RANDOM,
+        }
     }
 }
 
@@ -58,9 +74,13 @@ impl TraceParent {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("00-")?;
-        self.trace_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.trace_id
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("-")?;
-        self.parent_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.parent_id
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         write!(f, "-{:02x}", self.flags)
     }
 }
@@ -131,7 +151,13 @@ mod tests {
             "1234567890abcdef1234567890ABCDEF",
             "",
         ];
-        let bad_parents = ["0000000000000000", "123456789012345.", "123456789012345", "12345678901234567", "123456789012345A"];
+        let bad_parents = [
+            "0000000000000000",
+            "123456789012345.",
+            "123456789012345",
+            "12345678901234567",
+            "123456789012345A",
+        ];
         let mut values: Vec<String> = Vec::new();
         values.extend(bad_flags.map(|flags| format!("00-{TRACE}-{PARENT}-{flags}")));
         values.extend(bad_traces.map(|trace| format!("00-{trace}-{PARENT}-01")));
@@ -156,7 +182,11 @@ mod tests {
             String::new(),
         ]);
         for value in values {
-            assert_eq!(TraceParent::parse(value.as_bytes()), Err(NotATraceParent), "{value}");
+            assert_eq!(
+                TraceParent::parse(value.as_bytes()),
+                Err(NotATraceParent),
+                "{value}"
+            );
         }
     }
 

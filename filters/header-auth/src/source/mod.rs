@@ -56,13 +56,17 @@ impl Source {
     fn take<'a>(&self, headers: &[Header<'a>], limit: usize) -> Result<Option<Cow<'a, [u8]>>, Flaw> {
         let taken = match self {
             Self::Header(name) => only(headers, name)?.map(Cow::Borrowed),
-            Self::Scheme(scheme) => return token_of(headers, scheme, limit).map(|token| token.map(Cow::Borrowed)),
+            Self::Scheme(scheme) => {
+                return token_of(headers, scheme, limit).map(|token| token.map(Cow::Borrowed));
+            }
             Self::Query(name) => query_value(headers, name, limit)?,
             Self::Cookie(name) => cookie_value(headers, name)?.map(Cow::Borrowed),
         };
         match taken {
             Some(value) if value.len() > limit => Err(Flaw::TooLong),
-            Some(value) if value.is_empty() || !value.iter().copied().all(is_key_byte) => Err(Flaw::Malformed),
+            Some(value) if value.is_empty() || !value.iter().copied().all(is_key_byte) => {
+                Err(Flaw::Malformed)
+            }
             taken => Ok(taken),
         }
     }
@@ -74,7 +78,9 @@ impl Source {
 /// # Errors
 /// Two fields, one out of grammar or longer than `limit`, this scheme with anything but one token68.
 pub fn token_of<'a>(headers: &[Header<'a>], scheme: &str, limit: usize) -> Result<Option<&'a [u8]>, Flaw> {
-    let Some(value) = only(headers, "authorization")? else { return Ok(None) };
+    let Some(value) = only(headers, "authorization")? else {
+        return Ok(None);
+    };
     if value.len() > limit {
         return Err(Flaw::TooLong);
     }
@@ -92,7 +98,10 @@ fn is_key_byte(byte: u8) -> bool {
 }
 
 fn values<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    headers.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| *value)
+    headers
+        .iter()
+        .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| *value)
 }
 
 /// The value of a field that may occur once.
@@ -102,13 +111,22 @@ fn values<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u
 pub fn only<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Flaw> {
     let mut values = values(headers, name);
     let first = values.next();
-    if values.next().is_some() { Err(Flaw::Duplicate) } else { Ok(first) }
+    if values.next().is_some() {
+        Err(Flaw::Duplicate)
+    } else {
+        Ok(first)
+    }
 }
 
 fn query_value<'a>(headers: &[Header<'a>], name: &str, limit: usize) -> Result<Option<Cow<'a, [u8]>>, Flaw> {
-    let Some(query) = only(headers, ":path")?.and_then(query_of) else { return Ok(None) };
+    let Some(query) = only(headers, ":path")?.and_then(query_of) else {
+        return Ok(None);
+    };
     let mut found = None;
-    for pair in query.split(|byte| *byte == b'&').filter(|pair| is_parameter(pair, name)) {
+    for pair in query
+        .split(|byte| *byte == b'&')
+        .filter(|pair| is_parameter(pair, name))
+    {
         if found.is_some() {
             return Err(Flaw::Duplicate);
         }
@@ -137,7 +155,11 @@ fn cookie_value<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8
         .filter(|crumb| is_cookie(crumb, name))
         .map(|crumb| split_at(crumb, b'=').map_or(&[][..], |(_, value)| value.trim_ascii()));
     let first = found.next();
-    if found.next().is_some() { Err(Flaw::Duplicate) } else { Ok(first) }
+    if found.next().is_some() {
+        Err(Flaw::Duplicate)
+    } else {
+        Ok(first)
+    }
 }
 
 fn is_cookie(crumb: &[u8], name: &str) -> bool {
@@ -163,11 +185,19 @@ fn unescape(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !bytes.contains(&b'%') {
         return Some(Cow::Borrowed(bytes));
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     let mut plain = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter().copied();
     while let Some(byte) = bytes.next() {
-        plain.push(if byte == b'%' { (digit(bytes.next()?)? << 4) | digit(bytes.next()?)? } else { byte });
+        plain.push(if byte == b'%' {
+            (digit(bytes.next()?)? << 4) | digit(bytes.next()?)?
+        } else {
+            byte
+        });
     }
     Some(Cow::Owned(plain))
 }
@@ -218,11 +248,16 @@ fn carries_scheme(headers: &[Header<'_>], scheme: &str) -> bool {
     matches!(token_of(headers, scheme, usize::MAX), Ok(Some(_)))
 }
 
-fn hide_parameters<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[Header<'_>]) -> Option<Edit> {
+fn hide_parameters<'s>(
+    sources: impl Iterator<Item = &'s Source> + Clone,
+    headers: &[Header<'_>],
+) -> Option<Edit> {
     let path = values(headers, ":path").next()?;
     let (before, query) = split_at(path, b'?')?;
     let is_credential = |pair: &&[u8]| {
-        sources.clone().any(|source| matches!(source, Source::Query(name) if is_parameter(pair, name)))
+        sources
+            .clone()
+            .any(|source| matches!(source, Source::Query(name) if is_parameter(pair, name)))
     };
     let pairs: Vec<&[u8]> = query.split(|byte| *byte == b'&').collect();
     if !pairs.iter().any(is_credential) {
@@ -239,9 +274,14 @@ fn hide_parameters<'s>(sources: impl Iterator<Item = &'s Source> + Clone, header
 
 fn hide_cookies<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[Header<'_>]) -> Vec<Edit> {
     let is_credential = |crumb: &&[u8]| {
-        sources.clone().any(|source| matches!(source, Source::Cookie(name) if is_cookie(crumb, name)))
+        sources
+            .clone()
+            .any(|source| matches!(source, Source::Cookie(name) if is_cookie(crumb, name)))
     };
-    let crumbs = |line: &'_ [u8]| line.split(|byte| *byte == b';').any(|crumb| is_credential(&crumb));
+    let crumbs = |line: &'_ [u8]| {
+        line.split(|byte| *byte == b';')
+            .any(|crumb| is_credential(&crumb))
+    };
     if !values(headers, "cookie").any(crumbs) {
         return Vec::new();
     }

@@ -1,0 +1,225 @@
+//! The configuration as it stands in JSON.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use wayside_sdk::Mode;
+use wayside_sdk::policy::RawRule;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) version: u64,
+    #[serde(default)]
+    pub(super) mode: Mode,
+    #[serde(default)]
+    pub(super) providers: BTreeMap<String, RawProvider>,
+    #[serde(default)]
+    pub(super) identity: RawIdentity,
+    #[serde(default)]
+    pub(super) defaults: RawAccess,
+    #[serde(default)]
+    pub(super) rules: Vec<RawRule>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "one value so far; reading it refuses the others")]
+    pub(super) on_ambiguous_path: OnAmbiguousPath,
+    #[serde(default)]
+    pub(super) case_insensitive: bool,
+    #[serde(default = "default_realm")]
+    pub(super) challenge_realm: String,
+    #[serde(default = "default_max_credential_bytes")]
+    pub(super) max_credential_bytes: u64,
+    #[serde(default)]
+    pub(super) metrics: RawMetrics,
+}
+
+fn default_realm() -> String {
+    "api".to_owned()
+}
+
+fn default_max_credential_bytes() -> u64 {
+    8192
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnAmbiguousPath {
+    #[default]
+    Reject,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProvider {
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) sources: Option<Vec<RawSource>>,
+    #[serde(default)]
+    pub(super) keys: Option<Vec<RawKey>>,
+    #[serde(default)]
+    pub(super) users: Option<Vec<RawUser>>,
+    #[serde(default = "hidden")]
+    pub(super) hide: bool,
+}
+
+fn hidden() -> bool {
+    true
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    #[serde(default)]
+    pub(super) header: Option<String>,
+    #[serde(default)]
+    pub(super) scheme: Option<String>,
+    #[serde(default)]
+    pub(super) query: Option<String>,
+    #[serde(default)]
+    pub(super) cookie: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKey {
+    pub(super) id: String,
+    /// Before `sha256`, so that who forgot to hash is told so
+    #[serde(default, rename = "key")]
+    _key: Option<Plaintext>,
+    #[serde(default, rename = "secret")]
+    _secret: Option<Plaintext>,
+    #[serde(default, rename = "password")]
+    _password: Option<Plaintext>,
+    pub(super) sha256: Hex,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUser {
+    pub(super) name: String,
+    #[serde(default, rename = "key")]
+    _key: Option<Plaintext>,
+    #[serde(default, rename = "secret")]
+    _secret: Option<Plaintext>,
+    #[serde(default, rename = "password")]
+    _password: Option<Plaintext>,
+    pub(super) sha256_salted: RawSalted,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSalted {
+    pub(super) salt: Hex,
+    pub(super) digest: Hex,
+}
+
+/// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
+struct Plaintext;
+
+impl<'de> Deserialize<'de> for Plaintext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom(
+            "plaintext credentials are refused; store the SHA-256 of the secret in hexadecimal digits instead \
+             (`sha256` of a key; `sha256_salted` with `salt` and `digest` of a user)",
+        ))
+    }
+}
+
+/// Hexadecimal digits. Whoever put a secret here by mistake does not find it in the log.
+pub(super) struct Hex(pub(super) String);
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Hex;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("hexadecimal digits")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Hex, E> {
+                Ok(Hex(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIdentity {
+    pub(super) prefix: String,
+    pub(super) headers: RawIdentityHeaders,
+}
+
+impl Default for RawIdentity {
+    fn default() -> Self {
+        Self {
+            prefix: "x-auth-".to_owned(),
+            headers: RawIdentityHeaders::default(),
+        }
+    }
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIdentityHeaders {
+    pub(super) subject: Option<String>,
+    pub(super) provider: Option<String>,
+    pub(super) scopes: Option<String>,
+}
+
+/// `defaults`, and the `config` of a rule.
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAccess {
+    pub(super) require: Option<RawRequire>,
+    pub(super) authorize: Option<RawAuthorize>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawRequire {
+    None,
+    Any(Vec<String>),
+    All(Vec<String>),
+    Optional(Vec<String>),
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuthorize {
+    pub(super) subjects: Option<Vec<String>>,
+    pub(super) scopes_all: Option<Vec<String>>,
+    pub(super) scopes_any: Option<Vec<String>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMetrics {
+    pub(super) prefix: String,
+    pub(super) labels: Vec<String>,
+    pub(super) max_series: u64,
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        let labels = ["provider", "reason", "rule"];
+        Self {
+            prefix: "l7".to_owned(),
+            labels: labels.map(str::to_owned).to_vec(),
+            max_series: 1000,
+        }
+    }
+}

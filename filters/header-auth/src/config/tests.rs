@@ -1,0 +1,285 @@
+//! Configurations as text: the shipped example, and one mistake at a time.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+const KEY: &str =
+    r#"{"id": "a", "sha256": "926127796474a6572024f4aee57ba875864dc88ecbabe40e5e17d8f638c691c6"}"#;
+
+fn refusal(text: &str) -> String {
+    match Config::parse(text.as_bytes()) {
+        Ok(_) => "accepted".to_owned(),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// A configuration with one provider `p`, these keys, and `more` fields.
+fn with(keys: &str, more: &str) -> String {
+    format!(
+        r#"{{"version": 1, "providers": {{"p": {{"kind": "api_key", "sources": [{{"header": "x-api-key"}}], "keys": [{keys}]}}}}{more}}}"#
+    )
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&refusal(text));
+}
+
+const OPEN: &str = r#", "defaults": {"require": "none"}"#;
+
+#[test]
+fn the_shipped_example_is_accepted() {
+    let config = Config::parse(include_bytes!("../../example.json")).unwrap();
+    assert_eq!(config.mode, Mode::Enforce);
+    assert_eq!(config.policy.rules.iter().count(), 2);
+    assert_eq!(config.policy.identity.subject, "x-auth-subject");
+}
+
+#[test]
+fn what_is_shown_of_a_configuration_holds_no_whole_digest() {
+    let shown = format!(
+        "{:?}",
+        Config::parse(include_bytes!("../../example.json")).unwrap()
+    );
+    assert!(shown.contains("926127…") && shown.contains("31898c…"), "{shown}");
+    for secret in ["9261277", "31898cf", "f1fc6d9"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn nothing_is_open_by_omission() {
+    let expected = expect![[
+        r#"/defaults/require: expected "none", {"any": […]}, {"all": […]} or {"optional": […]}: nothing is open by omission, found none"#
+    ]];
+    check(r#"{"version": 1}"#, expected);
+    check(&with(KEY, OPEN), expect!["accepted"]);
+}
+
+#[test]
+fn plaintext_is_refused_without_being_repeated() {
+    for (field, value) in [
+        ("key", "\"hunter2\""),
+        ("secret", "\"hunter2\""),
+        ("password", "{\"x\": \"hunter2\"}"),
+    ] {
+        let message = refusal(&with(&format!(r#"{{"id": "a", "{field}": {value}}}"#), OPEN));
+        assert!(
+            message.starts_with(&format!(
+                "/providers/p/keys/0/{field}: plaintext credentials are refused"
+            )),
+            "{message}"
+        );
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let user = r#"{"version": 1, "providers": {"p": {"kind": "basic", "users": [{"name": "a", "password": "hunter2"}]}}}"#;
+    let message = refusal(user);
+    assert!(
+        message.starts_with("/providers/p/users/0/password: plaintext"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_digest_is_not_repeated() {
+    check(
+        &with(r#"{"id": "a", "sha256": "hunter2"}"#, OPEN),
+        expect!["/providers/p/keys/0/sha256: expected 64 hexadecimal digits, found 7 characters (not shown)"],
+    );
+}
+
+#[test]
+fn keys_are_checked_one_by_one() {
+    check(
+        &with("", OPEN),
+        expect!["/providers/p/keys: expected at least one key, found none"],
+    );
+    check(
+        &with(&format!("{KEY}, {KEY}"), OPEN),
+        expect!["/providers/p/keys/1/sha256: expected each digest once, found one that is there already"],
+    );
+    let nothing =
+        r#"{"id": "a", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
+    check(
+        &with(nothing, OPEN),
+        expect!["/providers/p/keys/0/sha256: expected the digest of a key, found the digest of nothing"],
+    );
+    let times = r#", "not_before": "2027-01-01T00:00:00Z", "not_after": "2026-01-01T00:00:00Z"}"#;
+    check(
+        &with(&KEY.replace('}', times), OPEN),
+        expect!["/providers/p/keys/0/not_after: expected a time after `not_before`, found an earlier one"],
+    );
+    check(
+        &with(&KEY.replace('}', r#", "not_after": "tomorrow"}"#), OPEN),
+        expect![[
+            r#"/providers/p/keys/0/not_after: expected a time from 1970 on in UTC, such as "2027-01-01T00:00:00Z", found "tomorrow""#
+        ]],
+    );
+    check(
+        &with(&KEY.replace('}', r#", "scopes": ["a b"]}"#), OPEN),
+        expect![[
+            r#"/providers/p/keys/0/scopes/0: expected a scope of visible ASCII characters without " and \, found "a b""#
+        ]],
+    );
+}
+
+#[test]
+fn sources_are_places_that_hold_one_credential() {
+    let with = |source: &str| with(KEY, OPEN).replace(r#"{"header": "x-api-key"}"#, source);
+    for good in [
+        r#"{"header": "X-Key"}"#,
+        r#"{"header": "Authorization", "scheme": "Bearer"}"#,
+        r#"{"query": "k"}"#,
+        r#"{"cookie": "k"}, {"query": "k"}"#,
+    ] {
+        assert_eq!(refusal(&with(good)), "accepted", "{good}");
+    }
+    for (bad, place) in [
+        ("", "/providers/p/sources: expected at least one source"),
+        (
+            r#"{"header": "authorization"}"#,
+            "/providers/p/sources/0: expected a `scheme`",
+        ),
+        (
+            r#"{"header": "authorization", "scheme": "basic"}"#,
+            "/providers/p/sources/0/scheme",
+        ),
+        (
+            r#"{"header": "x-key", "scheme": "Bearer"}"#,
+            "/providers/p/sources/0/scheme",
+        ),
+        (
+            r#"{"header": "cookie"}"#,
+            "/providers/p/sources/0/header: expected the source `cookie`",
+        ),
+        (r#"{"header": ":path"}"#, "/providers/p/sources/0/header"),
+        (
+            r#"{"header": "X_Auth_Key"}"#,
+            "/providers/p/sources/0/header: expected a header outside of `identity`",
+        ),
+        (r#"{"query": "a b"}"#, "/providers/p/sources/0/query"),
+        (
+            r#"{"query": "a", "cookie": "a"}"#,
+            "/providers/p/sources/0: expected one of",
+        ),
+        (
+            r#"{"query": "a"}, {"query": "a"}"#,
+            "/providers/p/sources/1: expected each source once",
+        ),
+        (r#"{"body": "a"}"#, "/providers/p/sources/0/body: unknown field"),
+    ] {
+        let message = refusal(&with(bad));
+        assert!(message.starts_with(place), "{bad}: {message}");
+    }
+}
+
+#[test]
+fn kinds_and_fields_of_later_versions_are_refused_today() {
+    check(
+        r#"{"version": 1, "providers": {"corp": {"kind": "jwt"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
+        expect![[
+            r#"/providers/corp/kind: expected `api_key` or `basic`, the kinds this version has, found "jwt""#
+        ]],
+    );
+    for (more, place) in [
+        (
+            r#", "on_ambiguous_path": "strictest""#,
+            "/on_ambiguous_path: expected one of `reject`, found `strictest`",
+        ),
+        (
+            r#", "bypass_preflight": true"#,
+            "/bypass_preflight: unknown field",
+        ),
+        (r#", "allow_plaintext": true"#, "/allow_plaintext: unknown field"),
+        (
+            r#", "route_metadata_namespace": "x""#,
+            "/route_metadata_namespace: unknown field",
+        ),
+    ] {
+        let message = refusal(&with(KEY, &format!("{OPEN}{more}")));
+        assert!(message.starts_with(place), "{message}");
+    }
+}
+
+#[test]
+fn rules_name_providers_that_exist_and_demands_that_can_be_met() {
+    let require = |require: &str| with(KEY, &format!(r#", "defaults": {require}"#));
+    for (bad, place) in [
+        (
+            r#"{"require": {"any": ["q"]}}"#,
+            "/defaults/require/any/0: expected the name of a provider, found \"q\"",
+        ),
+        (
+            r#"{"require": {"any": []}}"#,
+            "/defaults/require/any: expected at least one provider",
+        ),
+        (
+            r#"{"require": {"all": ["p", "p"]}}"#,
+            "/defaults/require/all/1: expected each provider once",
+        ),
+        (
+            r#"{"require": "some"}"#,
+            "/defaults/require: expected one of `none`, `any`, `all`, `optional`, found `some`",
+        ),
+        (
+            r#"{"require": "none", "authorize": {"subjects": ["a"]}}"#,
+            "/defaults/authorize",
+        ),
+        (
+            r#"{"require": {"optional": ["p"]}, "authorize": {"subjects": ["a"]}}"#,
+            "/defaults/authorize",
+        ),
+        (
+            r#"{"require": {"any": ["p"]}, "authorize": {}}"#,
+            "/defaults/authorize: expected at least one of",
+        ),
+        (
+            r#"{"require": {"any": ["p"]}, "authorize": {"scopes_any": []}}"#,
+            "/defaults/authorize/scopes_any",
+        ),
+    ] {
+        let message = refusal(&require(bad));
+        assert!(message.starts_with(place), "{bad}: {message}");
+    }
+    let message = refusal(&with(
+        KEY,
+        &format!(r#"{OPEN}, "rules": [{{"config": {{"requires": "none"}}}}]"#),
+    ));
+    assert!(
+        message.starts_with("/rules/0/config/requires: unknown field"),
+        "{message}"
+    );
+}
+
+#[test]
+fn every_wrong_value_is_reported_at_once() {
+    check(
+        r#"{"version": 2, "identity": {"prefix": "x"}, "challenge_realm": "a\"b", "max_credential_bytes": 0,
+            "metrics": {"prefix": "L7", "labels": ["subject"], "max_series": 0}, "defaults": {"require": "none"}}"#,
+        expect![[r#"
+            /version: expected 1, found 2
+            /identity/prefix: expected the start of a header name that ends with `-`, found "x"
+            /challenge_realm: expected 1 to 128 visible ASCII characters without " and \, found "a\"b"
+            /metrics/prefix: expected 1 to 32 of a-z, 0-9 and _, found "L7"
+            /metrics/labels/0: expected `provider`, `reason` or `rule`, each once, found "subject"
+            /metrics/max_series: expected 1 to 100000, found 0
+            /max_credential_bytes: expected 1 to 65536, found 0"#]],
+    );
+}
+
+#[test]
+fn identity_headers_are_three_and_not_those_of_http() {
+    let with = |identity: &str| with(KEY, &format!(r#"{OPEN}, "identity": {identity}"#));
+    assert_eq!(
+        refusal(&with(r#"{"prefix": "X-User-", "headers": {"subject": "x-who"}}"#)),
+        "accepted"
+    );
+    for bad in [
+        r#"{"headers": {"subject": "host"}}"#,
+        r#"{"headers": {"subject": "x auth"}}"#,
+        r#"{"headers": {"subject": "x-a", "scopes": "X-A"}}"#,
+        r#"{"prefix": "x-auth"}"#,
+    ] {
+        assert!(refusal(&with(bad)).starts_with("/identity/"), "{bad}");
+    }
+}

@@ -1,0 +1,172 @@
+//! The whole decision about one request: from its header block to what is done with it.
+
+use wayside_sdk::policy::{
+    Asked, CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
+};
+
+use crate::access::{Access, Admission, Terms};
+use crate::authorization::is_token;
+use crate::denial::{Denial, Reason};
+use crate::identity::{Identity, IdentityHeaders, encode_value};
+use crate::source::{Edit, Header, hide, only};
+use crate::timestamp::Timestamp;
+
+/// What is demanded of whom.
+#[derive(Debug)]
+pub struct Policy {
+    pub identity: IdentityHeaders,
+    pub rules: Rules<Access>,
+    /// What `rules` look at
+    pub asked: Asked,
+    pub default: Access,
+    /// Ready to stand between quotes
+    pub realm: String,
+    pub max_credential_bytes: usize,
+    pub case: PathCase,
+}
+
+/// A request as the proxy hands it over.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// In their order, pseudo headers included
+    pub headers: &'a [Header<'a>],
+    /// Needed only if [`Policy::asked`] says so
+    pub route_name: &'a [u8],
+    pub cluster: &'a [u8],
+}
+
+#[derive(Debug)]
+pub struct Decision<'p> {
+    /// The rule that decided; [`DEFAULT_RULE`] for the defaults
+    pub rule: &'p str,
+    /// Whether the request came with identity headers of its own
+    pub claimed_identity: bool,
+    pub outcome: Result<Admitted<'p>, Denial>,
+}
+
+/// A request that goes on, once `edits` are made in their order.
+#[derive(Debug)]
+pub struct Admitted<'p> {
+    pub admission: Admission<'p>,
+    pub edits: Vec<Edit>,
+}
+
+impl Policy {
+    /// Decides about a request at wall time `now`.
+    pub fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
+        let claimed = self.identity.claimed(request.headers);
+        let claimed_identity = !claimed.is_empty();
+        // A rule must not be chosen by an identity that nobody vouches for.
+        let genuine: Vec<Header<'_>> = request
+            .headers
+            .iter()
+            .filter(|(name, _)| !claimed.contains(name))
+            .copied()
+            .collect();
+        let (rule, access) = match self.select(&Request {
+            headers: &genuine,
+            ..*request
+        }) {
+            Ok(selected) => selected,
+            Err(reason) => {
+                return Decision {
+                    rule: DEFAULT_RULE,
+                    claimed_identity,
+                    outcome: Err(Denial::of(reason)),
+                };
+            }
+        };
+        let outcome = if claimed.iter().all(|name| is_removable(name)) {
+            self.admit(access, request.headers, &claimed, now)
+        } else {
+            Err(Denial::of(Reason::UnremovableHeader))
+        };
+        Decision {
+            rule,
+            claimed_identity,
+            outcome,
+        }
+    }
+
+    /// The rule for a request, if every reading of its path leads to the same one.
+    fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
+        let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
+        let method = pseudo(":method")?.unwrap_or_default();
+        let path = if self.asked.path {
+            self.path_of(method, pseudo(":path")?)?
+        } else {
+            None
+        };
+        let view = RequestView {
+            method,
+            authority: pseudo(":authority")?.unwrap_or_default(),
+            path: path.as_ref().map(CanonicalPath::as_str),
+            headers: request.headers,
+            route_name: request.route_name,
+            cluster: request.cluster,
+        };
+        let rule = self.rules.select(&view);
+        if let Some(lenient) = path.as_ref().and_then(CanonicalPath::lenient) {
+            let other = self.rules.select(&RequestView {
+                path: Some(lenient),
+                ..view
+            });
+            if other.map(|rule| &rule.name) != rule.map(|rule| &rule.name) {
+                return Err(Reason::AmbiguousPath);
+            }
+        }
+        Ok(rule.map_or((DEFAULT_RULE, &self.default), |rule| {
+            (rule.name.as_str(), &rule.config)
+        }))
+    }
+
+    fn path_of(&self, method: &[u8], target: Option<&[u8]>) -> Result<Option<CanonicalPath>, Reason> {
+        let reading = match target {
+            // The one request without a path: RFC 9113, 8.5.
+            None if method == b"CONNECT" => return Ok(None),
+            None => return Err(Reason::MalformedPath),
+            Some(target) => read_path(target),
+        };
+        match (reading, self.case) {
+            (PathReading::Canonical(path), PathCase::Kept) => Ok(Some(path)),
+            (PathReading::Canonical(path), PathCase::Folded) => Ok(Some(path.folded())),
+            (PathReading::Ambiguous(_), _) => Err(Reason::AmbiguousPath),
+            (PathReading::Refused(_), _) => Err(Reason::MalformedPath),
+        }
+    }
+
+    fn admit<'p>(
+        &'p self,
+        access: &'p Access,
+        headers: &[Header<'_>],
+        claimed: &[&[u8]],
+        now: Timestamp,
+    ) -> Result<Admitted<'p>, Denial> {
+        let terms = Terms {
+            max_credential_bytes: self.max_credential_bytes,
+            realm: &self.realm,
+            now,
+        };
+        let admission = access.admit(headers, &terms)?;
+        let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
+        if let Admission::Known { provider, holder } = admission {
+            let identity = Identity {
+                subject: encode_value(&holder.name),
+                provider: provider.name.clone(),
+                scopes: holder.scopes.join(" "),
+            };
+            edits.extend(self.identity.edits_for(&identity));
+            let hidden = access.providers().iter().filter(|provider| provider.hide);
+            edits.extend(hide(hidden.flat_map(|provider| provider.kind.sources()), headers));
+        }
+        Ok(Admitted { admission, edits })
+    }
+}
+
+/// Whether the proxy can be told this name: a token of up to 256 bytes.
+fn is_removable(name: &[u8]) -> bool {
+    name.len() <= 256 && name.iter().copied().all(is_token)
+}
+
+#[cfg(test)]
+mod tests;

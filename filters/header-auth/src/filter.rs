@@ -1,0 +1,265 @@
+//! The glue: what the proxy knows goes into the decision, what was decided goes to the proxy.
+
+use std::rc::Rc;
+
+use wayside_sdk::policy::{Asked, DEFAULT_RULE};
+use wayside_sdk::property::{CLUSTER_NAME, ROUTE_NAME};
+use wayside_sdk::{
+    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Headers, Host, HttpFilter, Init, Mode,
+    OwnedName, Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
+};
+
+use crate::access::Admission;
+use crate::config::Config;
+use crate::decision::{Admitted, Decision, Policy, Request};
+use crate::denial::{Denial, Reason};
+use crate::source::{Edit, Header};
+use crate::timestamp::Timestamp;
+
+/// The configured filter.
+#[derive(Debug)]
+pub struct HeaderAuth {
+    mode: Mode,
+    policy: Policy,
+    counters: Counters,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Stream(Rc<HeaderAuth>);
+
+impl Plugin for HeaderAuth {
+    const NAME: &'static str = "header_auth";
+    type Config = Config;
+    type Filter = Stream;
+
+    fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
+        let counters = Counters::new(&config, init)?;
+        Ok(Self {
+            mode: config.mode,
+            policy: config.policy,
+            counters,
+        })
+    }
+
+    fn stream(self: &Rc<Self>) -> Stream {
+        Stream(Rc::clone(self))
+    }
+}
+
+impl HttpFilter for Stream {
+    fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
+        let plugin = &*self.0;
+        if plugin.mode == Mode::Off {
+            return Flow::Continue;
+        }
+        let snapshot = match Snapshot::take(&request, plugin.policy.asked) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                return plugin.cannot(DEFAULT_RULE, format_args!("the request cannot be read: {error}"));
+            }
+        };
+        let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
+        let view = Request {
+            headers: &headers,
+            route_name: &snapshot.route_name,
+            cluster: &snapshot.cluster,
+        };
+        let decision = plugin.policy.decide(&view, snapshot.now);
+        plugin.counters.count(&decision);
+        match (plugin.mode, decision.outcome) {
+            (Mode::Shadow | Mode::Off, _) => Flow::Continue,
+            (Mode::Enforce, Ok(admitted)) => match apply(&admitted, &mut request) {
+                Ok(()) => Flow::Continue,
+                Err(error) => plugin.cannot(
+                    decision.rule,
+                    format_args!("the identity headers cannot be set: {error}"),
+                ),
+            },
+            (Mode::Enforce, Err(denial)) => {
+                let provider = denial.provider.as_deref().unwrap_or("none");
+                let (rule, reason) = (decision.rule, denial.reason.label());
+                log!(Debug, "denied: rule {rule}, provider {provider}, reason {reason}");
+                refuse(&denial).into()
+            }
+        }
+    }
+
+    /// Trailers are no place for an identity either: some servers add them to the headers.
+    fn on_request_trailers(&mut self, mut request: RequestTrailers) -> Flow {
+        let plugin = &*self.0;
+        if plugin.mode != Mode::Enforce {
+            return Flow::Continue;
+        }
+        match strip_trailers(plugin, &mut request) {
+            Ok(()) => Flow::Continue,
+            Err(error) => plugin.cannot(
+                DEFAULT_RULE,
+                format_args!("the trailers cannot be cleansed: {error}"),
+            ),
+        }
+    }
+}
+
+impl HeaderAuth {
+    /// The filter cannot do its work: nobody gets in, unless it only watches.
+    fn cannot(&self, rule: &str, why: std::fmt::Arguments<'_>) -> Flow {
+        log!(Error, "{why}");
+        self.counters.internal.inc([self.counters.rule(rule)]);
+        match self.mode {
+            Mode::Enforce => refuse(&Denial::of(Reason::Internal)).into(),
+            Mode::Shadow | Mode::Off => Flow::Continue,
+        }
+    }
+}
+
+/// What is read from the proxy for one request.
+struct Snapshot {
+    block: HeaderBlock,
+    route_name: Vec<u8>,
+    cluster: Vec<u8>,
+    now: Timestamp,
+}
+
+impl Snapshot {
+    fn take(request: &RequestHeaders, asked: Asked) -> Host<Self> {
+        let property = |wanted: bool, property| match wanted {
+            true => request.stream().get(property).map(Option::unwrap_or_default),
+            false => Ok(Vec::new()),
+        };
+        Ok(Self {
+            block: request.headers.block()?,
+            route_name: property(asked.route_name, &ROUTE_NAME)?,
+            cluster: property(asked.cluster, &CLUSTER_NAME)?,
+            now: Timestamp(Wall::now()?.since_epoch()),
+        })
+    }
+}
+
+/// What stopped an edit: the host, or a name the host cannot be told.
+#[derive(Debug, thiserror::Error)]
+enum EditError {
+    #[error("{0}")]
+    Host(#[from] wayside_sdk::HostError),
+    #[error("a header name is no name")]
+    Name,
+}
+
+fn apply(admitted: &Admitted<'_>, request: &mut RequestHeaders) -> Result<(), EditError> {
+    let headers = &mut request.headers;
+    for edit in &admitted.edits {
+        match edit {
+            Edit::Set(name, path) if name == b":path" => headers.set(name!(":path"), path)?,
+            Edit::Set(name, value) => headers.set(&parsed(name)?, value)?,
+            Edit::Add(name, value) => headers.append(&parsed(name)?, value)?,
+            Edit::Remove(name) => headers.remove(&parsed(name)?)?,
+        }
+    }
+    Ok(())
+}
+
+fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
+    std::str::from_utf8(name)
+        .ok()
+        .and_then(OwnedName::parse)
+        .ok_or(EditError::Name)
+}
+
+fn strip_trailers(plugin: &HeaderAuth, request: &mut RequestTrailers) -> Result<(), EditError> {
+    let trailers: &mut Headers<_> = &mut request.headers;
+    let block = trailers.block()?;
+    let headers: Vec<Header<'_>> = block.iter().collect();
+    for name in plugin.policy.identity.claimed(&headers) {
+        trailers.remove(&parsed(name)?)?;
+        plugin.counters.stripped.inc([plugin.counters.rule(DEFAULT_RULE)]);
+    }
+    Ok(())
+}
+
+fn refuse(denial: &Denial) -> Reply {
+    let grpc = match denial.reason.status() {
+        400 => GrpcCode::InvalidArgument,
+        401 => GrpcCode::Unauthenticated,
+        403 => GrpcCode::PermissionDenied,
+        431 => GrpcCode::ResourceExhausted,
+        _ => GrpcCode::Unavailable,
+    };
+    let reply = Reply::new(denial.reason.status(), denial.reason.details())
+        .body(denial.reason.body().as_bytes())
+        .grpc(grpc);
+    denial.challenges.iter().fold(reply, |reply, challenge| {
+        reply.header(name!("www-authenticate"), challenge.as_bytes())
+    })
+}
+
+/// What happened, for the operator. No subject, key or header value ever becomes a label.
+#[derive(Debug)]
+struct Counters {
+    allowed: CounterFamily<2>,
+    denied: CounterFamily<3>,
+    anonymous: CounterFamily<1>,
+    stripped: CounterFamily<1>,
+    internal: CounterFamily<1>,
+    labels: [bool; 3],
+}
+
+impl Counters {
+    fn new(config: &Config, init: &mut Init) -> Host<Self> {
+        let metrics = &config.metrics;
+        let prefix = &metrics.prefix;
+        let limit = init.series_limit(prefix, metrics.max_series)?;
+        let name = |base: &str| format!("{prefix}_auth_{base}_total");
+        Ok(Self {
+            allowed: init.counter_family(&name("allowed"), ["provider", "rule"], &limit),
+            denied: init.counter_family(&name("denied"), ["provider", "reason", "rule"], &limit),
+            anonymous: init.counter_family(&name("anonymous"), ["rule"], &limit),
+            stripped: init.counter_family(&name("identity_stripped"), ["rule"], &limit),
+            internal: init.counter_family(&name("internal"), ["rule"], &limit),
+            labels: ["provider", "reason", "rule"]
+                .map(|label| metrics.labels.iter().any(|chosen| chosen == label)),
+        })
+    }
+
+    fn count(&self, decision: &Decision<'_>) {
+        let rule = self.rule(decision.rule);
+        if decision.claimed_identity {
+            self.stripped.inc([rule]);
+        }
+        match &decision.outcome {
+            Ok(Admitted {
+                admission: Admission::Open,
+                ..
+            }) => self.allowed.inc([self.provider("none"), rule]),
+            Ok(Admitted {
+                admission: Admission::Anonymous,
+                ..
+            }) => self.anonymous.inc([rule]),
+            Ok(Admitted {
+                admission: Admission::Known { provider, .. },
+                ..
+            }) => {
+                self.allowed.inc([self.provider(&provider.name), rule]);
+            }
+            Err(denial) => {
+                let provider = self.provider(denial.provider.as_deref().unwrap_or("none"));
+                self.denied
+                    .inc([provider, self.reason(denial.reason.label()), rule]);
+            }
+        }
+    }
+
+    fn provider<'a>(&self, value: &'a str) -> &'a [u8] {
+        let [chosen, _, _] = self.labels;
+        if chosen { value.as_bytes() } else { b"" }
+    }
+
+    fn reason<'a>(&self, value: &'a str) -> &'a [u8] {
+        let [_, chosen, _] = self.labels;
+        if chosen { value.as_bytes() } else { b"" }
+    }
+
+    fn rule<'a>(&self, value: &'a str) -> &'a [u8] {
+        let [_, _, chosen] = self.labels;
+        if chosen { value.as_bytes() } else { b"" }
+    }
+}

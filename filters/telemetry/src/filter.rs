@@ -1,0 +1,292 @@
+//! The glue: what the proxy knows goes into the metrics, what was decided about the trace context goes to the proxy.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use wayside_sdk::metrics::series_name;
+use wayside_sdk::policy::{Asked, PathReading, RequestView, Rules, read_path};
+use wayside_sdk::property::{
+    CLUSTER_NAME, Prop, PropValue, REQUEST_DURATION, REQUEST_PROTOCOL, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
+    RESPONSE_GRPC_STATUS, ROUTE_NAME,
+};
+use wayside_sdk::{
+    ConfigErrors, Counter, CounterFamily, Flow, Gauge, HeaderBlock, HistogramFamily, Host, HttpFilter, Init,
+    LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
+};
+
+use crate::config::{Config, LABELS};
+use crate::labels;
+use crate::observation::{Facts, Observation};
+use crate::propagation::{Action, Propagation, inspect};
+use crate::traceparent::TraceParent;
+
+const TRACEPARENT: Name = name!("traceparent");
+const TRACESTATE: Name = name!("tracestate");
+
+/// The configured filter.
+#[derive(Debug)]
+pub struct Telemetry {
+    mode: Mode,
+    rules: Rules<()>,
+    /// What `rules` look at
+    asked: Asked,
+    propagation: Propagation,
+    metrics: Metrics,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    plugin: Rc<Telemetry>,
+    /// What its headers said; `None` if they never came this far
+    seen: Option<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    method: &'static str,
+    scheme: &'static str,
+    is_grpc: bool,
+    rule: Option<String>,
+}
+
+impl Plugin for Telemetry {
+    const NAME: &'static str = "telemetry";
+    type Config = Config;
+    type Filter = Request;
+
+    fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
+        let metrics = Metrics::new(&config, init)?;
+        Ok(Self {
+            mode: config.mode,
+            asked: config.rules.asked(),
+            rules: config.rules,
+            propagation: config.propagation,
+            metrics,
+        })
+    }
+
+    fn stream(self: &Rc<Self>) -> Request {
+        Request {
+            plugin: Rc::clone(self),
+            seen: None,
+        }
+    }
+}
+
+impl HttpFilter for Request {
+    fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
+        let plugin = &*self.plugin;
+        if plugin.mode == Mode::Off {
+            return Flow::Continue;
+        }
+        match request.headers.block() {
+            Ok(block) => {
+                let seen = Seen::new(&block, plugin.rule(request.stream(), &block));
+                plugin.metrics.active(&seen, 1);
+                self.seen = Some(seen);
+                if let Err(error) = plugin.propagate(&block, &mut request) {
+                    plugin
+                        .metrics
+                        .failed(format_args!("the trace context was left as it came: {error}"));
+                }
+            }
+            Err(error) => plugin
+                .metrics
+                .failed(format_args!("the request cannot be read: {error}")),
+        }
+        Flow::Continue
+    }
+
+    fn on_log(&mut self, log: &LogCx) {
+        let plugin = &*self.plugin;
+        if plugin.mode == Mode::Off {
+            return;
+        }
+        let seen = match self.seen.take() {
+            Some(seen) => {
+                plugin.metrics.active(&seen, -1);
+                seen
+            }
+            // Answered by an earlier filter, or refused by the codec.
+            None => match log.request.block() {
+                Ok(block) => Seen::new(&block, plugin.rule(log.stream(), &block)),
+                Err(_) => Seen::nothing(),
+            },
+        };
+        plugin.record(&seen, log.stream());
+    }
+}
+
+impl Seen {
+    fn new(block: &HeaderBlock, rule: Option<String>) -> Self {
+        Self {
+            method: labels::method(block.method()),
+            scheme: labels::scheme(block.first(name!(":scheme")).unwrap_or_default()),
+            is_grpc: block.is_grpc(),
+            rule,
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            method: "_OTHER",
+            scheme: "_OTHER",
+            is_grpc: false,
+            rule: None,
+        }
+    }
+}
+
+impl Telemetry {
+    /// The name of the first rule that matches. A path that servers read differently matches none that asks for one.
+    fn rule(&self, stream: &Stream, block: &HeaderBlock) -> Option<String> {
+        self.rules.iter().next()?;
+        let asked = self.asked;
+        let path = match asked.path.then(|| read_path(block.path())) {
+            Some(PathReading::Canonical(path)) => Some(path),
+            Some(PathReading::Ambiguous(_) | PathReading::Refused(_)) | None => None,
+        };
+        let headers: Vec<_> = block.iter().collect();
+        let text = |wanted: bool, property| {
+            if wanted {
+                self.known(stream, property).unwrap_or_default()
+            } else {
+                Vec::new()
+            }
+        };
+        let view = RequestView {
+            method: block.method(),
+            authority: block.authority(),
+            path: path.as_ref().map(|path| path.as_str()),
+            headers: &headers,
+            route_name: &text(asked.route_name, &ROUTE_NAME),
+            cluster: &text(asked.cluster, &CLUSTER_NAME),
+        };
+        self.rules.select(&view).map(|rule| rule.name.clone())
+    }
+
+    fn propagate(&self, block: &HeaderBlock, request: &mut RequestHeaders) -> Host<()> {
+        let carried = inspect(block.all(TRACEPARENT), block.all(TRACESTATE));
+        self.metrics.trace_context.inc([carried.label().as_bytes()]);
+        if self.mode == Mode::Shadow {
+            return Ok(());
+        }
+        match self.propagation.action(carried) {
+            Action::Keep => Ok(()),
+            Action::DropState => request.headers.remove(TRACESTATE),
+            Action::Restart => {
+                // Before anything is changed: without randomness the old context is better than half a new one.
+                let root = TraceParent::root(rng::bytes()?);
+                request.headers.remove(TRACESTATE)?;
+                request.headers.remove(TRACEPARENT)?;
+                request.headers.set(TRACEPARENT, root.to_string())
+            }
+        }
+    }
+
+    fn record(&self, seen: &Seen, stream: &Stream) {
+        let Some(duration) = self.known(stream, &REQUEST_DURATION) else {
+            return self
+                .metrics
+                .failed(format_args!("a request without a duration is not recorded"));
+        };
+        let [_, status, route, error, protocol, _, grpc] = self.metrics.labels;
+        let text = |wanted: bool, property| {
+            if wanted {
+                self.known(stream, property).unwrap_or_default()
+            } else {
+                Vec::new()
+            }
+        };
+        let facts = Facts {
+            method: seen.method,
+            scheme: seen.scheme,
+            rule: seen.rule.as_deref(),
+            route_name: &text(route && seen.rule.is_none(), &ROUTE_NAME),
+            status: if status || error {
+                self.known(stream, &RESPONSE_CODE)
+            } else {
+                None
+            },
+            details: &text(error, &RESPONSE_CODE_DETAILS),
+            protocol: &text(protocol, &REQUEST_PROTOCOL),
+            grpc_status: if (grpc || error) && seen.is_grpc {
+                self.known(stream, &RESPONSE_GRPC_STATUS)
+            } else {
+                None
+            },
+        };
+        self.metrics.record(&Observation::new(facts), duration);
+    }
+
+    /// A property, if the proxy has it. A call that fails is counted; the label stays empty.
+    fn known<T: PropValue>(&self, stream: &Stream, property: &Prop<T>) -> Option<T> {
+        stream.get(property).unwrap_or_else(|error| {
+            self.metrics
+                .failed(format_args!("a property cannot be read: {error}"));
+            None
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Metrics {
+    duration: HistogramFamily<7>,
+    labels: [bool; 7],
+    /// One gauge for each method and scheme
+    active: Vec<(&'static str, &'static str, Gauge)>,
+    trace_context: CounterFamily<1>,
+    internal: Counter,
+}
+
+impl Metrics {
+    fn new(config: &Config, init: &mut Init) -> Host<Self> {
+        let metrics = &config.metrics;
+        let limit = init.series_limit(&metrics.prefix, metrics.max_series)?;
+        let active = labels::methods_and_schemes().map(|(method, scheme)| {
+            let labels = [
+                ("http_request_method", method.as_bytes()),
+                ("url_scheme", scheme.as_bytes()),
+            ];
+            Ok((
+                method,
+                scheme,
+                init.gauge(&series_name("http_server_active_requests", labels))?,
+            ))
+        });
+        Ok(Self {
+            active: active.collect::<Host<Vec<_>>>()?,
+            duration: init.histogram_family("http_server_request_duration_ms", LABELS, &limit),
+            labels: metrics.labels,
+            trace_context: init.counter_family(
+                &format!("{}_trace_context_total", metrics.prefix),
+                ["result"],
+                &limit,
+            ),
+            internal: init.counter(&format!("{}_telemetry_internal_total", metrics.prefix))?,
+        })
+    }
+
+    /// Only in pairs of +1 and -1 for one stream.
+    fn active(&self, seen: &Seen, change: i32) {
+        let gauge = self
+            .active
+            .iter()
+            .find(|(method, scheme, _)| (*method, *scheme) == (seen.method, seen.scheme));
+        if let Some((_, _, gauge)) = gauge {
+            gauge.add(change);
+        }
+    }
+
+    fn record(&self, observation: &Observation<'_>, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.duration.record(observation.labels(self.labels), millis);
+    }
+
+    /// Something went wrong in the filter; the request goes on.
+    fn failed(&self, why: std::fmt::Arguments<'_>) {
+        log!(Warn, "{why}");
+        self.internal.inc();
+    }
+}

@@ -1,6 +1,6 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
-use crate::budget::{Budget, Grant};
+use crate::budget::{Budget, Grant, Limits};
 use crate::config::{Config, DepositOn, InboundRetry};
 use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
@@ -73,10 +73,11 @@ pub(crate) struct Request {
 struct Reserved {
     rule: Rc<str>,
     budget: Shared<Budget>,
-    config: Config,
+    limits: Limits,
     grant: Grant,
     grpc: bool,
-    may_deposit: bool,
+    /// A success feeds the budget.
+    deposits: bool,
 }
 
 /// What the rules say of a request before the budget is asked.
@@ -117,6 +118,9 @@ impl Request {
         let headers = request.headers.block()?;
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (rule, config) = (selected.rule, selected.config);
+        if selected.bad_override {
+            plugin.metrics.bad_override.inc(rule, []);
+        }
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
         let Some(budget) = plugin.budget(rule, config, request.stream())? else {
@@ -132,10 +136,10 @@ impl Request {
         self.reserved = Some(Reserved {
             rule: rule.into(),
             budget,
-            config: config.clone(),
+            limits: config.limits,
             grant,
             grpc: headers.is_grpc(),
-            may_deposit: wish.may_deposit,
+            deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
         });
         Ok(())
     }
@@ -204,11 +208,10 @@ impl RetryBudget {
         let (rule, stream) = (&reserved.rule, cx.stream());
         let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
         let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let by_success = reserved.may_deposit && reserved.config.deposit_on == DepositOn::Success;
-        let deposit = by_success && attempts > 0 && succeeded(stream, reserved.grpc)?;
+        let deposit = reserved.deposits && attempts > 0 && succeeded(stream, reserved.grpc)?;
         if deposit || used < u32::from(reserved.grant.retries()) {
             let now = stream.now()?;
-            let limits = &reserved.config.limits;
+            let limits = &reserved.limits;
             let updated = reserved.budget.update(TRIES, |record| {
                 let mut record = record.unwrap_or_else(|| Budget::new(limits, now));
                 let settled = record.settle(limits, now, &reserved.grant, used, deposit);

@@ -21,6 +21,9 @@ pub(crate) enum Errno {
 /// Envoy draws no more than this at once.
 const RANDOM_BYTES_MAX: u32 = 64 * 1024;
 
+/// Written at once; more is refused. Vectors may overlap, so that a small guest could ask for any amount.
+const WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 pub(crate) type WasiResult = Result<Errno, Refusal>;
 
 fn in_memory(result: Result<(), CallStatus>) -> Errno {
@@ -72,7 +75,11 @@ fn gather<G: Guest>(guest: &G, vectors: u32, count: u32) -> Result<Vec<u8>, Call
     let mut text = Vec::new();
     for vector in table.chunks_exact(8) {
         let word = |at: usize| u32::from_le_bytes([vector[at], vector[at + 1], vector[at + 2], vector[at + 3]]);
-        text.extend_from_slice(&guest.read(GuestSlice { ptr: word(0), len: word(4) })?);
+        let part = guest.read(GuestSlice { ptr: word(0), len: word(4) })?;
+        if text.len() + part.len() > WRITE_BYTES_MAX {
+            return Err(CallStatus::InvalidMemoryAccess);
+        }
+        text.extend_from_slice(&part);
     }
     Ok(text)
 }

@@ -62,6 +62,16 @@ impl ActiveContext {
         self.core.vms[self.vm.0].contexts.get(&context).copied()
     }
 
+    /// The plugin whose root or stream is the effective context: several may share a VM.
+    fn effective_plugin(&self) -> PluginIndex {
+        let plugin = match self.owner() {
+            Some(Owner::Root(plugin)) => Some(plugin),
+            Some(Owner::Stream(id, filter)) => self.core.streams.get(&id).and_then(|s| s.chain.get(filter.0)).copied(),
+            None => None,
+        };
+        plugin.unwrap_or(self.plugin)
+    }
+
     fn note(&mut self, what: What) {
         let owner = self.owner();
         self.core.note(owner, what);
@@ -86,6 +96,11 @@ impl ActiveContext {
             Owner::Stream(id, filter) => self.core.streams.get_mut(&id).map(|stream| (stream, filter.0)),
             Owner::Root(_) => None,
         }
+    }
+
+    /// `on_log` and what comes after it.
+    fn is_ending(&self) -> bool {
+        self.stream().is_some_and(|(stream, _)| stream.end.is_some())
     }
 
     fn map(&self, map: MapType) -> Option<&HeaderMap> {
@@ -227,10 +242,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_tick_period(&mut self, period: Option<Duration>) {
-        let plugin = match self.owner() {
-            Some(Owner::Root(plugin)) => plugin,
-            Some(Owner::Stream(..)) | None => self.plugin,
-        };
+        let plugin = self.effective_plugin();
         self.core.arm_tick(plugin, period);
     }
 
@@ -274,8 +286,8 @@ impl HostCalls for ActiveContext {
             return Ok(());
         }
         let Some(Owner::Stream(stream, filter)) = self.owner() else { return Ok(()) };
-        if self.stream().is_some_and(|(_, filter)| filter.logging) {
-            self.finding("close_stream in on_log: this crashes Envoy");
+        if self.is_ending() {
+            self.finding("close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy");
             return Ok(());
         }
         self.core.effects.push_back(Effect::Close { stream, filter });
@@ -288,8 +300,8 @@ impl HostCalls for ActiveContext {
             self.finding("send_local_response outside a stream: Envoy answers Ok and does nothing");
             return Ok(());
         };
-        if self.stream().is_some_and(|(_, filter)| filter.logging) {
-            self.finding("send_local_response in on_log: this crashes Envoy");
+        if self.is_ending() {
+            self.finding("send_local_response in on_log, on_done or on_delete: this crashes Envoy");
             return Ok(());
         }
         self.note(What::Replied { status: reply.status, details: reply.details.clone(), body: reply.body.len() });
@@ -379,7 +391,7 @@ impl HostCalls for ActiveContext {
         if needs_route && let Some(Owner::Stream(id, _)) = self.owner() {
             self.core.choose_route(id);
         }
-        properties::get(&self.core, self.plugin, self.stream(), path)
+        properties::get(&self.core, self.effective_plugin(), self.stream(), path)
     }
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
@@ -409,7 +421,7 @@ impl HostCalls for ActiveContext {
             path: pseudo(b":path"),
             token,
         });
-        let plugin = self.plugin;
+        let plugin = self.effective_plugin();
         if !self.core.call_out(plugin, token, callout, &cluster) {
             return Err(CallStatus::InternalFailure);
         }
@@ -418,10 +430,7 @@ impl HostCalls for ActiveContext {
 
     fn callout_status(&mut self) -> (u32, Bytes) {
         let reset = self.callout.as_ref().is_some_and(|answer| answer.message.is_none());
-        let plugin = &mut self.core.plugins[self.plugin.0];
-        if reset {
-            plugin.callout_code = 11;
-        }
+        let plugin = &self.core.plugins[self.effective_plugin().0];
         (plugin.callout_code, if reset { "reset".into() } else { Bytes::new() })
     }
 

@@ -9,7 +9,7 @@ use std::{
 use super::{
     metrics::Metrics,
     shared_data::SharedData,
-    spec::{PluginSpec, ProxySpec},
+    spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
 };
 use crate::{
@@ -38,7 +38,8 @@ pub(crate) enum Effect {
 pub(crate) enum Due {
     /// The n-th arming of a plugin's tick: an older one is void.
     Tick { plugin: PluginIndex, arming: u64 },
-    CalloutAnswer { plugin: PluginIndex, token: u32, answer: AnsweredCallout },
+    /// `generation`: of the VM that asked. A new one in its place gets no answer.
+    CalloutAnswer { plugin: PluginIndex, generation: u32, token: u32, answer: AnsweredCallout },
     UpstreamAnswer { stream: StreamId },
     RouteTimeout { stream: StreamId },
 }
@@ -77,9 +78,16 @@ pub(crate) struct VmContexts {
     pub(crate) next_context: u32,
     pub(crate) next_callout: u32,
     pub(crate) fault: Option<GuestFault>,
+    /// How often the VM has been made again.
+    pub(crate) generation: u32,
 }
 
 impl VmContexts {
+    /// Those of a new VM in the place of this one.
+    pub(crate) fn renewed(&mut self) -> Self {
+        VmContexts { vm_id: std::mem::take(&mut self.vm_id), generation: self.generation + 1, ..VmContexts::default() }
+    }
+
     pub(crate) fn create(&mut self, owner: Owner) -> ContextId {
         self.next_context += 1;
         let id = ContextId(self.next_context);
@@ -130,6 +138,16 @@ impl Core {
         }
     }
 
+    /// A new stream does without the filters whose VM has failed, where their policy is `FAIL_OPEN`.
+    pub(crate) fn pass_by_failed_open(&self, stream: &mut StreamState) {
+        for (plugin, filter) in stream.chain.iter().zip(&mut stream.filters) {
+            let state = &self.plugins[plugin.0];
+            let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
+            filter.generation = self.vms[state.vm.0].generation;
+            filter.passed_by = open && self.vms[state.vm.0].fault.is_some();
+        }
+    }
+
     /// Who a context of a plugin's VM stands for.
     pub(crate) fn owner(&self, plugin: PluginIndex, context: ContextId) -> Option<Owner> {
         self.vms[self.plugins[plugin.0].vm.0].contexts.get(&context).copied()
@@ -168,7 +186,8 @@ impl Core {
         let answer = self.services.answer(cluster, &callout);
         let Some((after, answer)) = super::callouts::outcome(answer, &callout) else { return false };
         if let Some(after) = after {
-            self.due.push((after, Due::CalloutAnswer { plugin, token, answer }));
+            let generation = self.vms[self.plugins[plugin.0].vm.0].generation;
+            self.due.push((after, Due::CalloutAnswer { plugin, generation, token, answer }));
         }
         true
     }

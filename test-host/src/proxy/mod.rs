@@ -23,7 +23,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use self::{
     active_context::ActiveContext,
-    core::{Core, Effect},
+    core::{Core, Effect, Owner},
     stream_state::{StreamId, StreamState},
 };
 pub(crate) use self::core::Due;
@@ -36,7 +36,7 @@ pub use self::{
 use crate::{
     abi::LocalReply,
     message::{Direction, Exchange},
-    stream::{FilterIndex, Part, Path, Reply, Step, respond},
+    stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
     trace::What,
     vm::{Modules, Vm},
 };
@@ -61,9 +61,14 @@ impl Proxy {
         let id = StreamId(number);
         let listener = listener_for(core, exchange.id.direction);
         let chain = Arc::clone(&core.chains[listener]);
+        for plugin in chain.iter() {
+            self.reload_if_due(*plugin);
+        }
+        let core = self.core_mut();
         let mut stream = StreamState::new(exchange, listener, chain, now);
         let request = stream.exchange.request.clone();
         stream.manager.receive(Path::Decode, request);
+        core.pass_by_failed_open(&mut stream);
         core.streams.insert(id, stream);
         self.ready.push_back(id);
         self.run_ready();
@@ -74,7 +79,9 @@ impl Proxy {
         self.tell_time(now, wall);
         match due {
             Due::Tick { plugin, arming } => self.tick(plugin, arming),
-            Due::CalloutAnswer { plugin, token, answer } => self.callout_answered(plugin, token, answer),
+            Due::CalloutAnswer { plugin, generation, token, answer } => {
+                self.callout_answered(plugin, generation, token, answer);
+            }
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
         }
@@ -95,13 +102,20 @@ impl Proxy {
                 Step::Call { filter, path, part } => {
                     let action = self.call_filter(id, filter, path, part);
                     self.apply_effects();
-                    if let Some(stream) = self.core_mut().streams.get_mut(&id) {
-                        stream.manager.answered(action);
-                    }
+                    self.answered(id, filter, action);
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.to_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.to_client(id, part, data),
             }
+        }
+    }
+
+    fn answered(&mut self, id: StreamId, filter: FilterIndex, action: Action) {
+        let core = self.core_mut();
+        let once = core.streams.get_mut(&id).is_none_or(|stream| stream.manager.answered(action));
+        if !once {
+            let text = "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice".to_owned();
+            core.note(Some(Owner::Stream(id, filter)), What::Finding { text });
         }
     }
 
@@ -112,7 +126,9 @@ impl Proxy {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::Close { stream, filter: _ } => {
-                    self.set_details(stream, b"wasm_close_stream");
+                    if self.core_mut().streams.get(&stream).is_some_and(|stream| stream.details.is_none()) {
+                        self.set_details(stream, b"wasm_close_stream");
+                    }
                     self.end_stream(stream, End::Reset);
                 }
             }
@@ -159,11 +175,15 @@ impl Proxy {
         if !body.is_empty() {
             stream.manager.receive_data(Path::Encode, body, true);
         }
-        self.ready.push_back(id);
+        // At once, as Envoy does it: what else the callback asked for finds the stream answered.
+        self.run(id);
     }
 
     fn to_client(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if matches!(part, Part::Headers { .. }) && stream.lacks_status() {
+            return self.replace_statusless_response(id);
+        }
         if stream.send_to_client(part, data) {
             self.end_stream(id, End::Complete);
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     message::{HeaderMap, Message},
     router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
-    stream::{Part, Path, Reply},
+    stream::{Part, Path, Reply, respond},
     trace::What,
 };
 
@@ -81,7 +81,7 @@ impl Proxy {
             }
         };
         if end_of_stream {
-            self.start_route_timeout(id);
+            self.await_upstream(id);
         }
     }
 
@@ -100,17 +100,20 @@ impl Proxy {
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
-        let latency = stream.recorded_latency();
+        if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
+            return Err(lacking_header("request", ":method", 503, 1 << 18));
+        }
         stream.send_upstream(forward, now);
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
-        core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         Ok(())
     }
 
-    /// The route's timeout runs from the end of the request.
-    fn start_route_timeout(&mut self, id: StreamId) {
+    /// The upstream answers, and the route's timeout runs, from the end of the request: a filter may have held it back.
+    fn await_upstream(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let timeout = core.streams.get(&id).and_then(|stream| stream.route.timeout);
+        let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else { return };
+        let (latency, timeout) = (stream.recorded_latency(), stream.route.timeout);
+        core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         if let Some(timeout) = timeout {
             core.due.push((timeout, Due::RouteTimeout { stream: id }));
         }
@@ -132,6 +135,19 @@ impl Proxy {
         }
         let OwnReply { status, headers, body, .. } = reply;
         self.reply(id, Reply { status: status.into(), headers, body, grpc_status: None });
+    }
+
+    /// A response without a status cannot go out: another goes in its place, past all filters.
+    pub(super) fn replace_statusless_response(&mut self, id: StreamId) {
+        let OwnReply { status, headers, body, details, .. } = lacking_header("response", ":status", 502, 0);
+        self.core_mut().note_proxy(id, What::RouterReplied { status: status.into(), details: details.clone().into_owned() });
+        self.set_details(id, details.as_bytes());
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            let reply = Reply { status: status.into(), headers, body, grpc_status: None };
+            let (headers, body) = respond(stream.request_headers(), reply);
+            stream.send_directly(headers, body);
+        }
+        self.end_stream(id, End::Complete);
     }
 
     /// The recorded response arrives; or, where none was recorded, the stream breaks off as it did then.
@@ -166,6 +182,17 @@ struct OwnReply {
     details: Cow<'static, str>,
     /// Bits of `response.flags`.
     flags: u64,
+}
+
+/// What the proxy answers where a filter took away a header that there must be. `flags`: `response.flags`.
+fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnReply {
+    OwnReply {
+        status,
+        headers: HeaderMap::new(),
+        body: format!("missing required header: {header}").into(),
+        details: format!("filter_removed_required_{message}_headers{{missing_required_header:_{header}}}").into(),
+        flags,
+    }
 }
 
 impl From<RouterReply> for OwnReply {

@@ -25,6 +25,8 @@ pub struct ProxyOptions {
     pub log_level: LogLevel,
     pub rng: Rng,
     pub services: Services,
+    /// Wall time at which it starts, since the Unix epoch.
+    pub epoch: Duration,
 }
 
 /// A plugin did not start; its own words are in `log`.
@@ -65,7 +67,7 @@ impl Proxy {
     pub fn start(modules: Arc<Modules>, spec: Arc<ProxySpec>, options: ProxyOptions) -> Result<Self, StartError> {
         let mut keys: Vec<VmKey> = Vec::new();
         let mut vms: Vec<LoadedVm> = Vec::new();
-        let mut core = empty_core(Arc::clone(&spec), options.log_level, options.rng, options.services);
+        let mut core = empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
         for listener in &spec.listeners {
             let mut chain = Vec::new();
             for plugin in listener.http.http_filters.plugins() {
@@ -147,7 +149,7 @@ impl Proxy {
             return;
         }
         let contexts = &mut self.core_mut().vms[vm.0];
-        *contexts = VmContexts { vm_id: std::mem::take(&mut contexts.vm_id), ..VmContexts::default() };
+        *contexts = contexts.renewed();
         for plugin in self.vms[vm.0].plugins.clone() {
             self.core_mut().arm_tick(plugin, None);
         }
@@ -214,11 +216,11 @@ fn vm_key(plugin: &PluginSpec, module: &Module) -> VmKey {
     }
 }
 
-fn empty_core(spec: Arc<ProxySpec>, log_level: LogLevel, rng: Rng, services: Services) -> Box<Core> {
+fn empty_core(spec: Arc<ProxySpec>, epoch: Duration, log_level: LogLevel, rng: Rng, services: Services) -> Box<Core> {
     Box::new(Core {
         spec,
         now: Duration::ZERO,
-        wall: Duration::ZERO,
+        wall: epoch,
         log_level,
         rng,
         plugins: Vec::new(),

@@ -14,6 +14,12 @@ use crate::{
 };
 
 impl StreamState {
+    /// A filter took the response's status away, or made it something else than a number.
+    pub(super) fn lacks_status(&self) -> bool {
+        let status = self.manager.response.headers.as_ref().and_then(|headers| headers.first(b":status"));
+        !status.is_some_and(|status| !status.is_empty() && status.iter().all(u8::is_ascii_digit))
+    }
+
     /// Sends a part of the response. `true`: it was the last.
     pub(super) fn send_to_client(&mut self, part: Part, data: Bytes) -> bool {
         let response = &self.manager.response;
@@ -98,11 +104,13 @@ impl Proxy {
 
     fn delete_filter(&mut self, id: StreamId, filter: FilterIndex) {
         let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else { return };
-        if self.fault_of(plugin).is_none() {
-            self.call_guest(ActiveContext::new, plugin, context, Callback::Done);
+        for callback in [Callback::Done, Callback::Delete] {
+            if !self.has_lost_vm(id, filter) {
+                self.call_guest(ActiveContext::new, plugin, context, callback);
+            }
         }
-        if self.fault_of(plugin).is_none() {
-            self.call_guest(ActiveContext::new, plugin, context, Callback::Delete);
+        if self.has_lost_vm(id, filter) {
+            return;
         }
         let core = self.core_mut();
         let vm = core.plugins[plugin.0].vm;

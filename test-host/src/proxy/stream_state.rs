@@ -30,6 +30,10 @@ pub(crate) struct View {
 #[derive(Debug, Default)]
 pub(crate) struct FilterContext {
     pub(crate) context: Option<ContextId>,
+    /// The VM's when the stream began. A newer VM does not know the context.
+    pub(crate) generation: u32,
+    /// The stream does without this filter.
+    pub(crate) passed_by: bool,
     pub(crate) request: View,
     pub(crate) response: View,
     /// Of the part last shown, whichever way.

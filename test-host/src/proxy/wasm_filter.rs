@@ -15,6 +15,9 @@ use crate::{
     trace::{PluginIndex, What},
 };
 
+/// `get_status` after a callout that was reset; it stays.
+const CALLOUT_RESET: u32 = 11;
+
 /// What came of calling a guest.
 pub(super) struct Answered {
     /// `None`: the module does not export the callback, or its VM is dead.
@@ -36,20 +39,20 @@ impl Proxy {
     pub(super) fn call_filter(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Action {
         let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
         let is_first = path == Path::Decode && matches!(part, Part::Headers { .. });
-        if is_first {
-            self.reload_if_due(plugin);
+        if self.is_passed_by(id, filter) {
+            return Action::Continue;
         }
-        if self.fault_of(plugin).is_some() {
-            return self.pass_dead_vm(id, filter, part, is_first);
+        if !is_first && self.context_of(id, filter).is_none() {
+            return Action::Continue;
         }
-        if is_first && !self.create_context(id, filter) {
-            return self.pass_dead_vm(id, filter, part, false);
+        if self.has_lost_vm(id, filter) || (is_first && !self.create_context(id, filter)) {
+            return self.pass_dead_vm(id, filter, part);
         }
         let Some(context) = self.context_of(id, filter) else { return Action::Continue };
         let Some(callback) = self.show(id, filter, path, part) else { return Action::Continue };
         let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
         if answered.failed {
-            return self.pass_dead_vm(id, filter, part, false);
+            return self.pass_dead_vm(id, filter, part);
         }
         let action = self.action_of(plugin, part, &answered);
         self.hide(id, filter, path, part, action);
@@ -100,14 +103,11 @@ impl Proxy {
         if action != Action::Continue {
             return;
         }
+        // Headers held by an earlier stop stay in sight although they go on with the body (seen on Envoy 1.40).
         match part {
             Part::Headers { .. } => view.headers = false,
-            Part::Data { .. } => {
-                view.body = false;
-                // Headers held by an earlier stop go on with the body.
-                view.headers = false;
-            }
-            Part::Trailers => (view.trailers, view.headers) = (false, false),
+            Part::Data { .. } => view.body = false,
+            Part::Trailers => view.trailers = false,
         }
     }
 
@@ -134,18 +134,13 @@ impl Proxy {
     }
 
     /// A filter whose VM is dead: passed by where the policy says so, else a 503, once for the stream.
-    fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, part: Part, is_new: bool) -> Action {
+    fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, part: Part) -> Action {
         let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
-        match self.core_mut().plugins[plugin.0].spec.failure_policy {
-            FailurePolicy::LegacyOpen => return Action::Continue,
-            FailurePolicy::Open if is_new => return Action::Continue,
-            FailurePolicy::Open | FailurePolicy::Closed | FailurePolicy::Reload { .. } => {}
+        if self.core_mut().plugins[plugin.0].spec.failure_policy == FailurePolicy::LegacyOpen {
+            return Action::Continue;
         }
         let Some(stream) = self.core_mut().streams.get_mut(&id) else { return Action::Continue };
         let context = &mut stream.filters[filter.0];
-        if context.context.is_none() && !is_new && !matches!(part, Part::Headers { .. }) {
-            return Action::Continue;
-        }
         if !std::mem::replace(&mut context.failure_replied, true) {
             self.set_details(id, b"wasm_fail_stream");
             let headers = HeaderMap::new();
@@ -158,7 +153,7 @@ impl Proxy {
     /// Creates the filter's context for the stream, unless it is there. `false`: the VM is dead.
     pub(super) fn create_context(&mut self, id: StreamId, filter: FilterIndex) -> bool {
         let Some(plugin) = self.plugin_of(id, filter) else { return false };
-        if self.fault_of(plugin).is_some() {
+        if self.has_lost_vm(id, filter) || self.is_passed_by(id, filter) {
             return false;
         }
         if self.context_of(id, filter).is_some() {
@@ -207,7 +202,7 @@ impl Proxy {
         let vm = core.plugins[plugin.0].vm;
         core.note(owner, What::Fault { reason: fault.to_string() });
         core.vms[vm.0].fault = Some(fault);
-        // What the callback asked for before it broke is still carried out, as Envoy does it: a panic hook relies on it.
+        // What the callback asked for before it broke is carried out after the 503, and so mostly finds the stream answered.
         self.vms[vm.0].vm = None;
     }
 
@@ -227,9 +222,19 @@ impl Proxy {
     }
 
     /// A callout's answer goes to the plugin's root, whether or not the stream that asked is still there.
-    pub(super) fn callout_answered(&mut self, plugin: PluginIndex, token: u32, answer: AnsweredCallout) {
-        if self.fault_of(plugin).is_some() {
+    pub(super) fn callout_answered(
+        &mut self,
+        plugin: PluginIndex,
+        generation: u32,
+        token: u32,
+        answer: AnsweredCallout,
+    ) {
+        if self.fault_of(plugin).is_some() || self.generation_of(plugin) != generation {
             return;
+        }
+        let state = &mut self.core_mut().plugins[plugin.0];
+        if answer.message.is_none() {
+            state.callout_code = CALLOUT_RESET;
         }
         let message = answer.message.as_ref();
         let callback = Callback::HttpCallResponse {
@@ -251,6 +256,26 @@ impl Proxy {
 
     pub(super) fn context_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<ContextId> {
         self.core_mut().streams.get(&id)?.filters.get(filter.0)?.context
+    }
+
+    /// Whether the stream began without this filter.
+    fn is_passed_by(&mut self, id: StreamId, filter: FilterIndex) -> bool {
+        let stream = self.core_mut().streams.get(&id);
+        stream.and_then(|stream| stream.filters.get(filter.0)).is_some_and(|context| context.passed_by)
+    }
+
+    /// Whether the VM that the stream began with has failed; a new one may be in its place.
+    pub(super) fn has_lost_vm(&mut self, id: StreamId, filter: FilterIndex) -> bool {
+        let Some(plugin) = self.plugin_of(id, filter) else { return true };
+        let generation = self.generation_of(plugin);
+        let stream = self.core_mut().streams.get(&id);
+        let known = stream.and_then(|stream| stream.filters.get(filter.0)).map(|context| context.generation);
+        known != Some(generation) || self.fault_of(plugin).is_some()
+    }
+
+    fn generation_of(&mut self, plugin: PluginIndex) -> u32 {
+        let core = self.core_mut();
+        core.vms[core.plugins[plugin.0].vm.0].generation
     }
 
     pub(super) fn fault_of(&mut self, plugin: PluginIndex) -> Option<&GuestFault> {

@@ -2,6 +2,8 @@
 //!
 //! The rules are those of Envoy's `source/common/http/filter_manager.cc`; its nested calls are a stack of work here.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::{Action, MessageState};
@@ -51,6 +53,8 @@ enum Iteration {
 struct FilterState {
     iteration: Iteration,
     headers_continued: bool,
+    /// It was shown headers that are the whole message.
+    headers_only: bool,
     ended: bool,
 }
 
@@ -58,9 +62,26 @@ struct FilterState {
 enum Work {
     Headers { path: Path, at: usize, end_of_stream: bool },
     Data { path: Path, at: usize, data: Bytes, end_of_stream: bool },
-    /// Data that waits when its turn comes.
-    Waiting { path: Path, at: usize, end_of_stream: bool },
     Trailers { path: Path, at: usize },
+}
+
+/// A part that has reached the proxy and not yet the first filter.
+#[derive(Clone, Debug)]
+enum Arrival {
+    Headers { end_of_stream: bool },
+    Data { data: Bytes, end_of_stream: bool },
+    Trailers(HeaderMap),
+}
+
+/// A filter that is being called.
+#[derive(Clone, Debug)]
+struct Called {
+    work: Work,
+    /// How much work lies below: what the filter sets going meanwhile lies above, and is done before what its answer sets
+    /// going.
+    below: usize,
+    had_trailers: bool,
+    resumed: bool,
 }
 
 /// The chain's state for one stream.
@@ -71,10 +92,13 @@ pub struct FilterManager {
     filters: usize,
     decode: Vec<FilterState>,
     encode: Vec<FilterState>,
-    /// The last entry is done first.
+    arrivals: VecDeque<(Path, Arrival)>,
+    /// The last entry is done first, and all of it before the next arrival.
     work: Vec<Work>,
-    called: Option<Work>,
+    called: Option<Called>,
     decode_aborted: bool,
+    /// The end of the request, of the response, has been passed on.
+    forwarded_end: [bool; 2],
     response_headers_sent: bool,
     closed: bool,
 }
@@ -87,9 +111,11 @@ impl FilterManager {
             filters,
             decode: vec![FilterState::default(); filters],
             encode: vec![FilterState::default(); filters],
+            arrivals: VecDeque::new(),
             work: Vec::new(),
             called: None,
             decode_aborted: false,
+            forwarded_end: [false; 2],
             response_headers_sent: false,
             closed: false,
         }
@@ -127,35 +153,62 @@ impl FilterManager {
 
     /// Headers arrive, from the client (decode) or from upstream (encode); they stand in the message already.
     pub fn receive_headers(&mut self, path: Path, end_of_stream: bool) {
-        self.message_mut(path).complete = end_of_stream;
-        self.push(Work::Headers { path, at: 0, end_of_stream });
+        self.arrive(path, Arrival::Headers { end_of_stream });
     }
 
     pub fn receive_data(&mut self, path: Path, data: Bytes, end_of_stream: bool) {
-        let message = self.message_mut(path);
-        message.complete |= end_of_stream;
-        message.bytes_received += data.len() as u64;
-        self.push(Work::Data { path, at: 0, data, end_of_stream });
+        self.arrive(path, Arrival::Data { data, end_of_stream });
     }
 
     /// Trailers arrive, and with them the end.
     pub fn receive_trailers(&mut self, path: Path, trailers: HeaderMap) {
+        self.arrive(path, Arrival::Trailers(trailers));
+    }
+
+    fn arrive(&mut self, path: Path, arrival: Arrival) {
+        if !self.is_over(path) {
+            self.arrivals.push_back((path, arrival));
+        }
+    }
+
+    /// Only now does the message have this part: filters that looked before it did not see it.
+    fn take_arrival(&mut self) -> Option<Work> {
+        let (path, arrival) = self.arrivals.pop_front()?;
         let message = self.message_mut(path);
-        message.complete = true;
-        message.trailers = Some(trailers);
-        self.push(Work::Trailers { path, at: 0 });
+        Some(match arrival {
+            Arrival::Headers { end_of_stream } => {
+                message.complete = end_of_stream;
+                Work::Headers { path, at: 0, end_of_stream }
+            }
+            Arrival::Data { data, end_of_stream } => {
+                message.complete |= end_of_stream;
+                message.bytes_received += data.len() as u64;
+                Work::Data { path, at: 0, data, end_of_stream }
+            }
+            Arrival::Trailers(trailers) => {
+                message.complete = true;
+                message.trailers = Some(trailers);
+                Work::Trailers { path, at: 0 }
+            }
+        })
     }
 
     /// Gives up what the request still had to do: a local reply or an upstream response end has overtaken it.
     pub fn abort_decoding(&mut self) {
         self.decode_aborted = true;
         self.work.retain(|work| work.path() == Path::Encode);
+        self.arrivals.retain(|(path, _)| *path == Path::Encode);
+    }
+
+    fn is_over(&self, path: Path) -> bool {
+        self.closed || (path == Path::Decode && self.decode_aborted)
     }
 
     /// Ends the stream: nothing moves any more.
     pub fn close(&mut self) {
         self.closed = true;
         self.work.clear();
+        self.arrivals.clear();
     }
 
     pub fn is_closed(&self) -> bool {
@@ -166,14 +219,22 @@ impl FilterManager {
         self.response_headers_sent
     }
 
-    /// A filter that stopped asks to go on. `false` where there is nothing to continue: it had not stopped, or the
-    /// stream has been answered meanwhile.
+    /// A filter that stopped asks to go on, or one that is being called and has yet to answer. `false` where there is
+    /// nothing to continue: it had not stopped, or the stream has been answered meanwhile.
     pub fn resume(&mut self, filter: FilterIndex, path: Path) -> bool {
         let at = self.position(filter, path);
-        if self.closed || (path == Path::Decode && self.decode_aborted) {
+        if self.is_over(path) {
             return false;
         }
-        if self.state(path, at).iteration == Iteration::Continue {
+        let stopped = self.state(path, at).iteration != Iteration::Continue;
+        let in_call = self.called.as_mut().filter(|called| called.work.is_at(path, at));
+        if let Some(called) = in_call {
+            let shows_data = matches!(called.work, Work::Data { .. });
+            called.resumed = true;
+            if shows_data && !stopped {
+                return false;
+            }
+        } else if !stopped {
             return false;
         }
         self.go_on_behind(path, at);
@@ -189,12 +250,15 @@ impl FilterManager {
 
     /// What to do next; `None` when the stream waits for something from outside.
     pub fn next_step(&mut self) -> Option<Step> {
-        while let Some(work) = self.work.pop() {
+        loop {
+            let work = match self.work.pop() {
+                Some(work) => work,
+                None => self.take_arrival()?,
+            };
             if let Some(step) = self.begin(work) {
                 return Some(step);
             }
         }
-        None
     }
 
     fn begin(&mut self, work: Work) -> Option<Step> {
@@ -202,19 +266,16 @@ impl FilterManager {
             Work::Headers { path, at, end_of_stream } => {
                 if at == self.filters {
                     self.response_headers_sent |= path == Path::Encode;
-                    return Some(Step::Forward { path, part: Part::Headers { end_of_stream }, data: Bytes::new() });
+                    return self.forward(path, Part::Headers { end_of_stream }, Bytes::new());
                 }
-                self.state(path, at).ended = end_of_stream;
+                let state = self.state(path, at);
+                (state.ended, state.headers_only) = (end_of_stream, end_of_stream);
                 self.call(path, at, Part::Headers { end_of_stream }, work)
-            }
-            Work::Waiting { path, at, end_of_stream } => {
-                let data = self.message_mut(path).waiting.take()?;
-                self.begin(Work::Data { path, at, data, end_of_stream })
             }
             Work::Data { path, at, data, end_of_stream } => self.begin_data(path, at, data, end_of_stream),
             Work::Trailers { path, at } => {
                 if at == self.filters {
-                    return Some(Step::Forward { path, part: Part::Trailers, data: Bytes::new() });
+                    return self.forward(path, Part::Trailers, Bytes::new());
                 }
                 if self.state(path, at).iteration == Iteration::StopAll {
                     return None;
@@ -225,9 +286,19 @@ impl FilterManager {
         }
     }
 
+    /// Passes a part on, unless the end has been passed on before.
+    fn forward(&mut self, path: Path, part: Part, data: Bytes) -> Option<Step> {
+        let over = &mut self.forwarded_end[path as usize];
+        if *over {
+            return None;
+        }
+        *over = matches!(part, Part::Trailers | Part::Headers { end_of_stream: true } | Part::Data { end_of_stream: true });
+        Some(Step::Forward { path, part, data })
+    }
+
     fn begin_data(&mut self, path: Path, at: usize, data: Bytes, end_of_stream: bool) -> Option<Step> {
         if at == self.filters {
-            return Some(Step::Forward { path, part: Part::Data { end_of_stream }, data });
+            return self.forward(path, Part::Data { end_of_stream }, data);
         }
         if self.state(path, at).iteration == Iteration::StopAll {
             self.message_mut(path).keep(data);
@@ -243,23 +314,45 @@ impl FilterManager {
     }
 
     fn call(&mut self, path: Path, at: usize, part: Part, work: Work) -> Option<Step> {
-        self.called = Some(work);
+        let had_trailers = self.message(path).trailers.is_some();
+        self.called = Some(Called { work, below: self.work.len(), had_trailers, resumed: false });
         Some(Step::Call { filter: self.filter_at(path, at), path, part })
     }
 
-    /// What the filter last called has answered. Effects of its callback (a local reply, a close) come before this.
-    pub fn answered(&mut self, action: Action) {
-        let Some(work) = self.called.take() else { return };
+    /// What the filter last called has answered. Effects of its callback (a local reply, a close, a continue) come before
+    /// this. `false`: it has asked to go on and answered to continue too, where Envoy runs the rest of the chain twice; it
+    /// is run once here.
+    pub fn answered(&mut self, action: Action) -> bool {
+        let Some(Called { work, below, had_trailers, resumed }) = self.called.take() else { return true };
         let path = work.path();
-        if self.closed || (path == Path::Decode && self.decode_aborted) {
+        if self.is_over(path) {
             self.message_mut(path).chunk = None;
-            return;
+            return true;
         }
+        let set_going_meanwhile = self.work.split_off(below.min(self.work.len()));
+        let twice = resumed && action == Action::Continue && !matches!(work, Work::Data { .. });
         match work {
+            _ if twice => {}
             Work::Headers { at, end_of_stream, .. } => self.after_headers(path, at, end_of_stream, action),
-            Work::Data { at, end_of_stream, .. } => self.after_data(path, at, end_of_stream, action),
+            Work::Data { at, end_of_stream, .. } => {
+                let added_trailers = end_of_stream && !had_trailers && self.message(path).trailers.is_some();
+                self.after_data(path, at, end_of_stream && !added_trailers, action);
+                if added_trailers && self.state(path, at).iteration == Iteration::Continue {
+                    self.trailers_behind(path, at);
+                }
+            }
             Work::Trailers { at, .. } => self.after_trailers(path, at, action),
-            Work::Waiting { .. } => {}
+        }
+        self.work.extend(set_going_meanwhile);
+        !twice
+    }
+
+    /// Trailers that a filter added with the last data: shown to the filters behind it, once they have had that data.
+    fn trailers_behind(&mut self, path: Path, at: usize) {
+        let queued = self.work.iter().any(|work| matches!(work, Work::Trailers { path: p, .. } if *p == path));
+        if !queued {
+            let below_the_data = self.work.len().saturating_sub(1);
+            self.work.insert(below_the_data, Work::Trailers { path, at: at + 1 });
         }
     }
 
@@ -285,7 +378,10 @@ impl FilterManager {
                 self.go_on_behind(path, at);
             }
             Action::Continue => {
-                self.work.push(Work::Data { path, at: at + 1, data: chunk, end_of_stream });
+                let message = self.message_mut(path);
+                message.keep(chunk);
+                let data = message.waiting.take().unwrap_or_default();
+                self.work.push(Work::Data { path, at: at + 1, data, end_of_stream });
             }
             Action::StopNoBuffer => {
                 self.state(path, at).iteration = Iteration::StopSingle;
@@ -316,27 +412,20 @@ impl FilterManager {
         let state = self.state(path, at);
         let resume_at = if state.iteration == Iteration::StopAll { at } else { at + 1 };
         state.iteration = Iteration::Continue;
+        let headers_only = state.headers_only;
         let headers_held = !std::mem::replace(&mut state.headers_continued, true);
-        let message = self.message(path);
-        let (complete, waiting, trailers) = (message.complete, message.waiting.is_some(), message.trailers.is_some());
-        if trailers && complete {
+        let message = self.message_mut(path);
+        let trailers = message.complete && message.trailers.is_some();
+        let (complete, waiting) = (message.complete, message.waiting.take());
+        if trailers {
             self.work.push(Work::Trailers { path, at: resume_at });
         }
-        if waiting {
-            self.work.push(Work::Waiting { path, at: resume_at, end_of_stream: complete && !trailers });
+        if let Some(data) = waiting {
+            self.work.push(Work::Data { path, at: resume_at, data, end_of_stream: complete && !trailers });
         }
         if headers_held {
-            let end_of_stream = complete && !waiting && !trailers;
-            self.work.push(Work::Headers { path, at: at + 1, end_of_stream });
+            self.work.push(Work::Headers { path, at: at + 1, end_of_stream: headers_only });
         }
-    }
-
-    /// New work from outside goes behind what is under way.
-    fn push(&mut self, work: Work) {
-        if self.closed || (work.path() == Path::Decode && self.decode_aborted) {
-            return;
-        }
-        self.work.insert(0, work);
     }
 
     fn filter_at(&self, path: Path, at: usize) -> FilterIndex {
@@ -364,10 +453,15 @@ impl FilterManager {
 impl Work {
     fn path(&self) -> Path {
         match self {
-            Work::Headers { path, .. }
-            | Work::Data { path, .. }
-            | Work::Waiting { path, .. }
-            | Work::Trailers { path, .. } => *path,
+            Work::Headers { path, .. } | Work::Data { path, .. } | Work::Trailers { path, .. } => *path,
+        }
+    }
+
+    fn is_at(&self, path: Path, at: usize) -> bool {
+        match self {
+            Work::Headers { path: p, at: a, .. } | Work::Data { path: p, at: a, .. } | Work::Trailers { path: p, at: a } => {
+                (*p, *a) == (path, at)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A request or a response while it passes the chain: what has arrived, what waits, what a filter is being shown.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::message::HeaderMap;
 
@@ -49,7 +49,7 @@ impl MessageState {
         self.waiting = Some(match self.waiting.take() {
             Some(kept) if kept.is_empty() => data,
             Some(kept) if data.is_empty() => kept,
-            Some(kept) => [kept, data].concat().into(),
+            Some(kept) => appended(kept, &data),
             None => data,
         });
     }
@@ -57,4 +57,11 @@ impl MessageState {
     pub fn is_complete(&self) -> bool {
         self.complete
     }
+}
+
+/// In place where nobody else holds the bytes: a body of many chunks is not copied with each of them.
+fn appended(kept: Bytes, data: &[u8]) -> Bytes {
+    let mut all = kept.try_into_mut().unwrap_or_else(|kept| BytesMut::from(&kept[..]));
+    all.extend_from_slice(data);
+    all.freeze()
 }

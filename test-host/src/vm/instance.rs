@@ -63,8 +63,11 @@ impl<H> VmState<H> {
     pub(super) fn restricts(&self, hostcall: &str) -> Option<&'static str> {
         match self.phase {
             Phase::Running => None,
-            Phase::Starting if hostcall == "proxy_log" || !hostcall.starts_with("proxy_") => None,
-            Phase::Starting => Some("starting"),
+            Phase::Starting => {
+                let forbidden = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];
+                let wasi = !hostcall.starts_with("proxy_") && !hostcall.starts_with("envoy_");
+                (hostcall != "proxy_log" && (!wasi || forbidden.contains(&hostcall))).then_some("starting")
+            }
             Phase::Allocating => {
                 let allowed = ["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
                 (!allowed.contains(&hostcall)).then_some("allocating memory")

@@ -214,6 +214,9 @@ fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
         let ty = FuncType::new(linker.engine(), import.params.iter().map(value_type), import.results.iter().map(value_type));
         // A name that is bound already is one of those above.
         let _ = linker.func_new(import.module, import.name, ty, move |mut caller, _, results| {
+            if let Some(phase) = caller.data().restricts(import.name) {
+                return Err(GuestFault::Restricted { hostcall: import.name, phase }.into());
+            }
             if let Some(answer) = results.first_mut() {
                 *answer = Val::I32(answer_of(&mut caller, import) as i32);
             }

@@ -55,7 +55,12 @@ struct FilterState {
     headers_continued: bool,
     /// It was shown headers that are the whole message.
     headers_only: bool,
+    /// It was shown the end, be it headers, data or trailers.
     ended: bool,
+    /// The last data came and waits at it.
+    holds_end: bool,
+    /// Trailers came and wait at it.
+    holds_trailers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +68,8 @@ enum Work {
     Headers { path: Path, at: usize, end_of_stream: bool },
     Data { path: Path, at: usize, data: Bytes, end_of_stream: bool },
     Trailers { path: Path, at: usize },
+    /// An answer that comes behind what its filter set going while it was called, with the data it had been shown.
+    Answer { called: Box<Called>, action: Action, chunk: Option<Bytes> },
 }
 
 /// A part that has reached the proxy and not yet the first filter.
@@ -77,8 +84,7 @@ enum Arrival {
 #[derive(Clone, Debug)]
 struct Called {
     work: Work,
-    /// How much work lies below: what the filter sets going meanwhile lies above, and is done before what its answer sets
-    /// going.
+    /// How much work lies below: what the filter sets going meanwhile lies above.
     below: usize,
     had_trailers: bool,
     resumed: bool,
@@ -176,17 +182,12 @@ impl FilterManager {
         let (path, arrival) = self.arrivals.pop_front()?;
         let message = self.message_mut(path);
         Some(match arrival {
-            Arrival::Headers { end_of_stream } => {
-                message.complete = end_of_stream;
-                Work::Headers { path, at: 0, end_of_stream }
-            }
+            Arrival::Headers { end_of_stream } => Work::Headers { path, at: 0, end_of_stream },
             Arrival::Data { data, end_of_stream } => {
-                message.complete |= end_of_stream;
                 message.bytes_received += data.len() as u64;
                 Work::Data { path, at: 0, data, end_of_stream }
             }
             Arrival::Trailers(trailers) => {
-                message.complete = true;
                 message.trailers = Some(trailers);
                 Work::Trailers { path, at: 0 }
             }
@@ -228,17 +229,20 @@ impl FilterManager {
         }
         let stopped = self.state(path, at).iteration != Iteration::Continue;
         let in_call = self.called.as_mut().filter(|called| called.work.is_at(path, at));
-        if let Some(called) = in_call {
-            let shows_data = matches!(called.work, Work::Data { .. });
-            called.resumed = true;
-            if shows_data && !stopped {
-                return false;
+        let Some(called) = in_call else {
+            if stopped {
+                self.go_on_behind(path, at);
             }
-        } else if !stopped {
-            return false;
+            return stopped;
+        };
+        called.resumed = true;
+        let (data, trailers) = (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
+        self.state(path, at).holds_trailers |= trailers;
+        let goes_on = stopped || !data;
+        if goes_on {
+            self.go_on_behind(path, at);
         }
-        self.go_on_behind(path, at);
-        true
+        goes_on
     }
 
     /// Whether a filter holds the stream.
@@ -277,11 +281,18 @@ impl FilterManager {
                 if at == self.filters {
                     return self.forward(path, Part::Trailers, Bytes::new());
                 }
-                if self.state(path, at).iteration == Iteration::StopAll {
+                let state = self.state(path, at);
+                if state.iteration == Iteration::StopAll {
+                    state.holds_trailers = true;
                     return None;
                 }
-                self.state(path, at).ended = true;
+                state.ended = true;
                 self.call(path, at, Part::Trailers, Work::Trailers { path, at })
+            }
+            Work::Answer { called, action, chunk } => {
+                self.message_mut(called.work.path()).chunk = chunk;
+                self.act_on(*called, action);
+                None
             }
         }
     }
@@ -301,6 +312,7 @@ impl FilterManager {
             return self.forward(path, Part::Data { end_of_stream }, data);
         }
         if self.state(path, at).iteration == Iteration::StopAll {
+            self.state(path, at).holds_end |= end_of_stream;
             self.message_mut(path).keep(data);
             return None;
         }
@@ -323,36 +335,39 @@ impl FilterManager {
     /// this. `false`: it has asked to go on and answered to continue too, where Envoy runs the rest of the chain twice; it
     /// is run once here.
     pub fn answered(&mut self, action: Action) -> bool {
-        let Some(Called { work, below, had_trailers, resumed }) = self.called.take() else { return true };
-        let path = work.path();
+        let Some(called) = self.called.take() else { return true };
+        let path = called.work.path();
         if self.is_over(path) {
             self.message_mut(path).chunk = None;
             return true;
         }
-        let set_going_meanwhile = self.work.split_off(below.min(self.work.len()));
-        let twice = resumed && action == Action::Continue && !matches!(work, Work::Data { .. });
+        if called.resumed && action == Action::Continue && !matches!(called.work, Work::Data { .. }) {
+            return false;
+        }
+        if self.work.len() > called.below {
+            let chunk = self.message_mut(path).chunk.take();
+            let below = called.below;
+            self.work.insert(below, Work::Answer { called: Box::new(called), action, chunk });
+        } else {
+            self.act_on(called, action);
+        }
+        true
+    }
+
+    fn act_on(&mut self, called: Called, action: Action) {
+        let Called { work, had_trailers, .. } = called;
+        let path = work.path();
         match work {
-            _ if twice => {}
             Work::Headers { at, end_of_stream, .. } => self.after_headers(path, at, end_of_stream, action),
             Work::Data { at, end_of_stream, .. } => {
                 let added_trailers = end_of_stream && !had_trailers && self.message(path).trailers.is_some();
-                self.after_data(path, at, end_of_stream && !added_trailers, action);
-                if added_trailers && self.state(path, at).iteration == Iteration::Continue {
-                    self.trailers_behind(path, at);
-                }
+                // Trailers that a filter added with the last data are shown to the filters behind it.
+                self.state(path, at).holds_trailers |= added_trailers;
+                let end_of_stream = end_of_stream && !added_trailers;
+                self.after_data(path, at, end_of_stream, action);
             }
             Work::Trailers { at, .. } => self.after_trailers(path, at, action),
-        }
-        self.work.extend(set_going_meanwhile);
-        !twice
-    }
-
-    /// Trailers that a filter added with the last data: shown to the filters behind it, once they have had that data.
-    fn trailers_behind(&mut self, path: Path, at: usize) {
-        let queued = self.work.iter().any(|work| matches!(work, Work::Trailers { path: p, .. } if *p == path));
-        if !queued {
-            let below_the_data = self.work.len().saturating_sub(1);
-            self.work.insert(below_the_data, Work::Trailers { path, at: at + 1 });
+            Work::Answer { .. } => {}
         }
     }
 
@@ -375,24 +390,24 @@ impl FilterManager {
         match action {
             Action::Continue if stopped_before => {
                 self.message_mut(path).keep(chunk);
+                self.state(path, at).holds_end = end_of_stream;
                 self.go_on_behind(path, at);
             }
             Action::Continue => {
                 let message = self.message_mut(path);
                 message.keep(chunk);
                 let data = message.waiting.take().unwrap_or_default();
+                if std::mem::take(&mut self.state(path, at).holds_trailers) {
+                    self.work.push(Work::Trailers { path, at: at + 1 });
+                }
                 self.work.push(Work::Data { path, at: at + 1, data, end_of_stream });
             }
-            Action::StopNoBuffer => {
-                self.state(path, at).iteration = Iteration::StopSingle;
-                let message = self.message_mut(path);
-                if message.complete && message.trailers.is_none() && message.waiting.is_none() {
-                    message.waiting = Some(Bytes::new());
-                }
-            }
             _ => {
-                self.state(path, at).iteration = Iteration::StopSingle;
-                self.message_mut(path).keep(chunk);
+                let state = self.state(path, at);
+                (state.iteration, state.holds_end) = (Iteration::StopSingle, end_of_stream);
+                if action != Action::StopNoBuffer {
+                    self.message_mut(path).keep(chunk);
+                }
             }
         }
     }
@@ -400,28 +415,35 @@ impl FilterManager {
     fn after_trailers(&mut self, path: Path, at: usize, action: Action) {
         let stopped_before = self.state(path, at).iteration == Iteration::StopSingle;
         match action {
-            Action::Continue if stopped_before => self.go_on_behind(path, at),
+            Action::Continue if stopped_before => {
+                self.state(path, at).holds_trailers = true;
+                self.go_on_behind(path, at);
+            }
             Action::Continue => self.work.push(Work::Trailers { path, at: at + 1 }),
-            _ => self.state(path, at).iteration = Iteration::StopSingle,
+            _ => {
+                let state = self.state(path, at);
+                (state.iteration, state.holds_trailers) = (Iteration::StopSingle, true);
+            }
         }
     }
 
     /// A stopped filter lets go: headers, then what waits, then trailers, from the next filter on; data and trailers that
     /// this one was not shown while everything was stopped begin at itself.
     fn go_on_behind(&mut self, path: Path, at: usize) {
+        let waiting = self.message_mut(path).waiting.take();
         let state = self.state(path, at);
         let resume_at = if state.iteration == Iteration::StopAll { at } else { at + 1 };
         state.iteration = Iteration::Continue;
         let headers_only = state.headers_only;
         let headers_held = !std::mem::replace(&mut state.headers_continued, true);
-        let message = self.message_mut(path);
-        let trailers = message.complete && message.trailers.is_some();
-        let (complete, waiting) = (message.complete, message.waiting.take());
+        let trailers = std::mem::take(&mut state.holds_trailers);
+        let end_of_stream = std::mem::take(&mut state.holds_end);
         if trailers {
             self.work.push(Work::Trailers { path, at: resume_at });
         }
-        if let Some(data) = waiting {
-            self.work.push(Work::Data { path, at: resume_at, data, end_of_stream: complete && !trailers });
+        if waiting.is_some() || end_of_stream {
+            let data = waiting.unwrap_or_default();
+            self.work.push(Work::Data { path, at: resume_at, data, end_of_stream });
         }
         if headers_held {
             self.work.push(Work::Headers { path, at: at + 1, end_of_stream: headers_only });
@@ -454,6 +476,7 @@ impl Work {
     fn path(&self) -> Path {
         match self {
             Work::Headers { path, .. } | Work::Data { path, .. } | Work::Trailers { path, .. } => *path,
+            Work::Answer { called, .. } => called.work.path(),
         }
     }
 
@@ -462,6 +485,7 @@ impl Work {
             Work::Headers { path: p, at: a, .. } | Work::Data { path: p, at: a, .. } | Work::Trailers { path: p, at: a } => {
                 (*p, *a) == (path, at)
             }
+            Work::Answer { .. } => false,
         }
     }
 }

@@ -14,8 +14,6 @@ pub struct MessageState {
     pub(super) chunk: Option<Bytes>,
     /// Body data that waits at a filter that stopped. Present but empty: an empty end of stream waits.
     pub(super) waiting: Option<Bytes>,
-    /// The last part has arrived.
-    pub(super) complete: bool,
     /// Body bytes that have arrived.
     pub bytes_received: u64,
 }
@@ -52,10 +50,6 @@ impl MessageState {
             Some(kept) => appended(kept, &data),
             None => data,
         });
-    }
-
-    pub fn is_complete(&self) -> bool {
-        self.complete
     }
 }
 

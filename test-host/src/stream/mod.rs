@@ -13,6 +13,8 @@ mod action;
 mod filter_manager;
 mod local_reply;
 mod message_state;
+#[cfg(test)]
+mod tests;
 
 pub use action::Action;
 pub use filter_manager::{FilterIndex, FilterManager, Part, Path, Step};

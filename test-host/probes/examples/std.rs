@@ -28,8 +28,10 @@ impl HttpContext for Standard {
             println!("{name} is {value}");
         }
         let before = Instant::now();
-        std::thread::sleep(Duration::from_secs(1));
-        println!("slept for {:?}", before.elapsed());
+        if std::env::var_os("SLEEP").is_some() {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        println!("{:?} went by", before.elapsed());
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         eprintln!("it is {} s after 1970", wall.as_secs());
         let chance = RandomState::new().hash_one(1) != RandomState::new().hash_one(2);

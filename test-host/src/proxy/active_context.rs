@@ -387,10 +387,6 @@ impl HostCalls for ActiveContext {
         if path.is_empty() {
             return Err(CallStatus::SerializationFailure);
         }
-        let needs_route = path.starts_with(b"xds\0");
-        if needs_route && let Some(Owner::Stream(id, _)) = self.owner() {
-            self.core.choose_route(id);
-        }
         properties::get(&self.core, self.effective_plugin(), self.stream(), path)
     }
 

@@ -49,8 +49,9 @@ impl Metrics {
         id
     }
 
-    /// Counters go up only; a gauge wraps below zero; histograms cannot be incremented.
+    /// Counters go up only; a gauge wraps below zero; histograms cannot be incremented. The id alone tells the kind.
     pub(crate) fn increment(&mut self, vm: usize, id: MetricId, by: i64) -> CallResult<Named> {
+        has_one_value(id)?;
         let (named, metric) = self.get_mut(vm, id)?;
         match metric {
             Metric::Counter(value) if by > 0 => *value = value.wrapping_add_signed(by),
@@ -72,6 +73,7 @@ impl Metrics {
     }
 
     pub(crate) fn value(&mut self, vm: usize, id: MetricId) -> CallResult<u64> {
+        has_one_value(id)?;
         match self.get_mut(vm, id)?.1 {
             Metric::Counter(value) | Metric::Gauge(value) => Ok(*value),
             Metric::Histogram(_) => Err(CallStatus::BadArgument),
@@ -83,4 +85,9 @@ impl Metrics {
         let (key, metric) = self.values.get_index_mut(slot).ok_or(CallStatus::NotFound)?;
         Ok((key.clone(), metric))
     }
+}
+
+/// Counters and gauges: the kinds 0 and 1 in an id's last two bits.
+fn has_one_value(id: MetricId) -> CallResult {
+    if id.0 & 2 == 0 { Ok(()) } else { Err(CallStatus::BadArgument) }
 }

@@ -70,6 +70,7 @@ impl Proxy {
         stream.manager.receive(Path::Decode, request);
         core.pass_by_failed_open(&mut stream);
         core.streams.insert(id, stream);
+        core.choose_route(id);
         self.ready.push_back(id);
         self.run_ready();
     }
@@ -112,7 +113,10 @@ impl Proxy {
 
     fn answered(&mut self, id: StreamId, filter: FilterIndex, action: Action) {
         let core = self.core_mut();
-        let once = core.streams.get_mut(&id).is_none_or(|stream| stream.manager.answered(action));
+        let once = core.streams.get_mut(&id).is_none_or(|stream| {
+            stream.reply_prepared = false;
+            stream.manager.answered(action)
+        });
         if !once {
             let text = "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice".to_owned();
             core.note(Some(Owner::Stream(id, filter)), What::Finding { text });
@@ -160,6 +164,10 @@ impl Proxy {
         if stream.manager.is_closed() {
             return;
         }
+        let in_callback = stream.manager.is_decoding();
+        if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
+            return;
+        }
         let (headers, body) = respond(stream.request_headers(), reply);
         stream.manager.abort_decoding();
         stream.route.frozen = true;
@@ -175,8 +183,10 @@ impl Proxy {
         if !body.is_empty() {
             stream.manager.receive_data(Path::Encode, body, true);
         }
-        // At once, as Envoy does it: what else the callback asked for finds the stream answered.
-        self.run(id);
+        // While a filter is shown the request, Envoy only prepares the reply, and keeps the first; else it goes out at once.
+        if !in_callback {
+            self.run(id);
+        }
     }
 
     fn to_client(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {

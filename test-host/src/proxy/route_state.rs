@@ -17,6 +17,8 @@ pub(crate) enum Choice {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RouteState {
     pub(crate) choice: Choice,
+    /// What properties show: the last choice made, also after an edit of the headers has voided it (seen on Envoy 1.40).
+    pub(crate) shown: Choice,
     /// Once the response has begun, the route stays.
     pub(crate) frozen: bool,
     /// When the request's headers went to the upstream.
@@ -35,15 +37,20 @@ impl RouteState {
         }
     }
 
+    pub(crate) fn choose(&mut self, choice: Choice) {
+        self.shown = choice.clone();
+        self.choice = choice;
+    }
+
     pub(crate) fn chosen(&self) -> Option<&SelectedRoute> {
-        match &self.choice {
+        match &self.shown {
             Choice::Chosen(route, _) => Some(route),
             Choice::Open | Choice::NoMatch => None,
         }
     }
 
     pub(crate) fn cluster(&self) -> Option<&str> {
-        match &self.choice {
+        match &self.shown {
             Choice::Chosen(_, cluster) => cluster.as_deref(),
             Choice::Open | Choice::NoMatch => None,
         }

@@ -41,7 +41,7 @@ impl Core {
         let (Some(headers), Some(listener)) = (stream.request_headers(), self.spec.listeners.get(stream.listener)) else {
             return;
         };
-        stream.route.choice = match listener.http.routes.select(headers) {
+        let choice = match listener.http.routes.select(headers) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
@@ -49,6 +49,7 @@ impl Core {
             }
             None => Choice::NoMatch,
         };
+        stream.route.choose(choice);
     }
 }
 

@@ -93,6 +93,8 @@ pub(crate) struct StreamState {
     pub(crate) upstream_request: Option<Message>,
     /// What went to the client.
     pub(crate) downstream_response: Option<Message>,
+    /// The callback under way has asked for a reply.
+    pub(crate) reply_prepared: bool,
     pub(crate) details: Option<Bytes>,
     pub(crate) response_flags: u64,
     pub(crate) end: Option<End>,
@@ -115,6 +117,7 @@ impl StreamState {
             filtered_headers: None,
             upstream_request: None,
             downstream_response: None,
+            reply_prepared: false,
             details: None,
             response_flags: 0,
             end: None,

@@ -245,6 +245,11 @@ impl FilterManager {
         goes_on
     }
 
+    /// Whether a filter is being called with a part of the request.
+    pub fn is_decoding(&self) -> bool {
+        self.called.as_ref().is_some_and(|called| called.work.path() == Path::Decode)
+    }
+
     /// Whether a filter holds the stream.
     pub fn is_stopped(&self, filter: FilterIndex, path: Path) -> bool {
         let at = self.position(filter, path);

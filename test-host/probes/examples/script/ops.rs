@@ -112,7 +112,7 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
         "metric" => with_long(abi::metric(num(0))),
         "log" => status(abi::log(num(0), &text(1))),
         "log_level" => with_number(abi::log_level()),
-        "print" => with_number(abi::print(num(0), &text(1))),
+        "print" => format!("{:?}", abi::print(num(0), &text(1))),
         "tick" => status(abi::set_tick_period(num(0))),
         "now" => with_long(abi::current_time()),
         "clock" => with_long(abi::clock(num(0))),

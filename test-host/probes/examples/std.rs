@@ -22,7 +22,11 @@ struct Standard;
 impl Context for Standard {}
 
 impl HttpContext for Standard {
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "where output goes is what is shown")]
+    #[expect(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "where output goes is what is shown"
+    )]
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         for (name, value) in std::env::vars() {
             println!("{name} is {value}");
@@ -32,7 +36,9 @@ impl HttpContext for Standard {
             std::thread::sleep(Duration::from_secs(1));
         }
         println!("{:?} went by", before.elapsed());
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         eprintln!("it is {} s after 1970", wall.as_secs());
         let chance = RandomState::new().hash_one(1) != RandomState::new().hash_one(2);
         println!("chance works: {chance}");

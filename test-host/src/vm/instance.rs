@@ -151,10 +151,7 @@ impl<H: HostCalls + 'static> Vm<H> {
         let Some(host) = self.store.data_mut().host.take() else {
             unreachable!("the host was lent a few lines above and nothing takes it")
         };
-        let answer = answer.map(Some).map_err(|error| match fault_of(error, callback.name()) {
-            GuestFault::OutOfFuel { callback, .. } => GuestFault::OutOfFuel { callback, fuel: self.limits.fuel },
-            fault => fault,
-        });
+        let answer = answer.map(Some).map_err(|error| fault_of(error, callback.name()).with_fuel(self.limits.fuel));
         (host, answer)
     }
 
@@ -187,7 +184,17 @@ fn start<H: HostCalls + 'static>(
         run_start_functions(store, &instance)?;
         Ok(instance)
     })();
-    instance.map_err(|error| fault_of(error, "its start functions"))
+    instance.map_err(|error| fault_of(error, "its start functions").with_fuel(limits.fuel))
+}
+
+impl GuestFault {
+    /// wasmtime does not say how much fuel there was.
+    fn with_fuel(self, fuel: u64) -> Self {
+        match self {
+            GuestFault::OutOfFuel { callback, .. } => GuestFault::OutOfFuel { callback, fuel },
+            fault => fault,
+        }
+    }
 }
 
 /// Envoy prefers `malloc`; the specification says the opposite.

@@ -12,14 +12,19 @@ const ASKS: &str = "request_headers: call_out auth 100 /check; return 1
 
 fn after(millis: u64, answer: CalloutAnswer) -> CalloutAnswer {
     match answer {
-        CalloutAnswer::Response { message, .. } => CalloutAnswer::Response { after: Duration::from_millis(millis), message },
+        CalloutAnswer::Response { message, .. } => CalloutAnswer::Response {
+            after: Duration::from_millis(millis),
+            message,
+        },
         other => other,
     }
 }
 
 #[test]
 fn an_answer_comes_to_the_root_and_the_stream_goes_on_from_it() {
-    let proxy = chain([script(ASKS)]).cluster("auth", [after(30, CalloutAnswer::status(200, "yes"))]).on(get("/x"));
+    let proxy = chain([script(ASKS)])
+        .cluster("auth", [after(30, CalloutAnswer::status(200, "yes"))])
+        .on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET /check at auth as 4
@@ -42,19 +47,27 @@ fn an_answer_comes_to_the_root_and_the_stream_goes_on_from_it() {
           30 script: pairs callout -> [:status=200 content-length=3]
           30 script: buffer callout -> "yes"
           30 script: status -> ok 0 ""
-    "#]].assert_eq(&proxy.text());
+    "#]]
+    .assert_eq(&proxy.text());
 }
 
 #[test]
 fn failures_differ_by_their_cause() {
     let failures = [
-        CalloutAnswer::ConnectFailure { after: Duration::from_millis(5) },
+        CalloutAnswer::ConnectFailure {
+            after: Duration::from_millis(5),
+        },
         CalloutAnswer::Silence,
-        CalloutAnswer::Reset { after: Duration::from_millis(5) },
+        CalloutAnswer::Reset {
+            after: Duration::from_millis(5),
+        },
         after(101, CalloutAnswer::status(200, "too late")),
         CalloutAnswer::status(204, ""),
     ];
-    let proxy = failures.iter().fold(chain([script(ASKS)]).cluster("auth", failures.clone()), |proxy, _| proxy.on(get("/x")));
+    let proxy = failures.iter().fold(
+        chain([script(ASKS)]).cluster("auth", failures.clone()),
+        |proxy, _| proxy.on(get("/x")),
+    );
     expect![[r#"
         5 proxy: upstream answered 200
         client got [:status: 200]
@@ -102,7 +115,10 @@ fn failures_differ_by_their_cause() {
 #[test]
 fn what_cannot_be_called_is_refused_at_once_and_tokens_count_only_what_was_sent_or_could_have_been() {
     let asks = "request_headers: call_out nowhere 10; call_out empty 10; call_out auth 10 -; call_out auth -1; call_out auth 100; call_out auth 100";
-    let proxy = chain([script(asks)]).cluster("auth", [CalloutAnswer::status(200, "")]).cluster_without_host("empty").on(get("/x"));
+    let proxy = chain([script(asks)])
+        .cluster("auth", [CalloutAnswer::status(200, "")])
+        .cluster_without_host("empty")
+        .on(get("/x"));
     expect![[r#"
         0 script: call_out nowhere 10 -> bad_argument
         0 script: call_out empty 10 -> internal_failure
@@ -110,13 +126,16 @@ fn what_cannot_be_called_is_refused_at_once_and_tokens_count_only_what_was_sent_
         0 script: call_out auth -1 -> bad_argument
         0 script: call_out auth 100 -> 8
         0 script: call_out auth 100 -> 12
-    "#]].assert_eq(&proxy.lines(&["call_out"]));
+    "#]]
+    .assert_eq(&proxy.lines(&["call_out"]));
 }
 
 #[test]
 fn an_answer_that_comes_after_the_stream_still_comes_to_the_root() {
     let asks = "request_headers: call_out auth 0\ncallout: answered; effective stream; continue request; effective 0; get callout :status\nlog: say log; call_out auth 0";
-    let proxy = chain([script(asks)]).cluster("auth", [after(500, CalloutAnswer::status(200, ""))]).on(get("/x"));
+    let proxy = chain([script(asks)])
+        .cluster("auth", [after(500, CalloutAnswer::status(200, ""))])
+        .on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET / at auth as 4
@@ -144,7 +163,8 @@ fn an_answer_that_comes_after_the_stream_still_comes_to_the_root() {
           500 script: continue request -> ok
           500 script: effective 0 -> ok
           500 script: get callout :status -> "200"
-    "#]].assert_eq(&proxy.text());
+    "#]]
+    .assert_eq(&proxy.text());
 }
 
 #[test]
@@ -157,7 +177,15 @@ fn trailers_of_an_answer_are_shown_and_none_of_it_outlives_the_callback() {
     let asks = "request_headers: call_out auth 100; get callout :status; buffer callout; return 1
                 callout: answered; buffer callout; get callout_trailers t; add callout x 1; effective stream; continue request
                 response_headers: get callout :status; pairs callout; buffer callout";
-    let proxy = chain([script(asks)]).cluster("auth", [CalloutAnswer::Response { after: Duration::ZERO, message }]).on(get("/x"));
+    let proxy = chain([script(asks)])
+        .cluster(
+            "auth",
+            [CalloutAnswer::Response {
+                after: Duration::ZERO,
+                message,
+            }],
+        )
+        .on(get("/x"));
     expect![[r#"
         0 script: called GET / at auth as 4
         0 script: call_out auth 100 -> 4
@@ -176,7 +204,8 @@ fn trailers_of_an_answer_are_shown_and_none_of_it_outlives_the_callback() {
         0 script: buffer callout -> "abcd"
         0 script: get callout_trailers t -> "1"
         0 script: add callout x 1 -> bad_argument
-    "#]].assert_eq(&proxy.lines(&["script:"]));
+    "#]]
+    .assert_eq(&proxy.lines(&["script:"]));
 }
 
 #[test]
@@ -186,13 +215,24 @@ fn a_cluster_without_a_script_counts_as_refusing_and_that_is_told() {
         0 proxy: upstream answered 200
         0 script: callout 4 answered: connection failure: status 503
         0 script: answered -> [4, 3, 98, 0]
-    "#]].assert_eq(&chain([script(&ASKS.replace("auth", "upstream"))]).on(get("/x")).lines(&["FINDING", "answered"]));
+    "#]]
+    .assert_eq(
+        &chain([script(&ASKS.replace("auth", "upstream"))])
+            .on(get("/x"))
+            .lines(&["FINDING", "answered"]),
+    );
 }
 
 #[test]
 fn the_sdk_finds_the_stream_that_asked() {
     let proxy = chain([probe("callout")])
-        .cluster("auth", [after(10, CalloutAnswer::status(200, "ann")), CalloutAnswer::status(401, "")])
+        .cluster(
+            "auth",
+            [
+                after(10, CalloutAnswer::status(200, "ann")),
+                CalloutAnswer::status(401, ""),
+            ],
+        )
         .on(get("/first"))
         .on(get("/second"));
     expect![[r#"
@@ -219,7 +259,8 @@ fn the_sdk_finds_the_stream_that_asked() {
         outside streams
           10 callout: callout 4 answered: status 200
           1000 callout: callout 8 answered: status 401
-    "#]].assert_eq(&proxy.text());
+    "#]]
+    .assert_eq(&proxy.text());
 }
 
 #[test]
@@ -227,7 +268,9 @@ fn a_reply_from_a_callout_is_seen_by_the_filter_that_waits() {
     let asks = "request_headers: call_out auth 100; return 1
                 callout: effective stream; reply 403 body=no
                 response_headers: get response :status; get request :path";
-    let proxy = chain([script(asks)]).cluster("auth", [CalloutAnswer::status(401, "")]).on(get("/x"));
+    let proxy = chain([script(asks)])
+        .cluster("auth", [CalloutAnswer::status(401, "")])
+        .on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET / at auth as 4
@@ -245,5 +288,6 @@ fn a_reply_from_a_callout_is_seen_by_the_filter_that_waits() {
           end: Complete after 0ns, 
         outside streams
           0 script: callout 4 answered: status 401
-    "#]].assert_eq(&proxy.text());
+    "#]]
+    .assert_eq(&proxy.text());
 }

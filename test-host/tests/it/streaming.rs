@@ -15,7 +15,12 @@ fn requests_go_forward_and_responses_backward_and_every_log_comes_before_any_don
                 log: say log
                 done: say done
                 delete: say delete";
-    let text = chain([script(said).named("a").vm_id(""), script(said).named("b").vm_id("")]).on(get("/x")).text();
+    let text = chain([
+        script(said).named("a").vm_id(""),
+        script(said).named("b").vm_id(""),
+    ])
+    .on(get("/x"))
+    .text();
     expect![[r#"
         GET /x
           0 a: created
@@ -39,7 +44,8 @@ fn requests_go_forward_and_responses_backward_and_every_log_comes_before_any_don
           upstream got [:path: /x, :method: GET]
           client got [:status: 200]
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -69,7 +75,8 @@ fn a_body_is_shown_chunk_by_chunk_and_ends_with_an_empty_one() {
           upstream got [:path: /x, :method: POST] "one" "three"
           client got [:status: 200] "four" "seven"
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(told)]).on(traffic).text());
+    "#]]
+    .assert_eq(&chain([script(told)]).on(traffic).text());
 }
 
 #[test]
@@ -79,7 +86,8 @@ fn without_a_body_there_is_no_body_callback() {
         0 script: end
         0 script: end
         end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(told)]).on(get("/x")).lines(&["end", "never"]));
+    "#]]
+    .assert_eq(&chain([script(told)]).on(get("/x")).lines(&["end", "never"]));
 }
 
 #[test]
@@ -88,7 +96,10 @@ fn with_trailers_no_body_callback_is_the_last_one() {
                 request_trailers: get request_trailers t; add request_trailers u 2
                 response_body@end: say never
                 response_trailers: get response_trailers r; remove response_trailers r";
-    let traffic = post("/x", ["one"]).trailer("t", "1").answer_body(["two"]).answer_trailer("r", "3");
+    let traffic = post("/x", ["one"])
+        .trailer("t", "1")
+        .answer_body(["two"])
+        .answer_trailer("r", "3");
     expect![[r#"
         POST /x
           0 script: on_request_headers = Continue
@@ -108,7 +119,8 @@ fn with_trailers_no_body_callback_is_the_last_one() {
           upstream got [:path: /x, :method: POST] "one" [t: 1, u: 2]
           client got [:status: 200] "two" []
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(told)]).on(traffic).text());
+    "#]]
+    .assert_eq(&chain([script(told)]).on(traffic).text());
 }
 
 /// As Envoy: the filter that adds them is not called with them, those behind it are.
@@ -116,7 +128,9 @@ fn with_trailers_no_body_callback_is_the_last_one() {
 fn trailers_added_with_the_last_body_are_passed_on() {
     let adds = "request_body@end: add request_trailers t 1; say added\nrequest_trailers: say never";
     let sees = "request_body@end: say never\nrequest_trailers: get request_trailers t";
-    let text = chain([script(adds).named("a"), script(sees).named("b")]).on(post("/x", ["one"])).text();
+    let text = chain([script(adds).named("a"), script(sees).named("b")])
+        .on(post("/x", ["one"]))
+        .text();
     expect![[r#"
         POST /x
           0 a: on_request_headers = Continue
@@ -137,7 +151,8 @@ fn trailers_added_with_the_last_body_are_passed_on() {
           upstream got [:path: /x, :method: POST] "one" [t: 1]
           client got [:status: 200]
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -165,7 +180,8 @@ fn a_stop_at_the_headers_holds_the_body_back_until_the_filter_goes_on_and_then_s
           end: Complete after 20ms, via_upstream
         outside streams
           0 script: tick 20 -> ok
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -174,7 +190,9 @@ fn with_the_header_stop_option_the_body_comes_and_lets_the_headers_go_and_they_s
     let waits = "request_headers: return 1
                  request_body@more: call 1; add request x-late 1; return 0
                  request_body: told; get request x-late";
-    let text = chain([script(waits).stopping_headers_only()]).on(post("/x", ["one", "two"])).text();
+    let text = chain([script(waits).stopping_headers_only()])
+        .on(post("/x", ["one", "two"]))
+        .text();
     expect![[r#"
         POST /x
           0 script: on_request_headers = StopIteration
@@ -195,7 +213,8 @@ fn with_the_header_stop_option_the_body_comes_and_lets_the_headers_go_and_they_s
           upstream got [:path: /x, :method: POST, x-late: 1] "one" "two"
           client got [:status: 200]
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -214,7 +233,12 @@ fn a_body_held_until_its_end_is_shown_with_a_growing_size() {
         0 script: on_request_body = Continue
         0 script: on_response_headers = Continue
         upstream got [:path: /x, :method: POST] "onetwothree"
-    "#]].assert_eq(&chain([script(holds)]).on(post("/x", ["one", "two", "three"])).lines(&["script:", "upstream got"]));
+    "#]]
+    .assert_eq(
+        &chain([script(holds)])
+            .on(post("/x", ["one", "two", "three"]))
+            .lines(&["script:", "upstream got"]),
+    );
 }
 
 #[test]
@@ -231,7 +255,12 @@ fn a_body_held_outside_the_filters_view_is_shown_piece_by_piece_and_still_whole_
         0 script: on_request_body = Continue
         0 script: on_response_headers = Continue
         upstream got [:path: /x, :method: POST] "onetwo"
-    "#]].assert_eq(&chain([script(holds)]).on(post("/x", ["one", "two"])).lines(&["script:", "upstream got"]));
+    "#]]
+    .assert_eq(
+        &chain([script(holds)])
+            .on(post("/x", ["one", "two"]))
+            .lines(&["script:", "upstream got"]),
+    );
 }
 
 #[test]
@@ -245,7 +274,12 @@ fn a_chunk_that_is_not_buffered_is_thrown_away() {
         0 script: on_response_headers = Continue
         upstream got [:path: /x, :method: POST] "two"
         end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(drops)]).on(post("/x", ["one", "two"])).lines(&["script:", "upstream got", "end:"]));
+    "#]]
+    .assert_eq(&chain([script(drops)]).on(post("/x", ["one", "two"])).lines(&[
+        "script:",
+        "upstream got",
+        "end:",
+    ]));
 }
 
 #[test]
@@ -262,7 +296,12 @@ fn a_body_held_until_the_trailers_can_be_replaced_there() {
         0 script: write response 0 99 new -> ok
         0 script: on_response_trailers = Continue
         client got [:status: 200] "new" [t: 1]
-    "#]].assert_eq(&chain([script(holds)]).on(traffic).lines(&["script:", "client got"]));
+    "#]]
+    .assert_eq(
+        &chain([script(holds)])
+            .on(traffic)
+            .lines(&["script:", "client got"]),
+    );
 }
 
 #[test]
@@ -272,17 +311,25 @@ fn a_body_held_at_its_end_and_never_let_go_hangs() {
         upstream got [:path: /x, :method: POST]
         client got nothing
         end: Hung after 0ns, 
-    "#]].assert_eq(&chain([script(holds)]).on(post("/x", ["one"])).lines(&["got", "end:"]));
+    "#]]
+    .assert_eq(
+        &chain([script(holds)])
+            .on(post("/x", ["one"]))
+            .lines(&["got", "end:"]),
+    );
 }
 
 #[test]
 fn the_upstream_answers_only_once_it_has_the_whole_request() {
     let holds = "configure: tick 50\nrequest_body@end: return 1\ntick: effective stream; continue request";
-    let text = chain([script(holds)]).on(post("/x", ["one"]).after(7)).lines(&["answered", "end:"]);
+    let text = chain([script(holds)])
+        .on(post("/x", ["one"]).after(7))
+        .lines(&["answered", "end:"]);
     expect![[r#"
         57 proxy: upstream answered 200
         end: Complete after 57ms, via_upstream
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -290,7 +337,10 @@ fn bodies_are_replaced_put_in_front_of_and_appended_to_but_not_changed_in_the_mi
     let edits = "request_body@more: only request :path /x; say never
                  request_body@more: write request 0 3 NEW; write request 0 0 <; write request 99 0 >; write request 1 1 x; buffer request; buffer request 1 2; buffer request 9 2; buffer_status request; buffer 9
                  response_body@more: write response 0 -1 short; write callout 0 0 x";
-    let traffic = post("/x", ["one"]).header("content-length", "3").answer_body(["a long one"]).answer_header("content-length", "10");
+    let traffic = post("/x", ["one"])
+        .header("content-length", "3")
+        .answer_body(["a long one"])
+        .answer_header("content-length", "10");
     // Lengths in the headers are left as they are, right or wrong, as in Envoy.
     expect![[r#"
         POST /x
@@ -320,7 +370,8 @@ fn bodies_are_replaced_put_in_front_of_and_appended_to_but_not_changed_in_the_mi
           upstream got [:path: /x, :method: POST, content-length: 3] "<NEW>"
           client got [:status: 200, content-length: 10] "short"
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(edits)]).on(traffic).text());
+    "#]]
+    .assert_eq(&chain([script(edits)]).on(traffic).text());
 }
 
 #[test]
@@ -329,7 +380,13 @@ fn a_reply_to_the_request_headers_is_seen_by_the_filters_that_saw_the_request_an
     let replies = "request_headers: reply 403 body=no x-a=1 x-a=2 details=not\\stoday
                    response_headers: get response :status; get request :path
                    response_body@end: told";
-    let text = chain([script(sees).named("a"), script(replies).named("b"), script(sees).named("c")]).on(get("/x")).text();
+    let text = chain([
+        script(sees).named("a"),
+        script(replies).named("b"),
+        script(sees).named("c"),
+    ])
+    .on(get("/x"))
+    .text();
     expect![[r#"
         GET /x
           0 a: on_request_headers = Continue
@@ -350,7 +407,8 @@ fn a_reply_to_the_request_headers_is_seen_by_the_filters_that_saw_the_request_an
           upstream got nothing
           client got [:status: 403, x-a: 1, x-a: 2, content-length: 2, content-type: text/plain] "no"
           end: Complete after 0ns, not_today
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -369,7 +427,8 @@ fn a_reply_to_the_request_body_goes_out_although_the_headers_have_reached_the_up
           upstream got [:path: /x, :method: POST] "one"
           client got [:status: 413, content-length: 3, content-type: text/plain] "big"
           end: Complete after 0ns, 
-    "#]].assert_eq(&chain([script(replies)]).on(post("/x", ["one"])).text());
+    "#]]
+    .assert_eq(&chain([script(replies)]).on(post("/x", ["one"])).text());
 }
 
 #[test]
@@ -377,7 +436,9 @@ fn a_reply_to_the_response_headers_goes_past_all_filters() {
     let sees = "response_headers: say never";
     let replies = "response_headers: reply 500 body=instead";
     let traffic = get("/x").answer_body(["secret"]);
-    let text = chain([script(sees).named("a"), script(replies).named("b")]).on(traffic).text();
+    let text = chain([script(sees).named("a"), script(replies).named("b")])
+        .on(traffic)
+        .text();
     expect![[r#"
         GET /x
           0 a: on_request_headers = Continue
@@ -390,7 +451,8 @@ fn a_reply_to_the_response_headers_goes_past_all_filters() {
           upstream got [:path: /x, :method: GET]
           client got [:status: 500, content-length: 7, content-type: text/plain] "instead"
           end: Complete after 0ns, 
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -408,7 +470,12 @@ fn a_reply_to_the_response_body_comes_too_late_and_resets_the_stream() {
           upstream got [:path: /x, :method: GET]
           client got [:status: 200]
           end: Reset after 0ns, 
-    "#]].assert_eq(&chain([script(replies)]).on(get("/x").answer_body(["secret"])).text());
+    "#]]
+    .assert_eq(
+        &chain([script(replies)])
+            .on(get("/x").answer_body(["secret"]))
+            .text(),
+    );
 }
 
 /// As Envoy.
@@ -418,7 +485,12 @@ fn of_two_replies_in_one_callback_the_first_goes_out_with_the_details_of_the_sec
     expect![[r#"
         client got [:status: 403, content-length: 3, content-type: text/plain] "one"
         end: Complete after 0ns, second
-    "#]].assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["client got", "end:"]));
+    "#]]
+    .assert_eq(
+        &chain([script(replies)])
+            .on(get("/x"))
+            .lines(&["client got", "end:"]),
+    );
 }
 
 #[test]
@@ -427,7 +499,12 @@ fn of_two_replies_the_second_wins_when_it_comes_from_the_responses_headers_of_th
     expect![[r#"
         client got [:status: 404, content-length: 3, content-type: text/plain] "two"
         end: Complete after 0ns, 
-    "#]].assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["client got", "end:"]));
+    "#]]
+    .assert_eq(
+        &chain([script(replies)])
+            .on(get("/x"))
+            .lines(&["client got", "end:"]),
+    );
 }
 
 #[test]
@@ -437,7 +514,8 @@ fn a_sender_that_stops_its_own_reply_holds_it() {
         upstream got nothing
         client got nothing
         end: Hung after 0ns, 
-    "#]].assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["got", "end:"]));
+    "#]]
+    .assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["got", "end:"]));
 }
 
 #[test]
@@ -484,7 +562,8 @@ fn a_reply_from_a_tick_needs_the_streams_context() {
           0 script: tick 10 -> ok
           10 script: FINDING send_local_response outside a stream: Envoy answers Ok and does nothing
           10 script: reply 500 -> ok
-    "#]].assert_eq(&chain([script(replies)]).on(get("/x")).text());
+    "#]]
+    .assert_eq(&chain([script(replies)]).on(get("/x")).text());
 }
 
 #[test]
@@ -498,26 +577,40 @@ fn what_would_crash_envoy_is_told_and_not_done() {
         0 script: FINDING send_local_response in on_log, on_done or on_delete: this crashes Envoy
         client got [:status: 200]
         end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(dies)]).on(get("/x")).lines(&["FINDING", "client got", "end:"]));
+    "#]]
+    .assert_eq(
+        &chain([script(dies)])
+            .on(get("/x"))
+            .lines(&["FINDING", "client got", "end:"]),
+    );
 }
 
 /// As Envoy, which runs what lies behind twice; here it runs once.
 #[test]
 fn going_on_both_by_call_and_by_answer_is_told() {
     let both = "request_headers: continue request";
-    let text = chain([script(both).named("a"), script("request_headers: say once").named("b")]).on(get("/x")).lines(&["once", "FINDING", "upstream got"]);
+    let text = chain([
+        script(both).named("a"),
+        script("request_headers: say once").named("b"),
+    ])
+    .on(get("/x"))
+    .lines(&["once", "FINDING", "upstream got"]);
     expect![[r#"
         0 a: FINDING continue_stream, and then answered to continue: Envoy runs the rest of the chain twice
         0 b: once
         upstream got [:path: /x, :method: GET]
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 /// As Envoy: the headers go on, and the body stays behind the stop.
 #[test]
 fn going_on_by_call_and_stopping_by_answer_lets_the_headers_go_and_holds_the_body() {
     let both = "request_headers: continue request; get request :path; return 1\nrequest_body: say never";
-    let text = chain([script(both)]).on(get("/x")).on(post("/y", ["one"])).lines(&["script:", "got", "end:", "FINDING"]);
+    let text = chain([script(both)])
+        .on(get("/x"))
+        .on(post("/y", ["one"]))
+        .lines(&["script:", "got", "end:", "FINDING"]);
     expect![[r#"
         0 script: resumed Decode
         0 script: continue request -> ok
@@ -534,7 +627,8 @@ fn going_on_by_call_and_stopping_by_answer_lets_the_headers_go_and_holds_the_bod
         upstream got [:path: /y, :method: POST]
         client got nothing
         end: Hung after 0ns, 
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 /// As Envoy.
@@ -542,11 +636,14 @@ fn going_on_by_call_and_stopping_by_answer_lets_the_headers_go_and_holds_the_bod
 fn going_on_by_call_in_a_body_callback_keeps_the_order_of_the_body() {
     let holds = "request_body@more: return 2\nrequest_body@end: continue request; return 0";
     let sees = "request_body@end: told";
-    let text = chain([script(holds).named("a"), script(sees).named("b")]).on(post("/x", ["one", "two"])).lines(&["told", "upstream got"]);
+    let text = chain([script(holds).named("a"), script(sees).named("b")])
+        .on(post("/x", ["one", "two"]))
+        .lines(&["told", "upstream got"]);
     expect![[r#"
         0 b: told -> 0
         upstream got [:path: /x, :method: POST] "onetwo"
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -572,7 +669,8 @@ fn a_stream_that_is_closed_ends_without_a_response_and_is_logged() {
           upstream got [:path: /y, :method: GET]
           client got nothing
           end: Reset after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(closes)]).on(get("/x")).on(get("/y")).text());
+    "#]]
+    .assert_eq(&chain([script(closes)]).on(get("/x")).on(get("/y")).text());
 }
 
 /// As Envoy.
@@ -581,7 +679,10 @@ fn headers_that_there_must_be_are_asked_for() {
     let removes = "request_headers: only request :path /no-path; remove request :path
                    request_headers: only request :path /no-method; remove request :method
                    response_headers: only response x-remove 1; remove response :status";
-    let proxy = chain([script(removes)]).on(get("/no-path")).on(get("/no-method")).on(get("/no-status").answer_header("x-remove", "1"));
+    let proxy = chain([script(removes)])
+        .on(get("/no-path"))
+        .on(get("/no-method"))
+        .on(get("/no-status").answer_header("x-remove", "1"));
     expect![[r#"
         0 proxy: router replied 404, route_not_found
         client got [:status: 404]
@@ -597,7 +698,11 @@ fn headers_that_there_must_be_are_asked_for() {
 
 #[test]
 fn an_exchange_without_a_recorded_response_breaks_off_as_it_did() {
-    let text = chain([script("log: number response.flags; property response.code_details")]).on(get("/x").unanswered()).text();
+    let text = chain([script(
+        "log: number response.flags; property response.code_details",
+    )])
+    .on(get("/x").unanswered())
+    .text();
     expect![[r#"
         GET /x
           0 script: on_request_headers = Continue
@@ -608,13 +713,16 @@ fn an_exchange_without_a_recorded_response_breaks_off_as_it_did() {
           upstream got [:path: /x, :method: GET]
           client got nothing
           end: Disconnected after 0ns, downstream_remote_disconnect
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
 fn a_silent_upstream_is_given_up_after_the_routes_timeout_and_filters_see_the_504() {
     let sees = "response_headers: get response :status\nlog: number response.flags";
-    let proxy = chain([script(sees)]).route_timeout(std::time::Duration::from_millis(300)).on(get("/x").after(5000));
+    let proxy = chain([script(sees)])
+        .route_timeout(std::time::Duration::from_millis(300))
+        .on(get("/x").after(5000));
     expect![[r#"
         GET /x
           0 script: on_request_headers = Continue
@@ -627,7 +735,8 @@ fn a_silent_upstream_is_given_up_after_the_routes_timeout_and_filters_see_the_50
           upstream got [:path: /x, :method: GET, x-envoy-expected-rq-timeout-ms: 300]
           client got [:status: 504, content-length: 24, content-type: text/plain] "upstream request timeout"
           end: Complete after 300ms, response_timeout
-    "#]].assert_eq(&proxy.text());
+    "#]]
+    .assert_eq(&proxy.text());
 }
 
 /// As Envoy: properties show the old route until the router has asked for a new one.
@@ -650,7 +759,8 @@ fn an_edit_of_the_request_makes_the_router_choose_again() {
           upstream got [:method: GET, :path: /elsewhere]
           client got [:status: 200]
           end: Complete after 0ns, via_upstream
-    "#]].assert_eq(&chain([script(moves)]).on(get("/x")).text());
+    "#]]
+    .assert_eq(&chain([script(moves)]).on(get("/x")).text());
 }
 
 proptest! {

@@ -1,6 +1,9 @@
 //! Proxy-Wasm 0.2.1 as it is: numbers and addresses, and what the host answered.
 
-#![allow(unsafe_code, reason = "hostcalls are foreign functions, and the host writes through the addresses it is given")]
+#![allow(
+    unsafe_code,
+    reason = "hostcalls are foreign functions, and the host writes through the addresses it is given"
+)]
 
 macro_rules! imports {
     ($module:literal; $($name:ident($($arg:ident: $ty:ty),*);)*) => {
@@ -205,7 +208,13 @@ pub(crate) fn write(buffer: u32, start: u32, len: u32, data: &[u8]) -> u32 {
     unsafe { proxy_set_buffer_bytes(buffer, start, len, data.as_ptr(), data.len()) }
 }
 
-pub(crate) fn http_call(cluster: &[u8], headers: &[u8], body: &[u8], trailers: &[u8], timeout: u32) -> Answer<u32> {
+pub(crate) fn http_call(
+    cluster: &[u8],
+    headers: &[u8],
+    body: &[u8],
+    trailers: &[u8],
+    timeout: u32,
+) -> Answer<u32> {
     out_number!(u32, |token| proxy_http_call(
         cluster.as_ptr(),
         cluster.len(),
@@ -240,12 +249,17 @@ pub(crate) fn grpc_call(service: &[u8]) -> Answer<u32> {
 }
 
 pub(crate) fn register_queue(name: &[u8]) -> Answer<u32> {
-    out_number!(u32, |id| proxy_register_shared_queue(name.as_ptr(), name.len(), id))
+    out_number!(u32, |id| proxy_register_shared_queue(
+        name.as_ptr(),
+        name.len(),
+        id
+    ))
 }
 
 pub(crate) fn shared(key: &[u8]) -> (u32, Vec<u8>, u32) {
     let mut cas = 0;
-    let (status, value) = out_bytes!(|to, len| proxy_get_shared_data(key.as_ptr(), key.len(), to, len, &mut cas));
+    let (status, value) =
+        out_bytes!(|to, len| proxy_get_shared_data(key.as_ptr(), key.len(), to, len, &mut cas));
     (status, value, cas)
 }
 

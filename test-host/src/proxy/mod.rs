@@ -107,6 +107,7 @@ impl Proxy {
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.to_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.to_client(id, part, data),
+                Step::TooLarge { path } => self.refuse_body(id, path),
             }
         }
     }

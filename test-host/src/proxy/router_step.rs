@@ -138,6 +138,16 @@ impl Proxy {
         self.reply(id, Reply { status: status.into(), headers, body, grpc_status: None });
     }
 
+    /// A filter buffers more than it may.
+    pub(super) fn refuse_body(&mut self, id: StreamId, path: Path) {
+        let (status, body, details) = match path {
+            Path::Decode => (413, "Payload Too Large", "request_payload_too_large"),
+            Path::Encode => (500, "Internal Server Error", "response_payload_too_large"),
+        };
+        let (headers, body) = (HeaderMap::new(), Bytes::from(body));
+        self.own_reply(id, OwnReply { status, headers, body, details: details.into(), flags: 0 });
+    }
+
     /// A response without a status cannot go out: another goes in its place, past all filters.
     pub(super) fn replace_statusless_response(&mut self, id: StreamId) {
         let OwnReply { status, headers, body, details, .. } = lacking_header("response", ":status", 502, 0);
@@ -283,12 +293,9 @@ impl StreamState {
         for name in CONSUMED {
             headers.remove(name);
         }
-        match timeout {
-            Some(timeout) => {
-                headers.remove(b"x-envoy-expected-rq-timeout-ms");
-                headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
-            }
-            None => {}
+        if let Some(timeout) = timeout {
+            headers.remove(b"x-envoy-expected-rq-timeout-ms");
+            headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
         self.route.timeout = timeout;

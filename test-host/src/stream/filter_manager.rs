@@ -37,7 +37,13 @@ pub enum Step {
     Call { filter: FilterIndex, path: Path, part: Part },
     /// A part has passed all filters: to the router (decode) or to the client (encode). Data comes along.
     Forward { path: Path, part: Part, data: Bytes },
+    /// A filter buffers more than [`BUFFER_MAX`]: the message goes no further.
+    TooLarge { path: Path },
 }
+
+/// What a filter may have buffered: Envoy's default for `per_connection_buffer_limit_bytes`. Data that waits with
+/// back-pressure instead has no limit here.
+pub const BUFFER_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Iteration {
@@ -57,6 +63,8 @@ struct FilterState {
     headers_only: bool,
     /// It was shown the end, be it headers, data or trailers.
     ended: bool,
+    /// What waits at it counts against the limit.
+    limited: bool,
     /// The last data came and waits at it.
     holds_end: bool,
     /// Trailers came and wait at it.
@@ -103,6 +111,7 @@ pub struct FilterManager {
     work: Vec<Work>,
     called: Option<Called>,
     decode_aborted: bool,
+    too_large: Option<Step>,
     /// The end of the request, of the response, has been passed on.
     forwarded_end: [bool; 2],
     response_headers_sent: bool,
@@ -121,6 +130,7 @@ impl FilterManager {
             work: Vec::new(),
             called: None,
             decode_aborted: false,
+            too_large: None,
             forwarded_end: [false; 2],
             response_headers_sent: false,
             closed: false,
@@ -210,6 +220,7 @@ impl FilterManager {
         self.closed = true;
         self.work.clear();
         self.arrivals.clear();
+        self.too_large = None;
     }
 
     pub fn is_closed(&self) -> bool {
@@ -259,6 +270,9 @@ impl FilterManager {
 
     /// What to do next; `None` when the stream waits for something from outside.
     pub fn next_step(&mut self) -> Option<Step> {
+        if let Some(step) = self.too_large.take() {
+            return Some(step);
+        }
         loop {
             let work = match self.work.pop() {
                 Some(work) => work,
@@ -319,7 +333,10 @@ impl FilterManager {
         if self.state(path, at).iteration == Iteration::StopAll {
             self.state(path, at).holds_end |= end_of_stream;
             self.message_mut(path).keep(data);
-            return None;
+            return self.overflow(path, at, 0);
+        }
+        if let Some(step) = self.overflow(path, at, data.len()) {
+            return Some(step);
         }
         if self.state(path, at).ended {
             return None;
@@ -328,6 +345,12 @@ impl FilterManager {
         self.message_mut(path).chunk = Some(data);
         let work = Work::Data { path, at, data: Bytes::new(), end_of_stream };
         self.call(path, at, Part::Data { end_of_stream }, work)
+    }
+
+    /// What a filter has buffered, with this many bytes more, is too much.
+    fn overflow(&mut self, path: Path, at: usize, more: usize) -> Option<Step> {
+        let waiting = self.message(path).waiting.as_ref().map_or(0, Bytes::len);
+        (self.state(path, at).limited && waiting + more > BUFFER_MAX).then_some(Step::TooLarge { path })
     }
 
     fn call(&mut self, path: Path, at: usize, part: Part, work: Work) -> Option<Step> {
@@ -385,7 +408,7 @@ impl FilterManager {
                 self.work.push(Work::Headers { path, at: at + 1, end_of_stream });
             }
             Action::StopIteration => state.iteration = Iteration::StopSingle,
-            _ => state.iteration = Iteration::StopAll,
+            _ => (state.iteration, state.limited) = (Iteration::StopAll, action == Action::StopAllAndBuffer),
         }
     }
 
@@ -410,9 +433,11 @@ impl FilterManager {
             _ => {
                 let state = self.state(path, at);
                 (state.iteration, state.holds_end) = (Iteration::StopSingle, end_of_stream);
+                state.limited = action == Action::StopAndBuffer;
                 if action != Action::StopNoBuffer {
                     self.message_mut(path).keep(chunk);
                 }
+                self.too_large = self.overflow(path, at, 0);
             }
         }
     }
@@ -438,7 +463,7 @@ impl FilterManager {
         let waiting = self.message_mut(path).waiting.take();
         let state = self.state(path, at);
         let resume_at = if state.iteration == Iteration::StopAll { at } else { at + 1 };
-        state.iteration = Iteration::Continue;
+        (state.iteration, state.limited) = (Iteration::Continue, false);
         let headers_only = state.headers_only;
         let headers_held = !std::mem::replace(&mut state.headers_continued, true);
         let trailers = std::mem::take(&mut state.holds_trailers);

@@ -17,6 +17,6 @@ mod message_state;
 mod tests;
 
 pub use action::Action;
-pub use filter_manager::{FilterIndex, FilterManager, Part, Path, Step};
+pub use filter_manager::{BUFFER_MAX, FilterIndex, FilterManager, Part, Path, Step};
 pub use local_reply::{Reply, respond};
 pub use message_state::MessageState;

@@ -115,6 +115,7 @@ fn a_malformed_list_of_pairs_wipes_the_map_and_is_told() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a snapshot")]
 fn maps_come_and_go_with_the_phases() {
     let maps = "get request :path; size request; pairs request_trailers; get request_trailers t; get response :status; pairs response; get response_trailers r";
     let writes = "add request x 1; add response x 1; add request_trailers x 1; add response_trailers x 1";
@@ -374,6 +375,7 @@ fn metrics_are_counted_set_and_recorded_by_their_kind() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a snapshot")]
 fn properties_follow_the_phases() {
     let paths = "property request.path; property request.headers.x-a; number request.size; property response.code_details; number response.code; property xds.route_name; property xds.cluster_name; property upstream.address; number request.duration";
     let phases = [

@@ -763,6 +763,82 @@ fn an_edit_of_the_request_makes_the_router_choose_again() {
     .assert_eq(&chain([script(moves)]).on(get("/x")).text());
 }
 
+/// As Envoy, to the byte.
+#[test]
+fn more_than_a_megabyte_is_not_buffered_but_may_wait() {
+    let mib = 1024 * 1024;
+    let sent = |script: &str, sizes: &[usize]| {
+        let chunks: Vec<Vec<u8>> = sizes.iter().map(|size| vec![b'a'; *size]).collect();
+        let outcomes = chain([crate::support::script(script)])
+            .on(post("/x", []).chunks(&chunks))
+            .outcomes();
+        let got = outcomes[0]
+            .upstream_request
+            .as_ref()
+            .map_or(0, wayside::message::Message::body_len);
+        let details = outcomes[0].details.clone().unwrap_or_default();
+        format!("{} reached the upstream, {}", got, details.escape_ascii())
+    };
+    let holds = |answer| format!("request_body@more: return {answer}");
+    assert_eq!(
+        sent(&holds(1), &[mib - 1, 1]),
+        "1048576 reached the upstream, via_upstream"
+    );
+    assert_eq!(
+        sent(&holds(1), &[mib, 1]),
+        "0 reached the upstream, request_payload_too_large"
+    );
+    assert_eq!(
+        sent(&holds(1), &[mib + 1]),
+        "0 reached the upstream, request_payload_too_large"
+    );
+    assert_eq!(
+        sent(&holds(2), &[mib, 1]),
+        "1048577 reached the upstream, via_upstream"
+    );
+    assert_eq!(
+        sent("request_headers: return 3", &[mib, 1]),
+        "0 reached the upstream, request_payload_too_large"
+    );
+    assert_eq!(
+        sent("request_body: return 0", &[mib, 1]),
+        "1048577 reached the upstream, via_upstream"
+    );
+}
+
+/// As Envoy.
+#[test]
+fn a_response_too_large_to_buffer_is_a_500_while_its_headers_are_held_and_a_reset_afterwards() {
+    let sees = script("response_headers: get response :status").named("outer");
+    let holds =
+        |headers: &str| script(&format!("{headers}\nresponse_body@more: return 1")).stopping_headers_only();
+    let traffic =
+        || get("/x").answered_by(|response| response.body = vec![vec![b'a'; 1024 * 1024 + 1].into()]);
+    let shown = |text: String| {
+        text.lines()
+            .map(|line| format!("{:.120}\n", line))
+            .collect::<String>()
+    };
+    let held = chain([sees.clone(), holds("response_headers: return 1")]).on(traffic());
+    expect![[r#"
+        0 outer: on_request_headers = Continue
+        0 proxy: router replied 500, response_payload_too_large
+        client got [:status: 500, content-length: 21, content-type: text/plain] "Internal Server Error"
+        end: Complete after 0ns, response_payload_too_large
+    "#]]
+    .assert_eq(&shown(held.lines(&["outer", "client got", "end:"])));
+    let sent = chain([sees, holds("")]).on(traffic());
+    expect![[r#"
+        0 outer: on_request_headers = Continue
+        0 outer: get response :status -> "200"
+        0 outer: on_response_headers = Continue
+        0 proxy: router replied 500, response_payload_too_large
+        client got [:status: 200]
+        end: Reset after 0ns, response_payload_too_large
+    "#]]
+    .assert_eq(&shown(sent.lines(&["outer", "client got", "end:"])));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

@@ -11,7 +11,9 @@ mod string_match;
 
 pub use metadata::{Metadata, struct_to_wire};
 pub use retry_policy::{BackOff, RetryOn, RetryPolicy};
-pub use route_action::{ClusterChoice, DirectResponse, Forward, PathRedirect, Redirect, RouteAction, WeightedCluster};
+pub use route_action::{
+    ClusterChoice, DirectResponse, Forward, PathRedirect, Redirect, RouteAction, WeightedCluster,
+};
 pub use route_match::{HeaderCondition, HeaderMatch, PathMatch, QueryCondition, QueryMatch, RouteMatch};
 pub use route_table::{Route, RouteTable, RouteTableError, SelectedRoute, VirtualHost};
 pub use router_replies::{ResetReason, ResponseFlag, RouterReply};

@@ -44,7 +44,10 @@ pub enum HeaderCondition {
     Present(bool),
     Value(StringMatch),
     /// A decimal integer, `start` included, `end` not.
-    Range { start: i64, end: i64 },
+    Range {
+        start: i64,
+        end: i64,
+    },
 }
 
 /// A condition on the first query parameter of this name, compared without percent-decoding.
@@ -63,21 +66,34 @@ pub enum QueryCondition {
 
 impl RouteMatch {
     pub fn is_match(&self, headers: &HeaderMap) -> bool {
-        let Some(target) = headers.first(b":path") else { return false };
+        let Some(target) = headers.first(b":path") else {
+            return false;
+        };
         let (path, query) = split_target(target);
         self.path.is_match(path, self.case_sensitive)
             && (!self.grpc_only || is_grpc(headers))
             && self.headers.iter().all(|condition| condition.is_match(headers))
-            && self.query_parameters.iter().all(|condition| condition.is_match(query))
+            && self
+                .query_parameters
+                .iter()
+                .all(|condition| condition.is_match(query))
     }
 }
 
 impl PathMatch {
     fn is_match(&self, path: &[u8], case_sensitive: bool) -> bool {
-        let same = |a: &[u8], b: &[u8]| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) };
+        let same = |a: &[u8], b: &[u8]| {
+            if case_sensitive {
+                a == b
+            } else {
+                a.eq_ignore_ascii_case(b)
+            }
+        };
         match self {
             PathMatch::Exact(wanted) => same(path, wanted.as_bytes()),
-            PathMatch::Prefix(wanted) => path.get(..wanted.len()).is_some_and(|start| same(start, wanted.as_bytes())),
+            PathMatch::Prefix(wanted) => path
+                .get(..wanted.len())
+                .is_some_and(|start| same(start, wanted.as_bytes())),
             PathMatch::SeparatedPrefix(wanted) => {
                 path.split_at_checked(wanted.len()).is_some_and(|(start, rest)| {
                     same(start, wanted.as_bytes()) && (rest.is_empty() || rest.starts_with(b"/"))
@@ -94,7 +110,11 @@ impl HeaderMatch {
     /// condition is about presence.
     pub fn is_match(&self, headers: &HeaderMap) -> bool {
         // Envoy keeps `host` as `:authority`.
-        let name = if self.name == "host" { ":authority" } else { &self.name };
+        let name = if self.name == "host" {
+            ":authority"
+        } else {
+            &self.name
+        };
         let mut values = headers.all(name.as_bytes()).peekable();
         let present = values.peek().is_some() || self.missing_is_empty;
         let empty = Bytes::new();

@@ -2,4 +2,5 @@
 
 mod build;
 mod modules;
+mod parity;
 mod traffic;

@@ -1,0 +1,99 @@
+//! A whole bootstrap (envoy/config/bootstrap/v3/bootstrap.proto) → [`ProxySpec`].
+
+use super::{
+    LoadOptions,
+    cluster::clusters,
+    listener::listener,
+    metadata::locality,
+    raw::{Cursor, Fields},
+};
+use crate::proxy::spec::{ListenerSpec, NodeSpec, ProxySpec};
+
+/// `None`: something is missing that no proxy can do without; that was recorded.
+pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) -> Option<ProxySpec> {
+    let fields = root.fields()?;
+    fields.harmless("admin", "there is no administration interface in a replay");
+    fields.harmless(
+        "stats_config",
+        "tags shape the names in Prometheus, not what is counted",
+    );
+    for sink in [
+        "stats_sinks",
+        "stats_flush_interval",
+        "stats_flush_on_admin",
+        "tracing",
+        "overload_manager",
+    ] {
+        fields.harmless(sink, "nothing is exported, and a replay is not overloaded");
+    }
+    fields.not_emulated(
+        "dynamic_resources",
+        "nothing is fetched: what would be discovered is missing here",
+    );
+    let node = fields
+        .get("node")
+        .and_then(|field| node(&field))
+        .unwrap_or_default();
+    let resources = fields
+        .required("static_resources", "static_resources with listeners")?
+        .fields()?;
+    resources.harmless("secrets", "TLS is not emulated");
+    let clusters = clusters(resources.list("clusters"));
+    let items = resources.list("listeners");
+    let found = items.len();
+    let listeners: Vec<_> = items.iter().filter_map(|item| listener(item, options)).collect();
+    check_clusters(&resources, &listeners, |name| clusters.contains_key(name));
+    if listeners.is_empty() {
+        let what = if found == 0 {
+            "no listener".to_owned()
+        } else {
+            format!("{found} listeners, none usable")
+        };
+        resources
+            .cursor()
+            .error(what, "a listener with an HTTP connection manager");
+        return None;
+    }
+    Some(ProxySpec {
+        name: name.to_owned(),
+        node,
+        listeners,
+        clusters,
+    })
+}
+
+fn node(field: &Cursor<'_>) -> Option<NodeSpec> {
+    let fields = field.fields()?;
+    Some(NodeSpec {
+        id: fields.owned_text("id"),
+        cluster: fields.owned_text("cluster"),
+        metadata: fields
+            .get("metadata")
+            .map(|field| field.json_object())
+            .unwrap_or_default(),
+        locality: fields.get("locality").and_then(|field| locality(&field)),
+    })
+}
+
+/// Envoy refuses routes to clusters that do not exist.
+fn check_clusters(resources: &Fields<'_>, listeners: &[ListenerSpec], exists: impl Fn(&str) -> bool) {
+    for listener in listeners {
+        let mut unknown: Vec<_> = listener
+            .http
+            .routes
+            .named_clusters()
+            .filter(|name| !exists(name))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        for name in unknown {
+            resources.cursor().error(
+                format!(
+                    "a route of listener {:?} to the unknown cluster {name:?}",
+                    listener.name
+                ),
+                "routes to clusters in static_resources.clusters",
+            );
+        }
+    }
+}

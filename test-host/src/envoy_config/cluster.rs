@@ -1,0 +1,125 @@
+//! A cluster (envoy/config/cluster/v3/cluster.proto) → [`ClusterSpec`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    metadata::{locality, metadata, socket_address},
+    raw::{Cursor, Fields},
+};
+use crate::proxy::spec::{ClusterSpec, Discovery, EndpointSpec, Locality};
+
+const DISCOVERY: [(&str, i64, Discovery); 5] = [
+    ("STATIC", 0, Discovery::Static),
+    ("STRICT_DNS", 1, Discovery::StrictDns),
+    ("LOGICAL_DNS", 2, Discovery::LogicalDns),
+    ("EDS", 3, Discovery::Eds),
+    ("ORIGINAL_DST", 4, Discovery::OriginalDst),
+];
+/// The third value: whether requests may go there.
+const HEALTH: [(&str, i64, bool); 6] = [
+    ("UNKNOWN", 0, true),
+    ("HEALTHY", 1, true),
+    ("UNHEALTHY", 2, false),
+    ("DRAINING", 3, false),
+    ("TIMEOUT", 4, false),
+    ("DEGRADED", 5, true),
+];
+
+/// All clusters by name; a name twice is an error.
+pub(super) fn clusters(items: Vec<Cursor<'_>>) -> BTreeMap<String, ClusterSpec> {
+    let mut clusters = BTreeMap::new();
+    for item in items {
+        let Some(cluster) = item.fields().and_then(|fields| cluster(&fields)) else {
+            continue;
+        };
+        if clusters.contains_key(&cluster.name) {
+            item.error(
+                format!("a second cluster {:?}", cluster.name),
+                "each cluster once",
+            );
+        }
+        clusters.insert(cluster.name.clone(), cluster);
+    }
+    clusters
+}
+
+fn cluster(fields: &Fields<'_>) -> Option<ClusterSpec> {
+    const ANSWERS: &str = "the recording answers in place of the upstream connection";
+    for name in [
+        "typed_extension_protocol_options",
+        "transport_socket",
+        "http2_protocol_options",
+        "dns_lookup_family",
+    ] {
+        fields.harmless(name, ANSWERS);
+    }
+    fields.harmless("lb_policy", "the recording answers whichever endpoint is chosen");
+    fields.not_emulated("cluster_type", "custom clusters are not emulated");
+    let name = fields
+        .required("name", "the cluster's name")
+        .and_then(|name| name.text());
+    let discovery = fields.get("type").and_then(|field| field.choice(&DISCOVERY));
+    if let (Some(Discovery::Eds), Some(field)) = (discovery, fields.get("eds_cluster_config")) {
+        field.not_emulated("endpoints discovered at run time are unknown here");
+    }
+    let connect_timeout = fields.get("connect_timeout").and_then(|field| field.duration());
+    let load_assignment = fields.get("load_assignment").and_then(|field| field.fields());
+    let endpoints = load_assignment
+        .map(|assignment| endpoints(&assignment))
+        .unwrap_or_default();
+    Some(ClusterSpec {
+        name: name?.to_owned(),
+        discovery: discovery.unwrap_or(Discovery::Static),
+        connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
+        endpoints,
+        metadata: metadata(fields),
+    })
+}
+
+fn endpoints(assignment: &Fields<'_>) -> Vec<EndpointSpec> {
+    assignment.harmless("cluster_name", "statistics only");
+    let mut endpoints = Vec::new();
+    for group in assignment.list("endpoints") {
+        let Some(group) = group.fields() else { continue };
+        let locality = group
+            .get("locality")
+            .and_then(|field| locality(&field))
+            .unwrap_or_default();
+        group.harmless(
+            "load_balancing_weight",
+            "the recording answers whichever endpoint is chosen",
+        );
+        group.harmless("priority", "the recording answers whichever endpoint is chosen");
+        let members = group.list("lb_endpoints");
+        endpoints.extend(
+            members
+                .iter()
+                .filter_map(|member| endpoint(&member.fields()?, &locality)),
+        );
+    }
+    endpoints
+}
+
+fn endpoint(member: &Fields<'_>, locality: &Locality) -> Option<EndpointSpec> {
+    member.harmless(
+        "load_balancing_weight",
+        "the recording answers whichever endpoint is chosen",
+    );
+    let healthy = member
+        .get("health_status")
+        .and_then(|field| field.choice(&HEALTH))
+        .unwrap_or(true);
+    let metadata = metadata(member);
+    let endpoint = member
+        .required("endpoint", "an endpoint with an address")?
+        .fields()?;
+    endpoint.harmless("hostname", "only used for health checks and TLS names");
+    let (_, host, port) = socket_address(&endpoint.required("address", "the endpoint's address")?)?;
+    Some(EndpointSpec {
+        host: host.to_owned(),
+        port,
+        healthy,
+        locality: locality.clone(),
+        metadata,
+    })
+}

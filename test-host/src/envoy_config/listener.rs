@@ -1,0 +1,286 @@
+//! A listener and its HTTP connection manager (envoy/config/listener/v3/, …/http_connection_manager/v3/) →
+//! [`ListenerSpec`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{
+    LoadOptions,
+    metadata::{metadata, socket_address},
+    raw::{Cursor, Fields, TypedConfig},
+    route::route_table,
+    wasm,
+};
+use crate::{
+    message::Direction,
+    proxy::spec::{CidrRange, FilterChain, FilterSpec, HttpConnectionManagerSpec, ListenerSpec, RouterSpec},
+};
+
+const CONNECTION_MANAGER: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+const TAP: &str = "envoy.extensions.filters.http.tap.v3.Tap";
+const DIRECTIONS: [(&str, i64, Direction); 3] = [
+    ("UNSPECIFIED", 0, Direction::Unspecified),
+    ("INBOUND", 1, Direction::Inbound),
+    ("OUTBOUND", 2, Direction::Outbound),
+];
+const LOGGING: &str = "access logs and traces are not written";
+const RECORDED: &str = "the recording decides it";
+
+/// `None`: no HTTP here, or wrong; both are recorded.
+pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<ListenerSpec> {
+    let fields = item.fields()?;
+    fields.harmless("access_log", LOGGING);
+    fields.harmless(
+        "per_connection_buffer_limit_bytes",
+        "connections are not emulated",
+    );
+    fields.harmless("stat_prefix", "statistics of the listener are not kept");
+    let name = fields.owned_text("name");
+    let direction = fields
+        .get("traffic_direction")
+        .and_then(|field| field.choice(&DIRECTIONS));
+    let address = fields.get("address").and_then(|field| ip_address(&field));
+    let metadata = metadata(&fields);
+    let (filter_chain_name, http) = filter_chain(&fields, options)?;
+    let direction = direction.unwrap_or(Direction::Unspecified);
+    Some(ListenerSpec {
+        name,
+        address,
+        direction,
+        filter_chain_name,
+        metadata,
+        http,
+    })
+}
+
+fn ip_address(field: &Cursor<'_>) -> Option<SocketAddr> {
+    let (host, text, port) = socket_address(field)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        host.wrong("an IP address");
+    }
+    address.map(|ip| SocketAddr::new(ip, port))
+}
+
+/// The first filter chain with an HTTP connection manager, and its name.
+fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String, HttpConnectionManagerSpec)> {
+    let default = listener.get("default_filter_chain");
+    let mut chosen = None;
+    for chain in listener.list("filter_chains").into_iter().chain(default) {
+        if chosen.is_some() {
+            chain.not_emulated(
+                "one filter chain a listener is emulated: the first with an HTTP connection manager",
+            );
+            continue;
+        }
+        let Some(fields) = chain.fields() else { continue };
+        fields.not_emulated(
+            "filter_chain_match",
+            "connections are not matched: all traffic takes this chain",
+        );
+        fields.harmless(
+            "transport_socket",
+            "TLS is not emulated; the recording holds what was inside",
+        );
+        let name = fields.owned_text("name");
+        let managers: Vec<_> = fields
+            .list("filters")
+            .into_iter()
+            .filter_map(connection_manager_config)
+            .collect();
+        for manager in managers {
+            chosen = Some((name.clone(), connection_manager(&manager, options)));
+        }
+    }
+    match chosen {
+        Some((name, http)) => Some((name, http?)),
+        None => {
+            listener
+                .cursor()
+                .not_emulated("no HTTP connection manager: the listener is left out");
+            None
+        }
+    }
+}
+
+/// The configuration of a network filter, where that is an HTTP connection manager.
+fn connection_manager_config(filter: Cursor<'_>) -> Option<Fields<'_>> {
+    let fields = filter.fields()?;
+    fields.harmless("name", "names of network filters have no effect");
+    let config = fields.required("typed_config", "the network filter's configuration")?;
+    match TypedConfig::type_name_of(&config) {
+        Some(CONNECTION_MANAGER) => TypedConfig::read(&config).map(|typed| typed.fields),
+        Some(other) => {
+            config.not_emulated(format!("network filter {other} is not emulated"));
+            None
+        }
+        None => {
+            config.error("no @type", "the message's type URL");
+            None
+        }
+    }
+}
+
+fn connection_manager(fields: &Fields<'_>, options: &LoadOptions) -> Option<HttpConnectionManagerSpec> {
+    for name in ["access_log", "access_log_options", "tracing"] {
+        fields.harmless(name, LOGGING);
+    }
+    for name in [
+        "codec_type",
+        "http_protocol_options",
+        "http2_protocol_options",
+        "server_name",
+    ] {
+        fields.harmless(name, RECORDED);
+    }
+    let routes = routes(fields);
+    let ranges = fields
+        .get("internal_address_config")
+        .map(|field| internal_addresses(&field));
+    let http_filters = http_filters(fields, options);
+    Some(HttpConnectionManagerSpec {
+        stat_prefix: stat_prefix(fields)?,
+        use_remote_address: fields.bool("use_remote_address").unwrap_or(false),
+        preserve_external_request_id: fields.bool("preserve_external_request_id").unwrap_or(false),
+        generate_request_id: fields.bool("generate_request_id").unwrap_or(true),
+        internal_addresses: ranges.unwrap_or_default(),
+        http_filters: http_filters?,
+        routes: Arc::new(routes?),
+    })
+}
+
+fn stat_prefix(fields: &Fields<'_>) -> Option<String> {
+    let field = fields.required("stat_prefix", "a stat_prefix")?;
+    let text = field.text()?;
+    if text.is_empty() {
+        field.wrong("a stat_prefix of at least one byte");
+    }
+    Some(text.to_owned())
+}
+
+fn routes(fields: &Fields<'_>) -> Option<crate::router::RouteTable> {
+    match fields.one_of(&["route_config", "rds", "scoped_routes"]) {
+        Some(("route_config", field)) => route_table(&field),
+        Some((kind, field)) => {
+            field.error(
+                format!("routes to be discovered ({kind})"),
+                "route_config: nothing is fetched here; write out the routes",
+            );
+            None
+        }
+        None => {
+            fields.cursor().error("no routes", "a route_config");
+            None
+        }
+    }
+}
+
+fn internal_addresses(field: &Cursor<'_>) -> Vec<CidrRange> {
+    let Some(fields) = field.fields() else {
+        return Vec::new();
+    };
+    fields.harmless("unix_sockets", "recorded peers have IP addresses");
+    fields.list("cidr_ranges").iter().filter_map(cidr_range).collect()
+}
+
+fn cidr_range(item: &Cursor<'_>) -> Option<CidrRange> {
+    let fields = item.fields()?;
+    let address = fields.required("address_prefix", "an IP address")?;
+    let length: u8 = fields
+        .get("prefix_len")
+        .map_or(Some(0), |field| field.integer("a number of bits"))?;
+    let range = address
+        .text()?
+        .parse()
+        .ok()
+        .and_then(|ip| CidrRange::new(ip, length));
+    if range.is_none() {
+        item.wrong("an address_prefix that is an IP address, with a prefix_len it has bits for");
+    }
+    range
+}
+
+fn http_filters(manager: &Fields<'_>, options: &LoadOptions) -> Option<FilterChain> {
+    let items = manager.list("http_filters");
+    let filters: Vec<_> = items.iter().map(|item| http_filter(item, options)).collect();
+    // A filter that failed to load has its own error; the chain is judged by the rest.
+    let complete = filters.iter().all(Result::is_ok);
+    let filters = filters.into_iter().flatten().flatten().collect();
+    FilterChain::new(filters)
+        .map_err(|error| {
+            let place = manager
+                .get("http_filters")
+                .unwrap_or_else(|| manager.cursor().clone());
+            place.error(
+                format!("a chain that cannot work: {error}"),
+                "filters, then one router",
+            );
+        })
+        .ok()
+        .filter(|_| complete)
+}
+
+/// `Ok(None)`: left out of the chain; `Err`: wrong.
+fn http_filter(item: &Cursor<'_>, options: &LoadOptions) -> Result<Option<FilterSpec>, ()> {
+    let fields = item.fields().ok_or(())?;
+    let name = fields
+        .required("name", "the filter's name")
+        .and_then(|name| name.text())
+        .ok_or(())?;
+    fields.harmless("is_optional", "filters that are not known are left out anyway");
+    if fields.bool("disabled") == Some(true) {
+        drop(fields.get("typed_config"));
+        item.not_emulated(format!(
+            "{name} is disabled and left out; routes that enable it are not emulated"
+        ));
+        return Ok(None);
+    }
+    if let Some(field) = fields.get("config_discovery") {
+        field.error(
+            "a filter to be discovered",
+            "typed_config: nothing is fetched here",
+        );
+        return Err(());
+    }
+    let config = fields
+        .required("typed_config", "the filter's configuration")
+        .ok_or(())?;
+    match TypedConfig::type_name_of(&config) {
+        Some(WASM) => {
+            let typed = TypedConfig::read(&config).ok_or(())?;
+            let plugin = wasm::plugin(&typed.fields, name, options).ok_or(())?;
+            Ok(Some(FilterSpec::Wasm(Box::new(plugin))))
+        }
+        Some(ROUTER) => {
+            let typed = TypedConfig::read(&config).ok_or(())?;
+            Ok(Some(FilterSpec::Router(router(&typed.fields, name))))
+        }
+        Some(TAP) => {
+            config.harmless(format!("{name} only records; it is left out of the chain"));
+            Ok(None)
+        }
+        Some(other) => {
+            config.not_emulated(format!(
+                "{name} ({other}) is not emulated; it is left out of the chain"
+            ));
+            Ok(None)
+        }
+        None => {
+            config.error("no @type", "the message's type URL");
+            Err(())
+        }
+    }
+}
+
+fn router(fields: &Fields<'_>, filter_name: &str) -> RouterSpec {
+    fields.harmless("upstream_log", LOGGING);
+    fields.harmless("start_child_span", LOGGING);
+    fields.harmless("dynamic_stats", "statistics of the router are not kept");
+    RouterSpec {
+        filter_name: filter_name.to_owned(),
+        suppress_envoy_headers: fields.bool("suppress_envoy_headers").unwrap_or(false),
+        respect_expected_rq_timeout: fields.bool("respect_expected_rq_timeout").unwrap_or(false),
+    }
+}

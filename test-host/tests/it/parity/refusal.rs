@@ -1,0 +1,1 @@
+//! What Envoy refuses to load, the replay refuses too, for the same reason.

@@ -397,9 +397,15 @@ fn redirects_point_where_envoys_point() {
         let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{route}]}}"), "");
         let headers = HeaderMap::from_iter([(":authority", authority), (":path", target)]);
         let selected = spec.listeners[0].http.routes.select(&headers).expect("a route");
-        let RouteAction::Redirect(redirect) = &selected.route.action else { panic!("no redirect") };
+        let RouteAction::Redirect(redirect) = &selected.route.action else {
+            panic!("no redirect")
+        };
         let location = redirect.location(b"http", authority.as_bytes(), target.as_bytes(), matched);
-        assert_eq!(location.escape_ascii().to_string(), expected, "{authority}{target}");
+        assert_eq!(
+            location.escape_ascii().to_string(),
+            expected,
+            "{authority}{target}"
+        );
         assert_eq!(redirect.status, 301);
     }
 }

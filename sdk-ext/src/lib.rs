@@ -14,6 +14,11 @@
     )
 )]
 
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod config;
 pub mod headers;
 mod hostcalls;

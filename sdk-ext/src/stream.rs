@@ -19,17 +19,25 @@ pub struct StreamId(pub(crate) u32);
 #[derive(Debug)]
 pub struct Stream {
     id: StreamId,
+    plugin: &'static str,
     timers: Rc<Timers>,
     now: Cell<Option<Monotonic>>,
 }
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, timers: Rc<Timers>) -> Stream {
+    pub(crate) fn new(id: StreamId, plugin: &'static str, timers: Rc<Timers>) -> Stream {
         Stream {
             id,
+            plugin,
             timers,
             now: Cell::new(None),
         }
+    }
+
+    /// What the route's metadata says in this namespace under the plugin's name.
+    pub(crate) fn route_metadata(&self, namespace: &str) -> Host<Option<Vec<u8>>> {
+        let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
+        hostcalls::property(path.as_bytes())
     }
 
     #[must_use]
@@ -68,7 +76,8 @@ impl Stream {
 
     /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
     ///
-    /// Needs [`Init::timers`](crate::Init::timers). Costs one allocation, and one hostcall when no timer was running.
+    /// Costs one allocation, and one hostcall when no timer was running. How exact it is says
+    /// [`Init::timers`](crate::Init::timers).
     ///
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.

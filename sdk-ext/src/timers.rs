@@ -77,10 +77,12 @@ impl Queue {
         Some((stream, action))
     }
 
-    fn end(&mut self, stream: StreamId) {
-        for timer in self.by_stream.remove(&stream).unwrap_or_default() {
-            self.by_time.remove(&timer);
-        }
+    fn end(&mut self, stream: StreamId) -> Vec<(StreamId, Action)> {
+        let timers = self.by_stream.remove(&stream).unwrap_or_default();
+        timers
+            .iter()
+            .filter_map(|timer| self.by_time.remove(timer))
+            .collect()
     }
 
     fn pop_due(&mut self, now: Monotonic) -> Option<(StreamId, Action)> {
@@ -97,16 +99,28 @@ impl Queue {
     }
 }
 
+const DEFAULT_RESOLUTION: Duration = Duration::from_millis(10);
+
 /// All timers of one root context, and its tick.
-#[derive(Default)]
 pub(crate) struct Timers {
     queue: RefCell<Queue>,
-    /// How often due timers are looked for; zero refuses timers.
+    /// How often due timers are looked for.
     resolution: Cell<Duration>,
     /// The plugin's own period; zero when it has none.
     every: Cell<Duration>,
     /// What the host was last told.
     period: Cell<Duration>,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers {
+            queue: RefCell::default(),
+            resolution: Cell::new(DEFAULT_RESOLUTION),
+            every: Cell::default(),
+            period: Cell::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Timers {
@@ -145,7 +159,8 @@ impl Timers {
 
     /// The stream is over: none of its timers may run any more.
     pub(crate) fn end(&self, stream: StreamId) {
-        self.queue.borrow_mut().end(stream);
+        let ended = self.queue.borrow_mut().end(stream);
+        drop(ended);
     }
 
     /// Runs what is due. Each action runs with no borrow held: it may set timers itself.
@@ -221,7 +236,7 @@ mod tests {
             queue.add(StreamId(1), at(when), Box::new(move |_| drop(held)));
         }
         let other = queue.add(StreamId(2), at(15), Box::new(|_| {}));
-        queue.end(StreamId(1));
+        drop(queue.end(StreamId(1)));
         assert_eq!(Rc::strong_count(&held), 1);
         assert!(queue.cancel(other).is_some());
         assert!(queue.cancel(other).is_none(), "cancelling twice is harmless");

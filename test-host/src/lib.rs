@@ -22,4 +22,8 @@ pub mod replay;
 pub mod envoy_config;
 pub mod traffic;
 
+pub mod report;
+pub mod scenario;
+
 pub mod build;
+pub mod cli;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `wayside` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wayside::cli::run(std::env::args_os())
+}

@@ -17,6 +17,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if let Some(folder) = report.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    // What lies there from another run must not pass for this one's.
+    if report.exists() {
+        std::fs::remove_file(&report).with_context(|| format!("cannot delete {}", report.display()))?;
+    }
     let status = cargo(["run", "--quiet", "--package", "wayside", "--", "replay"])
         .args(["--envoy", ENVOY_CONFIG, "--traffic", RECORDING, "--json", REPORT])
         .status()
@@ -27,6 +31,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             println!("\nthe same as JSON: {REPORT}");
             Ok(())
         }
+        Some(0 | 1) => bail!("wayside replay ended with {status}, but wrote no {REPORT}"),
         _ => bail!("wayside replay ended with {status}"),
     }
 }

@@ -63,8 +63,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace's root folder.
+/// The workspace's root folder. Cargo says at run time where this package lies; two checkouts may share one target folder.
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = Path::new(&here);
     here.parent().unwrap_or(here).to_owned()
 }

@@ -81,7 +81,7 @@ impl Access {
                 Some(Objection {
                     reason,
                     provider,
-                    final_: true,
+                    is_final: true,
                 }),
                 _,
             ) => {
@@ -155,7 +155,7 @@ struct Objection<'a> {
     reason: Reason,
     provider: &'a str,
     /// Whether it stands whatever the other providers say
-    final_: bool,
+    is_final: bool,
 }
 
 /// Flaws first: a request that can be read in two ways is not weighed at all.
@@ -164,7 +164,7 @@ fn first_objection<'a>(findings: &[(&'a Provider, Finding<'_>)]) -> Option<Objec
         Finding::Flawed(flaw) => Some(Objection {
             reason: Reason::from(*flaw),
             provider: &provider.name,
-            final_: true,
+            is_final: true,
         }),
         Finding::Absent | Finding::Valid(_) | Finding::Rejected(_) => None,
     });
@@ -173,7 +173,7 @@ fn first_objection<'a>(findings: &[(&'a Provider, Finding<'_>)]) -> Option<Objec
             Finding::Rejected(rejection) => Some(Objection {
                 reason: Reason::from(*rejection),
                 provider: &provider.name,
-                final_: false,
+                is_final: false,
             }),
             Finding::Absent | Finding::Valid(_) | Finding::Flawed(_) => None,
         })
@@ -188,7 +188,7 @@ fn unauthenticated(
 ) -> Denial {
     let mut challenges: Vec<String> = Vec::new();
     for (provider, finding) in findings {
-        let challenge = provider.challenge(terms.realm, Some(finding));
+        let challenge = provider.challenge(terms.realm, finding);
         if !challenges.contains(&challenge) {
             challenges.push(challenge);
         }

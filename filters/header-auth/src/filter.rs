@@ -21,7 +21,6 @@ use crate::timestamp::Timestamp;
 pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
-    asked: Asked,
     counters: Counters,
 }
 
@@ -36,11 +35,9 @@ impl Plugin for HeaderAuth {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let counters = Counters::new(&config, init)?;
-        let asked = config.policy.rules.asked();
         Ok(Self {
             mode: config.mode,
             policy: config.policy,
-            asked,
             counters,
         })
     }
@@ -56,7 +53,7 @@ impl HttpFilter for Stream {
         if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
-        let snapshot = match Snapshot::take(&request, plugin.asked) {
+        let snapshot = match Snapshot::take(&request, plugin.policy.asked) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 return plugin.cannot(DEFAULT_RULE, format_args!("the request cannot be read: {error}"));

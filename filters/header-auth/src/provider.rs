@@ -77,7 +77,7 @@ impl Provider {
     }
 
     /// The challenge to send when this provider's credential is missing or bad: RFC 9110, 11.6.1.
-    pub fn challenge(&self, realm: &str, finding: Option<&Finding<'_>>) -> String {
+    pub fn challenge(&self, realm: &str, finding: &Finding<'_>) -> String {
         match &self.kind {
             // RFC 7617, 2.1
             Kind::Basic { .. } => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
@@ -88,7 +88,7 @@ impl Provider {
                 });
                 let scheme = scheme.unwrap_or("ApiKey");
                 // RFC 6750, 3.1: no error code for a request that carried no token.
-                let refused = matches!(finding, Some(Finding::Rejected(_)));
+                let refused = matches!(finding, Finding::Rejected(_));
                 let error = if refused && scheme.eq_ignore_ascii_case("Bearer") {
                     ", error=\"invalid_token\""
                 } else {

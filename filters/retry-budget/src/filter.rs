@@ -1,6 +1,6 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
-use crate::budget::{Budget, Grant};
+use crate::budget::{Budget, Grant, Limits};
 use crate::config::{Config, DepositOn, InboundRetry};
 use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
@@ -15,13 +15,17 @@ const MAX_RETRIES: Name = name!("x-envoy-max-retries");
 const RETRY_ON: Name = name!("x-envoy-retry-on");
 const RETRY_GRPC_ON: Name = name!("x-envoy-retry-grpc-on");
 const STATUS_CODES: Name = name!("x-envoy-retriable-status-codes");
-/// What an untrusted peer may not steer retries with.
-const CONTROL: [Name; 5] = [
+const ATTEMPT_COUNT: Name = name!("x-envoy-attempt-count");
+const PREVIOUS_ATTEMPTS: Name = name!("grpc-previous-rpc-attempts");
+/// What an untrusted peer may not say: it would steer the retries here, or be believed by the proxy after this one.
+const CONTROL: [Name; 7] = [
     MAX_RETRIES,
     RETRY_ON,
     RETRY_GRPC_ON,
     STATUS_CODES,
     name!("x-envoy-retriable-header-names"),
+    ATTEMPT_COUNT,
+    PREVIOUS_ATTEMPTS,
 ];
 
 /// Rounds of compare-and-swap before a request goes without retries.
@@ -69,10 +73,11 @@ pub(crate) struct Request {
 struct Reserved {
     rule: Rc<str>,
     budget: Shared<Budget>,
-    config: Config,
+    limits: Limits,
     grant: Grant,
     grpc: bool,
-    may_deposit: bool,
+    /// A success feeds the budget.
+    deposits: bool,
 }
 
 /// What the rules say of a request before the budget is asked.
@@ -84,10 +89,16 @@ struct Wish {
 
 impl HttpFilter for Request {
     fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
-        if self.plugin.envelope.mode != Mode::Off
-            && let Err(error) = self.reserve(&mut request)
-        {
-            log!(Error, "retry_budget: a request passes without a budget: {error}");
+        if self.plugin.envelope.mode == Mode::Off {
+            return Flow::Continue;
+        }
+        if let Err(error) = self.reserve(&mut request) {
+            log!(Error, "retry_budget: a request goes without retries: {error}");
+            if self.plugin.envelope.mode == Mode::Enforce
+                && let Err(error) = request.headers.set(MAX_RETRIES, "0")
+            {
+                log!(Error, "retry_budget: and even that could not be said: {error}");
+            }
         }
         Flow::Continue
     }
@@ -107,6 +118,9 @@ impl Request {
         let headers = request.headers.block()?;
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (rule, config) = (selected.rule, selected.config);
+        if selected.bad_override {
+            plugin.metrics.bad_override.inc(rule, []);
+        }
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
         let Some(budget) = plugin.budget(rule, config, request.stream())? else {
@@ -122,10 +136,10 @@ impl Request {
         self.reserved = Some(Reserved {
             rule: rule.into(),
             budget,
-            config: config.clone(),
+            limits: config.limits,
             grant,
             grpc: headers.is_grpc(),
-            may_deposit: wish.may_deposit,
+            deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
         });
         Ok(())
     }
@@ -194,11 +208,10 @@ impl RetryBudget {
         let (rule, stream) = (&reserved.rule, cx.stream());
         let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
         let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let by_success = reserved.may_deposit && reserved.config.deposit_on == DepositOn::Success;
-        let deposit = by_success && attempts > 0 && succeeded(stream, reserved.grpc)?;
+        let deposit = reserved.deposits && attempts > 0 && succeeded(stream, reserved.grpc)?;
         if deposit || used < u32::from(reserved.grant.retries()) {
             let now = stream.now()?;
-            let limits = &reserved.config.limits;
+            let limits = &reserved.limits;
             let updated = reserved.budget.update(TRIES, |record| {
                 let mut record = record.unwrap_or_else(|| Budget::new(limits, now));
                 let settled = record.settle(limits, now, &reserved.grant, used, deposit);
@@ -264,11 +277,7 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
             .is_some_and(|key| !key.is_empty()),
         tunnel: headers.method() == b"CONNECT" || headers.first(name!("upgrade")).is_some(),
     };
-    let inbound = trusted
-        && safety::is_retry(
-            headers.all(name!("x-envoy-attempt-count")),
-            headers.all(name!("grpc-previous-rpc-attempts")),
-        );
+    let inbound = trusted && safety::is_retry(headers.all(ATTEMPT_COUNT), headers.all(PREVIOUS_ATTEMPTS));
     let may_deposit = !inbound || config.inbound_retry == InboundRetry::Normal;
     if inbound && config.inbound_retry == InboundRetry::Deny {
         return Wish {

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) cas_exhausted: RuleCounter<0>,
     pub(crate) overdraft: RuleCounter<0>,
     pub(crate) key_overflow: RuleCounter<0>,
+    pub(crate) bad_override: RuleCounter<0>,
     pub(crate) attempts: RuleHistogram<0>,
 }
 
@@ -58,6 +59,7 @@ impl Metrics {
             cas_exhausted: counter("cas_exhausted"),
             overdraft: counter("overdraft"),
             key_overflow: counter("key_overflow"),
+            bad_override: counter("bad_override"),
             attempts: metrics.histogram("retry_budget_attempts", []),
         })
     }

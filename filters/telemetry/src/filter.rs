@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wayside_sdk::metrics::series_name;
-use wayside_sdk::policy::{PathReading, RequestView, Rules, read_path};
+use wayside_sdk::policy::{Asked, PathReading, RequestView, Rules, read_path};
 use wayside_sdk::property::{
     CLUSTER_NAME, Prop, PropValue, REQUEST_DURATION, REQUEST_PROTOCOL, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
     RESPONSE_GRPC_STATUS, ROUTE_NAME,
@@ -28,6 +28,8 @@ const TRACESTATE: Name = name!("tracestate");
 pub struct Telemetry {
     mode: Mode,
     rules: Rules<()>,
+    /// What `rules` look at
+    asked: Asked,
     propagation: Propagation,
     metrics: Metrics,
 }
@@ -57,6 +59,7 @@ impl Plugin for Telemetry {
         let metrics = Metrics::new(&config, init)?;
         Ok(Self {
             mode: config.mode,
+            asked: config.rules.asked(),
             rules: config.rules,
             propagation: config.propagation,
             metrics,
@@ -139,7 +142,7 @@ impl Telemetry {
     /// The name of the first rule that matches. A path that servers read differently matches none that asks for one.
     fn rule(&self, stream: &Stream, block: &HeaderBlock) -> Option<String> {
         self.rules.iter().next()?;
-        let asked = self.rules.asked();
+        let asked = self.asked;
         let path = match asked.path.then(|| read_path(block.path())) {
             Some(PathReading::Canonical(path)) => Some(path),
             Some(PathReading::Ambiguous(_) | PathReading::Refused(_)) | None => None,
@@ -208,7 +211,7 @@ impl Telemetry {
             },
             details: &text(error, &RESPONSE_CODE_DETAILS),
             protocol: &text(protocol, &REQUEST_PROTOCOL),
-            grpc_status: if grpc && seen.is_grpc {
+            grpc_status: if (grpc || error) && seen.is_grpc {
                 self.known(stream, &RESPONSE_GRPC_STATUS)
             } else {
                 None

@@ -85,18 +85,21 @@ impl StatusLabel {
 }
 
 /// Why a request counts as failed: empty when it does not, the status for 5xx, else one of a fixed list of names. `details`
-/// is Envoy's `response.code_details`.
-pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8]) -> &'a [u8] {
-    match (status, status.map_or(b'0', |status| status.class())) {
-        (Some(status), b'5'..=b'9') => status.as_bytes(),
-        (None, _) => failure(details).unwrap_or(b"_OTHER"),
-        (Some(_), class) => match failure(details) {
-            Some(failure) => failure,
-            // A filter or Envoy itself refused; redirects and direct answers are no failures.
-            None if class == b'4' && !details.is_empty() && details != b"via_upstream" => b"local_reply",
-            None => b"",
-        },
+/// is Envoy's `response.code_details`, `grpc_status` that of a gRPC request.
+pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8], grpc_status: Option<u64>) -> &'a [u8] {
+    let Some(status) = status else {
+        return failure(details).unwrap_or(b"_OTHER");
+    };
+    if status.class() >= b'5' {
+        return status.as_bytes();
     }
+    if let Some(failure) = failure(details) {
+        return failure;
+    }
+    // A filter or Envoy itself said no; to gRPC it says so with a 200. Redirects and direct answers are no failures.
+    let refused = status.class() == b'4' || grpc_status.is_some_and(|status| status != 0);
+    let local = !details.is_empty() && details != b"via_upstream";
+    if refused && local { b"local_reply" } else { b"" }
 }
 
 /// Envoy's details are a name, sometimes followed by `{…}` or `(…)`.
@@ -199,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_grpc_request_failed_although_http_says_200() {
+        let ok = StatusLabel::new(200);
+        let found = |details: &str, grpc| error_type(ok.as_ref(), details.as_bytes(), Some(grpc)).to_vec();
+        assert_eq!(found("header_auth.missing", 16), b"local_reply");
+        assert_eq!(found("via_upstream", 5), b"");
+        assert_eq!(found("direct_response", 0), b"");
+    }
+
+    #[test]
     fn error_types_name_the_status_of_5xx_and_the_cause_of_the_rest() {
         let table: &[(u64, &str, &str)] = &[
             (200, "via_upstream", ""),
@@ -236,7 +248,7 @@ mod tests {
         ];
         for (status, details, expected) in table {
             let label = StatusLabel::new(*status);
-            let found = error_type(label.as_ref(), details.as_bytes());
+            let found = error_type(label.as_ref(), details.as_bytes(), None);
             assert_eq!(String::from_utf8_lossy(found), *expected, "{status} {details}");
         }
     }

@@ -44,7 +44,7 @@ impl<'a> Observation<'a> {
             self.status.as_ref().map_or(&b""[..], StatusLabel::as_bytes),
             // Never the path: whoever sends requests would name the series.
             facts.rule.map_or(facts.route_name, str::as_bytes),
-            labels::error_type(self.status.as_ref(), facts.details),
+            labels::error_type(self.status.as_ref(), facts.details, facts.grpc_status),
             labels::protocol_version(facts.protocol).as_bytes(),
             facts.scheme.as_bytes(),
             facts.grpc_status.map_or("", labels::grpc_status).as_bytes(),

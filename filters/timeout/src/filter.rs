@@ -129,6 +129,9 @@ impl Request {
         }
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (config, rule) = (selected.config, selected.rule);
+        if selected.bad_override {
+            plugin.metrics.bad_override.inc(rule, []);
+        }
         let (now, grpc) = (request.stream().now()?, headers.is_grpc());
         let values = values(config, &headers, grpc);
         let assessment = assess(

@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     clamped: RuleCounter<1>,
     pub(crate) enforced: RuleCounter<1>,
     pub(crate) cancelled: RuleCounter<0>,
+    pub(crate) bad_override: RuleCounter<0>,
     left: RuleHistogram<0>,
     pub(crate) overrun: RuleHistogram<0>,
 }
@@ -29,6 +30,7 @@ impl Metrics {
             clamped: metrics.counter("timeout_clamped_total", ["source"]),
             enforced: metrics.counter("timeout_enforced_total", ["phase"]),
             cancelled: metrics.counter("timeout_cancelled_total", []),
+            bad_override: metrics.counter("timeout_bad_override_total", []),
             left: metrics.histogram("timeout_left_ms", []),
             overrun: metrics.histogram("timeout_overrun_ms", []),
         })

@@ -36,7 +36,13 @@ impl Json {
             pointer: String::new(),
             duplicates: &duplicates,
         };
-        let syntax = |error: serde_json::Error| ConfigErrors::one("", format_args!("not JSON: {error}"));
+        let syntax = |error: serde_json::Error| {
+            let binary = text
+                .iter()
+                .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+            let hint = if binary { STRUCT_HINT } else { "" };
+            ConfigErrors::one("", format_args!("not JSON: {error}{hint}"))
+        };
         let tree = seed.deserialize(&mut parser).map_err(syntax)?;
         parser.end().map_err(syntax)?;
         duplicates.into_inner().or(Some(tree))
@@ -79,6 +85,10 @@ impl Json {
     }
 }
 
+/// Envoy's documentation says that a `Struct` arrives as JSON; Envoy 1.40 sends its protobuf bytes.
+const STRUCT_HINT: &str = "; Envoy hands over a google.protobuf.Struct as protobuf bytes, \
+    so write the JSON into a google.protobuf.StringValue";
+
 /// Builds the tree and remembers where it is, so that a duplicate key can be named.
 struct Seed<'a> {
     pointer: String,
@@ -112,12 +122,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Unsigned(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Json, E> {
         Ok(u64::try_from(value).map_or(Json::Negative(value), Json::Unsigned))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Float(value))
+    /// `1e3` and `2.0` are whole numbers: JSON has one kind of number, and tools rewrite one form into the other.
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() != 0.0 || value.abs() > EXACT {
+            return Ok(Json::Float(value));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number within 2^53")]
+        self.visit_i64(value as i64)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -210,6 +226,21 @@ mod tests {
                 .contains("recursion limit")
         );
         assert_eq!(parse(" \n"), Ok(Json::Object(vec![])));
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_whole_however_it_is_written() {
+        assert_eq!(
+            parse("[1, 1.0, 1e3, -2.0, 0.5, 1e300]"),
+            Ok(Json::List(vec![
+                Json::Unsigned(1),
+                Json::Unsigned(1),
+                Json::Unsigned(1000),
+                Json::Negative(-2),
+                Json::Float(0.5),
+                Json::Float(1e300)
+            ]))
+        );
     }
 
     #[test]

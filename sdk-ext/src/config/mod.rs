@@ -5,6 +5,7 @@ mod checks;
 mod de;
 mod envelope;
 mod json;
+mod overrides;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};

@@ -7,56 +7,63 @@
     reason = "imports, and taking ownership of memory the host filled through our allocator"
 )]
 
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
-    fn proxy_get_log_level(level: *mut u32) -> u32;
-    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_set_effective_context(id: u32) -> u32;
-    fn proxy_get_buffer_bytes(
-        kind: u32,
-        start: usize,
-        max: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_set_buffer_bytes(kind: u32, start: usize, size: usize, data: *const u8, len: usize) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_get_header_map_size(map: u32, size: *mut usize) -> u32;
+/// Imports that answer with a status. Natively they exist only where a host defines them (feature `native-host`); without
+/// one every call is answered `Unimplemented`, so that whatever does not need a host can be tested without.
+macro_rules! imports {
+    ($module:literal: $(fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
+        #[cfg(any(target_arch = "wasm32", feature = "native-host"))]
+        #[link(wasm_import_module = $module)]
+        unsafe extern "C" {
+            $(fn $name($($argument: $type),*) -> u32;)*
+        }
+
+        $(
+            #[cfg(not(any(target_arch = "wasm32", feature = "native-host")))]
+            #[allow(clippy::too_many_arguments, reason = "the ABI's")]
+            unsafe fn $name($(_: $type),*) -> u32 {
+                super::Status::UNIMPLEMENTED.0
+            }
+        )*
+    };
+}
+
+imports! {
+    "env":
+    fn proxy_log(level: u32, message: *const u8, size: usize);
+    fn proxy_get_log_level(level: *mut u32);
+    fn proxy_get_current_time_nanoseconds(time: *mut u64);
+    fn proxy_set_tick_period_milliseconds(period: u32);
+    fn proxy_set_effective_context(id: u32);
+    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize);
+    fn proxy_set_buffer_bytes(kind: u32, start: usize, size: usize, data: *const u8, len: usize);
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize);
+    fn proxy_get_header_map_size(map: u32, size: *mut usize);
     fn proxy_get_header_map_value(
         map: u32,
         key: *const u8,
         key_size: usize,
         data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
+        size: *mut usize
+    );
     fn proxy_replace_header_map_value(
         map: u32,
         key: *const u8,
         key_size: usize,
         value: *const u8,
-        size: usize,
-    ) -> u32;
-    fn proxy_add_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        size: usize,
-    ) -> u32;
-    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
-    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
+        size: usize
+    );
+    fn proxy_add_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize);
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize);
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize);
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize);
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
-        cas: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32)
-    -> u32;
+        cas: *mut u32
+    );
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32);
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -65,18 +72,18 @@ unsafe extern "C" {
         body_size: usize,
         headers: *const u8,
         headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
-    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+        grpc_status: i32
+    );
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32);
+    fn proxy_increment_metric(id: u32, offset: i64);
+    fn proxy_record_metric(id: u32, value: u64);
+    fn proxy_get_metric(id: u32, value: *mut u64);
 }
 
-#[link(wasm_import_module = "wasi_snapshot_preview1")]
-unsafe extern "C" {
-    fn random_get(buffer: *mut u8, size: usize) -> u32;
-    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+imports! {
+    "wasi_snapshot_preview1":
+    fn random_get(buffer: *mut u8, size: usize);
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64);
 }
 
 /// Takes over the memory that the host had the guest's allocator make. `None` when the host wrote no address.

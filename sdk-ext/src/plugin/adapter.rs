@@ -121,7 +121,7 @@ struct StreamAdapter<P: Plugin> {
 
 impl<P: Plugin> StreamAdapter<P> {
     fn stream(&self) -> Stream {
-        Stream::new(self.id, self.timers.clone())
+        Stream::new(self.id, P::NAME, self.timers.clone())
     }
 
     /// Runs one callback.

@@ -93,8 +93,8 @@ impl Init {
         HistogramFamily::new(base, labels, limit)
     }
 
-    /// Allows timers of streams and says how often due ones are looked for, at least 1 ms. The tick runs only while
-    /// a timer is set.
+    /// How often due timers of streams are looked for: at least 1 ms, 10 ms unless said. The tick runs only while a timer
+    /// is set.
     pub fn timers(&mut self, resolution: Duration) {
         self.timers
             .set_resolution(resolution.max(Duration::from_millis(1)));

@@ -62,10 +62,20 @@ fn command(guest: &Guest, plan: &Plan) -> Command {
     if !guest.features.is_empty() {
         command.args(["--features", &guest.features.join(",")]);
     }
-    for setting in &plan.config {
+    for setting in plan.config.iter().chain(&nameless_paths()) {
         command.args(["--config", setting]);
     }
     command
+}
+
+/// Keeps the home folder of whoever builds out of panic messages, and so the module's hash the same on every machine. The
+/// setting yields to a `target.<triple>.rustflags` of the workspace and adds to its `build.rustflags`.
+fn nameless_paths() -> Option<String> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))?;
+    let flag = serde_json::to_string(&format!("--remap-path-prefix={}=/cargo", home.to_str()?)).ok()?;
+    Some(format!("build.rustflags=[{flag}]"))
 }
 
 fn shown(command: &Command) -> String {

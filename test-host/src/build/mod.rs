@@ -17,6 +17,7 @@
 //! **Environment.** This module reads the process's environment and runs programs; nothing else in the library's core
 //! does. What a surrounding cargo put there for *native* code (`RUSTFLAGS`, `CARGO_BUILD_TARGET`, `RUSTC_WRAPPER` of a coverage
 //! run, profile overrides) does not reach the guest. Flags for guests belong in `.cargo/config.toml`, which counts as always.
+//! The home folder of whoever builds is kept out of the module, so one source gives one hash on every machine.
 
 mod artifact;
 mod cargo;

@@ -184,6 +184,41 @@ fn an_artefact_somebody_changed_is_not_read() {
         .expect("it is what was built");
 }
 
+/// The hash of the guest in the folder `WAYSIDE_TEST_STRANGER`, to a process that has another environment.
+#[test]
+#[ignore = "run by settings_of_the_native_build_do_not_change_a_guest"]
+fn guest_of_a_child_process() {
+    let dir = std::env::var("WAYSIDE_TEST_STRANGER").expect("the parent says where");
+    let artifact = Guest::here().manifest_dir(&dir).build().expect("it builds");
+    std::fs::write(Path::new(&dir).join("hash"), artifact.sha256.to_string()).expect("a file");
+}
+
+#[test]
+fn settings_of_the_native_build_do_not_change_a_guest() {
+    let dir = stranger(&answer(1));
+    let expected = guest_in(&dir).rebuild().expect("it builds").sha256.to_string();
+    // Each of these would stop the build if it reached it.
+    let status = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args([
+            "--exact",
+            "build::guest_of_a_child_process",
+            "--ignored",
+            "--quiet",
+        ])
+        .env("WAYSIDE_TEST_STRANGER", dir.path())
+        .env("RUSTFLAGS", "--no-such-flag")
+        .env("CARGO_ENCODED_RUSTFLAGS", "--no-such-flag")
+        .env("CARGO_BUILD_TARGET", "no-such-target")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "/nowhere/linker")
+        .env("RUSTC_WRAPPER", "/nowhere/wrapper")
+        .env("RUSTC_WORKSPACE_WRAPPER", "/nowhere/wrapper")
+        .status()
+        .expect("it runs");
+    assert!(status.success(), "{status}");
+    let found = std::fs::read_to_string(dir.path().join("hash")).expect("the child wrote it");
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn an_unknown_package_is_named_with_the_ones_there_are() {
     let dir = stranger(&answer(1));

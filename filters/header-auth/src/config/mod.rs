@@ -83,6 +83,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     }
     let policy = Policy {
         identity: identity?,
+        asked: rules.as_ref()?.asked(),
         rules: rules?,
         default: default?,
         realm: realm?,

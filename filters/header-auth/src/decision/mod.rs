@@ -1,7 +1,7 @@
 //! The whole decision about one request: from its header block to what is done with it.
 
 use wayside_sdk::policy::{
-    CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
+    Asked, CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
 };
 
 use crate::access::{Access, Admission, Terms};
@@ -16,6 +16,8 @@ use crate::timestamp::Timestamp;
 pub struct Policy {
     pub identity: IdentityHeaders,
     pub rules: Rules<Access>,
+    /// What `rules` look at
+    pub asked: Asked,
     pub default: Access,
     /// Ready to stand between quotes
     pub realm: String,
@@ -28,7 +30,7 @@ pub struct Policy {
 pub struct Request<'a> {
     /// In their order, pseudo headers included
     pub headers: &'a [Header<'a>],
-    /// Needed only if [`Rules::asked`] says so
+    /// Needed only if [`Policy::asked`] says so
     pub route_name: &'a [u8],
     pub cluster: &'a [u8],
 }
@@ -54,7 +56,17 @@ impl Policy {
     pub fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
         let claimed = self.identity.claimed(request.headers);
         let claimed_identity = !claimed.is_empty();
-        let (rule, access) = match self.select(request) {
+        // A rule must not be chosen by an identity that nobody vouches for.
+        let genuine: Vec<Header<'_>> = request
+            .headers
+            .iter()
+            .filter(|(name, _)| !claimed.contains(name))
+            .copied()
+            .collect();
+        let (rule, access) = match self.select(&Request {
+            headers: &genuine,
+            ..*request
+        }) {
             Ok(selected) => selected,
             Err(reason) => {
                 return Decision {
@@ -80,7 +92,7 @@ impl Policy {
     fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
         let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
         let method = pseudo(":method")?.unwrap_or_default();
-        let path = if self.rules.asked().path {
+        let path = if self.asked.path {
             self.path_of(method, pseudo(":path")?)?
         } else {
             None

@@ -133,7 +133,7 @@ fn a_good_credential_passes_as_its_holder_and_is_not_shown_to_the_upstream() {
 }
 
 #[test]
-fn bad_missing_and_double_credentials_have_their_own_status() {
+fn bad_missing_and_double_keys_have_their_own_status() {
     let policy = example();
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[], "401 missing"),
@@ -162,6 +162,20 @@ fn bad_missing_and_double_credentials_have_their_own_status() {
             &[("x-api-key", "demo-key-0001-not-a-secret ")],
             "400 malformed_credential",
         ),
+    ];
+    for (headers, expected) in table {
+        assert_eq!(
+            verdict(&policy, "/books", headers),
+            format!("default: {expected}"),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn bad_authorization_fields_have_their_own_status() {
+    let policy = example();
+    let table: &[(&[(&str, &str)], &str)] = &[
         (
             &[("authorization", "Basic cmVhZGVyOndyb25n")],
             "401 unknown_credential",
@@ -202,6 +216,11 @@ fn bad_missing_and_double_credentials_have_their_own_status() {
             "{headers:?}"
         );
     }
+}
+
+#[test]
+fn a_credential_beyond_the_limit_is_not_even_read() {
+    let policy = example();
     let long = "k".repeat(8193);
     assert_eq!(
         verdict(&policy, "/books", &[("x-api-key", &long)]),
@@ -340,6 +359,16 @@ fn nobody_else_writes_the_identity_on_any_kind_of_route() {
         ]
     );
     assert!(decide(&example(), &request("/healthz", &spoofed)).claimed_identity);
+}
+
+#[test]
+fn a_claimed_identity_chooses_no_rule() {
+    let rules = r#"[{"match": {"headers": [{"name": "x-auth-role", "present": true}]}, "config": {"require": "none"}}]"#;
+    let policy = policy(r#"{"require": {"any": ["partners"]}}"#, rules);
+    assert_eq!(
+        verdict(&policy, "/", &[("x-auth-role", "root")]),
+        "default: 401 missing"
+    );
 }
 
 #[test]

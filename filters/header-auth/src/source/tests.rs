@@ -181,7 +181,8 @@ fn hiding_takes_the_credential_and_leaves_the_rest_byte_for_byte() {
         Source::Cookie("key".into()),
         Source::Scheme("Basic".into()),
     ];
-    let table: &[(&[(&str, &str)], &[(&str, &str)])] = &[
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(Fields<'_>, Fields<'_>)] = &[
         (&[("x-api-key", "k"), ("accept", "*/*")], &[("accept", "*/*")]),
         (&[("authorization", "Basic YTpi")], &[]),
         (

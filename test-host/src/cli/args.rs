@@ -1,0 +1,77 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{abi::LogLevel, envoy_config::Setting};
+
+/// Replays recorded traffic through Envoy's WebAssembly filters, without a cluster
+#[derive(Debug, Parser)]
+#[command(name = "wayside", version)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Replay a recording through the filters of an Envoy configuration
+    Replay(ReplayArguments),
+    /// Show what a module, a recording or an Envoy configuration holds
+    Inspect(InspectArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    /// An Envoy configuration for every recorded proxy, or a folder with one `<proxy>.yaml` each
+    #[arg(long, value_name = "FILE|DIR", required = true)]
+    pub(super) envoy: Vec<PathBuf>,
+    /// Recordings: files of Envoy's tap filter, or folders of them
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub(super) traffic: Vec<PathBuf>,
+    /// Change one value in a filter's configuration: `timeout./defaults/timeout="2s"`
+    #[arg(long, value_name = "FILTER.POINTER=JSON")]
+    pub(super) set: Vec<Setting>,
+    /// What all chance grows from
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// The level of Envoy's `wasm` logger
+    #[arg(long, value_enum, default_value_t = Level::Info)]
+    pub(super) log_level: Level,
+    /// Write the report as JSON (schema wayside.replay/1)
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Print every exchange, filter by filter
+    #[arg(long)]
+    pub(super) each: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArguments {
+    /// A `.wasm` module, a recording, or an Envoy configuration: told by content
+    pub(super) file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Critical,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Trace => LogLevel::Trace,
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+            Level::Critical => LogLevel::Critical,
+        }
+    }
+}

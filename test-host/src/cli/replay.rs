@@ -1,0 +1,114 @@
+//! `wayside replay`.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{BadInput, Verdict, args::ReplayArguments};
+use crate::{
+    clock::Seed,
+    envoy_config::{self, LoadOptions, Loaded, Setting},
+    replay::{self, Options, Specs},
+    report::{Detail, Report, Unsupported},
+    traffic,
+    upstream::Services,
+    vm::Modules,
+};
+
+pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
+    let (specs, unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
+    let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
+    let options =
+        Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
+    let modules = Arc::new(Modules::new());
+    let replay = replay::replay(&modules, &specs, recording, &options, |_| Services::default()).map_err(BadInput::of)?;
+    if replay.proxies.is_empty() {
+        return Err(no_configuration(&specs, &replay));
+    }
+    let report = Report::of(&replay, unsupported);
+    super::print(&report.text(Detail { each_exchange: arguments.each }));
+    if let Some(path) = &arguments.json {
+        write_json(&report, path)?;
+    }
+    Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
+}
+
+/// A single file stands for every proxy; folders, or several files, for the proxies they are named after.
+fn load_specs(paths: &[PathBuf], settings: &[Setting]) -> Result<(Specs, Vec<Unsupported>), BadInput> {
+    let mut loaded = Vec::new();
+    let everywhere = matches!(paths, [path] if !path.is_dir());
+    for path in paths {
+        if path.is_dir() {
+            loaded.extend(envoy_config::load_dir(path, &LoadOptions::default()).map_err(BadInput::of)?);
+        } else {
+            loaded.push(envoy_config::load(path).map_err(BadInput::of)?);
+        }
+    }
+    apply(settings, &mut loaded)?;
+    let mut named = BTreeMap::new();
+    let mut unsupported = Vec::new();
+    for Loaded { spec, unsupported: parts } in loaded {
+        unsupported.extend(
+            parts.into_iter().map(|part| Unsupported { place: part.place.to_string(), what: part.reason, weight: part.weight }),
+        );
+        let name = spec.name.clone();
+        if named.insert(name.clone(), Arc::new(spec)).is_some() {
+            return Err(BadInput(format!("two configurations stand for the proxy {name:?}: give one")));
+        }
+    }
+    match named.pop_first() {
+        Some((_, spec)) if everywhere => Ok((Specs::Everywhere(spec), unsupported)),
+        Some((name, spec)) => {
+            named.insert(name, spec);
+            Ok((Specs::Named(named), unsupported))
+        }
+        None => Err(BadInput(format!("{}: no configuration found", list(paths)))),
+    }
+}
+
+/// A setting must change at least one of the configurations.
+fn apply(settings: &[Setting], loaded: &mut [Loaded]) -> Result<(), BadInput> {
+    for setting in settings {
+        let mut refusal = None;
+        let mut applied = 0;
+        for configuration in loaded.iter_mut() {
+            match setting.apply(&mut configuration.spec) {
+                Ok(plugins) => applied += plugins,
+                Err(error) => refusal = Some(error),
+            }
+        }
+        if let (0, Some(error)) = (applied, refusal) {
+            return Err(BadInput(format!("--set {error}")));
+        }
+    }
+    Ok(())
+}
+
+fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
+    let mut recorded: Vec<&str> = replay.unmatched.iter().map(|exchange| &*exchange.id.proxy).collect();
+    recorded.dedup();
+    let given: Vec<&str> = match specs {
+        Specs::Everywhere(spec) => vec![&spec.name],
+        Specs::Named(named) => named.keys().map(String::as_str).collect(),
+    };
+    BadInput(format!(
+        "no configuration stands for any recorded proxy: recorded were {}, given were {}",
+        recorded.join(", "),
+        given.join(", ")
+    ))
+}
+
+fn write_json(report: &Report, path: &Path) -> Result<(), BadInput> {
+    let failed = |error: std::io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
+    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    report.write_json(&mut file).map_err(failed)?;
+    std::io::Write::flush(&mut file).map_err(failed)
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

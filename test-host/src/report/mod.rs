@@ -1,0 +1,151 @@
+//! What a replay came to, for people and machines. Every form of report is made from one [`Report`].
+
+mod exchange;
+mod json;
+mod model;
+mod text;
+
+pub use model::{
+    Answer, Callout, Change, ChangeKind, Count, Cost, Effect, ExchangeReport, FieldDifference, FilterReport, FilterStep,
+    LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text, Totals, Unsupported,
+};
+
+pub use text::Detail;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    message::Note,
+    proxy::Metric,
+    replay::{Replay, ReplayedProxy},
+    trace::{Entry, What},
+};
+
+impl Report {
+    /// Draws up the report of a replay. `unsupported` lists what of the configuration was seen but not emulated.
+    pub fn of(replay: &Replay, unsupported: Vec<Unsupported>) -> Self {
+        let exchanges: Vec<_> = replay
+            .proxies
+            .iter()
+            .flat_map(|proxy| proxy.outcome.outcomes.iter().map(|outcome| exchange::report(proxy, outcome)))
+            .collect();
+        let skipped: Vec<String> = replay.unmatched.iter().map(|exchange| exchange.id.to_string()).collect();
+        let proxies: Vec<_> = replay.proxies.iter().map(proxy).collect();
+        Report {
+            schema: SCHEMA,
+            seed: replay.seed,
+            totals: totals(&proxies, &exchanges, skipped.len()),
+            proxies,
+            exchanges,
+            skipped,
+            notes: replay.notes.iter().map(note).collect(),
+            unsupported,
+        }
+    }
+
+    /// Whether a client would have noticed the change, or a filter failed.
+    pub fn differs(&self) -> bool {
+        let totals = &self.totals;
+        totals.visible_differences > 0 || totals.faults > 0 || totals.hung > 0
+    }
+}
+
+fn note(note: &Note) -> NoteReport {
+    NoteReport { kind: note.kind, place: note.place.clone(), text: note.text.clone() }
+}
+
+fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
+    let outcome = &proxy.outcome;
+    let filters = outcome.filters.iter().map(|filter| FilterReport {
+        name: filter.name.clone(),
+        listener: filter.listener.clone(),
+        file: filter.code.display().to_string(),
+        sha256: filter.sha256.clone(),
+        bytes: filter.bytes,
+        outside_streams: Cost::from(&filter.usage),
+    });
+    let metrics = outcome.metrics.iter().map(|(name, metric)| MetricReport {
+        name: Text::from(name),
+        value: match metric {
+            Metric::Counter(value) => MetricValue::Counter { value: *value },
+            Metric::Gauge(value) => MetricValue::Gauge { value: *value },
+            Metric::Histogram(counts) => MetricValue::Histogram {
+                count: counts.values().sum(),
+                sum: counts.iter().map(|(value, times)| u128::from(*value) * u128::from(*times)).sum(),
+            },
+        },
+    });
+    let mut metrics: Vec<_> = metrics.collect();
+    metrics.sort_by(|a, b| a.name.cmp(&b.name));
+    ProxyReport {
+        name: proxy.name.to_string(),
+        configuration: proxy.spec.clone(),
+        exchanges: outcome.outcomes.len(),
+        filters: filters.collect(),
+        metrics,
+        events: outcome.trace.entries.iter().filter(|entry| told(entry)).map(|entry| event(proxy, entry)).collect(),
+        unimplemented: outcome.unimplemented.iter().map(|(name, calls)| ((*name).to_owned(), *calls)).collect(),
+        random_bytes: outcome.random_bytes,
+    }
+}
+
+/// Counting outside streams is already in the metrics.
+fn told(entry: &Entry) -> bool {
+    !matches!(entry.what, What::Called { .. } | What::Counted { .. })
+}
+
+fn event(proxy: &ReplayedProxy, entry: &Entry) -> Effect {
+    let name = entry.plugin.and_then(|plugin| proxy.outcome.filters.get(plugin.0)).map(|filter| filter.name.clone());
+    let said = match &entry.what {
+        What::Logged { level, text } => format!("{level:?}: {}", Text::from(text)).to_lowercase_first(),
+        What::Fault { reason } => format!("failed: {reason}"),
+        What::Finding { text } => text.clone(),
+        What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
+        What::Random { bytes } => format!("drew {bytes} random bytes"),
+        other => format!("{other:?}"),
+    };
+    Effect { at_us: entry.at.as_micros() as u64, filter: name, said }
+}
+
+trait LowercaseFirst {
+    fn to_lowercase_first(self) -> String;
+}
+
+impl LowercaseFirst for String {
+    fn to_lowercase_first(mut self) -> String {
+        if let Some(first) = self.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        self
+    }
+}
+
+fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {
+    let mut totals = Totals { proxies: proxies.len(), exchanges: exchanges.len(), skipped, ..Totals::default() };
+    let mut statuses: BTreeMap<String, usize> = BTreeMap::new();
+    for exchange in exchanges {
+        totals.changed += usize::from(!exchange.differences.is_empty());
+        totals.visible_differences += usize::from(exchange.visible);
+        totals.hung += usize::from(exchange.end == crate::proxy::End::Hung);
+        totals.faults += exchange.filters.iter().map(|filter| filter.faults.len()).sum::<usize>();
+        totals.notes += exchange.notes.len();
+        let status = exchange.replayed_status.as_ref().map_or("none".to_owned(), Text::to_string);
+        *statuses.entry(status).or_default() += 1;
+        for filter in &exchange.filters {
+            let sum = totals.filters.entry(filter.name.clone()).or_default();
+            sum.exchanges += 1;
+            sum.changed += usize::from(!filter.changed.is_empty());
+            sum.answered += usize::from(filter.answered.is_some());
+            sum.paused += usize::from(filter.paused > 0);
+            sum.callouts += filter.callouts.len();
+            sum.log_lines += filter.logged.len();
+            sum.counted += filter.counted.len();
+            sum.findings += filter.findings.len();
+            sum.faults += filter.faults.len();
+            sum.cost.add(&filter.cost);
+        }
+    }
+    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|e| e.said.starts_with("failed: ")).count();
+    totals.statuses = statuses;
+    totals
+}

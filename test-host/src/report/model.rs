@@ -1,0 +1,324 @@
+//! The report's shape, which is also its JSON schema: `wayside.replay/1`.
+//!
+//! A change that a reader of version 1 could trip over makes it version 2; fields may be added.
+
+use std::{collections::BTreeMap, fmt};
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::{clock::Seed, message::NoteKind, proxy::End, replay::Place, trace::Usage};
+
+/// Name and version of the JSON form.
+pub const SCHEMA: &str = "wayside.replay/1";
+
+/// Bytes that are mostly text. In JSON a string, or, where they are not UTF-8, `{"base64": "…"}`; for people, with
+/// escapes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(Bytes);
+
+impl From<&Bytes> for Text {
+    fn from(bytes: &Bytes) -> Self {
+        Text(bytes.clone())
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                if letter.is_control() { write!(f, "{}", letter.escape_default())? } else { write!(f, "{letter}")? }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return serializer.serialize_str(text);
+        }
+        use base64::Engine as _;
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("base64", &base64::engine::general_purpose::STANDARD.encode(&self.0))?;
+        map.end()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    pub schema: &'static str,
+    pub seed: Seed,
+    pub totals: Totals,
+    pub proxies: Vec<ProxyReport>,
+    pub exchanges: Vec<ExchangeReport>,
+    /// Exchanges of proxies for which there is no configuration.
+    pub skipped: Vec<String>,
+    /// What the recording's files had wrong or lacked.
+    pub notes: Vec<NoteReport>,
+    /// What of the configuration was seen but not emulated.
+    pub unsupported: Vec<Unsupported>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Totals {
+    pub proxies: usize,
+    pub exchanges: usize,
+    pub skipped: usize,
+    /// Exchanges that differ from the recording in anything.
+    pub changed: usize,
+    /// Exchanges whose client would have noticed.
+    pub visible_differences: usize,
+    pub hung: usize,
+    pub faults: usize,
+    /// Notes on exchanges; those on files stand apart.
+    pub notes: usize,
+    /// Replayed statuses, and how many exchanges had them.
+    pub statuses: BTreeMap<String, usize>,
+    pub filters: BTreeMap<String, FilterTotals>,
+}
+
+/// One filter over all proxies and exchanges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FilterTotals {
+    pub exchanges: usize,
+    pub changed: usize,
+    pub answered: usize,
+    pub paused: usize,
+    pub callouts: usize,
+    pub log_lines: usize,
+    /// Metrics touched, once for each exchange and metric.
+    pub counted: usize,
+    pub findings: usize,
+    pub faults: usize,
+    pub cost: Cost,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProxyReport {
+    pub name: String,
+    pub configuration: String,
+    pub exchanges: usize,
+    pub filters: Vec<FilterReport>,
+    /// At the end, by name.
+    pub metrics: Vec<MetricReport>,
+    /// What happened outside streams.
+    pub events: Vec<Effect>,
+    /// Imports that were called and are only linked, and how often.
+    pub unimplemented: BTreeMap<String, u64>,
+    /// Drawn from the seeded source. 0: the seed made no difference here.
+    pub random_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilterReport {
+    pub name: String,
+    pub listener: String,
+    pub file: String,
+    pub sha256: String,
+    pub bytes: usize,
+    /// Start, configuration, ticks, callouts' answers.
+    pub outside_streams: Cost,
+}
+
+/// What was counted, not timed: the same on every machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// Instructions, as the engine's fuel counts them.
+    pub fuel: u64,
+    pub hostcalls: BTreeMap<String, u64>,
+    pub bytes_to_guest: u64,
+    pub bytes_from_guest: u64,
+}
+
+impl From<&Usage> for Cost {
+    fn from(usage: &Usage) -> Self {
+        Cost {
+            fuel: usage.fuel,
+            hostcalls: usage.hostcalls.iter().map(|(name, calls)| ((*name).to_owned(), *calls)).collect(),
+            bytes_to_guest: usage.bytes_to_guest,
+            bytes_from_guest: usage.bytes_from_guest,
+        }
+    }
+}
+
+impl Cost {
+    pub(super) fn add(&mut self, other: &Cost) {
+        self.fuel += other.fuel;
+        self.bytes_to_guest += other.bytes_to_guest;
+        self.bytes_from_guest += other.bytes_from_guest;
+        for (name, calls) in &other.hostcalls {
+            *self.hostcalls.entry(name.clone()).or_default() += calls;
+        }
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.hostcalls.values().sum()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricReport {
+    pub name: Text,
+    #[serde(flatten)]
+    pub value: MetricValue,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum MetricValue {
+    Counter { value: u64 },
+    Gauge { value: u64 },
+    Histogram { count: u64, sum: u128 },
+}
+
+/// Something that happened at a virtual time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Effect {
+    /// Microseconds since the replay began.
+    pub at_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    pub said: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExchangeReport {
+    /// `<proxy>/<direction>/<number>`.
+    pub id: String,
+    pub origin: String,
+    pub method: Text,
+    pub authority: Text,
+    pub path: Text,
+    pub started_us: u64,
+    pub ended_us: u64,
+    pub end: End,
+    pub recorded_status: Option<Text>,
+    pub replayed_status: Option<Text>,
+    /// `response.code_details`.
+    pub details: Option<Text>,
+    pub route: Option<String>,
+    pub cluster: Option<String>,
+    /// What each filter did, in the order of the chain.
+    pub filters: Vec<FilterStep>,
+    /// What the proxy itself did.
+    pub proxy: Vec<Effect>,
+    /// Against the recording.
+    pub differences: Vec<FieldDifference>,
+    /// The client would have noticed.
+    pub visible: bool,
+    pub notes: Vec<NoteReport>,
+    /// Trace entries that did not fit.
+    pub omitted: u64,
+}
+
+/// What one filter did to one exchange.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FilterStep {
+    pub name: String,
+    pub changed: Vec<Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Answer>,
+    /// Callbacks after which the stream stopped here.
+    pub paused: usize,
+    pub resumed: usize,
+    pub callouts: Vec<Callout>,
+    pub logged: Vec<LogLine>,
+    pub counted: Vec<Count>,
+    /// Properties set, by path.
+    pub properties: Vec<Text>,
+    pub random_bytes: u64,
+    pub findings: Vec<String>,
+    pub faults: Vec<String>,
+    pub cost: Cost,
+}
+
+/// An edit of a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    pub place: &'static str,
+    pub kind: ChangeKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Text>,
+    /// Of a body edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    Added,
+    Replaced,
+    Removed,
+    Rewritten,
+    Prepended,
+    Appended,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    pub status: u32,
+    pub details: Text,
+    pub body_bytes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Callout {
+    pub token: u32,
+    pub cluster: Text,
+    pub method: Text,
+    pub path: Text,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogLine {
+    pub level: crate::abi::LogLevel,
+    pub text: Text,
+}
+
+/// A metric that was counted, set or recorded in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Count {
+    pub metric: Text,
+    #[serde(rename = "type")]
+    pub kind: crate::abi::MetricType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldDifference {
+    pub what: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    pub recorded: Vec<Text>,
+    pub replayed: Vec<Text>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NoteReport {
+    pub kind: NoteKind,
+    pub place: String,
+    pub text: String,
+}
+
+/// A part of the configuration that was seen but not emulated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsupported {
+    pub place: String,
+    pub what: String,
+    pub weight: crate::envoy_config::Weight,
+}

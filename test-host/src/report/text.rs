@@ -1,0 +1,271 @@
+//! The report for people: totals first, then what a client would have noticed; each exchange on request.
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use super::{Change, ChangeKind, Count, ExchangeReport, FilterStep, Report};
+
+/// How much the text tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Every exchange, filter by filter, instead of only those a client would have noticed.
+    pub each_exchange: bool,
+}
+
+/// Of visible differences, unless every exchange is asked for.
+const LISTED: usize = 20;
+
+impl Report {
+    /// The report as text.
+    pub fn text(&self, detail: Detail) -> impl Display + '_ {
+        Text { report: self, detail }
+    }
+}
+
+impl Report {
+    /// One exchange's block of the text.
+    pub(crate) fn story_of<'a>(&'a self, exchange: &'a ExchangeReport) -> impl Display + 'a {
+        fmt::from_fn(move |f| each(f, exchange))
+    }
+}
+
+struct Text<'a> {
+    report: &'a Report,
+    detail: Detail,
+}
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        modules(f, report)?;
+        if self.detail.each_exchange {
+            for exchange in &report.exchanges {
+                each(f, exchange)?;
+            }
+        }
+        proxies(f, report)?;
+        filters(f, report)?;
+        differences(f, report, self.detail)?;
+        remarks(f, report)?;
+        headline(f, report)
+    }
+}
+
+fn headline(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let totals = &report.totals;
+    let (exchanges, proxies) = (plural(totals.exchanges, "exchange"), plural_of(totals.proxies, "proxy", "proxies"));
+    writeln!(
+        f,
+        "{exchanges} from {proxies}: {} changed, {} as a client would notice; {} hung, {} failed",
+        totals.changed, totals.visible_differences, totals.hung, totals.faults
+    )
+}
+
+fn modules(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    writeln!(f, "modules")?;
+    for filter in report.proxies.iter().flat_map(|proxy| &proxy.filters) {
+        if seen.contains(&(&filter.name, &filter.sha256)) {
+            continue;
+        }
+        seen.push((&filter.name, &filter.sha256));
+        writeln!(f, "  {:<14} {:>8} bytes  sha256 {}  {}", filter.name, filter.bytes, filter.sha256, filter.file)?;
+    }
+    writeln!(f)
+}
+
+fn proxies(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    writeln!(f, "proxies")?;
+    for proxy in &report.proxies {
+        writeln!(f, "  {:<14} {:<16} configuration {}", proxy.name, plural(proxy.exchanges, "exchange"), proxy.configuration)?;
+        for event in proxy.events.iter().take(LISTED) {
+            let filter = event.filter.as_deref().unwrap_or("proxy");
+            writeln!(f, "      {:>10}  {filter}: {}", milliseconds(event.at_us), event.said)?;
+        }
+        if proxy.events.len() > LISTED {
+            writeln!(f, "      … and {} more events outside streams, in the JSON report", proxy.events.len() - LISTED)?;
+        }
+        for (hostcall, calls) in &proxy.unimplemented {
+            writeln!(f, "      {hostcall} is not implemented by this host: called {calls} times, answered 12 each time")?;
+        }
+    }
+    writeln!(f)
+}
+
+fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    writeln!(
+        f,
+        "{:<16} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>10} {:>13} {:>6}",
+        "filter", "exchanges", "changed", "answered", "paused", "called", "logs", "metrics", "hostcalls/x", "fuel/x", "failed"
+    )?;
+    for (name, sum) in &report.totals.filters {
+        let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
+        writeln!(
+            f,
+            "  {name:<14} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>11} {:>13} {:>6}",
+            sum.exchanges,
+            sum.changed,
+            sum.answered,
+            sum.paused,
+            sum.callouts,
+            sum.log_lines,
+            sum.counted,
+            each(sum.cost.calls()),
+            each(sum.cost.fuel),
+            sum.faults,
+        )?;
+    }
+    writeln!(f, "  (hostcalls/x and fuel/x: mean of an exchange; counted, so the same on every machine)\n")
+}
+
+fn differences(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::Result {
+    let statuses: Vec<String> = report.totals.statuses.iter().map(|(status, n)| format!("{status} × {n}")).collect();
+    writeln!(f, "statuses: {}", statuses.join(", "))?;
+    let visible: Vec<_> = report.exchanges.iter().filter(|exchange| exchange.visible).collect();
+    if visible.is_empty() {
+        return writeln!(f, "no client would have noticed a difference\n");
+    }
+    writeln!(f, "what clients would have noticed")?;
+    let listed = if detail.each_exchange { visible.len() } else { LISTED };
+    for exchange in visible.iter().take(listed) {
+        writeln!(f, "  {}  {} {}  {}", exchange.id, exchange.method, exchange.path, change_of(exchange))?;
+    }
+    if visible.len() > listed {
+        writeln!(f, "  … and {} more; --each lists all", visible.len() - listed)?;
+    }
+    writeln!(f)
+}
+
+/// The status before and after, and who answered.
+fn change_of(exchange: &ExchangeReport) -> String {
+    let status = |status: &Option<super::Text>| status.as_ref().map_or("no answer".to_owned(), super::Text::to_string);
+    let mut said = format!("{} → {}", status(&exchange.recorded_status), status(&exchange.replayed_status));
+    let answered = exchange.filters.iter().find_map(|filter| Some((filter, filter.answered.as_ref()?)));
+    if let Some((filter, answer)) = answered {
+        let _ = write!(said, "  answered by {} ({})", filter.name, answer.details);
+    }
+    for event in &exchange.proxy {
+        if event.said.starts_with("answered ") {
+            let _ = write!(said, "  the router {}", event.said);
+        }
+    }
+    if exchange.recorded_status == exchange.replayed_status {
+        let fields = exchange.differences.iter().filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
+        let names: Vec<String> = fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
+        let _ = write!(said, "  differs in {}", names.join(", "));
+    }
+    said
+}
+
+fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let mut kinds: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let on_exchanges = report.exchanges.iter().flat_map(|exchange| &exchange.notes);
+    for note in report.notes.iter().chain(on_exchanges) {
+        *kinds.entry(format!("{:?}", note.kind)).or_default() += 1;
+    }
+    if !kinds.is_empty() {
+        let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{kind} × {n}")).collect();
+        writeln!(f, "notes on the recording: {}", kinds.join(", "))?;
+    }
+    for note in &report.notes {
+        writeln!(f, "  {}: {}", note.place, note.text)?;
+    }
+    if !report.skipped.is_empty() {
+        writeln!(f, "skipped, as no configuration stands for their proxy: {}", report.skipped.len())?;
+        for id in report.skipped.iter().take(LISTED) {
+            writeln!(f, "  {id}")?;
+        }
+    }
+    if !report.unsupported.is_empty() {
+        writeln!(f, "seen in the configuration, not emulated: {}", report.unsupported.len())?;
+        for part in &report.unsupported {
+            writeln!(f, "  {}: {}", part.place, part.what)?;
+        }
+    }
+    let drawn: u64 = report.proxies.iter().map(|proxy| proxy.random_bytes).sum();
+    writeln!(f, "seed {}: {} random bytes drawn", report.seed.0, drawn)?;
+    writeln!(f)
+}
+
+fn each(f: &mut Formatter<'_>, exchange: &ExchangeReport) -> fmt::Result {
+    writeln!(f, "{}  {} {} {}", exchange.id, exchange.method, exchange.authority, exchange.path)?;
+    let took = exchange.ended_us.saturating_sub(exchange.started_us);
+    writeln!(f, "  at {}, took {}: {}", milliseconds(exchange.started_us), milliseconds(took), change_of(exchange))?;
+    for filter in &exchange.filters {
+        step(f, filter)?;
+    }
+    for event in &exchange.proxy {
+        writeln!(f, "  proxy          {}", event.said)?;
+    }
+    for note in &exchange.notes {
+        writeln!(f, "  note           {}", note.text)?;
+    }
+    writeln!(f)
+}
+
+fn step(f: &mut Formatter<'_>, step: &FilterStep) -> fmt::Result {
+    let mut lines: Vec<String> = step.changed.iter().map(change).collect();
+    if step.paused > 0 {
+        lines.push(format!("paused × {}, resumed × {}", step.paused, step.resumed));
+    }
+    if let Some(answer) = &step.answered {
+        lines.push(format!("answered {} ({}), {} bytes", answer.status, answer.details, answer.body_bytes));
+    }
+    lines.extend(step.callouts.iter().map(|c| format!("called {} {} {} (token {})", c.cluster, c.method, c.path, c.token)));
+    lines.extend(step.logged.iter().map(|line| format!("logged {:?}: {}", line.level, line.text)));
+    lines.extend(step.counted.iter().map(count));
+    lines.extend(step.properties.iter().map(|path| format!("set property {path}")));
+    if step.random_bytes > 0 {
+        lines.push(format!("drew {} random bytes", step.random_bytes));
+    }
+    lines.extend(step.findings.iter().cloned());
+    lines.extend(step.faults.iter().map(|fault| format!("FAILED: {fault}")));
+    if lines.is_empty() {
+        lines.push("passed".to_owned());
+    }
+    for (index, line) in lines.iter().enumerate() {
+        writeln!(f, "  {:<14} {line}", if index == 0 { &step.name } else { "" })?;
+    }
+    Ok(())
+}
+
+fn change(change: &Change) -> String {
+    let name = change.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let value = change.value.as_ref().map(|value| format!(": {value}")).unwrap_or_default();
+    let bytes = change.bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+    let before = if change.before.is_empty() {
+        String::new()
+    } else {
+        let values: Vec<String> = change.before.iter().map(super::Text::to_string).collect();
+        format!(" (was {})", values.join(" | "))
+    };
+    let kind = match change.kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Replaced => "replaced",
+        ChangeKind::Removed if change.before.is_empty() => "found no",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Rewritten => "rewrote all",
+        ChangeKind::Prepended => "prepended to",
+        ChangeKind::Appended => "appended to",
+    };
+    format!("{}: {kind}{name}{value}{before}{bytes}", change.place.replace('_', " "))
+}
+
+fn count(count: &Count) -> String {
+    match (count.by, count.recorded) {
+        (Some(by), _) => format!("counted {} {by:+}", count.metric),
+        (None, Some(value)) => format!("recorded {} = {value}", count.metric),
+        (None, None) => format!("touched {}", count.metric),
+    }
+}
+
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
+}
+
+fn plural(n: usize, word: &str) -> String {
+    plural_of(n, word, &format!("{word}s"))
+}
+
+fn plural_of(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

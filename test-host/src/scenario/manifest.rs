@@ -1,0 +1,315 @@
+//! `scenario.yaml`: what was written, and what it means.
+
+use std::{net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{Resolve, ScenarioError};
+use crate::{
+    envoy_config::{self, LoadOptions},
+    message::{
+        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing,
+    },
+    proxy::spec::{PluginConfiguration, ProxySpec},
+};
+
+/// What is wrong with a `scenario.yaml`.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct ManifestError {
+    place: String,
+    what: String,
+}
+
+/// A chain and its traffic.
+///
+/// ```yaml
+/// about: An expired deadline is answered at once; the upstream hears nothing of it.
+/// chain:
+///   - module: timeout                 # timeout.wasm
+///     config: { version: 1 }
+/// exchanges:
+///   - request: GET /books             # a method and a path
+///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
+///     response: 200                   # what the upstream answers
+///     latency: 20ms                   # after the request reached it
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What the scenario shows, as a sentence.
+    pub about: String,
+    /// Filters from the client on.
+    pub chain: Vec<Link>,
+    pub exchanges: Vec<Written>,
+}
+
+/// One filter of the chain.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The module's file name without `.wasm`.
+    pub module: String,
+    /// Handed to the filter as JSON.
+    #[serde(default)]
+    pub config: serde_json::Value,
+}
+
+/// An exchange as written. Header lines are `name: value`; `\xNN` stands for a byte, `\\` for a backslash.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// `METHOD /path`.
+    request: String,
+    /// When it arrives, after the one before it. Default: 1ms.
+    #[serde(default)]
+    after: Option<DurationText>,
+    #[serde(default)]
+    headers: Vec<HeaderLine>,
+    /// Chunks.
+    #[serde(default)]
+    body: Vec<String>,
+    #[serde(default)]
+    trailers: Vec<HeaderLine>,
+    /// The upstream's status. Default: 200.
+    #[serde(default)]
+    response: Option<u16>,
+    #[serde(default)]
+    response_headers: Vec<HeaderLine>,
+    #[serde(default)]
+    response_body: Vec<String>,
+    #[serde(default)]
+    response_trailers: Vec<HeaderLine>,
+    /// Between the request's arrival at the upstream and its answer. Default: 0.
+    #[serde(default)]
+    latency: Option<DurationText>,
+    /// Sends the same this many times. Default: 1.
+    #[serde(default = "once")]
+    times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// `250ms`, `2s`, `1.5s`, `100us`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct DurationText(Duration);
+
+impl TryFrom<String> for DurationText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let refused = || format!("found {text:?}, expected a duration such as 250ms, 1.5s or 100us");
+        let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refused)?;
+        let (number, unit) = text.split_at(split);
+        let number: f64 = number.trim().parse().map_err(|_| refused())?;
+        let unit = match unit {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            _ => return Err(refused()),
+        };
+        Duration::try_from_secs_f64(number * unit).map(DurationText).map_err(|_| refused())
+    }
+}
+
+/// `name: value`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct HeaderLine(Bytes, Bytes);
+
+impl TryFrom<String> for HeaderLine {
+    type Error = String;
+
+    fn try_from(line: String) -> Result<Self, String> {
+        let from = usize::from(line.starts_with(':'));
+        let colon = line.get(from..).and_then(|rest| rest.find(':')).map(|at| at + from);
+        let (name, value) = colon.map(|at| line.split_at(at)).ok_or_else(|| format!("found {line:?}, expected name: value"))?;
+        let value = value.get(1..).unwrap_or_default();
+        Ok(HeaderLine(Bytes::from(name.trim().to_ascii_lowercase()), unescaped(value.strip_prefix(' ').unwrap_or(value))?))
+    }
+}
+
+/// `\xNN` and `\\`.
+fn unescaped(text: &str) -> Result<Bytes, String> {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match rest {
+            [b'\\', after @ ..] => {
+                out.push(b'\\');
+                rest = after;
+            }
+            [b'x', high, low, after @ ..] => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).unwrap_or_default();
+                out.push(u8::from_str_radix(digits, 16).map_err(|_| format!("\\x{digits}: expected two hex digits"))?);
+                rest = after;
+            }
+            _ => return Err(format!("a lone backslash in {text:?}: expected \\xNN or \\\\")),
+        }
+    }
+    Ok(out.into())
+}
+
+/// One listener, one route to one cluster; the filters go in where the comment stands.
+const BOOTSTRAP: &str = r#"
+node: { id: scenario, cluster: scenario }
+static_resources:
+  listeners:
+    - name: scenario
+      address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+      filter_chains:
+        - filters:
+            - name: http
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: scenario
+                route_config:
+                  name: scenario
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - name: default
+                          match: { prefix: "/" }
+                          route: { cluster: upstream }
+                http_filters:
+# filters
+                  - name: router
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+    - name: upstream
+      type: STATIC
+      load_assignment:
+        cluster_name: upstream
+        endpoints:
+          - lb_endpoints:
+              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } }
+"#;
+
+impl Manifest {
+    pub(super) fn parse(text: &str, place: &str) -> Result<Self, ManifestError> {
+        let refused = |what: String| ManifestError { place: place.to_owned(), what };
+        let manifest: Manifest = serde_saphyr::from_str(text).map_err(|error| refused(error.to_string()))?;
+        if manifest.exchanges.is_empty() {
+            return Err(refused("found no exchanges, expected at least one".to_owned()));
+        }
+        for written in &manifest.exchanges {
+            written.method_and_path().map_err(refused)?;
+        }
+        Ok(manifest)
+    }
+
+    /// The proxy: a plain Envoy configuration with the chain in it.
+    pub(super) fn spec(&self, place: &str, resolve: Resolve<'_>) -> Result<ProxySpec, ScenarioError> {
+        let mut filters = String::new();
+        for link in &self.chain {
+            let module = || link.module.clone();
+            let path = resolve(&link.module)
+                .map_err(|why| ScenarioError::Module { place: place.to_owned(), module: module(), why })?;
+            let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
+            let (name, path) = (quoted(&link.module), quoted(&path.display().to_string()));
+            filters.push_str(&format!(
+                r#"                  - name: {name}
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+                      config:
+                        name: {name}
+                        failure_policy: FAIL_RELOAD
+                        vm_config:
+                          vm_id: {name}
+                          runtime: envoy.wasm.runtime.v8
+                          code: {{ local: {{ filename: {path} }} }}
+"#
+            ));
+        }
+        let text = BOOTSTRAP.replace("# filters\n", &filters);
+        let loaded = envoy_config::from_text(&text, Path::new("scenario.yaml"), &LoadOptions::default());
+        let mut spec = loaded
+            .map_err(|error| ManifestError { place: place.to_owned(), what: error.to_string() })?
+            .spec;
+        for (plugin, link) in spec.plugins_mut().zip(&self.chain) {
+            plugin.configuration = PluginConfiguration::Raw(link.config.to_string().into());
+            plugin.origin = place.to_owned();
+        }
+        Ok(spec)
+    }
+
+    pub(super) fn recording(&self, place: &Path) -> Recording {
+        let mut exchanges = Vec::new();
+        let mut at = EPOCH;
+        for written in &self.exchanges {
+            for _ in 0..written.times {
+                at += written.after.map_or(Duration::from_millis(1), |after| after.0);
+                exchanges.push(written.exchange(place, exchanges.len() as u32 + 1, at));
+            }
+        }
+        Recording { exchanges, notes: Vec::new() }
+    }
+}
+
+/// 2026-01-01T00:00:00Z.
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+impl Written {
+    fn method_and_path(&self) -> Result<(&str, &str), String> {
+        self.request
+            .split_once(' ')
+            .filter(|(method, path)| !method.is_empty() && !path.is_empty())
+            .ok_or_else(|| format!("request: found {:?}, expected METHOD /path", self.request))
+    }
+
+    fn exchange(&self, place: &Path, number: u32, at: Duration) -> Exchange {
+        let (method, path) = self.method_and_path().unwrap_or(("GET", "/"));
+        let mut request = message(&self.body, &self.trailers);
+        for (name, value) in [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", "http")] {
+            let given = self.headers.iter().find(|line| &line.0[..] == name.as_bytes());
+            request.headers.push(name, given.map_or(Bytes::from(value.to_owned()), |line| line.1.clone()));
+        }
+        extend(&mut request.headers, self.headers.iter().filter(|line| !line.0.starts_with(b":")));
+        let mut response = message(&self.response_body, &self.response_trailers);
+        response.headers.push(":status", self.response.unwrap_or(200).to_string());
+        extend(&mut response.headers, &self.response_headers);
+        let latency = self.latency.map_or(Duration::ZERO, |latency| latency.0);
+        Exchange {
+            id: ExchangeId { proxy: Arc::from("scenario"), direction: Direction::Unspecified, number },
+            origin: Origin { file: place.to_owned(), offset: 0, trace_id: 0 },
+            request,
+            response: Some(response),
+            timing: Timing { request_headers: Some(at), response_headers: Some(at + latency) },
+            connection: Connection {
+                local: SocketAddr::from_str("127.0.0.1:10000").ok(),
+                remote: SocketAddr::from_str("127.0.0.1:40000").ok(),
+                ..Connection::default()
+            },
+            notes: Vec::new(),
+        }
+    }
+}
+
+fn message(body: &[String], trailers: &[HeaderLine]) -> Message {
+    let mut fields = HeaderMap::new();
+    extend(&mut fields, trailers);
+    Message {
+        headers: HeaderMap::new(),
+        body: body.iter().map(|chunk| Bytes::from(chunk.clone())).collect(),
+        trailers: (!trailers.is_empty()).then_some(fields),
+    }
+}
+
+fn extend<'a>(map: &mut HeaderMap, lines: impl IntoIterator<Item = &'a HeaderLine>) {
+    for HeaderLine(name, value) in lines {
+        map.push(name.clone(), value.clone());
+    }
+}

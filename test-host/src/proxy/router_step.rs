@@ -101,7 +101,7 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         let latency = stream.recorded_latency();
-        stream.send_upstream(forward, now);
+        stream.send_upstream(forward, route.virtual_host.include_request_attempt_count, now);
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         Ok(())
@@ -248,24 +248,25 @@ impl StreamState {
 
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
-    fn send_upstream(&mut self, route: &Forward, now: Duration) {
+    fn send_upstream(&mut self, route: &Forward, counts_attempts: bool, now: Duration) {
+        let attempts = self.recorded_attempts();
         let Some(headers) = self.manager.request.headers.as_mut() else { return };
         self.filtered_headers = Some(headers.clone());
         let timeout = effective_timeout(headers, route.timeout);
         for name in CONSUMED {
             headers.remove(name);
         }
-        match timeout {
-            Some(timeout) => {
-                headers.remove(b"x-envoy-expected-rq-timeout-ms");
-                headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
-            }
-            None => {}
+        // Both stand where the caller's own stood, if it sent any.
+        if let Some(timeout) = timeout {
+            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
+        }
+        if counts_attempts {
+            headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
         self.route.timeout = timeout;
         self.route.sent = Some(now);
-        self.route.attempts = self.recorded_attempts();
+        self.route.attempts = attempts;
     }
 
     /// What the recording's own Envoy counted, where it told the client.
@@ -277,12 +278,14 @@ impl StreamState {
     }
 }
 
-/// `x-envoy-upstream-rq-timeout-ms` replaces the route's timeout; 0 is none; what is no number is ignored.
+/// `x-envoy-upstream-rq-timeout-ms` replaces the route's timeout; 0 is none; what is no number, or more than 2⁶³ − 1, is
+/// ignored.
 fn effective_timeout(headers: &HeaderMap, route: Option<Duration>) -> Option<Duration> {
     let asked: Option<u64> = headers
         .first(b"x-envoy-upstream-rq-timeout-ms")
         .and_then(|value| std::str::from_utf8(value).ok())
-        .and_then(|text| text.parse().ok());
+        .and_then(|text| text.parse().ok())
+        .filter(|millis| i64::try_from(*millis).is_ok());
     match asked {
         Some(0) => None,
         Some(millis) => Some(Duration::from_millis(millis)),

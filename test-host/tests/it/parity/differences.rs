@@ -25,6 +25,8 @@ pub(super) enum Kind {
     OnlyInReplay,
     /// Both have it, with different values.
     Value,
+    /// Both have it, in different places among the others.
+    Position,
     /// Of a histogram, only how often it was recorded is compared.
     CountOnly,
 }
@@ -121,6 +123,10 @@ impl Rule {
                 for field in envoy.iter_mut().chain(replay.iter_mut()).filter(|field| field.0 == name) {
                     field.1 = Bytes::new();
                 }
+            }
+            Kind::Position if !in_envoy.is_empty() && in_envoy == in_replay && envoy != replay => {
+                envoy.retain(|field| field.0 != name);
+                replay.retain(|field| field.0 != name);
             }
             _ => return,
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use wayside::{
-    message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, NoteKind, Origin, Timing},
+    message::{Connection, Direction, Exchange, ExchangeId, Message, NoteKind, Origin, Timing},
     traffic,
 };
 
@@ -17,6 +17,8 @@ const PROXY: &str = "parity";
 pub(super) struct Case {
     /// The recording's own name for it, or the hand-made one's.
     pub(super) name: String,
+    /// The request as it is written to Envoy.
+    pub(super) wire: Message,
     pub(super) exchange: Exchange,
 }
 
@@ -54,8 +56,8 @@ impl Cases {
             return self.excluded.entry(reason).or_default().push(name);
         }
         let number = u32::try_from(self.cases.len() + 1).expect("few exchanges");
-        let request = request_on_the_wire(exchange.request);
-        let response = exchange.response.map(|response| response_on_the_wire(response, &request));
+        let request = request_for_both(exchange.request);
+        let response = exchange.response.map(|response| response_for_both(response, &request));
         let exchange = Exchange {
             id: ExchangeId { proxy: Arc::from(PROXY), direction: Direction::Unspecified, number },
             origin: exchange.origin,
@@ -66,7 +68,8 @@ impl Cases {
             connection: Connection::default(),
             notes: Vec::new(),
         };
-        self.cases.push(Case { name, exchange });
+        let wire = request_on_the_wire(exchange.request.clone());
+        self.cases.push(Case { name, wire, exchange });
     }
 
     pub(super) fn total(&self) -> usize {
@@ -108,8 +111,7 @@ fn not_comparable(exchange: &Exchange) -> Option<&'static str> {
     if noted(NoteKind::RequestIncomplete) || is_cut(&exchange.request) {
         return Some("the recorded request breaks off");
     }
-    let to_head = exchange.request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
-    if noted(NoteKind::ResponseIncomplete) || (!to_head && is_cut(response)) {
+    if noted(NoteKind::ResponseIncomplete) || (!is_to_head(&exchange.request) && is_cut(response)) {
         return Some("the recorded response breaks off");
     }
     None
@@ -120,45 +122,48 @@ fn is_cut(message: &Message) -> bool {
     has_body && wire::content_length(&message.headers).is_some_and(|length| length != message.body_len())
 }
 
-/// HTTP/1.1 tells where a body ends by headers. Where the recorded exchange went over HTTP/2 (gRPC), which needs none,
-/// both sides get one more.
-fn request_on_the_wire(mut request: Message) -> Message {
+fn request_for_both(mut request: Message) -> Message {
     // Envoy takes this header away and puts it back behind the others.
-    let internal = request.headers.first(b"x-envoy-internal").cloned();
-    request.headers.remove(b"x-envoy-internal");
-    let has_content = !request.body.is_empty() || request.trailers.is_some();
-    if has_content {
-        frame(&mut request);
-    }
-    if let Some(internal) = internal {
+    if let Some(internal) = request.headers.first(b"x-envoy-internal").cloned() {
+        request.headers.remove(b"x-envoy-internal");
         request.headers.push("x-envoy-internal", internal);
+    }
+    // Trailers go with chunks, whatever the length.
+    if request.trailers.is_some() {
+        request.headers.remove(b"content-length");
     }
     request
 }
 
-fn response_on_the_wire(mut response: Message, request: &Message) -> Message {
+/// The connection manager takes this header off before the first filter: the replay's filters never see it.
+fn request_on_the_wire(mut request: Message) -> Message {
+    let has_content = !request.body.is_empty() || request.trailers.is_some();
+    if has_content && !request.headers.contains(b"content-length") {
+        request.headers.push("transfer-encoding", "chunked");
+    }
+    request
+}
+
+/// HTTP/1.1 tells where a body ends by headers, and filters see them. Where the recorded exchange went over HTTP/2 (gRPC),
+/// which needs none, both sides get one more.
+fn response_for_both(mut response: Message, request: &Message) -> Message {
     // The recorded router's count would make the replay's properties say what Envoy, which makes one attempt here, does not.
     response.headers.remove(b"x-envoy-attempt-count");
     let status = response.headers.first(b":status").cloned().unwrap_or_default();
-    let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
-    if !to_head && !matches!(&status[..], b"204" | b"304") {
-        if response.body.is_empty() && response.trailers.is_none() && !wire::is_chunked(&response.headers) {
-            if !response.headers.contains(b"content-length") {
-                response.headers.push("content-length", "0");
-            }
-        } else {
-            frame(&mut response);
-        }
+    if is_to_head(request) || matches!(&status[..], b"204" | b"304") || wire::is_chunked(&response.headers) {
+        return response;
+    }
+    if response.trailers.is_some() {
+        response.headers.remove(b"content-length");
+    }
+    if !response.headers.contains(b"content-length") {
+        let is_empty = response.body.is_empty() && response.trailers.is_none();
+        let (name, value) = if is_empty { ("content-length", "0") } else { ("transfer-encoding", "chunked") };
+        response.headers.push(name, value);
     }
     response
 }
 
-/// Trailers need chunks, whatever the length.
-fn frame(message: &mut Message) {
-    let headers: &mut HeaderMap = &mut message.headers;
-    if wire::is_chunked(headers) || (message.trailers.is_none() && headers.contains(b"content-length")) {
-        return;
-    }
-    headers.remove(b"content-length");
-    headers.push("transfer-encoding", "chunked");
+fn is_to_head(request: &Message) -> bool {
+    request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD")
 }

@@ -12,6 +12,7 @@ mod outcome;
 mod properties;
 mod route_state;
 mod router_step;
+mod router_timeouts;
 mod shared_data;
 pub mod spec;
 mod start;

@@ -5,15 +5,15 @@ use std::{io, net::SocketAddr, time::Duration};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 use wayside::message::Message;
 
-use super::wire::{self, Kind, Reader};
+use super::wire::{self, Kind, Reader, Spelling};
 
 /// Longer than any answer takes on a busy machine: what waits for it is stuck.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends a request and gives the answer. `None`: the connection was closed without one.
-pub(super) async fn send(to: SocketAddr, request: &Message) -> io::Result<Option<Message>> {
+pub(super) async fn send(to: SocketAddr, request: &Message, spelling: Spelling) -> io::Result<Option<Message>> {
     let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
-    let bytes = wire::request(request);
+    let bytes = wire::request(request, spelling);
     let exchange = async {
         let mut stream = TcpStream::connect(to).await?;
         let (read, mut write) = stream.split();

@@ -14,7 +14,7 @@ use tokio::{
 };
 use wayside::message::{HeaderMap, Message};
 
-use super::client;
+use super::{client, wire::Spelling};
 
 /// Envoy compiles four modules at its start; it needs seconds on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -121,7 +121,7 @@ async fn ready(file: &Path) -> (SocketAddr, SocketAddr) {
 
 async fn ask(admin: SocketAddr, path: &str) -> io::Result<String> {
     let headers = HeaderMap::from_iter([(":method", "GET"), (":path", path), (":authority", "admin")].map(|(n, v)| (n, v.to_owned())));
-    let answer = client::send(admin, &Message { headers, ..Message::default() }).await?;
+    let answer = client::send(admin, &Message { headers, ..Message::default() }, Spelling::LowerCase).await?;
     let answer = answer.ok_or_else(|| io::Error::other("the administration interface does not answer"))?;
     Ok(String::from_utf8_lossy(&answer.whole_body()).into_owned())
 }

@@ -7,7 +7,10 @@ use wayside::{
     traffic,
 };
 
-use super::{handmade, wire};
+use super::{
+    handmade::{self, Handmade},
+    wire::{self, Spelling},
+};
 
 /// The name of the one proxy they all go through.
 const PROXY: &str = "parity";
@@ -19,6 +22,7 @@ pub(super) struct Case {
     pub(super) name: String,
     /// The request as it is written to Envoy.
     pub(super) wire: Message,
+    pub(super) spelling: Spelling,
     pub(super) exchange: Exchange,
 }
 
@@ -44,9 +48,11 @@ impl Cases {
             }
             cases.add(name, exchange);
         }
-        for (name, request, response) in handmade::load() {
-            let exchange = handmade_exchange(request, response);
-            cases.add(format!("handmade/{name}"), exchange);
+        for Handmade { name, in_capitals, request, response } in handmade::load() {
+            cases.add(format!("handmade/{name}"), handmade_exchange(request, response));
+            if let (true, Some(case)) = (in_capitals, cases.cases.last_mut()) {
+                case.spelling = Spelling::Capitals;
+            }
         }
         cases
     }
@@ -69,7 +75,7 @@ impl Cases {
             notes: Vec::new(),
         };
         let wire = request_on_the_wire(exchange.request.clone());
-        self.cases.push(Case { name, wire, exchange });
+        self.cases.push(Case { name, wire, spelling: Spelling::LowerCase, exchange });
     }
 
     pub(super) fn total(&self) -> usize {

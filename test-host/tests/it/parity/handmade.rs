@@ -27,22 +27,35 @@ struct RawRequest {
     #[serde(default = "bookshop")]
     authority: String,
     /// In the place of the demo key.
+    credentials: Option<Vec<RawField>>,
     #[serde(default)]
-    credentials: Option<Vec<(String, String)>>,
+    headers: Vec<RawField>,
+    /// From somebody Envoy does not take for internal.
     #[serde(default)]
-    headers: Vec<(String, String)>,
+    external: bool,
+    /// Names are written in capitals.
+    #[serde(default)]
+    in_capitals: bool,
     #[serde(default)]
     body: RawBody,
-    trailers: Option<Vec<(String, String)>>,
+    trailers: Option<Vec<RawField>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawResponse {
     status: Option<u16>,
-    headers: Vec<(String, String)>,
+    headers: Vec<RawField>,
     body: RawBody,
-    trailers: Option<Vec<(String, String)>>,
+    trailers: Option<Vec<RawField>>,
+}
+
+/// Name and value, or name and what is repeated so many times.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RawField {
+    Once(String, String),
+    Repeated(String, String, usize),
 }
 
 /// Text, or so many bytes, in chunks of 16 KiB.
@@ -67,56 +80,75 @@ fn bookshop() -> String {
     "bookshop".to_owned()
 }
 
-/// Name, request and response of each.
-pub(super) fn load() -> Vec<(String, Message, Message)> {
+/// An exchange made by hand.
+#[derive(Debug)]
+pub(super) struct Handmade {
+    pub(super) name: String,
+    pub(super) in_capitals: bool,
+    pub(super) request: Message,
+    pub(super) response: Message,
+}
+
+pub(super) fn load() -> Vec<Handmade> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parity/handmade.yaml");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let entries: Vec<Entry> = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    entries.into_iter().map(|entry| (entry.name, request(entry.request), response(entry.response))).collect()
+    entries.into_iter().map(handmade).collect()
 }
 
-fn request(raw: RawRequest) -> Message {
+fn handmade(Entry { name, request, response }: Entry) -> Handmade {
+    Handmade { name, in_capitals: request.in_capitals, request: request_of(request), response: response_of(response) }
+}
+
+/// In the form that a first filter sees: with what the connection manager adds, in its order.
+fn request_of(raw: RawRequest) -> Message {
     let mut headers = HeaderMap::new();
-    for (name, value) in [(":authority", raw.authority), (":path", raw.path), (":method", raw.method), (":scheme", "http".to_owned())] {
-        headers.push(name, latin1(&value));
-    }
-    let demo_key = || vec![("x-api-key".to_owned(), DEMO_KEY.to_owned())];
+    headers.push(":authority", latin1(&raw.authority));
+    headers.push(":path", latin1(&raw.path));
+    headers.push(":method", latin1(&raw.method));
+    headers.push(":scheme", "http");
     extend(&mut headers, &raw.headers);
-    extend(&mut headers, &raw.credentials.unwrap_or_else(demo_key));
-    // As the connection manager would add them, in its order.
-    if !headers.contains(b"x-forwarded-proto") {
-        headers.push("x-forwarded-proto", "http");
+    match &raw.credentials {
+        Some(credentials) => extend(&mut headers, credentials),
+        None => headers.push("x-api-key", DEMO_KEY),
     }
-    headers.push("x-envoy-internal", "true");
-    if !headers.contains(b"x-request-id") {
-        headers.push("x-request-id", "6b1f9f0c-4f5e-4c1a-9d57-3a3f5d1e7a10");
+    if raw.external {
+        headers.push("x-forwarded-for", "203.0.113.7");
     }
-    message(headers, raw.body, raw.trailers)
+    headers.push("x-forwarded-proto", "http");
+    headers.push("x-request-id", "6b1f9f0c-4f5e-4c1a-9d57-3a3f5d1e7a10");
+    let (name, value) = if raw.external { ("x-envoy-external-address", "127.0.0.1") } else { ("x-envoy-internal", "true") };
+    headers.push(name, value);
+    message(headers, raw.body, raw.trailers.as_deref())
 }
 
-fn response(raw: RawResponse) -> Message {
+fn response_of(raw: RawResponse) -> Message {
     let mut headers = HeaderMap::new();
     headers.push(":status", raw.status.unwrap_or(200).to_string());
     extend(&mut headers, &raw.headers);
-    message(headers, raw.body, raw.trailers)
+    headers.push("x-envoy-upstream-service-time", "0");
+    message(headers, raw.body, raw.trailers.as_deref())
 }
 
-fn message(headers: HeaderMap, body: RawBody, trailers: Option<Vec<(String, String)>>) -> Message {
+fn message(headers: HeaderMap, body: RawBody, trailers: Option<&[RawField]>) -> Message {
     let bytes = match body {
         RawBody::Text(text) => latin1(&text),
         RawBody::Bytes(count) => (0_u8..=250).cycle().take(count).collect(),
     };
     let trailers = trailers.map(|fields| {
         let mut trailers = HeaderMap::new();
-        extend(&mut trailers, &fields);
+        extend(&mut trailers, fields);
         trailers
     });
     Message { headers, body: bytes.chunks(16 << 10).map(Bytes::copy_from_slice).collect(), trailers }
 }
 
-fn extend(headers: &mut HeaderMap, fields: &[(String, String)]) {
-    for (name, value) in fields {
-        headers.push(latin1(name), latin1(value));
+fn extend(headers: &mut HeaderMap, fields: &[RawField]) {
+    for field in fields {
+        match field {
+            RawField::Once(name, value) => headers.push(latin1(name), latin1(value)),
+            RawField::Repeated(name, value, times) => headers.push(latin1(name), latin1(&value.repeat(*times))),
+        }
     }
 }
 

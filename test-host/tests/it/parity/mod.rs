@@ -62,7 +62,7 @@ async fn the_replay_does_what_the_real_envoy_does() {
     for (case, outcome) in cases.cases.iter().zip(&replayed.outcome.outcomes) {
         let exchange = &case.exchange;
         upstream.answer_with(exchange.response.clone().expect("those without are left out"));
-        let client = client::send(envoy.listener, &case.wire).await;
+        let client = client::send(envoy.listener, &case.wire, case.spelling).await;
         let seen = Seen {
             upstream: upstream.take_received(),
             client: client.unwrap_or_else(|error| {

@@ -16,14 +16,21 @@ pub(super) enum Kind {
     Response { to_head: bool },
 }
 
+/// How names of fields are written, which means nothing in HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    LowerCase,
+    Capitals,
+}
+
 /// A request as bytes. Its framing is what its own headers say (see `prepare`).
-pub(super) fn request(message: &Message) -> Vec<u8> {
+pub(super) fn request(message: &Message, spelling: Spelling) -> Vec<u8> {
     let first = |name: &[u8]| message.headers.first(name).cloned().unwrap_or_default();
     let mut out = [&first(b":method")[..], b" ", &first(b":path"), b" HTTP/1.1\r\n"].concat();
     out.extend_from_slice(b"host: ");
     out.extend_from_slice(&first(b":authority"));
     out.extend_from_slice(b"\r\n");
-    rest(&mut out, message, false);
+    rest(&mut out, message, spelling, false);
     out
 }
 
@@ -31,12 +38,12 @@ pub(super) fn request(message: &Message) -> Vec<u8> {
 pub(super) fn response(message: &Message, to_head: bool) -> Vec<u8> {
     let status = message.headers.first(b":status").cloned().unwrap_or_default();
     let mut out = [b"HTTP/1.1 ", &status[..], b" \r\n"].concat();
-    rest(&mut out, message, to_head);
+    rest(&mut out, message, Spelling::LowerCase, to_head);
     out
 }
 
-fn rest(out: &mut Vec<u8>, message: &Message, headers_only: bool) {
-    fields(out, &message.headers);
+fn rest(out: &mut Vec<u8>, message: &Message, spelling: Spelling, headers_only: bool) {
+    fields(out, &message.headers, spelling);
     if headers_only {
         return;
     }
@@ -50,13 +57,16 @@ fn rest(out: &mut Vec<u8>, message: &Message, headers_only: bool) {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"0\r\n");
-    fields(out, message.trailers.as_ref().unwrap_or(&HeaderMap::new()));
+    fields(out, message.trailers.as_ref().unwrap_or(&HeaderMap::new()), spelling);
 }
 
 /// All but pseudo headers, and the empty line.
-fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
+fn fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) {
     for header in headers.iter().filter(|header| !header.name.starts_with(b":")) {
-        out.extend_from_slice(&header.name);
+        match spelling {
+            Spelling::LowerCase => out.extend_from_slice(&header.name),
+            Spelling::Capitals => out.extend(header.name.to_ascii_uppercase()),
+        }
         out.extend_from_slice(b": ");
         out.extend_from_slice(&header.value);
         out.extend_from_slice(b"\r\n");

@@ -11,8 +11,15 @@ use super::wire::{self, Kind, Reader, Spelling};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends a request and gives the answer. `None`: the connection was closed without one.
-pub(super) async fn send(to: SocketAddr, request: &Message, spelling: Spelling) -> io::Result<Option<Message>> {
-    let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
+pub(super) async fn send(
+    to: SocketAddr,
+    request: &Message,
+    spelling: Spelling,
+) -> io::Result<Option<Message>> {
+    let to_head = request
+        .headers
+        .first(b":method")
+        .is_some_and(|method| &method[..] == b"HEAD");
     let bytes = wire::request(request, spelling);
     let exchange = async {
         let mut stream = TcpStream::connect(to).await?;
@@ -29,5 +36,7 @@ pub(super) async fn send(to: SocketAddr, request: &Message, spelling: Spelling) 
             () = sending => Ok(None),
         }
     };
-    timeout(LIMIT, exchange).await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))?
+    timeout(LIMIT, exchange)
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))?
 }

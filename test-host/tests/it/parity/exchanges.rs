@@ -1,6 +1,6 @@
 //! What is compared: the bundled recording's exchanges in a form that HTTP/1.1 can carry, and the hand-made ones.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use wayside::{
     message::{Connection, Direction, Exchange, ExchangeId, Message, NoteKind, Origin, Timing},
@@ -15,6 +15,11 @@ use super::{
 /// The name of the one proxy they all go through.
 const PROXY: &str = "parity";
 
+/// What has less left than this is answered at once (`min_budget`'s default).
+const FAILS_FAST: Duration = Duration::from_millis(5);
+/// No machine is so busy that it takes longer for one exchange on loopback.
+const SAFE: Duration = Duration::from_secs(1);
+
 /// One exchange, as both sides get it.
 #[derive(Debug)]
 pub(super) struct Case {
@@ -23,6 +28,8 @@ pub(super) struct Case {
     /// The request as it is written to Envoy.
     pub(super) wire: Message,
     pub(super) spelling: Spelling,
+    /// How long the upstream takes.
+    pub(super) after: Duration,
     pub(super) exchange: Exchange,
 }
 
@@ -48,11 +55,20 @@ impl Cases {
             }
             cases.add(name, exchange);
         }
-        for Handmade { name, in_capitals, request, response } in handmade::load() {
+        for Handmade {
+            name,
+            spelling,
+            request,
+            response,
+            after,
+        } in handmade::load()
+        {
             cases.add(format!("handmade/{name}"), handmade_exchange(request, response));
-            if let (true, Some(case)) = (in_capitals, cases.cases.last_mut()) {
-                case.spelling = Spelling::Capitals;
-            }
+            let case = cases
+                .cases
+                .last_mut()
+                .expect("hand-made exchanges are comparable");
+            (case.spelling, case.after) = (spelling, after);
         }
         cases
     }
@@ -63,9 +79,15 @@ impl Cases {
         }
         let number = u32::try_from(self.cases.len() + 1).expect("few exchanges");
         let request = request_for_both(exchange.request);
-        let response = exchange.response.map(|response| response_for_both(response, &request));
+        let response = exchange
+            .response
+            .map(|response| response_for_both(response, &request));
         let exchange = Exchange {
-            id: ExchangeId { proxy: Arc::from(PROXY), direction: Direction::Unspecified, number },
+            id: ExchangeId {
+                proxy: Arc::from(PROXY),
+                direction: Direction::Unspecified,
+                number,
+            },
             origin: exchange.origin,
             request,
             response,
@@ -75,7 +97,13 @@ impl Cases {
             notes: Vec::new(),
         };
         let wire = request_on_the_wire(exchange.request.clone());
-        self.cases.push(Case { name, wire, spelling: Spelling::LowerCase, exchange });
+        self.cases.push(Case {
+            name,
+            wire,
+            spelling: Spelling::LowerCase,
+            after: Duration::ZERO,
+            exchange,
+        });
     }
 
     pub(super) fn total(&self) -> usize {
@@ -97,8 +125,16 @@ fn with_the_demo_key(exchange: &Exchange) -> Option<Exchange> {
 
 fn handmade_exchange(request: Message, response: Message) -> Exchange {
     Exchange {
-        id: ExchangeId { proxy: Arc::from(PROXY), direction: Direction::Unspecified, number: 0 },
-        origin: Origin { file: "handmade.yaml".into(), offset: 0, trace_id: 0 },
+        id: ExchangeId {
+            proxy: Arc::from(PROXY),
+            direction: Direction::Unspecified,
+            number: 0,
+        },
+        origin: Origin {
+            file: "handmade.yaml".into(),
+            offset: 0,
+            trace_id: 0,
+        },
         request,
         response: Some(response),
         timing: Timing::default(),
@@ -110,7 +146,9 @@ fn handmade_exchange(request: Message, response: Message) -> Exchange {
 /// Why an exchange cannot be replayed through a real Envoy to the same end.
 fn not_comparable(exchange: &Exchange) -> Option<&'static str> {
     let noted = |kind| exchange.notes.iter().any(|note| note.kind == kind);
-    let Some(response) = &exchange.response else { return Some("no response was recorded: the client left") };
+    let Some(response) = &exchange.response else {
+        return Some("no response was recorded: the client left");
+    };
     if !exchange.request.headers.contains(b":authority") {
         return Some("refused before the first filter: no request headers were recorded");
     }
@@ -120,11 +158,34 @@ fn not_comparable(exchange: &Exchange) -> Option<&'static str> {
     if noted(NoteKind::ResponseIncomplete) || (!is_to_head(&exchange.request) && is_cut(response)) {
         return Some("the recorded response breaks off");
     }
+    if deadline(exchange).is_some_and(|deadline| FAILS_FAST < deadline && deadline < SAFE) {
+        return Some("its deadline is one that a busy machine might not keep");
+    }
     None
 }
 
+/// The tightest deadline of the request, as far as it can be read.
+fn deadline(exchange: &Exchange) -> Option<Duration> {
+    let text = |name: &[u8]| {
+        exchange
+            .request
+            .headers
+            .first(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    };
+    let millis = text(b"x-envoy-expected-rq-timeout-ms")
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|part| part.parse().ok());
+    let grpc = text(b"grpc-timeout").and_then(|value| value.strip_suffix('m')?.parse().ok());
+    millis.chain(grpc).min().map(Duration::from_millis)
+}
+
 fn is_cut(message: &Message) -> bool {
-    let has_body = !matches!(message.headers.first(b":status").map(|status| &status[..]), Some(b"204" | b"304"));
+    let has_body = !matches!(
+        message.headers.first(b":status").map(|status| &status[..]),
+        Some(b"204" | b"304")
+    );
     has_body && wire::content_length(&message.headers).is_some_and(|length| length != message.body_len())
 }
 
@@ -164,12 +225,19 @@ fn response_for_both(mut response: Message, request: &Message) -> Message {
     }
     if !response.headers.contains(b"content-length") {
         let is_empty = response.body.is_empty() && response.trailers.is_none();
-        let (name, value) = if is_empty { ("content-length", "0") } else { ("transfer-encoding", "chunked") };
+        let (name, value) = if is_empty {
+            ("content-length", "0")
+        } else {
+            ("transfer-encoding", "chunked")
+        };
         response.headers.push(name, value);
     }
     response
 }
 
 fn is_to_head(request: &Message) -> bool {
-    request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD")
+    request
+        .headers
+        .first(b":method")
+        .is_some_and(|method| &method[..] == b"HEAD")
 }

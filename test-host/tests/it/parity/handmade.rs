@@ -1,10 +1,12 @@
 //! Exchanges that no tap can record or no client of the recording sends: `tests/data/parity/handmade.yaml`.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use bytes::Bytes;
 use serde::Deserialize;
 use wayside::message::{HeaderMap, Message};
+
+use super::wire::Spelling;
 
 /// Made up, and known to the example's configuration.
 pub(super) const DEMO_KEY: &str = "demo-key-0001-not-a-secret";
@@ -45,6 +47,8 @@ struct RawRequest {
 #[serde(deny_unknown_fields, default)]
 struct RawResponse {
     status: Option<u16>,
+    /// How long the upstream takes in Envoy. In the replay it answers at once.
+    after_ms: u64,
     headers: Vec<RawField>,
     body: RawBody,
     trailers: Option<Vec<RawField>>,
@@ -84,20 +88,40 @@ fn bookshop() -> String {
 #[derive(Debug)]
 pub(super) struct Handmade {
     pub(super) name: String,
-    pub(super) in_capitals: bool,
+    pub(super) spelling: Spelling,
     pub(super) request: Message,
     pub(super) response: Message,
+    pub(super) after: Duration,
 }
 
 pub(super) fn load() -> Vec<Handmade> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parity/handmade.yaml");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let entries: Vec<Entry> = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let entries: Vec<Entry> =
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     entries.into_iter().map(handmade).collect()
 }
 
-fn handmade(Entry { name, request, response }: Entry) -> Handmade {
-    Handmade { name, in_capitals: request.in_capitals, request: request_of(request), response: response_of(response) }
+fn handmade(
+    Entry {
+        name,
+        request,
+        response,
+    }: Entry,
+) -> Handmade {
+    let spelling = if request.in_capitals {
+        Spelling::Capitals
+    } else {
+        Spelling::LowerCase
+    };
+    let after = Duration::from_millis(response.after_ms);
+    Handmade {
+        name,
+        spelling,
+        request: request_of(request),
+        response: response_of(response),
+        after,
+    }
 }
 
 /// In the form that a first filter sees: with what the connection manager adds, in its order.
@@ -117,7 +141,11 @@ fn request_of(raw: RawRequest) -> Message {
     }
     headers.push("x-forwarded-proto", "http");
     headers.push("x-request-id", "6b1f9f0c-4f5e-4c1a-9d57-3a3f5d1e7a10");
-    let (name, value) = if raw.external { ("x-envoy-external-address", "127.0.0.1") } else { ("x-envoy-internal", "true") };
+    let (name, value) = if raw.external {
+        ("x-envoy-external-address", "127.0.0.1")
+    } else {
+        ("x-envoy-internal", "true")
+    };
     headers.push(name, value);
     message(headers, raw.body, raw.trailers.as_deref())
 }
@@ -140,20 +168,28 @@ fn message(headers: HeaderMap, body: RawBody, trailers: Option<&[RawField]>) -> 
         extend(&mut trailers, fields);
         trailers
     });
-    Message { headers, body: bytes.chunks(16 << 10).map(Bytes::copy_from_slice).collect(), trailers }
+    Message {
+        headers,
+        body: bytes.chunks(16 << 10).map(Bytes::copy_from_slice).collect(),
+        trailers,
+    }
 }
 
 fn extend(headers: &mut HeaderMap, fields: &[RawField]) {
     for field in fields {
         match field {
             RawField::Once(name, value) => headers.push(latin1(name), latin1(value)),
-            RawField::Repeated(name, value, times) => headers.push(latin1(name), latin1(&value.repeat(*times))),
+            RawField::Repeated(name, value, times) => {
+                headers.push(latin1(name), latin1(&value.repeat(*times)))
+            }
         }
     }
 }
 
 /// A character is a byte: `\xff` in the file is the byte 0xFF.
 fn latin1(text: &str) -> Bytes {
-    let byte = |c: char| u8::try_from(u32::from(c)).unwrap_or_else(|_| panic!("{text:?} has a character that is no byte"));
+    let byte = |c: char| {
+        u8::try_from(u32::from(c)).unwrap_or_else(|_| panic!("{text:?} has a character that is no byte"))
+    };
     text.chars().map(byte).collect()
 }

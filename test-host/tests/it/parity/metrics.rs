@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wayside::proxy::{Metric, Metrics};
 
-use super::differences::{Kind, Rules};
+use super::differences::{Kind, Place, Rules};
 
 /// Envoy's prefix for what a Wasm filter defines.
 const PREFIX: &str = "wasmcustom.";
@@ -32,9 +32,18 @@ impl Shown {
 #[derive(Debug, Default)]
 pub(super) struct EnvoyStats {
     values: BTreeMap<String, Shown>,
-    /// How often a VM of a filter was made again, or failed to be: statistics of Envoy's own.
+    /// How often a VM of a filter was made again, or could not be: statistics of Envoy's own.
     pub(super) reloads: u64,
     pub(super) is_live: bool,
+}
+
+/// Metrics of the filters in which something was counted.
+pub(super) fn counted(replay: &Metrics) -> usize {
+    let is_counted = |metric: &Metric| match metric {
+        Metric::Counter(value) | Metric::Gauge(value) => *value > 0,
+        Metric::Histogram(values) => !values.is_empty(),
+    };
+    replay.iter().filter(|(_, metric)| is_counted(metric)).count()
 }
 
 impl EnvoyStats {
@@ -43,15 +52,20 @@ impl EnvoyStats {
         let mut stats = EnvoyStats::default();
         for entry in document["stats"].as_array()? {
             if let (Some(name), Some(value)) = (entry["name"].as_str(), entry["value"].as_u64()) {
-                stats.reloads += if name.contains("vm_reload") || name.contains("vm_failed") { value } else { 0 };
+                stats.reloads += if name.contains("vm_reload") { value } else { 0 };
                 stats.is_live |= name == "server.live" && value == 1;
                 if let Some(name) = name.strip_prefix(PREFIX) {
                     stats.values.insert(name.to_owned(), Shown::Number(value));
                 }
             }
             for histogram in entry["histograms"]["details"].as_array().into_iter().flatten() {
-                if let Some(name) = histogram["name"].as_str().and_then(|name| name.strip_prefix(PREFIX)) {
-                    stats.values.insert(name.to_owned(), Shown::Buckets(buckets(&histogram["totals"])?));
+                if let Some(name) = histogram["name"]
+                    .as_str()
+                    .and_then(|name| name.strip_prefix(PREFIX))
+                {
+                    stats
+                        .values
+                        .insert(name.to_owned(), Shown::Buckets(buckets(&histogram["totals"])?));
                 }
             }
         }
@@ -60,17 +74,26 @@ impl EnvoyStats {
 }
 
 fn buckets(totals: &Value) -> Option<Vec<(f64, f64, u64)>> {
-    let bucket = |total: &Value| Some((total["lower_bound"].as_f64()?, total["width"].as_f64()?, total["count"].as_u64()?));
+    let bucket = |total: &Value| {
+        Some((
+            total["lower_bound"].as_f64()?,
+            total["width"].as_f64()?,
+            total["count"].as_u64()?,
+        ))
+    };
     totals.as_array()?.iter().map(bucket).collect()
 }
 
 /// What differs that no rule lets pass. A metric that one side does not show is one that nothing was counted in.
 pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Vec<String> {
-    let ours: BTreeMap<String, &Metric> =
-        replay.iter().map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric)).collect();
+    let ours: BTreeMap<String, &Metric> = replay
+        .iter()
+        .map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric))
+        .collect();
     let mut names: Vec<&String> = ours.keys().chain(envoy.values.keys()).collect();
     names.sort();
     names.dedup();
+    rules.forget(Place::Metrics);
     let mut found = Vec::new();
     for name in names {
         let theirs = envoy.values.get(name).cloned();
@@ -87,7 +110,9 @@ pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Ve
             rule.applied();
             continue;
         }
-        found.push(format!("metric {name}\n    Envoy:  {theirs:?}\n    replay: {ours:?}"));
+        found.push(format!(
+            "metric {name}\n    Envoy:  {theirs:?}\n    replay: {ours:?}"
+        ));
     }
     found
 }
@@ -102,11 +127,19 @@ fn expected(ours: Option<&Metric>, theirs: Option<&Shown>) -> Shown {
                 Some(Shown::Buckets(buckets)) => buckets.clone(),
                 _ => Vec::new(),
             };
-            let mut buckets: Vec<(f64, f64, u64)> = known.into_iter().map(|(from, width, _)| (from, width, 0)).collect();
+            let mut buckets: Vec<(f64, f64, u64)> = known
+                .into_iter()
+                .map(|(from, width, _)| (from, width, 0))
+                .collect();
             for (value, count) in values {
-                #[expect(clippy::cast_precision_loss, reason = "the values are milliseconds and attempts")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "the values are milliseconds and attempts"
+                )]
                 let value = *value as f64;
-                let place = buckets.iter_mut().find(|(from, width, _)| *from <= value && value < from + width.max(f64::MIN_POSITIVE));
+                let place = buckets
+                    .iter_mut()
+                    .find(|(from, width, _)| *from <= value && value < from + width.max(f64::MIN_POSITIVE));
                 match place {
                     Some(bucket) => bucket.2 += count,
                     None => buckets.push((value, 0.0, *count)),

@@ -57,7 +57,11 @@ fn rest(out: &mut Vec<u8>, message: &Message, spelling: Spelling, headers_only: 
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"0\r\n");
-    fields(out, message.trailers.as_ref().unwrap_or(&HeaderMap::new()), spelling);
+    fields(
+        out,
+        message.trailers.as_ref().unwrap_or(&HeaderMap::new()),
+        spelling,
+    );
 }
 
 /// All but pseudo headers, and the empty line.
@@ -75,11 +79,16 @@ fn fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) {
 }
 
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
-    headers.first(b"transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"))
+    headers
+        .first(b"transfer-encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"))
 }
 
 pub(super) fn content_length(headers: &HeaderMap) -> Option<usize> {
-    std::str::from_utf8(headers.first(b"content-length")?).ok()?.parse().ok()
+    std::str::from_utf8(headers.first(b"content-length")?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Messages from one end of a connection, one behind the other.
@@ -91,29 +100,42 @@ pub(super) struct Reader<R> {
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn new(from: R) -> Self {
-        Reader { from, unread: BytesMut::new() }
+        Reader {
+            from,
+            unread: BytesMut::new(),
+        }
     }
 
     /// The next message; `None` at the end of the connection. Interim responses are passed over.
     pub(super) async fn message(&mut self, kind: Kind) -> io::Result<Option<Message>> {
         loop {
-            let Some(headers) = self.head(kind).await? else { return Ok(None) };
+            let Some(headers) = self.head(kind).await? else {
+                return Ok(None);
+            };
             let status = headers.first(b":status").cloned().unwrap_or_default();
             if status.starts_with(b"1") {
                 continue;
             }
-            let no_body = matches!(kind, Kind::Response { to_head: true }) || matches!(&status[..], b"204" | b"304");
+            let no_body =
+                matches!(kind, Kind::Response { to_head: true }) || matches!(&status[..], b"204" | b"304");
             if no_body {
-                return Ok(Some(Message { headers, ..Message::default() }));
+                return Ok(Some(Message {
+                    headers,
+                    ..Message::default()
+                }));
             }
             let (body, trailers) = match (is_chunked(&headers), content_length(&headers)) {
                 (true, _) => self.chunks().await?,
                 (false, Some(length)) => (self.exactly(length).await?, None),
                 (false, None) if kind == Kind::Request => (Bytes::new(), None),
-                (false, None) => (self.to_the_end().await?, None),
+                (false, None) => (self.until_closed().await?, None),
             };
             let body = if body.is_empty() { Vec::new() } else { vec![body] };
-            return Ok(Some(Message { headers, body, trailers }));
+            return Ok(Some(Message {
+                headers,
+                body,
+                trailers,
+            }));
         }
     }
 
@@ -124,7 +146,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 return Ok(Some(headers));
             }
             if !self.more().await? {
-                return if self.unread.is_empty() { Ok(None) } else { Err(cut("a message's head")) };
+                return if self.unread.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(cut("a message's head"))
+                };
             }
         }
     }
@@ -152,7 +178,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     async fn trailers(&mut self) -> io::Result<Option<HeaderMap>> {
         loop {
             let mut found = [httparse::EMPTY_HEADER; MAX_FIELDS];
-            let parsed = httparse::parse_headers(&self.unread, &mut found).map_err(|error| bad(&format!("trailers: {error}")))?;
+            let parsed = httparse::parse_headers(&self.unread, &mut found)
+                .map_err(|error| bad(&format!("trailers: {error}")))?;
             if let httparse::Status::Complete((length, found)) = parsed {
                 let trailers: HeaderMap = found.iter().map(field).collect();
                 drop(self.unread.split_to(length));
@@ -173,7 +200,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(self.unread.split_to(length).freeze())
     }
 
-    async fn to_the_end(&mut self) -> io::Result<Bytes> {
+    async fn until_closed(&mut self) -> io::Result<Bytes> {
         while self.more().await? {}
         Ok(self.unread.split().freeze())
     }
@@ -186,7 +213,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 /// The length of the head with its empty line, and its fields with those of the first line as pseudo headers.
 fn parse_head(bytes: &[u8], kind: Kind) -> io::Result<Option<(usize, HeaderMap)>> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let wrong = |error: httparse::Error| bad(&format!("a message's head ({error}): {}", bytes.escape_ascii()));
+    let wrong =
+        |error: httparse::Error| bad(&format!("a message's head ({error}): {}", bytes.escape_ascii()));
     let mut headers = HeaderMap::new();
     let status = match kind {
         Kind::Request => {
@@ -203,8 +231,14 @@ fn parse_head(bytes: &[u8], kind: Kind) -> io::Result<Option<(usize, HeaderMap)>
             status
         }
     };
-    let httparse::Status::Complete(length) = status else { return Ok(None) };
-    for (name, value) in fields.iter().take_while(|field| !field.name.is_empty()).map(field) {
+    let httparse::Status::Complete(length) = status else {
+        return Ok(None);
+    };
+    for (name, value) in fields
+        .iter()
+        .take_while(|field| !field.name.is_empty())
+        .map(field)
+    {
         match (&name[..], kind) {
             (b"host", Kind::Request) => headers.push(":authority", value),
             _ => headers.push(name, value),
@@ -214,7 +248,10 @@ fn parse_head(bytes: &[u8], kind: Kind) -> io::Result<Option<(usize, HeaderMap)>
 }
 
 fn field(field: &httparse::Header<'_>) -> (Bytes, Bytes) {
-    (Bytes::copy_from_slice(field.name.as_bytes()), Bytes::copy_from_slice(field.value))
+    (
+        Bytes::copy_from_slice(field.name.as_bytes()),
+        Bytes::copy_from_slice(field.value),
+    )
 }
 
 fn bad(what: &str) -> io::Error {
@@ -222,5 +259,8 @@ fn bad(what: &str) -> io::Error {
 }
 
 fn cut(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, format!("the connection ended within {what}"))
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the connection ended within {what}"),
+    )
 }

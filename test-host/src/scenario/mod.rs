@@ -40,7 +40,7 @@ pub enum ScenarioError {
     #[error("{place}: module {module}: {why}")]
     Module { place: String, module: String, why: String },
     #[error("{place}: {source}")]
-    Start { place: String, source: StartError },
+    Start { place: String, source: Box<StartError> },
     #[error("{}: no folder with a scenario.yaml in it", path.display())]
     NoneFound { path: PathBuf },
     #[error("{}: the story differs from expected.txt\n{difference}", folder.display())]
@@ -140,7 +140,7 @@ impl Scenario {
         let recording = manifest.recording(&place);
         let options = Options::default();
         let replay = replay::replay(modules, &specs, recording, &options, |_| Services::default())
-            .map_err(|source| ScenarioError::Start { place: shown, source })?;
+            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(story::tell(&manifest, &replay, &Report::of(&replay, Vec::new())))
     }
 

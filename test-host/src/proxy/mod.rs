@@ -6,6 +6,7 @@
 mod active_context;
 mod callouts;
 mod core;
+mod gaps;
 mod header_rules;
 mod metrics;
 mod outcome;
@@ -28,6 +29,7 @@ use self::{
 };
 pub(crate) use self::core::Due;
 pub use self::{
+    gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
     start::{ProxyOptions, StartError},

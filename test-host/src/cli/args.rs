@@ -18,6 +18,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Replay a recording through the filters of an Envoy configuration
     Replay(ReplayArguments),
+    /// Run scenarios: folders with a chain, its traffic and the story expected of it
+    Check(CheckArguments),
     /// Show what a module, a recording or an Envoy configuration holds
     Inspect(InspectArguments),
 }
@@ -45,6 +47,19 @@ pub(super) struct ReplayArguments {
     /// Print every exchange, filter by filter
     #[arg(long)]
     pub(super) each: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Folders of scenarios, at any depth
+    #[arg(required = true)]
+    pub(super) folders: Vec<PathBuf>,
+    /// Where the modules lie that scenarios name
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    pub(super) modules: PathBuf,
+    /// Make what came of each scenario the expected story
+    #[arg(long)]
+    pub(super) bless: bool,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,11 @@ fn load_specs(paths: &[PathBuf], settings: &[Setting]) -> Result<(Specs, Vec<Uns
         unsupported.extend(
             parts.into_iter().map(|part| Unsupported { place: part.place.to_string(), what: part.reason, weight: part.weight }),
         );
+        unsupported.extend(spec.gaps().into_iter().map(|gap| Unsupported {
+            place: gap.place,
+            what: gap.what.to_owned(),
+            weight: envoy_config::Weight::MayMatter,
+        }));
         let name = spec.name.clone();
         if named.insert(name.clone(), Arc::new(spec)).is_some() {
             return Err(BadInput(format!("two configurations stand for the proxy {name:?}: give one")));

@@ -55,7 +55,7 @@ impl Core {
 
 impl Proxy {
     /// A part of the request has passed all filters.
-    pub(super) fn to_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
+    pub(super) fn send_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
         let end_of_stream = match part {
             Part::Headers { end_of_stream } => {
                 if let Err(reply) = self.send_headers(id) {
@@ -102,7 +102,7 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         let latency = stream.recorded_latency();
-        stream.send_upstream(&route, forward, now);
+        stream.send_headers_upstream(&route, forward, now);
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         Ok(())
@@ -249,7 +249,7 @@ impl StreamState {
 
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
-    fn send_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
+    fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
         let attempts = self.recorded_attempts();
         let Some(headers) = self.manager.request.headers.as_mut() else { return };
         self.filtered_headers = Some(headers.clone());

@@ -61,7 +61,12 @@ fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
             note(step, &entry.what);
         }
     }
-    steps.into_iter().map(|(_, step)| step).collect()
+    // A reply stops the stream by itself: that is no pause.
+    let settle = |(_, step): (PluginIndex, FilterStep)| FilterStep {
+        paused: step.paused.saturating_sub(usize::from(step.answered.is_some())),
+        ..step
+    };
+    steps.into_iter().map(settle).collect()
 }
 
 fn note(step: &mut FilterStep, what: &What) {

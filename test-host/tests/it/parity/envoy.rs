@@ -24,10 +24,15 @@ const POLL: Duration = Duration::from_millis(20);
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody
 /// insists on one (`WAYSIDE_REQUIRE_ENVOY=1`).
 pub(super) fn binary() -> Option<PathBuf> {
-    let named = env::var_os("ENVOY_BIN").map(PathBuf::from);
-    let installed =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("envoy/1.40.0/envoy/_bin/envoy");
-    let binary = named.unwrap_or(installed);
+    if let Some(named) = env::var_os("ENVOY_BIN").map(PathBuf::from) {
+        assert!(
+            named.is_file(),
+            "ENVOY_BIN is {}, expected the path of an Envoy binary",
+            named.display()
+        );
+        return Some(named);
+    }
+    let binary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("envoy/1.40.0/envoy/_bin/envoy");
     if binary.is_file() {
         return Some(binary);
     }

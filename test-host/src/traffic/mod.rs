@@ -27,6 +27,7 @@ mod notes;
 mod proto;
 mod read;
 mod record;
+mod refused;
 mod sources;
 mod summary;
 mod wire;
@@ -77,7 +78,7 @@ pub fn load_with_files(paths: &[PathBuf], limits: &Limits) -> Result<Loaded, Tra
         files.extend(read::read(&source, limits, &mut assembly, &mut notes)?);
     }
     let mut exchanges = Vec::new();
-    for (group, drafts) in assembly.into_joined() {
+    for (group, drafts) in assembly.into_joined(&mut notes) {
         exchanges.extend(finish::finish(&group, drafts, limits.body_bytes));
     }
     let notes = notes.into_list();

@@ -42,7 +42,11 @@ impl Write for Escaping<'_, '_> {
 fn hides(letter: char) -> bool {
     match letter {
         '\n' => false,
-        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' => true,
         '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fdd0}'..='\u{fdef}' => true,
         letter => letter.is_control() || u32::from(letter) & 0xfffe == 0xfffe,
     }
@@ -63,7 +67,10 @@ mod tests {
         let shown = |text: &str| Printable(text).to_string();
         assert_eq!(shown("a<b>&'\" ü 猫\n"), "a<b>&'\" ü 猫\n");
         assert_eq!(shown("\u{1b}[31m\r\0"), "\\u{1b}[31m\\r\\u{0}");
-        assert_eq!(shown("a\u{202e}b\u{200b}\u{feff}"), "a\\u{202e}b\\u{200b}\\u{feff}");
+        assert_eq!(
+            shown("a\u{202e}b\u{200b}\u{feff}"),
+            "a\\u{202e}b\\u{200b}\\u{feff}"
+        );
         assert_eq!(shown("\u{ffff}\u{1fffe}\u{85}"), "\\u{ffff}\\u{1fffe}\\u{85}");
     }
 }

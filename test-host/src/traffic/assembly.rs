@@ -62,7 +62,9 @@ impl Assembly {
         match (trace.http_buffered_trace, trace.http_streamed_trace_segment) {
             (Some(trace), None) => {
                 let has_headers = |message: &Option<BufferedMessage>| {
-                    message.as_ref().is_some_and(|message| !message.headers.is_empty())
+                    message
+                        .as_ref()
+                        .is_some_and(|message| !message.headers.is_empty())
                 };
                 if !has_headers(&trace.request) {
                     if trace.request.is_none() && has_headers(&trace.response) && whole {
@@ -115,7 +117,10 @@ enum Piece {
 
 impl Piece {
     fn of_response(&self) -> bool {
-        matches!(self, Piece::ResponseHeaders(_) | Piece::ResponseBody(_) | Piece::ResponseTrailers(_))
+        matches!(
+            self,
+            Piece::ResponseHeaders(_) | Piece::ResponseBody(_) | Piece::ResponseTrailers(_)
+        )
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) struct Joined {
     pub(super) streamed: bool,
 }
 
-/// Pairs by trace id where the buffered trace has one. One in a file with others has none, and is paired by what is in it: a
-/// pair that is the only one possible first, and at last by order.
+/// Pairs by trace id where the buffered trace has one. One in a file with others has none: it is paired by its
+/// place if the two files are in step, or by what is in it, a pair that is the only one possible first, and at last by order.
 pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
     let mut pairing = Pairing {
         streamed: drafts
@@ -127,7 +127,11 @@ impl Pairing {
         let in_step = order.len() == self.streamed.len()
             && of_one_file(self.streamed.iter().map(|joined| &joined.draft))
             && of_one_file(self.buffered.iter().flatten())
-            && self.buffered.iter().flatten().all(|buffered| buffered.trace_id.is_none())
+            && self
+                .buffered
+                .iter()
+                .flatten()
+                .all(|buffered| buffered.trace_id.is_none())
             && self.streamed.iter().zip(&order).all(agree);
         if in_step {
             for (streamed, buffered) in order.into_iter().enumerate() {
@@ -138,8 +142,14 @@ impl Pairing {
 
     /// The buffered drafts that have no partner yet, by the time at which their streams began.
     fn by_start(&self) -> Vec<usize> {
-        let waiting = self.buffered.iter().enumerate().filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
-        let mut order: Vec<_> = waiting.map(|(index, draft)| (draft.timing.request_headers, index)).collect();
+        let waiting = self
+            .buffered
+            .iter()
+            .enumerate()
+            .filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
+        let mut order: Vec<_> = waiting
+            .map(|(index, draft)| (draft.timing.request_headers, index))
+            .collect();
         order.sort_unstable();
         order.into_iter().map(|(_, index)| index).collect()
     }
@@ -221,7 +231,13 @@ fn of_one_file<'a>(mut drafts: impl Iterator<Item = &'a Draft>) -> bool {
 
 /// Whether two traces can be of one exchange: the same request, and no two statuses.
 fn same_exchange(streamed: &Draft, buffered: &Draft) -> bool {
-    let status = |draft: &Draft| draft.response.as_ref().and_then(|r| r.headers.first(b":status")).cloned();
+    let status = |draft: &Draft| {
+        draft
+            .response
+            .as_ref()
+            .and_then(|r| r.headers.first(b":status"))
+            .cloned()
+    };
     let statuses = status(streamed).zip(status(buffered));
     request_line(streamed) == request_line(buffered) && statuses.is_none_or(|(one, other)| one == other)
 }

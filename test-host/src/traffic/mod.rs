@@ -10,8 +10,8 @@
 //!
 //! A file's name says whose traffic it holds: `<proxy>.<inbound|outbound>.<streamed|buffered>.<extension>`. Of any other
 //! name the stem is the proxy's. `_<trace id>` at its end, which Envoy puts there, is taken off before. Streamed and buffered
-//! traces of one proxy and direction are joined: by trace id where the buffered one has it in its file's name, else by their
-//! contents.
+//! traces of one proxy and direction are joined: by trace id where the buffered one has it in its file's name, by their
+//! places where a file of each holds the same streams from first to last, else by their contents.
 
 mod assembly;
 mod delimited;

@@ -1,5 +1,7 @@
 //! One exchange: what each filter did to it, and what differs from the recording.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::{Shown, listed, more, number, shown::metric};
@@ -18,6 +20,7 @@ pub(super) fn row(exchange: &ExchangeReport) -> Markup {
             summary {
                 code.id { (Shown(&exchange.id)) } " " code { (Shown(&exchange.method)) " " (Shown(&exchange.path)) } " "
                 span.dim { (status(exchange.recorded_status.as_ref())) " → " (status(exchange.replayed_status.as_ref())) ", " (milliseconds(took)) }
+                @for kind in kinds(exchange) { " " span.tag { (kind) } }
             }
             (facts(exchange))
             @let (silent, acting): (Vec<_>, Vec<_>) = exchange.filters.iter().partition(|step| is_silent(step));
@@ -42,6 +45,13 @@ pub(super) fn row(exchange: &ExchangeReport) -> Markup {
     }
 }
 
+/// What else there is to find an exchange by: its notes, and whether chance entered.
+fn kinds(exchange: &ExchangeReport) -> BTreeSet<String> {
+    let random = exchange.filters.iter().any(|step| step.random_bytes > 0);
+    let notes = exchange.notes.iter().map(|note| format!("{:?}", note.kind));
+    notes.chain(random.then(|| "random".to_owned())).collect()
+}
+
 fn status(status: Option<&Text>) -> Markup {
     html! { @if let Some(status) = status { (Shown(status)) } @else { "no answer" } }
 }
@@ -63,9 +73,27 @@ fn facts(exchange: &ExchangeReport) -> Markup {
 
 fn is_silent(step: &FilterStep) -> bool {
     let FilterStep {
-        name: _, changed, answered, paused, resumed, callouts, logged, counted, properties, random_bytes, findings, faults, cost: _,
+        name: _,
+        changed,
+        answered,
+        paused,
+        resumed,
+        callouts,
+        logged,
+        counted,
+        properties,
+        random_bytes,
+        findings,
+        faults,
+        cost: _,
     } = step;
-    let lists = changed.len() + callouts.len() + logged.len() + counted.len() + properties.len() + findings.len() + faults.len();
+    let lists = changed.len()
+        + callouts.len()
+        + logged.len()
+        + counted.len()
+        + properties.len()
+        + findings.len()
+        + faults.len();
     lists == 0 && answered.is_none() && *paused == 0 && *resumed == 0 && *random_bytes == 0
 }
 

@@ -7,23 +7,27 @@ use maud::{Markup, PreEscaped, html};
 use super::{Shown, exchange, more, number};
 use crate::{
     proxy::End,
-    report::{ExchangeReport, FilterStep, Report, text::{answer_of, plural}},
+    report::{
+        ExchangeReport, FilterStep,
+        text::{answer_of, plural},
+    },
 };
 
 /// How many exchanges are shown; the rest are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Of one group.
-    pub(super) each: usize,
-    /// Of all.
-    pub(super) all: usize,
+    /// In all groups together; small groups are shown whole, large ones get equal shares of what is left.
+    pub(super) exchanges: usize,
     /// Bytes of markup for them all: what a browser opens without complaint.
     pub(super) bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { each: 1_000, all: 5_000, bytes: 24 << 20 }
+        Limits {
+            exchanges: 5_000,
+            bytes: 24 << 20,
+        }
     }
 }
 
@@ -64,16 +68,20 @@ impl Fate {
     }
 }
 
-pub(super) fn section(report: &Report, limits: Limits) -> Markup {
-    let groups = grouped(&report.exchanges);
-    let mut room = Room { exchanges: limits.all, bytes: limits.bytes };
+pub(super) fn section(exchanges: &[ExchangeReport], limits: Limits) -> Markup {
+    let groups = grouped(exchanges);
+    let each = share(
+        groups.iter().map(|(_, _, members)| members.len()).collect(),
+        limits.exchanges,
+    );
+    let mut room = limits;
     let mut out = String::new();
     let mut unseen = (0, 0);
     for (fate, said, members) in &groups {
         if room.exchanges == 0 || room.bytes == 0 {
             unseen = (unseen.0 + 1, unseen.1 + members.len());
         } else {
-            out.push_str(&group(*fate, said, members, limits.each, &mut room).into_string());
+            out.push_str(&group(*fate, said, members, each, &mut room).into_string());
         }
     }
     html! {
@@ -91,9 +99,15 @@ fn grouped(exchanges: &[ExchangeReport]) -> Vec<(Fate, String, Vec<&ExchangeRepo
     let mut groups: BTreeMap<(Fate, String), Vec<&ExchangeReport>> = BTreeMap::new();
     for exchange in exchanges {
         let fate = Fate::of(exchange);
-        groups.entry((fate, headline(fate, exchange))).or_default().push(exchange);
+        groups
+            .entry((fate, headline(fate, exchange)))
+            .or_default()
+            .push(exchange);
     }
-    let mut groups: Vec<_> = groups.into_iter().map(|((fate, said), members)| (fate, said, members)).collect();
+    let mut groups: Vec<_> = groups
+        .into_iter()
+        .map(|((fate, said), members)| (fate, said, members))
+        .collect();
     groups.sort_by_key(|(fate, _, members)| (*fate, std::cmp::Reverse(members.len())));
     groups
 }
@@ -102,19 +116,36 @@ fn headline(fate: Fate, exchange: &ExchangeReport) -> String {
     let mut said = answer_of(exchange);
     let names_of = |which: fn(&FilterStep) -> bool| {
         let filters = exchange.filters.iter().filter(|filter| which(filter));
-        filters.map(|filter| filter.name.as_str()).collect::<Vec<_>>().join(", ")
+        filters
+            .map(|filter| filter.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let answered = exchange.filters.iter().any(|filter| filter.answered.is_some());
     match fate {
-        Fate::Failed => said.push_str(&format!("  failed: {}", names_of(|filter| !filter.faults.is_empty()))),
+        Fate::Failed => said.push_str(&format!(
+            "  failed: {}",
+            names_of(|filter| !filter.faults.is_empty())
+        )),
         Fate::RequestChanged => {
-            said.push_str(&format!("  request changed by {}", names_of(|filter| !filter.changed.is_empty())));
+            said.push_str(&format!(
+                "  request changed by {}",
+                names_of(|filter| !filter.changed.is_empty())
+            ));
         }
         // Whoever answers answers in other words: that is no news.
         Fate::Noticed if !answered && exchange.recorded_status == exchange.replayed_status => {
-            let differing = exchange.differences.iter().filter(|difference| difference.is_visible());
+            let differing = exchange
+                .differences
+                .iter()
+                .filter(|difference| difference.is_visible());
             let names: BTreeSet<String> = differing
-                .map(|difference| difference.name.as_ref().map_or(difference.label().to_owned(), ToString::to_string))
+                .map(|difference| {
+                    difference
+                        .name
+                        .as_ref()
+                        .map_or(difference.label().to_owned(), ToString::to_string)
+                })
                 .collect();
             said.push_str(&format!("  differs in {}", Vec::from_iter(names).join(", ")));
         }
@@ -123,13 +154,22 @@ fn headline(fate: Fate, exchange: &ExchangeReport) -> String {
     said
 }
 
-/// What may still be shown.
-struct Room {
-    exchanges: usize,
-    bytes: usize,
+/// The most that each group may have so that all have no more than `all`; at least one.
+fn share(mut sizes: Vec<usize>, all: usize) -> usize {
+    sizes.sort_unstable();
+    let (mut left, mut groups) = (all, sizes.len());
+    for size in sizes {
+        let each = left.checked_div(groups).unwrap_or(left);
+        if size > each {
+            return each.max(1);
+        }
+        left -= size;
+        groups -= 1;
+    }
+    all.max(1)
 }
 
-fn group(fate: Fate, said: &str, members: &[&ExchangeReport], each: usize, room: &mut Room) -> Markup {
+fn group(fate: Fate, said: &str, members: &[&ExchangeReport], each: usize, room: &mut Limits) -> Markup {
     let mut rows = String::new();
     let mut shown = 0;
     for member in members.iter().take(each) {
@@ -149,5 +189,72 @@ fn group(fate: Fate, said: &str, members: &[&ExchangeReport], each: usize, room:
             (PreEscaped(rows))
             @if members.len() > shown { p.more { (more(members.len() - shown, "exchanges of this kind")) } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Text;
+
+    fn exchange(status: &'static str) -> ExchangeReport {
+        let text = |text: &'static str| Text::from(&bytes::Bytes::from_static(text.as_bytes()));
+        ExchangeReport {
+            id: "front/inbound/0001".to_owned(),
+            origin: "front.json@0".to_owned(),
+            method: text("GET"),
+            authority: text("app"),
+            path: text("/"),
+            started_us: 0,
+            ended_us: 0,
+            end: End::Complete,
+            recorded_status: Some(text(status)),
+            replayed_status: Some(text(status)),
+            details: None,
+            route: None,
+            cluster: None,
+            filters: Vec::new(),
+            proxy: Vec::new(),
+            differences: Vec::new(),
+            visible: false,
+            notes: Vec::new(),
+            omitted: 0,
+        }
+    }
+
+    fn section_of(exchanges: usize, bytes: usize) -> (usize, String) {
+        let all: Vec<_> = ["200", "200", "200", "404", "404", "500"].map(exchange).into();
+        let html = section(&all, Limits { exchanges, bytes }).into_string();
+        let missing = html
+            .split("class=\"more\">")
+            .skip(1)
+            .filter_map(|line| line.split(" in the").next());
+        let missing: Vec<_> = missing.map(str::to_owned).collect();
+        (html.matches("class=\"exchange\"").count(), missing.join("; "))
+    }
+
+    #[test]
+    fn what_is_not_shown_is_counted() {
+        assert_eq!(section_of(6, usize::MAX), (6, String::new()));
+        assert_eq!(
+            section_of(5, usize::MAX),
+            (5, "1 more exchanges of this kind".to_owned())
+        );
+        let few = "2 more exchanges of this kind; 1 more exchanges of this kind; 1 group not shown: 1 more exchanges";
+        assert_eq!(section_of(2, usize::MAX), (2, few.to_owned()));
+        let none_left = "2 more exchanges of this kind; 2 groups not shown: 3 more exchanges";
+        assert_eq!(
+            section_of(6, 1),
+            (1, none_left.to_owned()),
+            "no room in bytes for a second one"
+        );
+    }
+
+    #[test]
+    fn small_groups_are_whole_and_large_ones_share_the_rest() {
+        assert_eq!(share(vec![900, 10, 900], 1_000), 495);
+        assert_eq!(share(vec![5, 5], 10), 10);
+        assert_eq!(share(vec![7; 20], 10), 1);
+        assert_eq!(share(Vec::new(), 10), 10);
     }
 }

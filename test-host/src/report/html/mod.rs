@@ -25,7 +25,7 @@ const SCRIPT: &str = include_str!("filter.js");
 const ROWS: usize = 500;
 
 impl Report {
-    /// The report as one HTML file. Beyond [`Limits`](groups::Limits) exchanges are counted, not shown.
+    /// The report as one HTML file. Of more than 5,000 exchanges, or 24 MiB of them, the rest is counted, not shown.
     ///
     /// # Errors
     /// Those of the writer.
@@ -59,7 +59,7 @@ fn page(report: &Report) -> Markup {
                 }
                 main {
                     (summary::totals(report))
-                    section id="exchanges" { (groups::section(report, groups::Limits::default())) }
+                    section id="exchanges" { (groups::section(&report.exchanges, groups::Limits::default())) }
                     section id="filters" { (summary::filters(report)) }
                     section id="modules" { (summary::modules(report)) }
                     section id="proxies" { (proxies::section(report)) }

@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 
 use super::{ROWS, Shown, listed, more, number, shown::metric};
-use crate::report::{MetricReport, MetricValue, ProxyReport, Report, text::{milliseconds, plural}};
+use crate::report::{
+    MetricReport, MetricValue, ProxyReport, Report,
+    text::{milliseconds, plural},
+};
 
 pub(super) fn section(report: &Report) -> Markup {
     html! {

@@ -5,11 +5,23 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{ROWS, Shown, listed, more, number};
-use crate::report::{FilterReport, Report, text::{plural, plural_of}};
+use crate::report::{
+    FilterReport, Report,
+    text::{plural, plural_of},
+};
 
 /// Columns of per-filter numbers.
 const COUNTED: [&str; 11] = [
-    "filter", "exchanges", "changed", "answered", "paused", "callouts", "log lines", "metrics", "findings", "failed",
+    "filter",
+    "exchanges",
+    "changed",
+    "answered",
+    "paused",
+    "callouts",
+    "log lines",
+    "metrics",
+    "findings",
+    "failed",
     "hostcalls/x",
 ];
 
@@ -43,7 +55,7 @@ pub(super) fn totals(report: &Report) -> Markup {
             @if totals.statuses.len() > ROWS { ", " (more(totals.statuses.len() - ROWS, "statuses")) }
             ". Seed " code { (report.seed.0) } ": "
             @if random == 0 { "no filter drew random bytes, so every seed gives this report." }
-            @else { (number(random)) " random bytes drawn; another seed can change the exchanges that say so." }
+            @else { (number(random)) " random bytes drawn; another seed can change the exchanges marked " span.tag { "random" } "." }
         }
     }
 }
@@ -140,7 +152,7 @@ pub(super) fn remarks(report: &Report) -> Markup {
             @if !report.notes.is_empty() {
                 (listed(&report.notes, ROWS, "notes", |note| html! { code { (Shown(&note.place)) } ": " (Shown(&note.text)) }))
             }
-            @if report.totals.notes > 0 { p.small { "Notes on single exchanges stand with these." } }
+            @if report.totals.notes > 0 { p.small { "Exchanges with notes are marked with their kinds." } }
         }
         @if !report.skipped.is_empty() {
             h2 { "Skipped" }

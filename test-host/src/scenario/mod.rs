@@ -17,7 +17,6 @@ use crate::{
     proxy::StartError,
     replay::{self, Options, Specs},
     report::Report,
-    upstream::Services,
     vm::Modules,
 };
 
@@ -139,7 +138,7 @@ impl Scenario {
         let specs = Specs::Everywhere(Arc::new(spec));
         let recording = manifest.recording(&place);
         let options = Options::default();
-        let replay = replay::replay(modules, &specs, recording, &options, |_| Services::default())
+        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(story::tell(&manifest, &replay, &Report::of(&replay, Vec::new())))
     }

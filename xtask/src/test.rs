@@ -35,6 +35,9 @@ pub(crate) fn run_steps(steps: &mut Steps, more: &[String]) -> anyhow::Result<()
     if summary.exists() {
         std::fs::remove_file(&summary).with_context(|| format!("cannot delete {}", summary.display()))?;
     }
+    if let Some(folder) = summary.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
     steps.run("tests", || {
         let mut command = cargo(["test"]);
         if !more

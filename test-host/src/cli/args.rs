@@ -18,6 +18,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Replay a recording through the filters of an Envoy configuration
     Replay(ReplayArguments),
+    /// Run scenarios: folders with a chain, its traffic and the story expected of it
+    Check(CheckArguments),
     /// Show what a module, a recording or an Envoy configuration holds
     Inspect(InspectArguments),
 }
@@ -33,6 +35,9 @@ pub(super) struct ReplayArguments {
     /// Change one value in a filter's configuration: `timeout./defaults/timeout="2s"`
     #[arg(long, value_name = "FILTER.POINTER=JSON")]
     pub(super) set: Vec<Setting>,
+    /// What answers the calls that filters make: YAML, by cluster
+    #[arg(long, value_name = "FILE")]
+    pub(super) callouts: Option<PathBuf>,
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
@@ -42,9 +47,28 @@ pub(super) struct ReplayArguments {
     /// Write the report as JSON (schema wayside.replay/1)
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Write the report as one HTML file that needs no other
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as JUnit XML: a test suite for each proxy, a test case for each exchange
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
     /// Print every exchange, filter by filter
     #[arg(long)]
     pub(super) each: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Folders of scenarios, at any depth
+    #[arg(required = true)]
+    pub(super) folders: Vec<PathBuf>,
+    /// Where the modules lie that scenarios name
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    pub(super) modules: PathBuf,
+    /// Make what came of each scenario the expected story
+    #[arg(long)]
+    pub(super) bless: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,9 +3,10 @@
 //! Results go to standard output, diagnostics to standard error. Exit status: 0 all as expected; 1 something differed or
 //! failed; 2 the input or the command line is wrong.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod args;
+mod check;
 mod inspect;
 mod replay;
 
@@ -43,6 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let verdict = match arguments.command {
         args::Command::Replay(arguments) => replay::run(&arguments),
+        args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Inspect(arguments) => inspect::run(&arguments),
     };
     match verdict {

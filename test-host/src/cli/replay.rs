@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::BufWriter,
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +15,7 @@ use crate::{
     replay::{self, Options, Specs},
     report::{Detail, Report, Unsupported},
     traffic,
-    upstream::Services,
+    upstream::Script,
     vm::Modules,
 };
 
@@ -25,16 +25,30 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let options =
         Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
     let modules = Arc::new(Modules::new());
-    let replay = replay::replay(&modules, &specs, recording, &options, |_| Services::default()).map_err(BadInput::of)?;
+    let script = load_script(arguments.callouts.as_deref())?;
+    let replay = replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
     if replay.proxies.is_empty() {
         return Err(no_configuration(&specs, &replay));
     }
     let report = Report::of(&replay, unsupported);
     super::print(&report.text(Detail { each_exchange: arguments.each }));
     if let Some(path) = &arguments.json {
-        write_json(&report, path)?;
+        write(path, |to| report.write_json(to))?;
+    }
+    if let Some(path) = &arguments.html {
+        write(path, |to| report.write_html(to))?;
+    }
+    if let Some(path) = &arguments.junit {
+        write(path, |to| report.write_junit(to))?;
     }
     Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
+}
+
+fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
+    let Some(path) = path else { return Ok(Script::default()) };
+    let refused = |error: String| BadInput(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    Script::parse(&text).map_err(refused)
 }
 
 /// A single file stands for every proxy; folders, or several files, for the proxies they are named after.
@@ -55,6 +69,11 @@ fn load_specs(paths: &[PathBuf], settings: &[Setting]) -> Result<(Specs, Vec<Uns
         unsupported.extend(
             parts.into_iter().map(|part| Unsupported { place: part.place.to_string(), what: part.reason, weight: part.weight }),
         );
+        unsupported.extend(spec.gaps().into_iter().map(|gap| Unsupported {
+            place: gap.place,
+            what: gap.what.to_owned(),
+            weight: envoy_config::Weight::MayMatter,
+        }));
         let name = spec.name.clone();
         if named.insert(name.clone(), Arc::new(spec)).is_some() {
             return Err(BadInput(format!("two configurations stand for the proxy {name:?}: give one")));
@@ -102,11 +121,11 @@ fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
     ))
 }
 
-fn write_json(report: &Report, path: &Path) -> Result<(), BadInput> {
-    let failed = |error: std::io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
+fn write(path: &Path, form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), BadInput> {
+    let failed = |error: io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-    report.write_json(&mut file).map_err(failed)?;
-    std::io::Write::flush(&mut file).map_err(failed)
+    form(&mut file).map_err(failed)?;
+    file.flush().map_err(failed)
 }
 
 fn list(paths: &[PathBuf]) -> String {

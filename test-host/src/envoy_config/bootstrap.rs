@@ -43,7 +43,8 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     let found = items.len();
     let listeners: Vec<_> = items.iter().filter_map(|item| listener(item, options)).collect();
     check_clusters(&resources, &listeners, |name| clusters.contains_key(name));
-    if listeners.is_empty() {
+    // Where a listener is wrong, that is the error.
+    if listeners.is_empty() && !root.findings().has_errors() {
         let what = if found == 0 {
             "no listener".to_owned()
         } else {
@@ -52,6 +53,8 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
         resources
             .cursor()
             .error(what, "a listener with an HTTP connection manager");
+    }
+    if listeners.is_empty() {
         return None;
     }
     Some(ProxySpec {

@@ -6,12 +6,14 @@
 mod active_context;
 mod callouts;
 mod core;
+mod gaps;
 mod header_rules;
 mod metrics;
 mod outcome;
 mod properties;
 mod route_state;
 mod router_step;
+mod router_timeouts;
 mod shared_data;
 pub mod spec;
 mod start;
@@ -28,13 +30,14 @@ use self::{
 };
 pub(crate) use self::core::Due;
 pub use self::{
+    gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
     start::{ProxyOptions, StartError},
     stream_state::End,
 };
 use crate::{
-    abi::LocalReply,
+    abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
     trace::What,
@@ -105,8 +108,8 @@ impl Proxy {
                     self.apply_effects();
                     self.answered(id, filter, action);
                 }
-                Step::Forward { path: Path::Decode, part, data } => self.to_upstream(id, part, data),
-                Step::Forward { path: Path::Encode, part, data } => self.to_client(id, part, data),
+                Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
+                Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
                 Step::TooLarge { path } => self.refuse_body(id, path),
             }
         }
@@ -155,6 +158,8 @@ impl Proxy {
     fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
         self.set_details(id, &reply.details);
         let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
+        let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));
+        let headers = header_rules::add_all(MapType::ResponseHeaders, fields);
         self.reply(id, Reply { status, headers, body, grpc_status });
     }
 
@@ -190,7 +195,7 @@ impl Proxy {
         }
     }
 
-    fn to_client(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
+    fn send_downstream(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
         if matches!(part, Part::Headers { .. }) && stream.lacks_status() {
             return self.replace_statusless_response(id);

@@ -17,7 +17,6 @@ use crate::{
     proxy::StartError,
     replay::{self, Options, Specs},
     report::Report,
-    upstream::Services,
     vm::Modules,
 };
 
@@ -40,7 +39,7 @@ pub enum ScenarioError {
     #[error("{place}: module {module}: {why}")]
     Module { place: String, module: String, why: String },
     #[error("{place}: {source}")]
-    Start { place: String, source: StartError },
+    Start { place: String, source: Box<StartError> },
     #[error("{}: no folder with a scenario.yaml in it", path.display())]
     NoneFound { path: PathBuf },
     #[error("{}: the story differs from expected.txt\n{difference}", folder.display())]
@@ -105,6 +104,26 @@ pub fn check_all(folder: &Path, resolve: Resolve<'_>, bless: Bless) -> Result<us
     if errors.is_empty() { Ok(scenarios.len()) } else { Err(errors) }
 }
 
+/// Builds the filter crate whose test this is, and runs every scenario in its `scenarios` folder: a filter author's whole
+/// test in one line. `UPDATE_EXPECT=1` in the environment accepts what differs.
+///
+/// # Errors
+/// All that failed or differed, as one text.
+pub fn check_this_crate() -> Result<usize, String> {
+    let module = crate::build::here().map_err(|error| error.to_string())?;
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("scenarios");
+    let bless = if std::env::var_os("UPDATE_EXPECT").is_some() { Bless::Yes } else { Bless::No };
+    let resolve = |name: &str| {
+        if module.path.file_stem().is_some_and(|stem| stem == name) {
+            Ok(module.path.clone())
+        } else {
+            Err(format!("this crate builds {}", module.path.display()))
+        }
+    };
+    let told = |errors: Vec<ScenarioError>| errors.iter().map(|error| format!("{error}\n")).collect::<String>();
+    check_all(&folder, &resolve, bless).map_err(|errors| format!("{}tested {module}", told(errors)))
+}
+
 impl Scenario {
     /// Runs the scenario and tells its story.
     ///
@@ -119,8 +138,8 @@ impl Scenario {
         let specs = Specs::Everywhere(Arc::new(spec));
         let recording = manifest.recording(&place);
         let options = Options::default();
-        let replay = replay::replay(modules, &specs, recording, &options, |_| Services::default())
-            .map_err(|source| ScenarioError::Start { place: shown, source })?;
+        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
+            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(story::tell(&manifest, &replay, &Report::of(&replay, Vec::new())))
     }
 

@@ -4,11 +4,18 @@ mod support;
 
 mod build;
 mod callouts;
+mod cli;
 mod determinism;
+mod envoy_config;
+mod folder;
 mod hostcalls;
 mod hostile_guests;
 mod layering;
 mod lifecycle;
 mod modules;
+mod parity;
+mod report;
+mod routing;
 mod streaming;
+mod targets;
 mod traffic;

@@ -57,6 +57,10 @@ impl Findings {
         });
     }
 
+    pub(in super::super) fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
     fn unsupported(&self, place: Place, reason: impl Into<String>, weight: Weight) {
         self.unsupported.borrow_mut().push(Unsupported {
             place,
@@ -93,6 +97,10 @@ impl<'a> Cursor<'a> {
         &self.node.value
     }
 
+    pub(in super::super) fn findings(&self) -> &'a Findings {
+        self.findings
+    }
+
     pub(in super::super) fn place(&self) -> Place {
         self.findings.place(Some(self.node.at), &self.path)
     }
@@ -118,6 +126,10 @@ impl<'a> Cursor<'a> {
     pub(in super::super) fn text(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
+            Value::Bool(_) | Value::Number(_) => {
+                self.wrong("text (in quotes: without them Envoy, too, reads something else)");
+                None
+            }
             _ => {
                 self.wrong("text");
                 None

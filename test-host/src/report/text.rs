@@ -151,7 +151,9 @@ fn change_of(exchange: &ExchangeReport) -> String {
     if exchange.recorded_status == exchange.replayed_status {
         let fields = exchange.differences.iter().filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
         let names: Vec<String> = fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
-        let _ = write!(said, "  differs in {}", names.join(", "));
+        if !names.is_empty() {
+            let _ = write!(said, "  differs in {}", names.join(", "));
+        }
     }
     said
 }

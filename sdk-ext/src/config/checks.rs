@@ -30,15 +30,21 @@ pub struct ConfigErrors(Vec<ConfigError>);
 impl ConfigErrors {
     #[must_use]
     pub fn one(pointer: impl Into<String>, message: impl fmt::Display) -> ConfigErrors {
-        ConfigErrors(vec![ConfigError {
-            pointer: pointer.into(),
-            message: message.to_string(),
-        }])
+        let mut errors = ConfigErrors::default();
+        errors.push(pointer, message);
+        errors
     }
 
     pub fn push(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
+        self.push_told(pointer.into(), &message);
+    }
+
+    /// Not generic, so that it is in a module once; the same goes for the others of its kind.
+    #[cold]
+    #[inline(never)]
+    fn push_told(&mut self, pointer: String, message: &dyn fmt::Display) {
         self.0.push(ConfigError {
-            pointer: pointer.into(),
+            pointer,
             message: message.to_string(),
         });
     }
@@ -103,6 +109,11 @@ impl<'a> Checks<'a> {
 
     /// One step down: a field's name or an index.
     pub fn at(&mut self, step: impl fmt::Display) -> Checks<'_> {
+        self.at_named(&step)
+    }
+
+    #[inline(never)]
+    fn at_named(&mut self, step: &dyn fmt::Display) -> Checks<'_> {
         Checks {
             pointer: child(&self.pointer, &step.to_string()),
             errors: self.errors,
@@ -111,6 +122,12 @@ impl<'a> Checks<'a> {
 
     /// Reports the value here.
     pub fn refuse(&mut self, expected: impl fmt::Display, found: impl fmt::Display) {
+        self.refuse_told(&expected, &found);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_told(&mut self, expected: &dyn fmt::Display, found: &dyn fmt::Display) {
         self.errors.push(
             self.pointer.clone(),
             format_args!("expected {expected}, found {found}"),

@@ -10,6 +10,8 @@ pub struct ConfigError {
     pub pointer: String,
     /// What was expected and what was found.
     pub message: String,
+    /// The same without the value, where `message` holds one.
+    discreet: Option<String>,
 }
 
 impl fmt::Display for ConfigError {
@@ -36,17 +38,30 @@ impl ConfigErrors {
     }
 
     pub fn push(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
-        self.push_told(pointer.into(), &message);
+        self.push_told(pointer.into(), &message, None);
     }
 
     /// Not generic, so that it is in a module once; the same goes for the others of its kind.
     #[cold]
     #[inline(never)]
-    fn push_told(&mut self, pointer: String, message: &dyn fmt::Display) {
+    pub(super) fn push_told(&mut self, pointer: String, message: &dyn fmt::Display, discreet: Option<String>) {
         self.0.push(ConfigError {
             pointer,
             message: message.to_string(),
+            discreet,
         });
+    }
+
+    /// For configurations in which a secret may stand in the wrong place: no error repeats a value any more. Names of
+    /// fields stay.
+    #[must_use]
+    pub fn without_values(mut self) -> ConfigErrors {
+        for error in &mut self.0 {
+            if let Some(discreet) = error.discreet.take() {
+                error.message = discreet;
+            }
+        }
+        self
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
@@ -120,17 +135,46 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// Reports the value here.
+    /// Reports what is here. `found` describes it and holds nothing that an operator wrote: see
+    /// [`refuse_value`](Self::refuse_value).
     pub fn refuse(&mut self, expected: impl fmt::Display, found: impl fmt::Display) {
-        self.refuse_told(&expected, &found);
+        self.refuse_told(&expected, &found, None);
+    }
+
+    /// Reports the value here, and repeats it.
+    pub fn refuse_value(&mut self, expected: impl fmt::Display, value: impl fmt::Debug) {
+        self.refuse_shown(&expected, &format_args!("{value:?}"));
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse_told(&mut self, expected: &dyn fmt::Display, found: &dyn fmt::Display) {
-        self.errors.push(
+    fn refuse_shown(&mut self, expected: &dyn fmt::Display, value: &dyn fmt::Display) {
+        let discreet = format!("expected {expected}, found another value (not shown)");
+        self.refuse_told(expected, value, Some(discreet));
+    }
+
+    /// Reports the value here in words that repeat it, and in words that do not.
+    pub(crate) fn refuse_quoting(
+        &mut self,
+        (expected, found): (&dyn fmt::Display, &dyn fmt::Display),
+        (expected_of_all, found_of_all): (&str, &dyn fmt::Display),
+    ) {
+        let discreet = format!("expected {expected_of_all}, found {found_of_all}");
+        self.refuse_told(expected, found, Some(discreet));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_told(
+        &mut self,
+        expected: &dyn fmt::Display,
+        found: &dyn fmt::Display,
+        discreet: Option<String>,
+    ) {
+        self.errors.push_told(
             self.pointer.clone(),
-            format_args!("expected {expected}, found {found}"),
+            &format_args!("expected {expected}, found {found}"),
+            discreet,
         );
     }
 

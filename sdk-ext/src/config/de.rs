@@ -16,6 +16,8 @@ pub(super) struct Refusal {
     /// Innermost first.
     steps: Vec<String>,
     message: String,
+    /// The same without the value, where `message` holds one.
+    discreet: Option<String>,
 }
 
 impl Refusal {
@@ -25,7 +27,9 @@ impl Refusal {
             .iter()
             .rev()
             .fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
-        ConfigErrors::one(pointer, self.message)
+        let mut errors = ConfigErrors::default();
+        errors.push_told(pointer, &self.message, self.discreet);
+        errors
     }
 
     fn below(self, step: impl fmt::Display) -> Refusal {
@@ -102,13 +106,24 @@ fn refusal(message: fmt::Arguments<'_>) -> Refusal {
     Refusal {
         steps: Vec::new(),
         message: message.to_string(),
+        discreet: None,
     }
 }
 
 #[cold]
 #[inline(never)]
 fn misfit(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
-    refusal(format_args!("expected {expected}, found {}", Found(found)))
+    let kind = match found {
+        Unexpected::Bool(_) => "a boolean",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Str(_) => "a string",
+        Unexpected::Other(what) => what,
+        _ => "another type",
+    };
+    Refusal {
+        discreet: Some(format!("expected {expected}, found {kind} (not shown)")),
+        ..refusal(format_args!("expected {expected}, found {}", Found(found)))
+    }
 }
 
 impl de::Error for Refusal {
@@ -129,10 +144,11 @@ impl de::Error for Refusal {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
-        refusal(format_args!(
-            "expected one of {}, found `{found}`",
-            one_of(expected)
-        ))
+        let expected = one_of(expected);
+        Refusal {
+            discreet: Some(format!("expected one of {expected}, found another name (not shown)")),
+            ..refusal(format_args!("expected one of {expected}, found `{found}`"))
+        }
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {

@@ -1,6 +1,6 @@
 //! Metrics with labels: each series is defined once per VM, and there is an end to them.
 
-use super::{Counter, Histogram, Id, define, labels::series_name};
+use super::{Counter, Gauge, Histogram, Id, define, labels::series_name};
 use crate::hostcalls::MetricKind;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -116,6 +116,22 @@ impl<const N: usize> CounterFamily<N> {
         {
             Counter(id).add(n);
         }
+    }
+}
+
+/// A gauge with labels.
+#[derive(Debug)]
+pub struct GaugeFamily<const N: usize>(Family);
+
+impl<const N: usize> GaugeFamily<N> {
+    pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> GaugeFamily<N> {
+        GaugeFamily(Family::new(MetricKind::Gauge, base.to_owned(), labels.to_vec(), limit))
+    }
+
+    /// The gauge of these values, to be kept by whoever adds to it: what was added is taken from the same one again.
+    /// `None` when the host refused it.
+    pub fn get(&self, values: [&[u8]; N]) -> Option<Gauge> {
+        self.0.with(values).map(Gauge)
     }
 }
 

@@ -17,6 +17,9 @@ use crate::identity::IdentityHeaders;
 use crate::provider::Provider;
 use crate::source::Source;
 
+/// What is found in the place of something else may be a secret, and errors go to a log.
+const NOT_SHOWN: &str = "another value (not shown)";
+
 /// A whole configuration that holds no wrong value.
 #[derive(Debug)]
 pub struct Config {
@@ -38,11 +41,15 @@ pub struct Metrics {
 
 impl Configuration for Config {
     fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        let raw: RawConfig = Json::parse(text)?.read("")?;
-        let mut errors = ConfigErrors::default();
-        let config = check(raw, &mut Checks::new("", &mut errors));
-        errors.or(config)
+        parse(text).map_err(ConfigErrors::without_values)
     }
+}
+
+fn parse(text: &[u8]) -> Result<Config, ConfigErrors> {
+    let raw: RawConfig = Json::parse(text)?.read("")?;
+    let mut errors = ConfigErrors::default();
+    let config = check(raw, &mut Checks::new("", &mut errors));
+    errors.or(config)
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
@@ -183,12 +190,12 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
         match known.providers.get(name) {
             _ if twice => at
                 .at(index)
-                .refuse("each provider once", format_args!("{name:?} again")),
+                .refuse("each provider once", "one again"),
             Some(provider) => providers.push(Rc::clone(provider)),
             None if known.names.contains(name) => {}
             None => at
                 .at(index)
-                .refuse("the name of a provider", format_args!("{name:?}")),
+                .refuse("the name of a provider", NOT_SHOWN),
         }
     }
     (!names.is_empty() && providers.len() == names.len()).then_some(providers)
@@ -240,7 +247,7 @@ fn check_scopes(scopes: &[String], at: &mut Checks<'_>) -> bool {
         {
             at.at(index).refuse(
                 "a scope of visible ASCII characters without \" and \\",
-                format_args!("{scope:?}"),
+                NOT_SHOWN,
             );
             good = false;
         }
@@ -256,7 +263,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
         _ => {
             at.at("prefix").refuse(
                 "the start of a header name that ends with `-`",
-                format_args!("{:?}", raw.prefix),
+                NOT_SHOWN,
             );
             return None;
         }
@@ -298,7 +305,7 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
         _ => {
             at.at(field).refuse(
                 "the name of a header that HTTP itself does not need",
-                format_args!("{name:?}"),
+                NOT_SHOWN,
             );
             None
         }
@@ -316,7 +323,7 @@ fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &m
                     .at("sources")
                     .at(index)
                     .at("header")
-                    .refuse("a header outside of `identity`", format_args!("{header:?}"));
+                    .refuse("a header outside of `identity`", NOT_SHOWN);
             }
         }
     }
@@ -327,7 +334,7 @@ fn check_realm(realm: String, at: &mut Checks<'_>) -> Option<String> {
     if !(1..=128).contains(&realm.len()) || !realm.bytes().all(plain) {
         at.refuse(
             "1 to 128 visible ASCII characters without \" and \\",
-            format_args!("{realm:?}"),
+            NOT_SHOWN,
         );
         return None;
     }
@@ -338,14 +345,14 @@ fn check_metrics(raw: RawMetrics, at: &mut Checks<'_>) -> Metrics {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=32).contains(&raw.prefix.len()) || !raw.prefix.bytes().all(letters) {
         at.at("prefix")
-            .refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+            .refuse("1 to 32 of a-z, 0-9 and _", NOT_SHOWN);
     }
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !matches!(label.as_str(), "provider" | "reason" | "rule") {
             at.at("labels").at(index).refuse(
                 "`provider`, `reason` or `rule`, each once",
-                format_args!("{label:?}"),
+                NOT_SHOWN,
             );
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
+use super::NOT_SHOWN;
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
@@ -22,7 +23,7 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         let letters =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
-            at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", format_args!("{name:?}"));
+            at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
         let hide = raw.hide;
         if let Some(kind) = check_kind(raw, at) {
@@ -55,10 +56,10 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
             }
             check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
         }
-        other => {
+        _ => {
             at.at("kind").refuse(
                 "`api_key` or `basic`, the kinds this version has",
-                format_args!("{other:?}"),
+                NOT_SHOWN,
             );
             None
         }
@@ -102,7 +103,7 @@ fn check_source(raw: RawSource, at: &mut Checks<'_>) -> Option<Source> {
 
 fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) -> Option<Source> {
     let Some(header) = OwnedName::parse(name) else {
-        at.at("header").refuse("a header name", format_args!("{name:?}"));
+        at.at("header").refuse("a header name", NOT_SHOWN);
         return None;
     };
     match (header.as_str(), scheme) {
@@ -111,7 +112,7 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
             if taken || scheme.is_empty() || !scheme.bytes().all(is_token) {
                 at.at("scheme").refuse(
                     "an authentication scheme other than Basic",
-                    format_args!("{scheme:?}"),
+                    NOT_SHOWN,
                 );
                 return None;
             }
@@ -138,7 +139,7 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
 fn parameter_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if name.is_empty() || !name.bytes().all(plain) {
-        at.refuse("a name of letters, digits and -._~", format_args!("{name:?}"));
+        at.refuse("a name of letters, digits and -._~", NOT_SHOWN);
         return None;
     }
     Some(name)
@@ -205,7 +206,7 @@ fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>
         Err(_) => {
             at.refuse(
                 "a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"",
-                format_args!("{text:?}"),
+                NOT_SHOWN,
             );
             None
         }
@@ -225,10 +226,10 @@ fn check_users(raw: Vec<RawUser>, at: &mut Checks<'_>) -> Option<UserStore> {
             good = false;
             continue;
         };
-        if let Err(user) = users.insert(user) {
+        if users.insert(user).is_err() {
             at.at("name").refuse(
                 "each user once",
-                format_args!("{:?}, who is there already", user.holder.name),
+                "one who is there already",
             );
             good = false;
         }
@@ -261,7 +262,7 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
     }
     if raw.name.contains(':') {
         at.at("name")
-            .refuse("a name without `:`", format_args!("{:?}", raw.name));
+            .refuse("a name without `:`", NOT_SHOWN);
         return None;
     }
     let holder = check_holder(raw.name, raw.scopes, "name", at);
@@ -275,7 +276,7 @@ fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
         at.at(field).refuse(
             "1 to 128 bytes without control characters",
-            format_args!("{name:?}"),
+            NOT_SHOWN,
         );
         return None;
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{CLUSTER_NAME, ROUTE_NAME};
 use wayside_sdk::{
-    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Headers, Host, HttpFilter, Init, Mode,
+    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode,
     OwnedName, Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
 };
 
@@ -26,7 +26,11 @@ pub struct HeaderAuth {
 
 /// One request.
 #[derive(Debug)]
-pub struct Stream(Rc<HeaderAuth>);
+pub struct Stream {
+    plugin: Rc<HeaderAuth>,
+    /// Whether it came with identity headers of its own: trailers do not count it again
+    claimed_identity: bool,
+}
 
 impl Plugin for HeaderAuth {
     const NAME: &'static str = "header_auth";
@@ -43,13 +47,16 @@ impl Plugin for HeaderAuth {
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
-        Stream(Rc::clone(self))
+        Stream {
+            plugin: Rc::clone(self),
+            claimed_identity: false,
+        }
     }
 }
 
 impl HttpFilter for Stream {
     fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
-        let plugin = &*self.0;
+        let plugin = &*self.plugin;
         if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
@@ -66,6 +73,7 @@ impl HttpFilter for Stream {
             cluster: &snapshot.cluster,
         };
         let decision = plugin.policy.decide(&view, snapshot.now);
+        self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
         match (plugin.mode, decision.outcome) {
             (Mode::Shadow | Mode::Off, _) => Flow::Continue,
@@ -87,12 +95,17 @@ impl HttpFilter for Stream {
 
     /// Trailers are no place for an identity either: some servers add them to the headers.
     fn on_request_trailers(&mut self, mut request: RequestTrailers) -> Flow {
-        let plugin = &*self.0;
-        if plugin.mode != Mode::Enforce {
+        let plugin = &*self.plugin;
+        if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
-        match strip_trailers(plugin, &mut request) {
-            Ok(()) => Flow::Continue,
+        match plugin.strip(&mut request) {
+            Ok(claimed) => {
+                if claimed && !self.claimed_identity {
+                    plugin.counters.stripped.inc([plugin.counters.rule(DEFAULT_RULE)]);
+                }
+                Flow::Continue
+            }
             Err(error) => plugin.cannot(
                 DEFAULT_RULE,
                 format_args!("the trailers cannot be cleansed: {error}"),
@@ -102,6 +115,19 @@ impl HttpFilter for Stream {
 }
 
 impl HeaderAuth {
+    /// Takes identities out of trailers, unless it only watches. Whether there were any.
+    fn strip(&self, request: &mut RequestTrailers) -> Result<bool, EditError> {
+        let block = request.headers.block()?;
+        let trailers: Vec<Header<'_>> = block.iter().collect();
+        let claimed = self.policy.identity.claimed(&trailers);
+        if self.mode == Mode::Enforce {
+            for name in &claimed {
+                request.headers.remove(&parsed(name)?)?;
+            }
+        }
+        Ok(!claimed.is_empty())
+    }
+
     /// The filter cannot do its work: nobody gets in, unless it only watches.
     fn cannot(&self, rule: &str, why: std::fmt::Arguments<'_>) -> Flow {
         log!(Error, "{why}");
@@ -163,17 +189,6 @@ fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
         .ok()
         .and_then(OwnedName::parse)
         .ok_or(EditError::Name)
-}
-
-fn strip_trailers(plugin: &HeaderAuth, request: &mut RequestTrailers) -> Result<(), EditError> {
-    let trailers: &mut Headers<_> = &mut request.headers;
-    let block = trailers.block()?;
-    let headers: Vec<Header<'_>> = block.iter().collect();
-    for name in plugin.policy.identity.claimed(&headers) {
-        trailers.remove(&parsed(name)?)?;
-        plugin.counters.stripped.inc([plugin.counters.rule(DEFAULT_RULE)]);
-    }
-    Ok(())
 }
 
 fn refuse(denial: &Denial) -> Reply {

@@ -6,6 +6,7 @@
 mod active_context;
 mod callouts;
 mod core;
+mod gaps;
 mod header_rules;
 mod metrics;
 mod outcome;
@@ -28,6 +29,7 @@ use self::{
 };
 pub(crate) use self::core::Due;
 pub use self::{
+    gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
     start::{ProxyOptions, StartError},
@@ -99,8 +101,8 @@ impl Proxy {
                         stream.manager.answered(action);
                     }
                 }
-                Step::Forward { path: Path::Decode, part, data } => self.to_upstream(id, part, data),
-                Step::Forward { path: Path::Encode, part, data } => self.to_client(id, part, data),
+                Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
+                Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
             }
         }
     }
@@ -162,7 +164,7 @@ impl Proxy {
         self.ready.push_back(id);
     }
 
-    fn to_client(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
+    fn send_downstream(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
         if stream.send_to_client(part, data) {
             self.end_stream(id, End::Complete);

@@ -54,7 +54,7 @@ impl Core {
 
 impl Proxy {
     /// A part of the request has passed all filters.
-    pub(super) fn to_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
+    pub(super) fn send_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
         let end_of_stream = match part {
             Part::Headers { end_of_stream } => {
                 if let Err(reply) = self.send_headers(id) {
@@ -101,7 +101,7 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         let latency = stream.recorded_latency();
-        stream.send_upstream(forward, now);
+        stream.send_headers_upstream(forward, now);
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         Ok(())
@@ -248,19 +248,16 @@ impl StreamState {
 
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
-    fn send_upstream(&mut self, route: &Forward, now: Duration) {
+    fn send_headers_upstream(&mut self, route: &Forward, now: Duration) {
         let Some(headers) = self.manager.request.headers.as_mut() else { return };
         self.filtered_headers = Some(headers.clone());
         let timeout = effective_timeout(headers, route.timeout);
         for name in CONSUMED {
             headers.remove(name);
         }
-        match timeout {
-            Some(timeout) => {
-                headers.remove(b"x-envoy-expected-rq-timeout-ms");
-                headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
-            }
-            None => {}
+        if let Some(timeout) = timeout {
+            headers.remove(b"x-envoy-expected-rq-timeout-ms");
+            headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
         self.route.timeout = timeout;

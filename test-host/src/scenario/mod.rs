@@ -20,7 +20,6 @@ use crate::{
     proxy::StartError,
     replay::{self, Options, Replay, Specs},
     report::Report,
-    upstream::Services,
     vm::Modules,
 };
 
@@ -43,7 +42,7 @@ pub enum ScenarioError {
     #[error("{place}: module {module}: {why}")]
     Module { place: String, module: String, why: String },
     #[error("{place}: {source}")]
-    Start { place: String, source: StartError },
+    Start { place: String, source: Box<StartError> },
     #[error("{}: no folder with a scenario.yaml in it", path.display())]
     NoneFound { path: PathBuf },
     #[error("{}: the story differs from expected.txt\n{difference}", folder.display())]
@@ -166,8 +165,8 @@ impl Scenario {
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place);
-        let replay = replay::replay(modules, &specs, recording, &Options::default(), |_| Services::default())
-            .map_err(|source| ScenarioError::Start { place: shown, source })?;
+        let replay = replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
+            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })
     }
 

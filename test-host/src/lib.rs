@@ -5,6 +5,7 @@
 
 pub mod message;
 pub mod clock;
+mod written;
 
 pub mod abi;
 pub mod vm;

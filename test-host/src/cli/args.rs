@@ -35,6 +35,9 @@ pub(super) struct ReplayArguments {
     /// Change one value in a filter's configuration: `timeout./defaults/timeout="2s"`
     #[arg(long, value_name = "FILTER.POINTER=JSON")]
     pub(super) set: Vec<Setting>,
+    /// What answers the calls that filters make: YAML, by cluster
+    #[arg(long, value_name = "FILE")]
+    pub(super) callouts: Option<PathBuf>,
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,

@@ -15,7 +15,7 @@ use crate::{
     replay::{self, Options, Specs},
     report::{Detail, Report, Unsupported},
     traffic,
-    upstream::Services,
+    upstream::Script,
     vm::Modules,
 };
 
@@ -25,7 +25,8 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let options =
         Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
     let modules = Arc::new(Modules::new());
-    let replay = replay::replay(&modules, &specs, recording, &options, |_| Services::default()).map_err(BadInput::of)?;
+    let script = load_script(arguments.callouts.as_deref())?;
+    let replay = replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
     if replay.proxies.is_empty() {
         return Err(no_configuration(&specs, &replay));
     }
@@ -35,6 +36,13 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         write_json(&report, path)?;
     }
     Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
+}
+
+fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
+    let Some(path) = path else { return Ok(Script::default()) };
+    let refused = |error: String| BadInput(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    Script::parse(&text).map_err(refused)
 }
 
 /// A single file stands for every proxy; folders, or several files, for the proxies they are named after.

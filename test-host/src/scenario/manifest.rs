@@ -8,10 +8,12 @@ use serde::Deserialize;
 use super::{Resolve, ScenarioError};
 use crate::{
     envoy_config::{self, LoadOptions},
+    written::{DurationText, HeaderLine, header_map},
     message::{
         Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing,
     },
     proxy::spec::{PluginConfiguration, ProxySpec},
+    upstream::Script,
 };
 
 /// What is wrong with a `scenario.yaml`.
@@ -34,6 +36,8 @@ pub struct ManifestError {
 ///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
 ///     response: 200                   # what the upstream answers
 ///     latency: 20ms                   # after the request reached it
+/// callouts:                           # what answers the calls that filters make, by cluster
+///   auth: [{ answer: { status: 200, after: 5ms } }]
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +47,9 @@ pub struct Manifest {
     /// Filters from the client on.
     pub chain: Vec<Link>,
     pub exchanges: Vec<Written>,
+    /// What answers the calls that filters make.
+    #[serde(default)]
+    pub callouts: Script,
 }
 
 /// One filter of the chain.
@@ -93,74 +100,6 @@ fn once() -> u32 {
     1
 }
 
-/// `250ms`, `2s`, `1.5s`, `100us`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct DurationText(Duration);
-
-impl TryFrom<String> for DurationText {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let refused = || format!("found {text:?}, expected a duration such as 250ms, 1.5s or 100us");
-        let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(refused)?;
-        let (number, unit) = text.split_at(split);
-        let number: f64 = number.trim().parse().map_err(|_| refused())?;
-        let unit = match unit {
-            "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            _ => return Err(refused()),
-        };
-        Duration::try_from_secs_f64(number * unit).map(DurationText).map_err(|_| refused())
-    }
-}
-
-/// `name: value`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct HeaderLine(Bytes, Bytes);
-
-impl TryFrom<String> for HeaderLine {
-    type Error = String;
-
-    fn try_from(line: String) -> Result<Self, String> {
-        let from = usize::from(line.starts_with(':'));
-        let colon = line.get(from..).and_then(|rest| rest.find(':')).map(|at| at + from);
-        let (name, value) = colon.map(|at| line.split_at(at)).ok_or_else(|| format!("found {line:?}, expected name: value"))?;
-        let value = value.get(1..).unwrap_or_default();
-        Ok(HeaderLine(Bytes::from(name.trim().to_ascii_lowercase()), unescaped(value.strip_prefix(' ').unwrap_or(value))?))
-    }
-}
-
-/// `\xNN` and `\\`.
-fn unescaped(text: &str) -> Result<Bytes, String> {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match rest {
-            [b'\\', after @ ..] => {
-                out.push(b'\\');
-                rest = after;
-            }
-            [b'x', high, low, after @ ..] => {
-                let digits = [*high, *low];
-                let digits = std::str::from_utf8(&digits).unwrap_or_default();
-                out.push(u8::from_str_radix(digits, 16).map_err(|_| format!("\\x{digits}: expected two hex digits"))?);
-                rest = after;
-            }
-            _ => return Err(format!("a lone backslash in {text:?}: expected \\xNN or \\\\")),
-        }
-    }
-    Ok(out.into())
-}
-
 /// One listener, one route to one cluster; the filters go in where the comment stands.
 const BOOTSTRAP: &str = r#"
 node: { id: scenario, cluster: scenario }
@@ -198,6 +137,9 @@ static_resources:
               - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } }
 "#;
 
+/// Of a cluster that only a script answers.
+const ENDPOINTS: &str = "{ cluster_name: scripted, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } }] }] }";
+
 impl Manifest {
     pub(super) fn parse(text: &str, place: &str) -> Result<Self, ManifestError> {
         let refused = |what: String| ManifestError { place: place.to_owned(), what };
@@ -234,7 +176,11 @@ impl Manifest {
 "#
             ));
         }
-        let text = BOOTSTRAP.replace("# filters\n", &filters);
+        let mut text = BOOTSTRAP.replace("# filters\n", &filters);
+        for cluster in self.callouts.clusters() {
+            let name = serde_json::Value::String(cluster.to_owned());
+            text.push_str(&format!("    - {{ name: {name}, type: STATIC, load_assignment: {ENDPOINTS} }}\n"));
+        }
         let loaded = envoy_config::from_text(&text, Path::new("scenario.yaml"), &LoadOptions::default());
         let mut spec = loaded
             .map_err(|error| ManifestError { place: place.to_owned(), what: error.to_string() })?
@@ -274,10 +220,10 @@ impl Written {
         let (method, path) = self.method_and_path().unwrap_or(("GET", "/"));
         let mut request = message(&self.body, &self.trailers);
         for (name, value) in [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", "http")] {
-            let given = self.headers.iter().find(|line| &line.0[..] == name.as_bytes());
-            request.headers.push(name, given.map_or(Bytes::from(value.to_owned()), |line| line.1.clone()));
+            let given = self.headers.iter().find(|line| &line.name[..] == name.as_bytes());
+            request.headers.push(name, given.map_or(Bytes::from(value.to_owned()), |line| line.value.clone()));
         }
-        extend(&mut request.headers, self.headers.iter().filter(|line| !line.0.starts_with(b":")));
+        extend(&mut request.headers, self.headers.iter().filter(|line| !line.name.starts_with(b":")));
         let mut response = message(&self.response_body, &self.response_trailers);
         response.headers.push(":status", self.response.unwrap_or(200).to_string());
         extend(&mut response.headers, &self.response_headers);
@@ -299,17 +245,15 @@ impl Written {
 }
 
 fn message(body: &[String], trailers: &[HeaderLine]) -> Message {
-    let mut fields = HeaderMap::new();
-    extend(&mut fields, trailers);
     Message {
         headers: HeaderMap::new(),
         body: body.iter().map(|chunk| Bytes::from(chunk.clone())).collect(),
-        trailers: (!trailers.is_empty()).then_some(fields),
+        trailers: (!trailers.is_empty()).then(|| header_map(trailers)),
     }
 }
 
 fn extend<'a>(map: &mut HeaderMap, lines: impl IntoIterator<Item = &'a HeaderLine>) {
-    for HeaderLine(name, value) in lines {
-        map.push(name.clone(), value.clone());
+    for line in lines {
+        map.push(line.name.clone(), line.value.clone());
     }
 }

@@ -20,7 +20,6 @@ use crate::{
     proxy::StartError,
     replay::{self, Options, Replay, Specs},
     report::Report,
-    upstream::Services,
     vm::Modules,
 };
 
@@ -166,8 +165,7 @@ impl Scenario {
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place);
-        let options = Options::default();
-        let replay = replay::replay(modules, &specs, recording, &options, |_| Services::default())
+        let replay = replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })
     }

@@ -1,6 +1,10 @@
 //! What answers: the recorded response for a request, and scripts for the calls that filters make themselves.
 
+mod script;
+
 use std::{collections::BTreeMap, fmt, time::Duration};
+
+pub use script::Script;
 
 use crate::{abi::HttpCallout, message::Message};
 

@@ -4,4 +4,5 @@ mod build;
 mod envoy_config;
 mod modules;
 mod routing;
+mod targets;
 mod traffic;

@@ -41,7 +41,8 @@ fn check_paths<'a>(tree: &'a Tree, markdown: &'a Path, line: &'a str) -> impl It
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
         let first = path.split('/').next()?;
-        let ours = plain && path.contains('/') && tree.files.iter().any(|file| file.starts_with(first));
+        // A leading slash is a URL's path.
+        let ours = plain && !first.is_empty() && path.contains('/') && tree.files.iter().any(|file| file.starts_with(first));
         let folder = markdown.parent().unwrap_or(Path::new(""));
         let found = || exists(tree, Path::new(path)) || exists(tree, &folder.join(path));
         (ours && !found()).then(|| format!("names {path}, which does not exist"))

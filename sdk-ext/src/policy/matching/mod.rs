@@ -252,6 +252,7 @@ fn optional<R, T>(raw: Option<R>, parse: impl FnOnce(R) -> Option<T>) -> Option<
     }
 }
 
+#[inline(never)]
 fn parse_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     if name.is_empty() {
         at.refuse("a name", "an empty one");
@@ -325,6 +326,7 @@ fn is_variable(segment: &str) -> bool {
 }
 
 /// Requests are matched in canonical form, so a rule in any other form would never match.
+#[inline(never)]
 fn is_canonical(path: &str, at: &mut Checks<'_>) -> bool {
     match read_path(path.as_bytes()) {
         PathReading::Canonical(canonical) if canonical.as_str() == path => return true,

@@ -5,6 +5,7 @@ mod html;
 mod json;
 mod junit;
 mod model;
+mod redaction;
 mod printable;
 mod text;
 

@@ -7,6 +7,8 @@ use wayside::scenario::{Allowed, check_cost_of_this_crate};
 fn a_request_costs_no_more_than_it_did() {
     let allowed = |scenario, hostcalls, fuel| Allowed { scenario, hostcalls, fuel };
     let requests = [
+        allowed("off", &[], 0),
+        allowed("chosen_labels", &[], 0),
         allowed("steady_rest", &[], 0),
         allowed("steady_grpc", &[], 0),
     ];

@@ -65,7 +65,11 @@ impl Proxy {
         let chain = Arc::clone(&core.chains[listener]);
         let mut stream = StreamState::new(exchange, listener, chain, now);
         let request = stream.exchange.request.clone();
-        stream.manager.receive(Path::Decode, request);
+        if stream.exchange.timing.request_stalls {
+            stream.manager.receive_without_end(Path::Decode, request);
+        } else {
+            stream.manager.receive(Path::Decode, request);
+        }
         core.streams.insert(id, stream);
         self.ready.push_back(id);
         self.run_ready();

@@ -7,12 +7,40 @@ use wayside::scenario::{Allowed, check_cost_of_this_crate};
 fn a_request_costs_no_more_than_it_did() {
     let allowed = |scenario, hostcalls, fuel| Allowed { scenario, hostcalls, fuel };
     let requests = [
-        allowed("off", &[], 0),
-        allowed("steady_public", &[], 0),
-        allowed("steady_basic", &[], 0),
-        allowed("steady_key", &[], 0),
+        allowed("off", &[], 4_000),
+        allowed(
+            "steady_public",
+            &[
+                ("proxy_get_current_time_nanoseconds", 1),
+                ("proxy_get_header_map_pairs", 1),
+                ("proxy_increment_metric", 1),
+            ],
+            12_300,
+        ),
+        allowed(
+            "steady_key",
+            &[
+                ("proxy_get_current_time_nanoseconds", 1),
+                ("proxy_get_header_map_pairs", 1),
+                ("proxy_increment_metric", 1),
+                ("proxy_remove_header_map_value", 1),
+                ("proxy_replace_header_map_value", 3),
+            ],
+            33_500,
+        ),
+        allowed(
+            "steady_basic",
+            &[
+                ("proxy_get_current_time_nanoseconds", 1),
+                ("proxy_get_header_map_pairs", 1),
+                ("proxy_increment_metric", 1),
+                ("proxy_remove_header_map_value", 1),
+                ("proxy_replace_header_map_value", 2),
+            ],
+            43_600,
+        ),
     ];
-    if let Err(told) = check_cost_of_this_crate(0, &requests) {
+    if let Err(told) = check_cost_of_this_crate(404_000, &requests) {
         panic!("{told}");
     }
 }

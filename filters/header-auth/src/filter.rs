@@ -102,7 +102,7 @@ impl HttpFilter for Stream {
         match plugin.strip(&mut request) {
             Ok(claimed) => {
                 if claimed && !self.claimed_identity {
-                    plugin.counters.stripped.inc([plugin.counters.rule(DEFAULT_RULE)]);
+                    plugin.counters.stripped.inc([DEFAULT_RULE.as_bytes()]);
                 }
                 Flow::Continue
             }
@@ -131,7 +131,7 @@ impl HeaderAuth {
     /// The filter cannot do its work: nobody gets in, unless it only watches.
     fn cannot(&self, rule: &str, why: std::fmt::Arguments<'_>) -> Flow {
         log!(Error, "{why}");
-        self.counters.internal.inc([self.counters.rule(rule)]);
+        self.counters.internal.inc([rule.as_bytes()]);
         match self.mode {
             Mode::Enforce => refuse(&Denial::of(Reason::Internal)).into(),
             Mode::Shadow | Mode::Off => Flow::Continue,
@@ -215,7 +215,6 @@ struct Counters {
     anonymous: CounterFamily<1>,
     stripped: CounterFamily<1>,
     internal: CounterFamily<1>,
-    labels: [bool; 3],
 }
 
 impl Counters {
@@ -224,19 +223,20 @@ impl Counters {
         let prefix = &metrics.prefix;
         let limit = init.series_limit(prefix, metrics.max_series)?;
         let name = |base: &str| format!("{prefix}_auth_{base}_total");
+        // What was not chosen has no name, and so is not there.
+        let label = |label| if metrics.labels.iter().any(|chosen| chosen == label) { label } else { "" };
+        let (provider, reason, rule) = (label("provider"), label("reason"), label("rule"));
         Ok(Self {
-            allowed: init.counter_family(&name("allowed"), ["provider", "rule"], &limit),
-            denied: init.counter_family(&name("denied"), ["provider", "reason", "rule"], &limit),
-            anonymous: init.counter_family(&name("anonymous"), ["rule"], &limit),
-            stripped: init.counter_family(&name("identity_stripped"), ["rule"], &limit),
-            internal: init.counter_family(&name("internal"), ["rule"], &limit),
-            labels: ["provider", "reason", "rule"]
-                .map(|label| metrics.labels.iter().any(|chosen| chosen == label)),
+            allowed: init.counter_family(&name("allowed"), [provider, rule], &limit),
+            denied: init.counter_family(&name("denied"), [provider, reason, rule], &limit),
+            anonymous: init.counter_family(&name("anonymous"), [rule], &limit),
+            stripped: init.counter_family(&name("identity_stripped"), [rule], &limit),
+            internal: init.counter_family(&name("internal"), [rule], &limit),
         })
     }
 
     fn count(&self, decision: &Decision<'_>) {
-        let rule = self.rule(decision.rule);
+        let rule = decision.rule.as_bytes();
         if decision.claimed_identity {
             self.stripped.inc([rule]);
         }
@@ -244,7 +244,7 @@ impl Counters {
             Ok(Admitted {
                 admission: Admission::Open,
                 ..
-            }) => self.allowed.inc([self.provider("none"), rule]),
+            }) => self.allowed.inc([b"none", rule]),
             Ok(Admitted {
                 admission: Admission::Anonymous,
                 ..
@@ -253,28 +253,13 @@ impl Counters {
                 admission: Admission::Known { provider, .. },
                 ..
             }) => {
-                self.allowed.inc([self.provider(&provider.name), rule]);
+                self.allowed.inc([provider.name.as_bytes(), rule]);
             }
             Err(denial) => {
-                let provider = self.provider(denial.provider.as_deref().unwrap_or("none"));
+                let provider = denial.provider.as_deref().unwrap_or("none");
                 self.denied
-                    .inc([provider, self.reason(denial.reason.label()), rule]);
+                    .inc([provider.as_bytes(), denial.reason.label().as_bytes(), rule]);
             }
         }
-    }
-
-    fn provider<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [chosen, _, _] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
-    }
-
-    fn reason<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [_, chosen, _] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
-    }
-
-    fn rule<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [_, _, chosen] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
     }
 }

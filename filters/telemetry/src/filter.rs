@@ -250,9 +250,16 @@ impl Metrics {
     fn new(config: &Config, init: &mut Init) -> Host<Self> {
         let metrics = &config.metrics;
         let limit = init.series_limit(&metrics.prefix, metrics.max_series)?;
+        // What was not chosen has no name, and so is not there.
+        let mut chosen = LABELS;
+        for (label, is_chosen) in chosen.iter_mut().zip(metrics.labels) {
+            if !is_chosen {
+                *label = "";
+            }
+        }
         Ok(Self {
             active: init.gauge_family("http_server_active_requests", ["http_request_method", "url_scheme"], &limit),
-            duration: init.histogram_family("http_server_request_duration_ms", LABELS, &limit),
+            duration: init.histogram_family("http_server_request_duration_ms", chosen, &limit),
             labels: metrics.labels,
             trace_context: init.counter_family(
                 &format!("{}_trace_context_total", metrics.prefix),

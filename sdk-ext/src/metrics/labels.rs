@@ -7,11 +7,15 @@ const LONGEST: usize = 64;
 ///
 /// Percent-escaped are control bytes, `%`, and the separators' `=` and `;`; what is no UTF-8 is escaped byte by byte. Values
 /// are cut at 64 bytes, never within an escape or a character. A label with an empty value is left out: what a stream does
-/// not have is absent, and not every sink takes an empty tag for an absent one.
+/// not have is absent, and not every sink takes an empty tag for an absent one. So is one without a name: labels that were not
+/// chosen.
 #[must_use]
 pub fn series_name<'a>(base: &str, labels: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut name = String::new();
-    for (key, value) in labels.into_iter().filter(|(_, value)| !value.is_empty()) {
+    for (key, value) in labels
+        .into_iter()
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+    {
         name.push_str("l7_");
         name.push_str(key);
         name.push_str("=.=");
@@ -73,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn a_label_without_a_value_is_absent() {
-        assert_eq!(series_name("x", [("a", &b""[..]), ("b", b"1")]), "l7_b=.=1;.;x");
+    fn a_label_without_a_value_or_a_name_is_absent() {
+        assert_eq!(series_name("x", [("a", &b""[..]), ("b", b"1"), ("", b"2")]), "l7_b=.=1;.;x");
     }
 
     #[test]

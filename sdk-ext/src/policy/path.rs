@@ -124,6 +124,7 @@ fn plain(raw: &[u8]) -> Option<PathReading> {
         }
         before = Some(*byte);
     }
+    before?;
     let strict = std::str::from_utf8(raw).ok()?.to_owned();
     Some(PathReading::Canonical(CanonicalPath { strict, lenient: None }))
 }

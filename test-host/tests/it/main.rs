@@ -5,6 +5,7 @@ mod cli;
 mod envoy_config;
 mod folder;
 mod modules;
+mod parity;
 mod report;
 mod routing;
 mod targets;

@@ -67,7 +67,7 @@ fn the_text_tells_modules_proxies_filters_and_totals() {
           front          2 exchanges      configuration envoy
 
         filter           exchanges  changed  answered  paused  called  logs  metrics hostcalls/x        fuel/x failed
-          guard                  2        0         2       2       0     0        0           1            14      0
+          guard                  2        0         2       0       0     0        0           1            14      0
           marker                 2        2         0       0       0     2        0           2            17      0
           (hostcalls/x and fuel/x: mean of an exchange; counted, so the same on every machine)
 

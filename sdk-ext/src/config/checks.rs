@@ -25,7 +25,23 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that was found wrong, in the order of the document.
+/// Errors listed of one configuration: each becomes a line in the proxy's log.
+const MOST: usize = 20;
+
+/// Bytes of a pointer or a message; both quote what was written.
+const LONGEST: usize = 600;
+
+/// Cut between characters.
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
+/// Everything that was found wrong, in the order of the document, up to 20 errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
@@ -45,11 +61,20 @@ impl ConfigErrors {
     #[cold]
     #[inline(never)]
     pub(super) fn push_told(&mut self, pointer: String, message: &dyn fmt::Display, discreet: Option<String>) {
-        self.0.push(ConfigError {
-            pointer,
-            message: message.to_string(),
-            discreet,
-        });
+        let error = match self.0.len() {
+            0..MOST => ConfigError {
+                pointer: shortened(pointer),
+                message: shortened(message.to_string()),
+                discreet: discreet.map(shortened),
+            },
+            MOST => ConfigError {
+                pointer: String::new(),
+                message: "more is wrong than is listed here".to_owned(),
+                discreet: None,
+            },
+            _ => return,
+        };
+        self.0.push(error);
     }
 
     /// For configurations in which a secret may stand in the wrong place: no error repeats a value any more. Names of
@@ -180,7 +205,9 @@ impl<'a> Checks<'a> {
 
     /// Takes over errors that name their own places.
     pub fn absorb(&mut self, errors: ConfigErrors) {
-        self.errors.0.extend(errors.0);
+        for error in errors.0 {
+            self.errors.push(error.pointer, error.message);
+        }
     }
 
     #[must_use]
@@ -192,4 +219,20 @@ impl<'a> Checks<'a> {
 /// The pointer of a child, escaped as RFC 6901 section 3 says.
 pub(super) fn child(pointer: &str, step: &str) -> String {
     format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_end_to_errors_and_to_each_of_them() {
+        let mut errors = ConfigErrors::default();
+        for n in 0..100 {
+            errors.push(format!("/{n}"), "ж".repeat(1000));
+        }
+        assert_eq!(errors.iter().count(), 21);
+        assert!(errors.iter().all(|error| error.message.len() < 610));
+        assert!(errors.to_string().ends_with("/: more is wrong than is listed here"));
+    }
 }

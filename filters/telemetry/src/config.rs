@@ -266,45 +266,4 @@ mod tests {
                 .starts_with("/propagation/absent: ")
         );
     }
-
-    #[test]
-    fn a_hostile_document_is_refused_with_a_place() {
-        let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-        let long = format!("{{\"version\": {}}}", "9".repeat(1_000_000));
-        let many = format!("{{\"version\": 1, \"rules\": [{}]}}", vec!["{}"; 100_000].join(","));
-        let documents: Vec<(&str, Vec<u8>)> = vec![
-            ("nothing", Vec::new()),
-            ("null", b"null".to_vec()),
-            ("a list", b"[]".to_vec()),
-            ("a word", b"version".to_vec()),
-            ("nested lists", deep("[", "]").into()),
-            ("nested objects", deep("{\"a\":", "}").into()),
-            ("nested rules", deep("{\"rules\":[", "]}").into()),
-            ("a key twice", br#"{"version": 1, "version": 1}"#.to_vec()),
-            ("a number of a million digits", long.into()),
-            ("1e400", br#"{"version": 1e400}"#.to_vec()),
-            ("2^64", br#"{"version": 18446744073709551616}"#.to_vec()),
-            (
-                "2^64 series",
-                br#"{"version": 1, "metrics": {"max_series": 18446744073709551616}}"#.to_vec(),
-            ),
-            ("a negative version", br#"{"version": -1}"#.to_vec()),
-            ("too many rules", many.into()),
-            ("a byte order mark", b"\xef\xbb\xbf{\"version\": 1}".to_vec()),
-            ("more after the end", br#"{"version": 1} {"version": 1}"#.to_vec()),
-            ("no UTF-8", b"{\"version\": 1, \"mode\": \"\xff\"}".to_vec()),
-            ("no UTF-8 in a key", b"{\"\xff\": 1}".to_vec()),
-            ("a lone surrogate", br#"{"version": 1, "mode": "\ud800"}"#.to_vec()),
-            ("a NUL", b"{\"version\": 1}\0".to_vec()),
-            ("cut off", br#"{"version": 1, "metr"#.to_vec()),
-        ];
-        for (what, text) in documents {
-            let message = match Config::parse(&text) {
-                Ok(_) => panic!("{what} was accepted"),
-                Err(errors) => errors.to_string(),
-            };
-            assert!(message.starts_with('/') && message.contains(": "), "{what}: {message}");
-            assert!(message.len() < 1000, "{what}: {} bytes of message", message.len());
-        }
-    }
 }

@@ -206,7 +206,7 @@ impl<'a> Checks<'a> {
     /// Takes over errors that name their own places.
     pub fn absorb(&mut self, errors: ConfigErrors) {
         for error in errors.0 {
-            self.errors.push(error.pointer, error.message);
+            self.errors.push_told(error.pointer, &error.message, error.discreet);
         }
     }
 

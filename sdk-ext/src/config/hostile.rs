@@ -12,10 +12,18 @@ const MOST: usize = 30;
 /// # Errors
 /// What was not refused as it should be.
 pub fn check<C: Checked>() -> Result<usize, String> {
+    check_whole::<Envelope<C>>()
+}
+
+/// As [`check`], for a filter that reads the whole document itself.
+///
+/// # Errors
+/// The same.
+pub fn check_whole<C: Configuration>() -> Result<usize, String> {
     let texts = texts();
     let mut wrong = String::new();
     for (what, text) in &texts {
-        let complaint = match <Envelope<C> as Configuration>::parse(text) {
+        let complaint = match C::parse(text) {
             Ok(_) => Some("was accepted".to_owned()),
             Err(errors) => {
                 let placed = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{CLUSTER_NAME, ROUTE_NAME};
 use wayside_sdk::{
-    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode,
-    OwnedName, Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
+    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode, OwnedName,
+    Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
 };
 
 use crate::access::Admission;
@@ -224,7 +224,13 @@ impl Counters {
         let limit = init.series_limit(prefix, metrics.max_series)?;
         let name = |base: &str| format!("{prefix}_auth_{base}_total");
         // What was not chosen has no name, and so is not there.
-        let label = |label| if metrics.labels.iter().any(|chosen| chosen == label) { label } else { "" };
+        let label = |label| {
+            if metrics.labels.iter().any(|chosen| chosen == label) {
+                label
+            } else {
+                ""
+            }
+        };
         let (provider, reason, rule) = (label("provider"), label("reason"), label("rule"));
         Ok(Self {
             allowed: init.counter_family(&name("allowed"), [provider, rule], &limit),

@@ -165,10 +165,20 @@ mod tests {
         assert!(claimed(b"x-auth-subject"));
         assert!(claimed(b"keep-alive, X_Auth_Subject ,upgrade"));
         assert!(claimed(b"x-scopes"));
-        for value in [&b""[..], b"keep-alive", b"upgrade, http2-settings", b"x-author", b"\xff"] {
+        for value in [
+            &b""[..],
+            b"keep-alive",
+            b"upgrade, http2-settings",
+            b"x-author",
+            b"\xff",
+        ] {
             assert!(!claimed(value), "{}", value.escape_ascii());
         }
-        assert!(identity_headers().claimed(&[(b"x-connection", b"x-auth-subject")]).is_empty());
+        assert!(
+            identity_headers()
+                .claimed(&[(b"x-connection", b"x-auth-subject")])
+                .is_empty()
+        );
     }
 
     #[test]

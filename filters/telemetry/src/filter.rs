@@ -9,8 +9,8 @@ use wayside_sdk::property::{
     RESPONSE_GRPC_STATUS, ROUTE_NAME,
 };
 use wayside_sdk::{
-    ConfigErrors, Counter, CounterFamily, Flow, Gauge, GaugeFamily, HeaderBlock, HistogramFamily, Host, HttpFilter, Init,
-    LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
+    ConfigErrors, Counter, CounterFamily, Flow, Gauge, GaugeFamily, HeaderBlock, HistogramFamily, Host,
+    HttpFilter, Init, LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
 };
 
 use crate::config::{Config, LABELS};
@@ -216,7 +216,10 @@ impl Telemetry {
             route_name: &text(route && seen.rule.is_none(), &ROUTE_NAME),
             status,
             // The status of a 5xx is its error.
-            details: &text(error && status.is_none_or(|status| status < 500), &RESPONSE_CODE_DETAILS),
+            details: &text(
+                error && status.is_none_or(|status| status < 500),
+                &RESPONSE_CODE_DETAILS,
+            ),
             protocol: &text(protocol, &REQUEST_PROTOCOL),
             grpc_status: if seen.is_grpc && (grpc || error) {
                 self.known(stream, &RESPONSE_GRPC_STATUS)
@@ -258,7 +261,11 @@ impl Metrics {
             }
         }
         Ok(Self {
-            active: init.gauge_family("http_server_active_requests", ["http_request_method", "url_scheme"], &limit),
+            active: init.gauge_family(
+                "http_server_active_requests",
+                ["http_request_method", "url_scheme"],
+                &limit,
+            ),
             duration: init.histogram_family("http_server_request_duration_ms", chosen, &limit),
             labels: metrics.labels,
             trace_context: init.counter_family(
@@ -272,7 +279,9 @@ impl Metrics {
 
     /// Adds 1; the stream takes it away again from the same gauge when it is over.
     fn active(&self, seen: &Seen) -> Option<Gauge> {
-        let gauge = self.active.get([seen.method.as_bytes(), seen.scheme.as_bytes()])?;
+        let gauge = self
+            .active
+            .get([seen.method.as_bytes(), seen.scheme.as_bytes()])?;
         gauge.add(1);
         Some(gauge)
     }

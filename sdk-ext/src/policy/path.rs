@@ -126,7 +126,10 @@ fn plain(raw: &[u8]) -> Option<PathReading> {
     }
     before?;
     let strict = std::str::from_utf8(raw).ok()?.to_owned();
-    Some(PathReading::Canonical(CanonicalPath { strict, lenient: None }))
+    Some(PathReading::Canonical(CanonicalPath {
+        strict,
+        lenient: None,
+    }))
 }
 
 fn read_closely(raw: &[u8]) -> PathReading {
@@ -378,7 +381,9 @@ mod tests {
 
     #[test]
     fn what_is_taken_as_it_stands_is_what_close_reading_makes_of_it() {
-        let pieces = ["/", "a", ".", "..", ";", "%61", "%2f", "\\", "-~!@", "\u{e9}", " ", "*", "//", "/.a"];
+        let pieces = [
+            "/", "a", ".", "..", ";", "%61", "%2f", "\\", "-~!@", "\u{e9}", " ", "*", "//", "/.a",
+        ];
         let mut taken = 0;
         for n in 0..pieces.len().pow(4) {
             let piece = |place: u32| pieces[n / pieces.len().pow(place) % pieces.len()];

@@ -188,14 +188,10 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
     for (index, name) in names.iter().enumerate() {
         let twice = providers.iter().any(|provider| provider.name == *name);
         match known.providers.get(name) {
-            _ if twice => at
-                .at(index)
-                .refuse("each provider once", "one again"),
+            _ if twice => at.at(index).refuse("each provider once", "one again"),
             Some(provider) => providers.push(Rc::clone(provider)),
             None if known.names.contains(name) => {}
-            None => at
-                .at(index)
-                .refuse("the name of a provider", NOT_SHOWN),
+            None => at.at(index).refuse("the name of a provider", NOT_SHOWN),
         }
     }
     (!names.is_empty() && providers.len() == names.len()).then_some(providers)
@@ -245,10 +241,8 @@ fn check_scopes(scopes: &[String], at: &mut Checks<'_>) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
         {
-            at.at(index).refuse(
-                "a scope of visible ASCII characters without \" and \\",
-                NOT_SHOWN,
-            );
+            at.at(index)
+                .refuse("a scope of visible ASCII characters without \" and \\", NOT_SHOWN);
             good = false;
         }
     }
@@ -261,10 +255,8 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             prefix.as_str().to_owned()
         }
         _ => {
-            at.at("prefix").refuse(
-                "the start of a header name that ends with `-`",
-                NOT_SHOWN,
-            );
+            at.at("prefix")
+                .refuse("the start of a header name that ends with `-`", NOT_SHOWN);
             return None;
         }
     };
@@ -303,10 +295,8 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
     match OwnedName::parse(&name) {
         Some(name) if !LOAD_BEARING.contains(&name.as_str()) => Some(name.as_str().to_owned()),
         _ => {
-            at.at(field).refuse(
-                "the name of a header that HTTP itself does not need",
-                NOT_SHOWN,
-            );
+            at.at(field)
+                .refuse("the name of a header that HTTP itself does not need", NOT_SHOWN);
             None
         }
     }
@@ -332,10 +322,7 @@ fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &m
 fn check_realm(realm: String, at: &mut Checks<'_>) -> Option<String> {
     let plain = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && !matches!(byte, b'"' | b'\\');
     if !(1..=128).contains(&realm.len()) || !realm.bytes().all(plain) {
-        at.refuse(
-            "1 to 128 visible ASCII characters without \" and \\",
-            NOT_SHOWN,
-        );
+        at.refuse("1 to 128 visible ASCII characters without \" and \\", NOT_SHOWN);
         return None;
     }
     Some(realm)
@@ -344,16 +331,14 @@ fn check_realm(realm: String, at: &mut Checks<'_>) -> Option<String> {
 fn check_metrics(raw: RawMetrics, at: &mut Checks<'_>) -> Metrics {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=32).contains(&raw.prefix.len()) || !raw.prefix.bytes().all(letters) {
-        at.at("prefix")
-            .refuse("1 to 32 of a-z, 0-9 and _", NOT_SHOWN);
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", NOT_SHOWN);
     }
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !matches!(label.as_str(), "provider" | "reason" | "rule") {
-            at.at("labels").at(index).refuse(
-                "`provider`, `reason` or `rule`, each once",
-                NOT_SHOWN,
-            );
+            at.at("labels")
+                .at(index)
+                .refuse("`provider`, `reason` or `rule`, each once", NOT_SHOWN);
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);

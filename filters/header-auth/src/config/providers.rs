@@ -57,10 +57,8 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
             check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
         }
         _ => {
-            at.at("kind").refuse(
-                "`api_key` or `basic`, the kinds this version has",
-                NOT_SHOWN,
-            );
+            at.at("kind")
+                .refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
@@ -110,10 +108,8 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
         ("authorization", Some(scheme)) => {
             let taken = scheme.eq_ignore_ascii_case("Basic");
             if taken || scheme.is_empty() || !scheme.bytes().all(is_token) {
-                at.at("scheme").refuse(
-                    "an authentication scheme other than Basic",
-                    NOT_SHOWN,
-                );
+                at.at("scheme")
+                    .refuse("an authentication scheme other than Basic", NOT_SHOWN);
                 return None;
             }
             Some(Source::Scheme(scheme))
@@ -227,10 +223,7 @@ fn check_users(raw: Vec<RawUser>, at: &mut Checks<'_>) -> Option<UserStore> {
             continue;
         };
         if users.insert(user).is_err() {
-            at.at("name").refuse(
-                "each user once",
-                "one who is there already",
-            );
+            at.at("name").refuse("each user once", "one who is there already");
             good = false;
         }
     }
@@ -261,8 +254,7 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
             .refuse("the digest of salt and password", "the digest of the salt alone");
     }
     if raw.name.contains(':') {
-        at.at("name")
-            .refuse("a name without `:`", NOT_SHOWN);
+        at.at("name").refuse("a name without `:`", NOT_SHOWN);
         return None;
     }
     let holder = check_holder(raw.name, raw.scopes, "name", at);
@@ -274,10 +266,8 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
 
 fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Holder> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
-        at.at(field).refuse(
-            "1 to 128 bytes without control characters",
-            NOT_SHOWN,
-        );
+        at.at(field)
+            .refuse("1 to 128 bytes without control characters", NOT_SHOWN);
         return None;
     }
     let good = super::check_scopes(&scopes, &mut at.at("scopes"));

@@ -111,11 +111,15 @@ fn keys_are_checked_one_by_one() {
     );
     check(
         &with(&KEY.replace('}', r#", "not_after": "tomorrow"}"#), OPEN),
-        expect![[r#"/providers/p/keys/0/not_after: expected a time from 1970 on in UTC, such as "2027-01-01T00:00:00Z", found another value (not shown)"#]],
+        expect![[
+            r#"/providers/p/keys/0/not_after: expected a time from 1970 on in UTC, such as "2027-01-01T00:00:00Z", found another value (not shown)"#
+        ]],
     );
     check(
         &with(&KEY.replace('}', r#", "scopes": ["a b"]}"#), OPEN),
-        expect![[r#"/providers/p/keys/0/scopes/0: expected a scope of visible ASCII characters without " and \, found another value (not shown)"#]],
+        expect![[
+            r#"/providers/p/keys/0/scopes/0: expected a scope of visible ASCII characters without " and \, found another value (not shown)"#
+        ]],
     );
 }
 
@@ -173,7 +177,9 @@ fn sources_are_places_that_hold_one_credential() {
 fn kinds_and_fields_of_later_versions_are_refused_today() {
     check(
         r#"{"version": 1, "providers": {"corp": {"kind": "jwt"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
-        expect!["/providers/corp/kind: expected `api_key` or `basic`, the kinds this version has, found another value (not shown)"],
+        expect![
+            "/providers/corp/kind: expected `api_key` or `basic`, the kinds this version has, found another value (not shown)"
+        ],
     );
     for (more, place) in [
         (
@@ -374,12 +380,18 @@ fn no_error_repeats_a_value_wherever_a_secret_was_put_by_mistake() {
         for document in replaced(&full, canary) {
             let message = refusal(&document.to_string());
             refused += usize::from(message != "accepted");
-            for line in message.lines().filter(|line| !number_fields.iter().any(|field| line.starts_with(field))) {
+            for line in message
+                .lines()
+                .filter(|line| !number_fields.iter().any(|field| line.starts_with(field)))
+            {
                 for secret in ["canary", "ub4dor", "4711081516", "abababab"] {
                     assert!(!line.contains(secret), "{line}");
                 }
             }
         }
     }
-    assert!(refused > 400, "only {refused} of these documents were refused at all");
+    assert!(
+        refused > 400,
+        "only {refused} of these documents were refused at all"
+    );
 }

@@ -38,7 +38,10 @@ pub struct Request<'a> {
 /// Names alone: any value may be a credential.
 impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.headers.iter().map(|(name, _)| name.escape_ascii().to_string());
+        let names = self
+            .headers
+            .iter()
+            .map(|(name, _)| name.escape_ascii().to_string());
         f.debug_list().entries(names).finish()
     }
 }

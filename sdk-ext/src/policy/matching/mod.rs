@@ -363,8 +363,7 @@ fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String
                 .bytes()
                 .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
-            at.at(index)
-                .refuse_value("a method in capital letters", method);
+            at.at(index).refuse_value("a method in capital letters", method);
             good = false;
         }
     }
@@ -383,8 +382,7 @@ fn parse_headers(raw: Vec<RawHeaderMatch>, at: &mut Checks<'_>) -> Option<Vec<He
 
 fn parse_header(raw: RawHeaderMatch, at: &mut Checks<'_>) -> Option<HeaderMatch> {
     let Some(name) = OwnedName::parse(&raw.name) else {
-        at.at("name")
-            .refuse_value("a header name", raw.name);
+        at.at("name").refuse_value("a header name", raw.name);
         return None;
     };
     let value = match (raw.exact, raw.prefix, raw.present) {

@@ -7,6 +7,7 @@ use wayside::build::Target;
 const ENVOY_CONFIG: &str = "examples/envoy/envoy.yaml";
 const RECORDING: &str = "test-host/recordings/bookshop";
 const REPORT: &str = "target/demo/report.json";
+const PAGE: &str = "target/demo/report.html";
 
 /// Builds the filters, replays, and says where the report lies.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -22,13 +23,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
         std::fs::remove_file(&report).with_context(|| format!("cannot delete {}", report.display()))?;
     }
     let status = cargo(["run", "--quiet", "--package", "wayside", "--", "replay"])
-        .args(["--envoy", ENVOY_CONFIG, "--traffic", RECORDING, "--json", REPORT])
+        .args(["--envoy", ENVOY_CONFIG, "--traffic", RECORDING, "--json", REPORT, "--html", PAGE])
         .status()
         .context("cannot run cargo")?;
     match status.code() {
         // 1: something differed from the recording, which is what filters are for.
         Some(0 | 1) if report.is_file() => {
-            println!("\nthe same as JSON: {REPORT}");
+            println!("\nthe same as a page: {PAGE}\nthe same as JSON:   {REPORT}");
             Ok(())
         }
         Some(0 | 1) => bail!("wayside replay ended with {status}, but wrote no {REPORT}"),

@@ -47,6 +47,12 @@ pub(super) struct ReplayArguments {
     /// Write the report as JSON (schema wayside.replay/1)
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Write the report as one HTML file that needs no other
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as JUnit XML: a test suite for each proxy, a test case for each exchange
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
     /// Print every exchange, filter by filter
     #[arg(long)]
     pub(super) each: bool,

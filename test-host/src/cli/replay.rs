@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::BufWriter,
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -33,7 +33,13 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let report = Report::of(&replay, unsupported);
     super::print(&report.text(Detail { each_exchange: arguments.each }));
     if let Some(path) = &arguments.json {
-        write_json(&report, path)?;
+        write(path, |to| report.write_json(to))?;
+    }
+    if let Some(path) = &arguments.html {
+        write(path, |to| report.write_html(to))?;
+    }
+    if let Some(path) = &arguments.junit {
+        write(path, |to| report.write_junit(to))?;
     }
     Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
 }
@@ -115,11 +121,11 @@ fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
     ))
 }
 
-fn write_json(report: &Report, path: &Path) -> Result<(), BadInput> {
-    let failed = |error: std::io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
+fn write(path: &Path, form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), BadInput> {
+    let failed = |error: io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-    report.write_json(&mut file).map_err(failed)?;
-    std::io::Write::flush(&mut file).map_err(failed)
+    form(&mut file).map_err(failed)?;
+    file.flush().map_err(failed)
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -135,6 +135,8 @@ pub enum NoteKind {
     ResponseIncomplete,
     /// A record could not be used at all and was left out.
     RecordSkipped,
+    /// A stream that was answered before the recorder saw a request: nothing to replay, and nothing lost.
+    RefusedBeforeFilters,
     /// The file ends inside a record.
     TornRecord,
     /// A field this program does not know; kept out of the replay.

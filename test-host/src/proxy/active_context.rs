@@ -305,7 +305,7 @@ impl HostCalls for ActiveContext {
             CallStatus::BadArgument
         };
         let headers = self.map(map).ok_or(absent)?;
-        headers.first(name).cloned().ok_or(CallStatus::NotFound)
+        headers.first(&header_rules::key(map, name)).cloned().ok_or(CallStatus::NotFound)
     }
 
     fn headers(&mut self, map: MapType) -> CallResult<Option<&HeaderMap>> {
@@ -317,30 +317,31 @@ impl HostCalls for ActiveContext {
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
-        header_rules::add(self.map_mut(map)?, &name, &value);
+        header_rules::add(map, self.map_mut(map)?, &name, &value);
         self.edited(map, HeaderEdit::Added { name, value });
         Ok(())
     }
 
     fn replace_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
         let headers = self.map_mut(map)?;
-        let before: Vec<Bytes> = headers.all(&name).cloned().collect();
-        header_rules::replace(headers, &name, &value);
+        let before: Vec<Bytes> = headers.all(&header_rules::key(map, &name)).cloned().collect();
+        header_rules::replace(map, headers, &name, &value);
         self.edited(map, HeaderEdit::Replaced { name, before, value });
         Ok(())
     }
 
     fn remove_header(&mut self, map: MapType, name: &[u8]) -> CallResult {
         let headers = self.map_mut(map)?;
-        let before: Vec<Bytes> = headers.all(name).cloned().collect();
-        headers.remove(name);
+        let key = header_rules::key(map, name);
+        let before: Vec<Bytes> = headers.all(&key).cloned().collect();
+        headers.remove(&key);
         self.edited(map, HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before });
         Ok(())
     }
 
     fn set_headers(&mut self, map: MapType, headers: Vec<(Bytes, Bytes)>) -> CallResult {
         let target = self.map_mut(map)?;
-        *target = headers.into_iter().collect();
+        *target = header_rules::add_all(map, headers);
         let fields = target.len();
         self.edited(map, HeaderEdit::Rewritten { fields });
         Ok(())

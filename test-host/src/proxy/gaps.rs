@@ -39,10 +39,10 @@ fn of_routes(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
                 what: "not carried out: the recorded answer is the final one, after as many attempts as its x-envoy-attempt-count says",
             });
         }
-        if host.include_request_attempt_count || host.include_attempt_count_in_response {
+        if host.include_attempt_count_in_response {
             gaps.push(Gap {
-                place: at(&format!("virtual host {:?}: attempt counts", host.name)),
-                what: "x-envoy-attempt-count is as recorded: none is added",
+                place: at(&format!("virtual host {:?}: include_attempt_count_in_response", host.name)),
+                what: "the response's x-envoy-attempt-count is as recorded: none is added",
             });
         }
     }

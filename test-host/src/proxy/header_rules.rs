@@ -1,40 +1,33 @@
-//! What Envoy's header map does on a write (`source/common/http/header_map_impl.cc`).
+//! What Envoy's header maps do on a write (`source/common/http/header_map_impl.cc`).
+//!
+//! Some names have a slot of their own in Envoy, which holds one value: a further one is joined to it by a comma. Which
+//! names these are depends on the map. The lists were read off Envoy 1.40.0, by adding every name twice to each map; names
+//! that merely begin with `x-envoy-` are not among them.
 
 use bytes::Bytes;
 
-use crate::message::HeaderMap;
+use crate::{abi::MapType, message::HeaderMap};
 
-/// Names that Envoy keeps as a single entry: a further value is joined to it by a comma.
-/// From `envoy/http/header_map.h`, and the custom inline headers that the stock binary registers.
-const SINGLE: &[&[u8]] = &[
+/// One slot in request headers.
+const REQUEST: &[&[u8]] = &[
     b":authority",
     b":method",
     b":path",
     b":protocol",
     b":scheme",
-    b":status",
     b"accept",
     b"accept-encoding",
-    b"access-control-allow-credentials",
-    b"access-control-allow-headers",
-    b"access-control-allow-methods",
-    b"access-control-allow-origin",
-    b"access-control-expose-headers",
-    b"access-control-max-age",
     b"access-control-request-headers",
     b"access-control-request-method",
     b"authorization",
     b"cache-control",
+    b"cdn-loop",
     b"connection",
     b"content-encoding",
     b"content-length",
     b"content-type",
-    b"date",
-    b"etag",
     b"expect",
     b"grpc-accept-encoding",
-    b"grpc-message",
-    b"grpc-status",
     b"grpc-timeout",
     b"if-match",
     b"if-modified-since",
@@ -42,20 +35,41 @@ const SINGLE: &[&[u8]] = &[
     b"if-range",
     b"if-unmodified-since",
     b"keep-alive",
-    b"location",
     b"origin",
     b"pragma",
     b"proxy-connection",
     b"proxy-status",
     b"referer",
-    b"server",
     b"te",
     b"transfer-encoding",
     b"upgrade",
     b"user-agent",
-    b"vary",
     b"via",
     b"x-client-trace-id",
+    b"x-envoy-attempt-count",
+    b"x-envoy-decorator-operation",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-external-address",
+    b"x-envoy-force-trace",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-internal",
+    b"x-envoy-ip-tags",
+    b"x-envoy-is-timeout-retry",
+    b"x-envoy-max-retries",
+    b"x-envoy-original-host",
+    b"x-envoy-original-path",
+    b"x-envoy-original-url",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+    b"x-envoy-upstream-rq-timeout-ms",
+    b"x-envoy-upstream-stream-duration-ms",
     b"x-forwarded-client-cert",
     b"x-forwarded-for",
     b"x-forwarded-host",
@@ -64,14 +78,74 @@ const SINGLE: &[&[u8]] = &[
     b"x-request-id",
 ];
 
-fn is_single(name: &[u8]) -> bool {
-    name.starts_with(b"x-envoy-") || SINGLE.contains(&name)
+/// One slot in response headers.
+const RESPONSE: &[&[u8]] = &[
+    b":status",
+    b"access-control-allow-credentials",
+    b"access-control-allow-headers",
+    b"access-control-allow-methods",
+    b"access-control-allow-origin",
+    b"access-control-expose-headers",
+    b"access-control-max-age",
+    b"age",
+    b"cache-control",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"date",
+    b"etag",
+    b"expires",
+    b"grpc-message",
+    b"grpc-status",
+    b"keep-alive",
+    b"last-modified",
+    b"location",
+    b"proxy-connection",
+    b"proxy-status",
+    b"server",
+    b"transfer-encoding",
+    b"upgrade",
+    b"vary",
+    b"via",
+    b"x-envoy-attempt-count",
+    b"x-envoy-decorator-operation",
+    b"x-envoy-degraded",
+    b"x-envoy-immediate-health-check-fail",
+    b"x-envoy-ratelimited",
+    b"x-envoy-upstream-canary",
+    b"x-envoy-upstream-healthchecked-cluster",
+    b"x-envoy-upstream-service-time",
+    b"x-request-id",
+];
+
+/// One slot in response trailers; request trailers have none.
+const RESPONSE_TRAILERS: &[&[u8]] = &[b"grpc-message", b"grpc-status"];
+
+fn is_single(map: MapType, name: &[u8]) -> bool {
+    let names = match map {
+        MapType::RequestHeaders => REQUEST,
+        MapType::ResponseHeaders => RESPONSE,
+        MapType::ResponseTrailers => RESPONSE_TRAILERS,
+        _ => return false,
+    };
+    names.contains(&name)
+}
+
+/// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
+pub(crate) fn key(map: MapType, name: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    if map == MapType::RequestHeaders && name == b"host" {
+        b":authority".to_vec()
+    } else {
+        name
+    }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
-pub(crate) fn add(headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    let name = name.to_ascii_lowercase();
-    if is_single(&name)
+pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
+    let name = key(map, name);
+    if is_single(map, &name)
         && let Some(entry) = headers.iter_mut().find(|header| header.name == name)
     {
         entry.value = if entry.value.is_empty() {
@@ -84,8 +158,71 @@ pub(crate) fn add(headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
     headers.push(name, value.clone());
 }
 
+/// All of these, one behind the other.
+pub(crate) fn add_all(map: MapType, fields: impl IntoIterator<Item = (Bytes, Bytes)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        add(map, &mut headers, &name, &value);
+    }
+    headers
+}
+
 /// Removes every occurrence and adds one at the end.
-pub(crate) fn replace(headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    headers.remove(name);
-    headers.push(name.to_ascii_lowercase(), value.clone());
+pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
+    let name = key(map, name);
+    headers.remove(&name);
+    headers.push(name, value.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn added(map: MapType, name: &str) -> String {
+        let twice = [("first", "0"), (name, "1"), ("last", "0"), (name, "2")];
+        let headers = add_all(
+            map,
+            twice.map(|(name, value)| (name.to_owned().into(), value.into())),
+        );
+        headers.iter().map(|header| format!("{header:?} ")).collect()
+    }
+
+    #[test]
+    fn whether_a_second_value_is_joined_depends_on_name_and_map() {
+        let joined = |name: &str| format!("first: 0 {name}: 1,2 last: 0 ");
+        let separate = |name: &str| format!("first: 0 {name}: 1 last: 0 {name}: 2 ");
+        for name in ["authorization", "user-agent", "x-envoy-max-retries", "cdn-loop"] {
+            assert_eq!(added(MapType::RequestHeaders, name), joined(name));
+            assert_eq!(added(MapType::ResponseHeaders, name), separate(name));
+        }
+        for name in ["vary", "server", "grpc-status", "x-envoy-ratelimited", "expires"] {
+            assert_eq!(added(MapType::RequestHeaders, name), separate(name));
+            assert_eq!(added(MapType::ResponseHeaders, name), joined(name));
+        }
+        for name in [
+            "x-api-key",
+            "set-cookie",
+            "cookie",
+            "www-authenticate",
+            "x-envoy-of-nobody",
+        ] {
+            assert_eq!(added(MapType::RequestHeaders, name), separate(name));
+            assert_eq!(added(MapType::ResponseHeaders, name), separate(name));
+        }
+        assert_eq!(
+            added(MapType::ResponseTrailers, "grpc-status"),
+            joined("grpc-status")
+        );
+        assert_eq!(
+            added(MapType::RequestTrailers, "content-type"),
+            separate("content-type")
+        );
+    }
+
+    #[test]
+    fn the_host_of_a_request_is_its_authority() {
+        let mut headers = HeaderMap::from_iter([(":authority", "a"), ("x", "1")]);
+        replace(MapType::RequestHeaders, &mut headers, b"Host", &"b".into());
+        assert_eq!(headers, HeaderMap::from_iter([(":authority", "b"), ("x", "1")]));
+    }
 }

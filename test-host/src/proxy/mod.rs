@@ -13,6 +13,7 @@ mod outcome;
 mod properties;
 mod route_state;
 mod router_step;
+mod router_timeouts;
 mod shared_data;
 pub mod spec;
 mod start;
@@ -36,7 +37,7 @@ pub use self::{
     stream_state::End,
 };
 use crate::{
-    abi::LocalReply,
+    abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{FilterIndex, Part, Path, Reply, Step, respond},
     trace::What,
@@ -140,6 +141,8 @@ impl Proxy {
     fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
         self.set_details(id, &reply.details);
         let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
+        let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));
+        let headers = header_rules::add_all(MapType::ResponseHeaders, fields);
         self.reply(id, Reply { status, headers, body, grpc_status });
     }
 

@@ -8,6 +8,7 @@ use super::{
     Proxy,
     core::{Core, Due},
     route_state::Choice,
+    router_timeouts::Timeouts,
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
@@ -101,7 +102,7 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         let latency = stream.recorded_latency();
-        stream.send_headers_upstream(forward, now);
+        stream.send_headers_upstream(&route, forward, now);
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         Ok(())
@@ -248,21 +249,26 @@ impl StreamState {
 
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
-    fn send_headers_upstream(&mut self, route: &Forward, now: Duration) {
+    fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
+        let attempts = self.recorded_attempts();
         let Some(headers) = self.manager.request.headers.as_mut() else { return };
         self.filtered_headers = Some(headers.clone());
-        let timeout = effective_timeout(headers, route.timeout);
+        let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
+        let timeouts = Timeouts::of(headers, forward.timeout, per_try);
         for name in CONSUMED {
             headers.remove(name);
         }
-        if let Some(timeout) = timeout {
-            headers.remove(b"x-envoy-expected-rq-timeout-ms");
-            headers.push("x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
+        // Both stand where the caller's own stood, if it sent any.
+        if let Some(timeout) = timeouts.told {
+            headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
+        }
+        if route.virtual_host.include_request_attempt_count {
+            headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
-        self.route.timeout = timeout;
+        self.route.timeout = timeouts.global;
         self.route.sent = Some(now);
-        self.route.attempts = self.recorded_attempts();
+        self.route.attempts = attempts;
     }
 
     /// What the recording's own Envoy counted, where it told the client.
@@ -271,18 +277,5 @@ impl StreamState {
             std::str::from_utf8(response.headers.first(b"x-envoy-attempt-count")?).ok()?.parse().ok()
         });
         count.unwrap_or(1)
-    }
-}
-
-/// `x-envoy-upstream-rq-timeout-ms` replaces the route's timeout; 0 is none; what is no number is ignored.
-fn effective_timeout(headers: &HeaderMap, route: Option<Duration>) -> Option<Duration> {
-    let asked: Option<u64> = headers
-        .first(b"x-envoy-upstream-rq-timeout-ms")
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .and_then(|text| text.parse().ok());
-    match asked {
-        Some(0) => None,
-        Some(millis) => Some(Duration::from_millis(millis)),
-        None => route.filter(|timeout| !timeout.is_zero()),
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::redaction::shown;
 use super::{
     Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterStep, LogLine, Text,
 };
@@ -120,17 +121,17 @@ fn header_change(map: MapType, edit: &HeaderEdit) -> Change {
         | MapType::CalloutHeaders
         | MapType::CalloutTrailers => "callout",
     };
-    let texts = |values: &[Bytes]| values.iter().map(Text::from).collect();
+    let texts = |name: &Bytes, values: &[Bytes]| values.iter().map(|value| shown(name, value)).collect();
     let (kind, name, before, value) = match edit {
         HeaderEdit::Added { name, value } => (ChangeKind::Added, Some(name), Vec::new(), Some(value)),
         HeaderEdit::Replaced { name, before, value } if before.is_empty() => {
             (ChangeKind::Added, Some(name), Vec::new(), Some(value))
         }
-        HeaderEdit::Replaced { name, before, value } => (ChangeKind::Replaced, Some(name), texts(before), Some(value)),
-        HeaderEdit::Removed { name, before } => (ChangeKind::Removed, Some(name), texts(before), None),
+        HeaderEdit::Replaced { name, before, value } => (ChangeKind::Replaced, Some(name), texts(name, before), Some(value)),
+        HeaderEdit::Removed { name, before } => (ChangeKind::Removed, Some(name), texts(name, before), None),
         HeaderEdit::Rewritten { .. } => (ChangeKind::Rewritten, None, Vec::new(), None),
     };
-    Change { place, kind, name: name.map(Text::from), before, value: value.map(Text::from), bytes: None }
+    Change { place, kind, name: name.map(Text::from), before, value: name.zip(value).map(|(name, value)| shown(name, value)), bytes: None }
 }
 
 fn body_change(path: Path, edit: BodyEdit, bytes: usize) -> Change {
@@ -162,7 +163,7 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
 }
 
 fn difference(difference: Difference) -> FieldDifference {
-    let texts = |values: &[Bytes]| values.iter().map(Text::from).collect();
+    let texts = |name: &Bytes, values: &[Bytes]| values.iter().map(|value| shown(name, value)).collect();
     let one = |value: &str| vec![Text::from(&Bytes::copy_from_slice(value.as_bytes()))];
     match difference {
         Difference::Status { recorded, replayed } => FieldDifference {
@@ -176,8 +177,8 @@ fn difference(difference: Difference) -> FieldDifference {
             what: "header",
             place: Some(place),
             name: Some(Text::from(&change.name)),
-            recorded: texts(&change.recorded),
-            replayed: texts(&change.replayed),
+            recorded: texts(&change.name, &change.recorded),
+            replayed: texts(&change.name, &change.replayed),
         },
         Difference::Body { place, recorded, replayed } => FieldDifference {
             what: "body",

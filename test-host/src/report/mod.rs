@@ -1,8 +1,12 @@
 //! What a replay came to, for people and machines. Every form of report is made from one [`Report`].
 
 mod exchange;
+mod html;
 mod json;
+mod junit;
 mod model;
+mod redaction;
+mod printable;
 mod text;
 
 pub use model::{
@@ -145,7 +149,7 @@ fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize)
             sum.cost.add(&filter.cost);
         }
     }
-    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|e| e.said.starts_with("failed: ")).count();
+    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|event| event.is_fault()).count();
     totals.statuses = statuses;
     totals
 }

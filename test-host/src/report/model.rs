@@ -176,6 +176,16 @@ pub enum MetricValue {
     Histogram { count: u64, sum: u128 },
 }
 
+impl MetricValue {
+    /// Nothing was counted, or it is back at nothing.
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            MetricValue::Counter { value } | MetricValue::Gauge { value } => *value == 0,
+            MetricValue::Histogram { count, .. } => *count == 0,
+        }
+    }
+}
+
 /// Something that happened at a virtual time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Effect {
@@ -184,6 +194,13 @@ pub struct Effect {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     pub said: String,
+}
+
+impl Effect {
+    /// A filter failed.
+    pub(super) fn is_fault(&self) -> bool {
+        self.said.starts_with("failed: ")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -306,6 +323,27 @@ pub struct FieldDifference {
     pub name: Option<Text>,
     pub recorded: Vec<Text>,
     pub replayed: Vec<Text>,
+}
+
+impl FieldDifference {
+    /// As [`crate::replay::Difference::is_visible_to_client`].
+    pub(super) fn is_visible(&self) -> bool {
+        self.place.is_none_or(|place| place >= Place::ResponseHeaders)
+    }
+
+    /// What differs, for people; a field's name stands beside it.
+    pub(super) fn label(&self) -> &'static str {
+        match (self.what, self.place) {
+            ("header", Some(Place::RequestHeaders)) => "request header",
+            ("header", Some(Place::RequestTrailers)) => "request trailer",
+            ("header", Some(Place::ResponseHeaders)) => "response header",
+            ("header", Some(Place::ResponseTrailers)) => "response trailer",
+            (_, Some(Place::RequestBody)) => "request body",
+            (_, Some(Place::ResponseBody)) => "response body",
+            ("not_forwarded", _) => "request",
+            (what, _) => what,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -135,8 +135,21 @@ fn differences(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::R
     writeln!(f)
 }
 
+/// The status before and after, who answered, and where only that stayed the same, what else differs for the client.
+pub(super) fn change_of(exchange: &ExchangeReport) -> String {
+    let mut said = answer_of(exchange);
+    if exchange.recorded_status == exchange.replayed_status {
+        let fields = exchange.differences.iter().filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
+        let names: Vec<String> = fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
+        if !names.is_empty() {
+            let _ = write!(said, "  differs in {}", names.join(", "));
+        }
+    }
+    said
+}
+
 /// The status before and after, and who answered.
-fn change_of(exchange: &ExchangeReport) -> String {
+pub(super) fn answer_of(exchange: &ExchangeReport) -> String {
     let status = |status: &Option<super::Text>| status.as_ref().map_or("no answer".to_owned(), super::Text::to_string);
     let mut said = format!("{} → {}", status(&exchange.recorded_status), status(&exchange.replayed_status));
     let answered = exchange.filters.iter().find_map(|filter| Some((filter, filter.answered.as_ref()?)));
@@ -146,13 +159,6 @@ fn change_of(exchange: &ExchangeReport) -> String {
     for event in &exchange.proxy {
         if event.said.starts_with("answered ") {
             let _ = write!(said, "  the router {}", event.said);
-        }
-    }
-    if exchange.recorded_status == exchange.replayed_status {
-        let fields = exchange.differences.iter().filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
-        let names: Vec<String> = fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
-        if !names.is_empty() {
-            let _ = write!(said, "  differs in {}", names.join(", "));
         }
     }
     said
@@ -230,7 +236,7 @@ fn step(f: &mut Formatter<'_>, step: &FilterStep) -> fmt::Result {
     Ok(())
 }
 
-fn change(change: &Change) -> String {
+pub(super) fn change(change: &Change) -> String {
     let name = change.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     let value = change.value.as_ref().map(|value| format!(": {value}")).unwrap_or_default();
     let bytes = change.bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
@@ -252,7 +258,7 @@ fn change(change: &Change) -> String {
     format!("{}: {kind}{name}{value}{before}{bytes}", change.place.replace('_', " "))
 }
 
-fn count(count: &Count) -> String {
+pub(super) fn count(count: &Count) -> String {
     match (count.by, count.recorded) {
         (Some(by), _) => format!("counted {} {by:+}", count.metric),
         (None, Some(value)) => format!("recorded {} = {value}", count.metric),
@@ -260,14 +266,14 @@ fn count(count: &Count) -> String {
     }
 }
 
-fn milliseconds(micros: u64) -> String {
+pub(super) fn milliseconds(micros: u64) -> String {
     format!("{}.{:03} ms", micros / 1000, micros % 1000)
 }
 
-fn plural(n: usize, word: &str) -> String {
+pub(super) fn plural(n: usize, word: &str) -> String {
     plural_of(n, word, &format!("{word}s"))
 }
 
-fn plural_of(n: usize, one: &str, many: &str) -> String {
+pub(super) fn plural_of(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }

@@ -7,8 +7,10 @@ use super::{
     TrafficError,
     draft::{Draft, Part, Spot},
     join,
-    limits::Budget,
-    proto::{Body, HttpStreamedTraceSegment, TraceWrapper},
+    limits::{Budget, ENTRY_OVERHEAD},
+    notes::Notes,
+    proto::{Body, BufferedMessage, HttpStreamedTraceSegment, TraceWrapper},
+    refused::Refused,
     sources::{Group, Named},
 };
 use crate::message::{Note, NoteKind};
@@ -20,6 +22,7 @@ pub(super) struct Drafts {
     pub(super) buffered: Vec<Draft>,
     /// The streamed draft that a trace id means at this point of the files.
     current: HashMap<u64, usize>,
+    refused: Refused,
 }
 
 #[derive(Debug)]
@@ -47,21 +50,28 @@ impl Assembly {
         self.budget.take(bytes, &spot.file, spot.at)
     }
 
-    /// Uses a record, or says why it is of no use.
+    /// Uses a record, or says why it is of no use. `whole`: nothing in it was unknown.
     pub(super) fn add(
         &mut self,
         trace: TraceWrapper,
         named: &Named,
         spot: &Spot,
+        whole: bool,
     ) -> Result<Result<(), Unused>, TrafficError> {
         let drafts = self.groups.entry(named.group.clone()).or_default();
         match (trace.http_buffered_trace, trace.http_streamed_trace_segment) {
             (Some(trace), None) => {
-                if trace
-                    .request
-                    .as_ref()
-                    .is_none_or(|request| request.headers.is_empty())
-                {
+                let has_headers = |message: &Option<BufferedMessage>| {
+                    message
+                        .as_ref()
+                        .is_some_and(|message| !message.headers.is_empty())
+                };
+                if !has_headers(&trace.request) {
+                    if trace.request.is_none() && has_headers(&trace.response) && whole {
+                        self.budget.take(ENTRY_OVERHEAD, &spot.file, spot.at)?;
+                        drafts.refused.buffered(named.trace_id, spot.clone());
+                        return Ok(Ok(()));
+                    }
                     return Ok(Err("found a buffered trace without request headers".to_owned()));
                 }
                 self.budget.take_exchange(&spot.file, spot.at)?;
@@ -69,7 +79,7 @@ impl Assembly {
                 drafts.buffered.push(draft);
                 Ok(Ok(()))
             }
-            (None, Some(segment)) => drafts.segment(segment, spot, &mut self.budget),
+            (None, Some(segment)) => drafts.segment(segment, spot, whole, &mut self.budget),
             (Some(_), Some(_)) => Ok(Err(
                 "found a buffered trace and a streamed segment in one record".to_owned()
             )),
@@ -86,11 +96,12 @@ impl Assembly {
         }
     }
 
-    /// Ends the assembly: one draft for each exchange.
-    pub(super) fn into_joined(self) -> impl Iterator<Item = (Group, Vec<join::Joined>)> {
-        self.groups
-            .into_iter()
-            .map(|(group, drafts)| (group, join::join(drafts)))
+    /// Ends the assembly: one draft for each exchange, and a note for each stream that is none.
+    pub(super) fn into_joined(self, notes: &mut Notes) -> impl Iterator<Item = (Group, Vec<join::Joined>)> {
+        self.groups.into_iter().map(|(group, mut drafts)| {
+            std::mem::take(&mut drafts.refused).tell(notes);
+            (group, join::join(drafts))
+        })
     }
 }
 
@@ -104,7 +115,17 @@ enum Piece {
     ResponseTrailers(super::proto::HeaderMap),
 }
 
-fn only_piece(segment: HttpStreamedTraceSegment) -> Result<Piece, Unused> {
+impl Piece {
+    fn of_response(&self) -> bool {
+        matches!(
+            self,
+            Piece::ResponseHeaders(_) | Piece::ResponseBody(_) | Piece::ResponseTrailers(_)
+        )
+    }
+}
+
+/// `None`: there is none.
+fn only_piece(segment: HttpStreamedTraceSegment) -> Result<Option<Piece>, Unused> {
     let pieces = [
         segment.request_headers.map(Piece::RequestHeaders),
         segment.request_body_chunk.map(Piece::RequestBody),
@@ -115,14 +136,12 @@ fn only_piece(segment: HttpStreamedTraceSegment) -> Result<Piece, Unused> {
     ];
     let mut found = pieces.into_iter().flatten();
     match (found.next(), found.count()) {
-        (Some(piece), 0) => Ok(piece),
-        (first, others) => {
-            let count = others + usize::from(first.is_some());
-            Err(format!(
-                "found {count} message pieces in segment of trace {}, expected one",
-                segment.trace_id
-            ))
-        }
+        (piece, 0) => Ok(piece),
+        (_, others) => Err(format!(
+            "found {} message pieces in segment of trace {}, expected one",
+            others.saturating_add(1),
+            segment.trace_id
+        )),
     }
 }
 
@@ -131,13 +150,23 @@ impl Drafts {
         &mut self,
         segment: HttpStreamedTraceSegment,
         spot: &Spot,
+        whole: bool,
         budget: &mut Budget,
     ) -> Result<Result<(), Unused>, TrafficError> {
         let id = segment.trace_id;
         let piece = match only_piece(segment) {
-            Ok(piece) => piece,
+            Ok(Some(piece)) => piece,
+            Ok(None) if whole && !self.current.contains_key(&id) => {
+                budget.take(ENTRY_OVERHEAD, &spot.file, spot.at)?;
+                self.refused.begin(id, spot.clone());
+                return Ok(Ok(()));
+            }
+            Ok(None) => return Ok(Err(format!("found no message piece in segment of trace {id}"))),
             Err(unused) => return Ok(Err(unused)),
         };
+        if piece.of_response() && self.refused.answer(id) {
+            return Ok(Ok(()));
+        }
         if let Piece::RequestHeaders(block) = piece {
             self.begin(id, spot, budget)?
                 .request
@@ -193,6 +222,7 @@ impl Drafts {
     fn begin(&mut self, id: u64, spot: &Spot, budget: &mut Budget) -> Result<&mut Draft, TrafficError> {
         budget.take_exchange(&spot.file, spot.at)?;
         let mut draft = Draft::new(spot.clone(), Some(id));
+        self.refused.forget(id);
         if self.current.insert(id, self.streamed.len()).is_some() {
             let text = format!("trace id {id} was there before: taken for another exchange");
             draft.notes.push(Note {

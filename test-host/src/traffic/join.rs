@@ -19,8 +19,8 @@ pub(super) struct Joined {
     pub(super) streamed: bool,
 }
 
-/// Pairs by trace id where the buffered trace has one. One in a file with others has none, and is paired by what is in it: a
-/// pair that is the only one possible first, and at last by order.
+/// Pairs by trace id where the buffered trace has one. One in a file with others has none: it is paired by its
+/// place if the two files are in step, or by what is in it, a pair that is the only one possible first, and at last by order.
 pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
     let mut pairing = Pairing {
         streamed: drafts
@@ -37,6 +37,7 @@ pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
     pairing.taken.resize(pairing.streamed.len(), false);
     pairing.pass(Sure::Any, |draft| draft.trace_id.map(u128::from));
     let unnumbered = |buffered: &Draft| buffered.trace_id.is_none();
+    pairing.pass_in_step();
     if pairing.buffered.iter().flatten().any(unnumbered) {
         for key in [all_headers, request_line, request_id] {
             pairing.pass_unnumbered(Sure::OnlyOne, key);
@@ -115,6 +116,44 @@ impl Pairing {
         }
     }
 
+    /// Two files of the same streams, both in the order in which these began, as `cargo xtask record` merges them: the
+    /// n-th is the n-th, and what they say agrees at every place. That is no guess.
+    fn pass_in_step(&mut self) {
+        let order = self.by_start();
+        let agree = |(joined, index): (&Joined, &usize)| {
+            let buffered = self.buffered.get(*index).and_then(Option::as_ref);
+            buffered.is_some_and(|buffered| same_exchange(&joined.draft, buffered))
+        };
+        let in_step = order.len() == self.streamed.len()
+            && of_one_file(self.streamed.iter().map(|joined| &joined.draft))
+            && of_one_file(self.buffered.iter().flatten())
+            && self
+                .buffered
+                .iter()
+                .flatten()
+                .all(|buffered| buffered.trace_id.is_none())
+            && self.streamed.iter().zip(&order).all(agree);
+        if in_step {
+            for (streamed, buffered) in order.into_iter().enumerate() {
+                self.pair(streamed, buffered, false);
+            }
+        }
+    }
+
+    /// The buffered drafts that have no partner yet, by the time at which their streams began.
+    fn by_start(&self) -> Vec<usize> {
+        let waiting = self
+            .buffered
+            .iter()
+            .enumerate()
+            .filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
+        let mut order: Vec<_> = waiting
+            .map(|(index, draft)| (draft.timing.request_headers, index))
+            .collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, index)| index).collect()
+    }
+
     fn pair(&mut self, streamed: usize, buffered: usize, guessed: bool) {
         let Some(other) = self.buffered[buffered].take() else {
             return;
@@ -183,6 +222,24 @@ fn all_headers(draft: &Draft) -> Option<u128> {
         said.push(headers.collect::<Vec<_>>());
     }
     digest(&said)
+}
+
+fn of_one_file<'a>(mut drafts: impl Iterator<Item = &'a Draft>) -> bool {
+    let first = drafts.next();
+    first.is_some_and(|first| drafts.all(|draft| draft.spot.file == first.spot.file))
+}
+
+/// Whether two traces can be of one exchange: the same request, and no two statuses.
+fn same_exchange(streamed: &Draft, buffered: &Draft) -> bool {
+    let status = |draft: &Draft| {
+        draft
+            .response
+            .as_ref()
+            .and_then(|r| r.headers.first(b":status"))
+            .cloned()
+    };
+    let statuses = status(streamed).zip(status(buffered));
+    request_line(streamed) == request_line(buffered) && statuses.is_none_or(|(one, other)| one == other)
 }
 
 fn request_line(draft: &Draft) -> Option<u128> {

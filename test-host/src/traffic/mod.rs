@@ -10,8 +10,8 @@
 //!
 //! A file's name says whose traffic it holds: `<proxy>.<inbound|outbound>.<streamed|buffered>.<extension>`. Of any other
 //! name the stem is the proxy's. `_<trace id>` at its end, which Envoy puts there, is taken off before. Streamed and buffered
-//! traces of one proxy and direction are joined: by trace id where the buffered one has it in its file's name, else by their
-//! contents.
+//! traces of one proxy and direction are joined: by trace id where the buffered one has it in its file's name, by their
+//! places where a file of each holds the same streams from first to last, else by their contents.
 
 mod assembly;
 mod delimited;
@@ -27,6 +27,7 @@ mod notes;
 mod proto;
 mod read;
 mod record;
+mod refused;
 mod sources;
 mod summary;
 mod wire;
@@ -77,7 +78,7 @@ pub fn load_with_files(paths: &[PathBuf], limits: &Limits) -> Result<Loaded, Tra
         files.extend(read::read(&source, limits, &mut assembly, &mut notes)?);
     }
     let mut exchanges = Vec::new();
-    for (group, drafts) in assembly.into_joined() {
+    for (group, drafts) in assembly.into_joined(&mut notes) {
         exchanges.extend(finish::finish(&group, drafts, limits.body_bytes));
     }
     let notes = notes.into_list();

@@ -170,7 +170,10 @@ impl Reading<'_> {
                 return Ok(());
             }
         };
-        match self.assembly.add(trace, &self.source.named, &spot)? {
+        match self
+            .assembly
+            .add(trace, &self.source.named, &spot, unknown.is_empty())?
+        {
             Ok(()) => {
                 self.records = self.records.saturating_add(1);
                 for path in unknown.into_paths() {

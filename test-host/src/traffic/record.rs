@@ -142,6 +142,10 @@ impl Unknown {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn into_paths(self) -> impl Iterator<Item = String> {
         self.0.into_iter()
     }

@@ -752,3 +752,123 @@ fn concurrent_exchanges_with_one_request_id_are_paired_by_all_that_they_say() {
     "#]]
     .assert_eq(&shown);
 }
+
+/// Segments of one stream, by hand; `None`: the one with nothing in it.
+fn segments(id: u64, pieces: &[Option<(&str, &str)>]) -> String {
+    let one = |piece: &Option<(&str, &str)>| match piece {
+        None => format!(r#"{{"http_streamed_trace_segment":{{"trace_id":{id}}}}}"#),
+        Some((piece, header)) => {
+            let (key, value) = header.split_once('=').unwrap();
+            format!(
+                r#"{{"http_streamed_trace_segment":{{"trace_id":{id},"{piece}":{{"headers":[{{"key":"{key}","value":"{value}"}}]}}}}}}"#
+            )
+        }
+    };
+    pieces.iter().map(one).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+fn told(recording: &Recording, folder: &tempfile::TempDir) -> String {
+    let one = |n: &wayside::message::Note| format!("{:?} {} {}\n", n.kind, n.place, n.text);
+    let notes: String = recording.notes.iter().map(one).collect();
+    notes.replace(folder.path().to_str().unwrap(), "")
+}
+
+#[test]
+fn a_stream_answered_before_the_tap_saw_a_request_is_told_once_and_is_no_loss() {
+    let refused = [
+        None,
+        Some(("response_headers", ":status=400")),
+        Some(("response_trailers", "x=1")),
+    ];
+    let served = [
+        Some(("request_headers", ":path=/")),
+        Some(("response_headers", ":status=200")),
+    ];
+    // Neither a request nor a response: what that was, nobody can tell.
+    let empty = [None];
+    let streamed =
+        segments(1, &refused) + &segments(2, &served) + &segments(3, &empty) + &segments(4, &refused);
+    let (folder, _) = file("a.inbound.streamed.json", streamed);
+    let buffered = |header: &str, side: &str| {
+        let (key, value) = header.split_once('=').unwrap();
+        format!(
+            r#"{{"http_buffered_trace":{{"{side}":{{"headers":[{{"key":"{key}","value":"{value}"}}]}}}}}}"#
+        )
+    };
+    let twice = [
+        buffered(":status=400", "response"),
+        buffered(":path=/", "request"),
+        buffered(":status=400", "response"),
+    ];
+    fs::write(folder.path().join("a.inbound.buffered.json"), twice.join("\n")).unwrap();
+    // Of another proxy, with a buffered trace only.
+    fs::write(
+        folder.path().join("b.inbound.buffered.json"),
+        twice[..2].join("\n"),
+    )
+    .unwrap();
+    let recording = load(&[folder.path().to_owned()]);
+    assert_eq!(
+        recording
+            .exchanges
+            .iter()
+            .map(|e| e.id.to_string())
+            .collect::<Vec<_>>(),
+        ["a/inbound/0001", "b/inbound/0001"]
+    );
+    expect![[r#"
+        RefusedBeforeFilters /a.inbound.streamed.json:1:1 answered before any recorded filter saw the request, as the connection manager does with one that it refuses (HTTP/1.0, no host): not replayed
+        RecordSkipped /a.inbound.streamed.json:6:1 left out: found a stream with neither request nor response, expected a segment with a part of one
+        RefusedBeforeFilters /a.inbound.streamed.json:7:1 answered before any recorded filter saw the request, as the connection manager does with one that it refuses (HTTP/1.0, no host): not replayed
+        RefusedBeforeFilters /b.inbound.buffered.json:1:1 answered before any recorded filter saw the request, as the connection manager does with one that it refuses (HTTP/1.0, no host): not replayed
+    "#]].assert_eq(&told(&recording, &folder));
+}
+
+#[test]
+fn an_empty_segment_with_an_unknown_field_is_not_taken_for_a_refusal() {
+    let odd = r#"{"http_streamed_trace_segment":{"trace_id":9,"request_metadata":{}}}"#;
+    let good = segments(2, &[Some(("request_headers", ":path=/"))]);
+    let (folder, path) = file("a.json", format!("{odd}\n{good}"));
+    let recording = load(&[path]);
+    expect![[r#"
+        RecordSkipped /a.json:1:1 left out: found no message piece in segment of trace 9 but `http_streamed_trace_segment.request_metadata`, expected `http_buffered_trace` or a segment of `http_streamed_trace_segment`
+    "#]].assert_eq(&told(&recording, &folder));
+}
+
+/// Four requests alike, answered alike, one second apart.
+fn alike(times: [u8; 4], paths: [&str; 4]) -> Recording {
+    let streamed: String = (1..)
+        .zip(["/", "/", "/", "/last"])
+        .map(|(id, path)| segments(id, &[Some(("request_headers", &format!(":path={path}")))]))
+        .collect();
+    let (folder, _) = file("a.inbound.streamed.json", streamed);
+    let buffered = |(path, second): (&str, u8)| {
+        format!(
+            r#"{{"http_buffered_trace":{{"request":{{"headers":[{{"key":":path","value":"{path}"}}],"headers_received_time":"2026-01-01T00:00:0{second}Z"}}}}}}"#
+        )
+    };
+    let buffered: String = paths.into_iter().zip(times).map(buffered).collect();
+    fs::write(folder.path().join("a.inbound.buffered.json"), buffered).unwrap();
+    load(&[folder.path().to_owned()])
+}
+
+#[test]
+fn two_files_in_step_are_paired_place_by_place_without_a_guess() {
+    let shown = |recording: &Recording| -> Vec<_> {
+        let one = |e: &Exchange| {
+            (
+                e.origin.trace_id,
+                e.timing.request_headers.unwrap().as_secs() % 60,
+                kinds(e).contains(&NoteKind::PairedByOrder),
+            )
+        };
+        recording.exchanges.iter().map(one).collect()
+    };
+    let in_order = [(1, 1, false), (2, 2, false), (3, 3, false), (4, 4, false)];
+    assert_eq!(shown(&alike([1, 2, 3, 4], ["/", "/", "/", "/last"])), in_order);
+    // Written as they ended, the times tell how they began.
+    assert_eq!(shown(&alike([3, 1, 4, 2], ["/", "/", "/last", "/"])), in_order);
+    // The last of one file is not the last of the other: alike ones are a guess again.
+    let guessed = shown(&alike([1, 2, 3, 4], ["/last", "/", "/", "/"]));
+    assert_eq!(guessed, [(4, 1, false), (1, 2, true), (2, 3, true), (3, 4, true)]);
+}

@@ -1,0 +1,94 @@
+//! How long the router waits for an upstream, and what it tells it of that (`source/common/router/router.cc`,
+//! `FilterUtility::finalTimeout` and `setTimeoutHeaders`).
+
+use std::time::Duration;
+
+use crate::message::HeaderMap;
+
+/// The timeouts of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timeouts {
+    /// For all attempts together; `None` waits for ever.
+    pub(super) global: Option<Duration>,
+    /// What `x-envoy-expected-rq-timeout-ms` says to the upstream; `None`: nothing.
+    pub(super) told: Option<Duration>,
+}
+
+impl Timeouts {
+    /// What the headers ask for stands in the place of the route's; 0 is none.
+    pub(super) fn of(headers: &HeaderMap, route: Option<Duration>, per_try: Option<Duration>) -> Self {
+        let set = |timeout: &Duration| !timeout.is_zero();
+        let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms")
+            .or(route)
+            .filter(set);
+        let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms")
+            .or(per_try)
+            .filter(set);
+        let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
+        let hedges = headers
+            .first(b"x-envoy-hedge-on-per-try-timeout")
+            .is_some_and(|value| &value[..] == b"true");
+        let told = if hedges { global } else { per_try.or(global) };
+        Timeouts { global, told }
+    }
+}
+
+/// What is no number, or more than 2⁶³ − 1, is ignored.
+fn millis(headers: &HeaderMap, name: &[u8]) -> Option<Duration> {
+    let millis: u64 = std::str::from_utf8(headers.first(name)?).ok()?.parse().ok()?;
+    i64::try_from(millis)
+        .is_ok()
+        .then(|| Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The route's timeouts are 15 s, and 2 s for a try. In milliseconds; 0: none.
+    fn timeouts(asked: &[(&'static str, &'static str)]) -> [u128; 2] {
+        let headers = asked.iter().copied().collect();
+        let Timeouts { global, told } = Timeouts::of(
+            &headers,
+            Some(Duration::from_secs(15)),
+            Some(Duration::from_secs(2)),
+        );
+        [global, told].map(|timeout| timeout.map_or(0, |timeout| timeout.as_millis()))
+    }
+
+    #[test]
+    fn headers_stand_in_the_place_of_the_route() {
+        const GLOBAL: &str = "x-envoy-upstream-rq-timeout-ms";
+        const PER_TRY: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+        assert_eq!(timeouts(&[]), [15_000, 2_000]);
+        assert_eq!(timeouts(&[(GLOBAL, "3000")]), [3_000, 2_000]);
+        assert_eq!(timeouts(&[(GLOBAL, "+3000")]), [3_000, 2_000]);
+        assert_eq!(timeouts(&[(GLOBAL, "0")]), [0, 2_000]);
+        assert_eq!(timeouts(&[(GLOBAL, "0"), (PER_TRY, "0")]), [0, 0]);
+        for ignored in [
+            "soon",
+            "",
+            "-5",
+            "1.5",
+            "1,2",
+            "9223372036854775808",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                timeouts(&[(GLOBAL, ignored), (PER_TRY, ignored)]),
+                [15_000, 2_000],
+                "{ignored}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_try_is_told_its_own_time_unless_that_is_longer_or_another_try_hedges_it() {
+        const PER_TRY: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+        assert_eq!(timeouts(&[(PER_TRY, "900")]), [15_000, 900]);
+        assert_eq!(timeouts(&[(PER_TRY, "15000")]), [15_000, 15_000]);
+        let hedge = |value| timeouts(&[("x-envoy-hedge-on-per-try-timeout", value)]);
+        assert_eq!(hedge("true"), [15_000, 15_000]);
+        assert_eq!(hedge("yes"), [15_000, 2_000]);
+    }
+}

@@ -32,15 +32,17 @@ impl Refusal {
         errors
     }
 
-    fn below(self, step: impl fmt::Display) -> Refusal {
-        self.below_named(step.to_string())
+    #[cold]
+    #[inline(never)]
+    fn below(mut self, step: &str) -> Refusal {
+        self.steps.push(step.to_owned());
+        self
     }
 
     #[cold]
     #[inline(never)]
-    fn below_named(mut self, step: String) -> Refusal {
-        self.steps.push(step);
-        self
+    fn below_index(self, index: usize) -> Refusal {
+        self.below(&index.to_string())
     }
 }
 
@@ -131,18 +133,26 @@ impl de::Error for Refusal {
         refusal(format_args!("{message}"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
         misfit(found, expected)
     }
 
+    #[cold]
+    #[inline(never)]
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
         misfit(found, expected)
     }
 
+    #[cold]
+    #[inline(never)]
     fn invalid_length(found: usize, expected: &dyn Expected) -> Refusal {
         refusal(format_args!("expected {expected}, found {found} elements"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
         let expected = one_of(expected);
         Refusal {
@@ -151,14 +161,20 @@ impl de::Error for Refusal {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {
         refusal(format_args!("unknown field `{found}`, expected one of {}", one_of(expected))).below(found)
     }
 
+    #[cold]
+    #[inline(never)]
     fn missing_field(name: &'static str) -> Refusal {
         refusal(format_args!("expected a field `{name}`, found none"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn duplicate_field(name: &'static str) -> Refusal {
         refusal(format_args!("expected one `{name}`, found a second")).below(name)
     }
@@ -167,6 +183,7 @@ impl de::Error for Refusal {
 pub(super) struct Reader<'a>(pub(super) &'a Json);
 
 impl Reader<'_> {
+    #[inline(never)]
     fn found(&self) -> Unexpected<'_> {
         match self.0 {
             Json::Null => Unexpected::Other("null"),
@@ -318,7 +335,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         self.index = index.saturating_add(1);
         seed.deserialize(Reader(item))
             .map(Some)
-            .map_err(|error| error.below(index))
+            .map_err(|error| error.below_index(index))
     }
 }
 

@@ -183,8 +183,11 @@ impl Telemetry {
             Action::Restart => {
                 // Before anything is changed: without randomness the old context is better than half a new one.
                 let root = TraceParent::root(rng::bytes()?);
-                request.headers.remove(TRACESTATE)?;
-                request.headers.remove(TRACEPARENT)?;
+                for name in [TRACESTATE, TRACEPARENT] {
+                    if block.all(name).next().is_some() {
+                        request.headers.remove(name)?;
+                    }
+                }
                 request.headers.set(TRACEPARENT, root.to_string())
             }
         }

@@ -3,6 +3,7 @@
 use crate::headers::{HeaderBlock, Name};
 use crate::hostcalls::{self, Host, LocalResponse};
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 /// Status codes of gRPC (`grpc/grpc`, `doc/statuscodes.md`).
@@ -65,9 +66,9 @@ impl Reply {
 
     /// A problem document of RFC 9457 with the reply's own status. Not for gRPC clients.
     pub fn json_problem(self, title: &str) -> Reply {
-        let document = serde_json::json!({ "title": title, "status": self.status });
+        let document = format!("{{\"status\":{},\"title\":\"{}\"}}", self.status, JsonText(title));
         self.header(crate::name!("content-type"), "application/problem+json")
-            .body(document.to_string().into_bytes())
+            .body(document.into_bytes())
     }
 
     /// `retry-after` in whole seconds, rounded up (RFC 9110 section 10.2.3).
@@ -122,6 +123,19 @@ impl Reply {
     }
 }
 
+/// A text within a JSON string (RFC 8259 section 7). serde_json's way there would put its whole writer into every module.
+struct JsonText<'a>(&'a str);
+
+impl fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '"' | '\\' => write!(f, "\\{c}"),
+            '\0'..='\x1f' => write!(f, "\\u{:04x}", u32::from(c)),
+            c => f.write_char(c),
+        })
+    }
+}
+
 /// What becomes of the message a callback was called for.
 #[derive(Debug)]
 #[must_use]
@@ -136,5 +150,19 @@ pub enum Flow {
 impl From<Reply> for Flow {
     fn from(reply: Reply) -> Flow {
         Flow::Reply(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_json_whatever_its_title() {
+        for title in ["deadline exceeded", "a \"b\" \\ c\n\u{1}", "ключ"] {
+            let reply = Reply::new(504, "x").json_problem(title);
+            let read: serde_json::Value = serde_json::from_slice(reply.body_bytes()).unwrap();
+            assert_eq!(read, serde_json::json!({ "status": 504, "title": title }));
+        }
     }
 }

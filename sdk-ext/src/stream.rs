@@ -8,7 +8,7 @@ use crate::hostcalls::{self, Buffer, Host};
 use crate::property::{Prop, PropValue};
 use crate::time::Monotonic;
 use crate::timers::{Parked, TimerId, Timers};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 /// The ABI's number of a stream; unique within a VM, never reused while the stream lives.
@@ -34,10 +34,13 @@ impl Stream {
         }
     }
 
-    /// What the route's metadata says in this namespace under the plugin's name.
-    pub(crate) fn route_metadata(&self, namespace: &str) -> Host<Option<Vec<u8>>> {
-        let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
-        hostcalls::property(path.as_bytes())
+    /// What the route's metadata says in this namespace under the plugin's name. `path` keeps where that is.
+    pub(crate) fn route_metadata(&self, namespace: &str, path: &OnceCell<Box<[u8]>>) -> Host<Option<Vec<u8>>> {
+        let path = path.get_or_init(|| {
+            let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
+            path.into_bytes().into()
+        });
+        hostcalls::property(path)
     }
 
     #[must_use]

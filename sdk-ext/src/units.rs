@@ -37,6 +37,26 @@ impl DurationText {
     }
 }
 
+/// As an operator would write it, in whole milliseconds: `1m30s`, `0s`.
+impl fmt::Display for DurationText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let parts = [
+            (seconds / 3600, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (u64::from(self.0.subsec_millis()), "ms"),
+        ];
+        if self.0.as_millis() == 0 {
+            return f.write_str("0s");
+        }
+        parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, unit)| write!(f, "{count}{unit}"))
+    }
+}
+
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DurationText, D::Error> {
         struct Text;
@@ -158,11 +178,11 @@ mod tests {
             ("1h1h1h1h1h", None),
             ("1S", None),
         ] {
-            assert_eq!(
-                DurationText::parse(text).map(|d| d.0.as_millis()),
-                millis,
-                "{text}"
-            );
+            let parsed = DurationText::parse(text);
+            assert_eq!(parsed.map(|d| d.0.as_millis()), millis, "{text}");
+            if let Some(duration) = parsed.filter(|duration| duration.0 < Duration::from_secs(3_600_000)) {
+                assert_eq!(DurationText::parse(&duration.to_string()), Some(duration), "{duration}");
+            }
         }
     }
 

@@ -1,18 +1,37 @@
 //! The grammar of the `authorization` field: RFC 9110, 11.4 and 11.6.2, without its leniencies.
 
+use std::fmt;
+
 /// One set of credentials, as the field allows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Authorization<'a> {
     pub scheme: &'a [u8],
     pub credentials: Credentials<'a>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credentials<'a> {
     /// The scheme alone
     None,
     Token68(&'a [u8]),
     Parameters,
+}
+
+/// The form alone: a token is a credential.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Token68(_) => "Token68(…)",
+            Self::Parameters => "Parameters",
+        })
+    }
+}
+
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.scheme.escape_ascii(), self.credentials)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +151,12 @@ mod tests {
             assert!(parsed.is_scheme(scheme));
             assert_eq!(parsed.credentials, *credentials, "{}", value.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_credentials_is_their_form() {
+        let shown = format!("{:?}", Authorization::parse(b"Bearer hunter2"));
+        assert_eq!(shown, "Ok(Bearer Token68(…))");
     }
 
     #[test]

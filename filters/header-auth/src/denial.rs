@@ -76,11 +76,11 @@ impl Reason {
     /// The one sentence the sender reads. All refused credentials read alike.
     pub const fn body(self) -> &'static str {
         match self.status() {
-            400 => "bad request\n",
-            401 => "authentication required\n",
-            403 => "forbidden\n",
-            431 => "request header field too large\n",
-            _ => "service unavailable\n",
+            400 => "bad request",
+            401 => "authentication required",
+            403 => "forbidden",
+            431 => "request header field too large",
+            _ => "service unavailable",
         }
     }
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{CLUSTER_NAME, ROUTE_NAME};
 use wayside_sdk::{
-    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Headers, Host, HttpFilter, Init, Mode,
-    OwnedName, Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
+    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode, OwnedName,
+    Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
 };
 
 use crate::access::Admission;
@@ -26,7 +26,11 @@ pub struct HeaderAuth {
 
 /// One request.
 #[derive(Debug)]
-pub struct Stream(Rc<HeaderAuth>);
+pub struct Stream {
+    plugin: Rc<HeaderAuth>,
+    /// Whether it came with identity headers of its own: trailers do not count it again
+    claimed_identity: bool,
+}
 
 impl Plugin for HeaderAuth {
     const NAME: &'static str = "header_auth";
@@ -43,13 +47,16 @@ impl Plugin for HeaderAuth {
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
-        Stream(Rc::clone(self))
+        Stream {
+            plugin: Rc::clone(self),
+            claimed_identity: false,
+        }
     }
 }
 
 impl HttpFilter for Stream {
     fn on_request_headers(&mut self, mut request: RequestHeaders) -> Flow {
-        let plugin = &*self.0;
+        let plugin = &*self.plugin;
         if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
@@ -66,6 +73,7 @@ impl HttpFilter for Stream {
             cluster: &snapshot.cluster,
         };
         let decision = plugin.policy.decide(&view, snapshot.now);
+        self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
         match (plugin.mode, decision.outcome) {
             (Mode::Shadow | Mode::Off, _) => Flow::Continue,
@@ -87,12 +95,17 @@ impl HttpFilter for Stream {
 
     /// Trailers are no place for an identity either: some servers add them to the headers.
     fn on_request_trailers(&mut self, mut request: RequestTrailers) -> Flow {
-        let plugin = &*self.0;
-        if plugin.mode != Mode::Enforce {
+        let plugin = &*self.plugin;
+        if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
-        match strip_trailers(plugin, &mut request) {
-            Ok(()) => Flow::Continue,
+        match plugin.strip(&mut request) {
+            Ok(claimed) => {
+                if claimed && !self.claimed_identity {
+                    plugin.counters.stripped.inc([DEFAULT_RULE.as_bytes()]);
+                }
+                Flow::Continue
+            }
             Err(error) => plugin.cannot(
                 DEFAULT_RULE,
                 format_args!("the trailers cannot be cleansed: {error}"),
@@ -102,10 +115,23 @@ impl HttpFilter for Stream {
 }
 
 impl HeaderAuth {
+    /// Takes identities out of trailers, unless it only watches. Whether there were any.
+    fn strip(&self, request: &mut RequestTrailers) -> Result<bool, EditError> {
+        let block = request.headers.block()?;
+        let trailers: Vec<Header<'_>> = block.iter().collect();
+        let claimed = self.policy.identity.claimed(&trailers);
+        if self.mode == Mode::Enforce {
+            for name in &claimed {
+                request.headers.remove(&parsed(name)?)?;
+            }
+        }
+        Ok(!claimed.is_empty())
+    }
+
     /// The filter cannot do its work: nobody gets in, unless it only watches.
     fn cannot(&self, rule: &str, why: std::fmt::Arguments<'_>) -> Flow {
         log!(Error, "{why}");
-        self.counters.internal.inc([self.counters.rule(rule)]);
+        self.counters.internal.inc([rule.as_bytes()]);
         match self.mode {
             Mode::Enforce => refuse(&Denial::of(Reason::Internal)).into(),
             Mode::Shadow | Mode::Off => Flow::Continue,
@@ -165,17 +191,6 @@ fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
         .ok_or(EditError::Name)
 }
 
-fn strip_trailers(plugin: &HeaderAuth, request: &mut RequestTrailers) -> Result<(), EditError> {
-    let trailers: &mut Headers<_> = &mut request.headers;
-    let block = trailers.block()?;
-    let headers: Vec<Header<'_>> = block.iter().collect();
-    for name in plugin.policy.identity.claimed(&headers) {
-        trailers.remove(&parsed(name)?)?;
-        plugin.counters.stripped.inc([plugin.counters.rule(DEFAULT_RULE)]);
-    }
-    Ok(())
-}
-
 fn refuse(denial: &Denial) -> Reply {
     let grpc = match denial.reason.status() {
         400 => GrpcCode::InvalidArgument,
@@ -200,7 +215,6 @@ struct Counters {
     anonymous: CounterFamily<1>,
     stripped: CounterFamily<1>,
     internal: CounterFamily<1>,
-    labels: [bool; 3],
 }
 
 impl Counters {
@@ -209,19 +223,26 @@ impl Counters {
         let prefix = &metrics.prefix;
         let limit = init.series_limit(prefix, metrics.max_series)?;
         let name = |base: &str| format!("{prefix}_auth_{base}_total");
+        // What was not chosen has no name, and so is not there.
+        let label = |label| {
+            if metrics.labels.iter().any(|chosen| chosen == label) {
+                label
+            } else {
+                ""
+            }
+        };
+        let (provider, reason, rule) = (label("provider"), label("reason"), label("rule"));
         Ok(Self {
-            allowed: init.counter_family(&name("allowed"), ["provider", "rule"], &limit),
-            denied: init.counter_family(&name("denied"), ["provider", "reason", "rule"], &limit),
-            anonymous: init.counter_family(&name("anonymous"), ["rule"], &limit),
-            stripped: init.counter_family(&name("identity_stripped"), ["rule"], &limit),
-            internal: init.counter_family(&name("internal"), ["rule"], &limit),
-            labels: ["provider", "reason", "rule"]
-                .map(|label| metrics.labels.iter().any(|chosen| chosen == label)),
+            allowed: init.counter_family(&name("allowed"), [provider, rule], &limit),
+            denied: init.counter_family(&name("denied"), [provider, reason, rule], &limit),
+            anonymous: init.counter_family(&name("anonymous"), [rule], &limit),
+            stripped: init.counter_family(&name("identity_stripped"), [rule], &limit),
+            internal: init.counter_family(&name("internal"), [rule], &limit),
         })
     }
 
     fn count(&self, decision: &Decision<'_>) {
-        let rule = self.rule(decision.rule);
+        let rule = decision.rule.as_bytes();
         if decision.claimed_identity {
             self.stripped.inc([rule]);
         }
@@ -229,7 +250,7 @@ impl Counters {
             Ok(Admitted {
                 admission: Admission::Open,
                 ..
-            }) => self.allowed.inc([self.provider("none"), rule]),
+            }) => self.allowed.inc([b"none", rule]),
             Ok(Admitted {
                 admission: Admission::Anonymous,
                 ..
@@ -238,28 +259,13 @@ impl Counters {
                 admission: Admission::Known { provider, .. },
                 ..
             }) => {
-                self.allowed.inc([self.provider(&provider.name), rule]);
+                self.allowed.inc([provider.name.as_bytes(), rule]);
             }
             Err(denial) => {
-                let provider = self.provider(denial.provider.as_deref().unwrap_or("none"));
+                let provider = denial.provider.as_deref().unwrap_or("none");
                 self.denied
-                    .inc([provider, self.reason(denial.reason.label()), rule]);
+                    .inc([provider.as_bytes(), denial.reason.label().as_bytes(), rule]);
             }
         }
-    }
-
-    fn provider<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [chosen, _, _] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
-    }
-
-    fn reason<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [_, chosen, _] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
-    }
-
-    fn rule<'a>(&self, value: &'a str) -> &'a [u8] {
-        let [_, _, chosen] = self.labels;
-        if chosen { value.as_bytes() } else { b"" }
     }
 }

@@ -22,11 +22,12 @@ pub struct Identity {
 }
 
 impl IdentityHeaders {
-    /// The identity headers on a request as it came, each name once.
+    /// The identity headers on a request as it came, each name once; with them a `connection` that names one, by which
+    /// the next hop would be told to drop what is set here (RFC 9110, 7.6.1).
     pub fn claimed<'a>(&self, headers: &[Header<'a>]) -> Vec<&'a [u8]> {
         let mut claimed: Vec<&[u8]> = Vec::new();
-        for (name, _) in headers {
-            if self.covers(name) && !claimed.contains(name) {
+        for (name, value) in headers {
+            if (self.covers(name) || self.is_dropped_by(name, value)) && !claimed.contains(name) {
                 claimed.push(name);
             }
         }
@@ -40,6 +41,13 @@ impl IdentityHeaders {
             || [&self.subject, &self.provider, &self.scopes]
                 .into_iter()
                 .any(|known| name.len() == known.len() && starts_like(name, known))
+    }
+
+    fn is_dropped_by(&self, name: &[u8], value: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"connection")
+            && value
+                .split(|byte| *byte == b',')
+                .any(|option| self.covers(option.trim_ascii()))
     }
 
     pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
@@ -148,6 +156,28 @@ mod tests {
         assert_eq!(
             identity_headers().claimed(headers),
             [&b"x_auth_subject"[..], b"x-auth-role"]
+        );
+    }
+
+    #[test]
+    fn a_connection_header_that_would_drop_an_identity_is_claimed_with_it() {
+        let claimed = |value: &[u8]| !identity_headers().claimed(&[(b"Connection", value)]).is_empty();
+        assert!(claimed(b"x-auth-subject"));
+        assert!(claimed(b"keep-alive, X_Auth_Subject ,upgrade"));
+        assert!(claimed(b"x-scopes"));
+        for value in [
+            &b""[..],
+            b"keep-alive",
+            b"upgrade, http2-settings",
+            b"x-author",
+            b"\xff",
+        ] {
+            assert!(!claimed(value), "{}", value.escape_ascii());
+        }
+        assert!(
+            identity_headers()
+                .claimed(&[(b"x-connection", b"x-auth-subject")])
+                .is_empty()
         );
     }
 

@@ -173,7 +173,7 @@ fn check_limits(raw: &RawBudget, at: &mut Checks<'_>) -> Option<Limits> {
     }
     let DurationText(window) = raw.window;
     if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&window) {
-        at.at("window").refuse("1s to 1h", format_args!("{window:?}"));
+        at.at("window").refuse("1s to 1h", raw.window);
         return None;
     }
     let count = u8::try_from(raw.slots)
@@ -186,7 +186,7 @@ fn check_limits(raw: &RawBudget, at: &mut Checks<'_>) -> Option<Limits> {
     let length = window.checked_div(u32::from(count)).unwrap_or(window);
     if length < Duration::from_millis(10) {
         at.at("window")
-            .refuse("at least 10ms a slot", format_args!("{window:?}"));
+            .refuse("at least 10ms a slot", raw.window);
     }
     let rate = thousandths(raw.min_retries_per_second, &mut at.at("min_retries_per_second"));
     // Three seconds of the rate, at least one retry; but no rate is no floor.

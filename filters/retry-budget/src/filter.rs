@@ -129,8 +129,8 @@ impl Request {
         };
         let now = request.stream().now()?;
         let grant = plugin.grant(rule, config, &budget, &wish, now);
+        plugin.strip(rule, request, &headers, trusted)?;
         if plugin.envelope.mode == Mode::Enforce {
-            plugin.strip(rule, request, &headers, trusted)?;
             set_retries(request, config, &grant)?;
         }
         self.reserved = Some(Reserved {
@@ -246,7 +246,7 @@ impl RetryBudget {
         }
     }
 
-    /// Removes what an untrusted peer would steer Envoy's retries with.
+    /// Removes what an untrusted peer would steer Envoy's retries with; in shadow mode it is only counted.
     fn strip(
         &self,
         rule: &str,
@@ -257,10 +257,19 @@ impl RetryBudget {
         if trusted {
             return Ok(());
         }
-        for name in CONTROL {
-            if headers.first(name).is_some() {
+        // One pass over the headers; most requests carry none of these.
+        let mut forged: Vec<Name> = Vec::new();
+        for (name, _) in headers.iter() {
+            let control = CONTROL.iter().find(|control| control.as_str().as_bytes() == name);
+            if let Some(control) = control.filter(|control| !forged.contains(control)) {
+                forged.push(*control);
+            }
+        }
+        let count = u32::try_from(forged.len()).unwrap_or(u32::MAX);
+        self.metrics.untrusted_stripped.add(rule, [], count);
+        if self.envelope.mode == Mode::Enforce {
+            for name in forged {
                 request.headers.remove(name)?;
-                self.metrics.untrusted_stripped.inc(rule, []);
             }
         }
         Ok(())

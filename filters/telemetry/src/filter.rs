@@ -3,15 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use wayside_sdk::metrics::series_name;
 use wayside_sdk::policy::{Asked, PathReading, RequestView, Rules, read_path};
 use wayside_sdk::property::{
     CLUSTER_NAME, Prop, PropValue, REQUEST_DURATION, REQUEST_PROTOCOL, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
     RESPONSE_GRPC_STATUS, ROUTE_NAME,
 };
 use wayside_sdk::{
-    ConfigErrors, Counter, CounterFamily, Flow, Gauge, HeaderBlock, HistogramFamily, Host, HttpFilter, Init,
-    LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
+    ConfigErrors, Counter, CounterFamily, Flow, Gauge, GaugeFamily, HeaderBlock, HistogramFamily, Host,
+    HttpFilter, Init, LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
 };
 
 use crate::config::{Config, LABELS};
@@ -48,6 +47,8 @@ struct Seen {
     scheme: &'static str,
     is_grpc: bool,
     rule: Option<String>,
+    /// Where +1 was added, and -1 is to be
+    active: Option<Gauge>,
 }
 
 impl Plugin for Telemetry {
@@ -82,8 +83,8 @@ impl HttpFilter for Request {
         }
         match request.headers.block() {
             Ok(block) => {
-                let seen = Seen::new(&block, plugin.rule(request.stream(), &block));
-                plugin.metrics.active(&seen, 1);
+                let mut seen = Seen::new(&block, plugin.rule(request.stream(), &block));
+                seen.active = plugin.metrics.active(&seen);
                 self.seen = Some(seen);
                 if let Err(error) = plugin.propagate(&block, &mut request) {
                     plugin
@@ -105,7 +106,9 @@ impl HttpFilter for Request {
         }
         let seen = match self.seen.take() {
             Some(seen) => {
-                plugin.metrics.active(&seen, -1);
+                if let Some(gauge) = seen.active {
+                    gauge.add(-1);
+                }
                 seen
             }
             // Answered by an earlier filter, or refused by the codec.
@@ -125,6 +128,7 @@ impl Seen {
             scheme: labels::scheme(block.first(name!(":scheme")).unwrap_or_default()),
             is_grpc: block.is_grpc(),
             rule,
+            active: None,
         }
     }
 
@@ -134,6 +138,7 @@ impl Seen {
             scheme: "_OTHER",
             is_grpc: false,
             rule: None,
+            active: None,
         }
     }
 }
@@ -178,8 +183,11 @@ impl Telemetry {
             Action::Restart => {
                 // Before anything is changed: without randomness the old context is better than half a new one.
                 let root = TraceParent::root(rng::bytes()?);
-                request.headers.remove(TRACESTATE)?;
-                request.headers.remove(TRACEPARENT)?;
+                for name in [TRACESTATE, TRACEPARENT] {
+                    if block.all(name).next().is_some() {
+                        request.headers.remove(name)?;
+                    }
+                }
                 request.headers.set(TRACEPARENT, root.to_string())
             }
         }
@@ -199,19 +207,24 @@ impl Telemetry {
                 Vec::new()
             }
         };
+        let status = if status || error {
+            self.known(stream, &RESPONSE_CODE)
+        } else {
+            None
+        };
         let facts = Facts {
             method: seen.method,
             scheme: seen.scheme,
             rule: seen.rule.as_deref(),
             route_name: &text(route && seen.rule.is_none(), &ROUTE_NAME),
-            status: if status || error {
-                self.known(stream, &RESPONSE_CODE)
-            } else {
-                None
-            },
-            details: &text(error, &RESPONSE_CODE_DETAILS),
+            status,
+            // The status of a 5xx is its error.
+            details: &text(
+                error && status.is_none_or(|status| status < 500),
+                &RESPONSE_CODE_DETAILS,
+            ),
             protocol: &text(protocol, &REQUEST_PROTOCOL),
-            grpc_status: if (grpc || error) && seen.is_grpc {
+            grpc_status: if seen.is_grpc && (grpc || error) {
                 self.known(stream, &RESPONSE_GRPC_STATUS)
             } else {
                 None
@@ -234,8 +247,7 @@ impl Telemetry {
 struct Metrics {
     duration: HistogramFamily<7>,
     labels: [bool; 7],
-    /// One gauge for each method and scheme
-    active: Vec<(&'static str, &'static str, Gauge)>,
+    active: GaugeFamily<2>,
     trace_context: CounterFamily<1>,
     internal: Counter,
 }
@@ -244,20 +256,20 @@ impl Metrics {
     fn new(config: &Config, init: &mut Init) -> Host<Self> {
         let metrics = &config.metrics;
         let limit = init.series_limit(&metrics.prefix, metrics.max_series)?;
-        let active = labels::methods_and_schemes().map(|(method, scheme)| {
-            let labels = [
-                ("http_request_method", method.as_bytes()),
-                ("url_scheme", scheme.as_bytes()),
-            ];
-            Ok((
-                method,
-                scheme,
-                init.gauge(&series_name("http_server_active_requests", labels))?,
-            ))
-        });
+        // What was not chosen has no name, and so is not there.
+        let mut chosen = LABELS;
+        for (label, is_chosen) in chosen.iter_mut().zip(metrics.labels) {
+            if !is_chosen {
+                *label = "";
+            }
+        }
         Ok(Self {
-            active: active.collect::<Host<Vec<_>>>()?,
-            duration: init.histogram_family("http_server_request_duration_ms", LABELS, &limit),
+            active: init.gauge_family(
+                "http_server_active_requests",
+                ["http_request_method", "url_scheme"],
+                &limit,
+            ),
+            duration: init.histogram_family("http_server_request_duration_ms", chosen, &limit),
             labels: metrics.labels,
             trace_context: init.counter_family(
                 &format!("{}_trace_context_total", metrics.prefix),
@@ -268,15 +280,13 @@ impl Metrics {
         })
     }
 
-    /// Only in pairs of +1 and -1 for one stream.
-    fn active(&self, seen: &Seen, change: i32) {
+    /// Adds 1; the stream takes it away again from the same gauge when it is over.
+    fn active(&self, seen: &Seen) -> Option<Gauge> {
         let gauge = self
             .active
-            .iter()
-            .find(|(method, scheme, _)| (*method, *scheme) == (seen.method, seen.scheme));
-        if let Some((_, _, gauge)) = gauge {
-            gauge.add(change);
-        }
+            .get([seen.method.as_bytes(), seen.scheme.as_bytes()])?;
+        gauge.add(1);
+        Some(gauge)
     }
 
     fn record(&self, observation: &Observation<'_>, duration: Duration) {

@@ -94,7 +94,7 @@ impl Checked for Config {
         let (DurationText(timeout), DurationText(tick)) = (raw.timeout, raw.tick);
         let mut right = true;
         let mut refuse = |field: &str, expected: &str, found: Duration| {
-            at.at(field).refuse(expected, format_args!("{found:?}"));
+            at.at(field).refuse(expected, DurationText(found));
             right = false;
         };
         if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(86_400) {
@@ -158,7 +158,7 @@ mod tests {
         let text = r#"{"version": 1, "defaults": {"timeout": "0ms", "hop_margin": "1s", "min_budget": "1s", "tick": "2s"}}"#;
         assert_eq!(
             parse(text).unwrap_err(),
-            "/defaults/timeout: expected 1ms to 24h, found 0ns\n\
+            "/defaults/timeout: expected 1ms to 24h, found 0s\n\
              /defaults/hop_margin: expected less than `timeout`, found 1s\n\
              /defaults/min_budget: expected less than `timeout`, found 1s\n\
              /defaults/tick: expected 0ms, or 1ms to 1s, found 2s"

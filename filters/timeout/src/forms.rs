@@ -45,7 +45,12 @@ pub fn grpc_timeout_text(left: Duration) -> String {
         (u128::from(left.as_secs()), 'S'),
         (u128::from(left.as_secs() / 60), 'M'),
     ];
-    match units.into_iter().find(|(count, _)| *count < 100_000_000) {
+    let fitting = units.into_iter().find_map(|(count, unit)| {
+        // Writing out 128 bits would put a second number formatter into the module.
+        let count = u32::try_from(count).ok().filter(|count| *count < 100_000_000)?;
+        Some((count, unit))
+    });
+    match fitting {
         Some((count, unit)) => format!("{}{unit}", count.max(1)),
         None => format!("{}H", (left.as_secs() / 3600).min(99_999_999)),
     }
@@ -54,7 +59,7 @@ pub fn grpc_timeout_text(left: Duration) -> String {
 /// `left` in whole milliseconds, rounded down, at least 1: Envoy reads 0 as "no limit".
 #[must_use]
 pub fn millis_text(left: Duration) -> String {
-    left.as_millis().max(1).to_string()
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1).to_string()
 }
 
 #[cfg(test)]

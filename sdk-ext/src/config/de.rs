@@ -16,6 +16,8 @@ pub(super) struct Refusal {
     /// Innermost first.
     steps: Vec<String>,
     message: String,
+    /// The same without the value, where `message` holds one.
+    discreet: Option<String>,
 }
 
 impl Refusal {
@@ -25,12 +27,22 @@ impl Refusal {
             .iter()
             .rev()
             .fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
-        ConfigErrors::one(pointer, self.message)
+        let mut errors = ConfigErrors::default();
+        errors.push_told(pointer, &self.message, self.discreet);
+        errors
     }
 
-    fn below(mut self, step: impl fmt::Display) -> Refusal {
-        self.steps.push(step.to_string());
+    #[cold]
+    #[inline(never)]
+    fn below(mut self, step: &str) -> Refusal {
+        self.steps.push(step.to_owned());
         self
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn below_index(self, index: usize) -> Refusal {
+        self.below(&index.to_string())
     }
 }
 
@@ -51,50 +63,127 @@ fn one_of(names: &'static [&'static str]) -> String {
     }
 }
 
+/// serde's own wording, but for `f64`: core's formatting of those is 20 KB of a module.
+struct Found<'a>(Unexpected<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Bool(value) => write!(f, "boolean `{value}`"),
+            Unexpected::Unsigned(value) => write!(f, "integer `{value}`"),
+            Unexpected::Signed(value) => write!(f, "integer `{value}`"),
+            Unexpected::Float(value) => write!(f, "number `{}`", Decimal(value)),
+            Unexpected::Str(text) => write!(f, "string {text:?}"),
+            Unexpected::Other(what) => f.write_str(what),
+            _ => f.write_str("another type"),
+        }
+    }
+}
+
+/// Nine places, rounded; what is too large or too small for that is named by its size.
+struct Decimal(f64);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PLACES: u64 = 1_000_000_000;
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        let size = self.0.abs();
+        if size >= 1e9 {
+            return write!(f, "{sign}1e9 or beyond");
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1e18")]
+        let scaled = (size * 1e9).round() as u64;
+        if scaled == 0 && size > 0.0 {
+            return write!(f, "{sign}1e-9 or closer to 0");
+        }
+        let text = format!("{}.{:09}", scaled / PLACES, scaled % PLACES);
+        write!(f, "{sign}{}", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Not generic, so that it is in a module once.
+#[cold]
+#[inline(never)]
+fn refusal(message: fmt::Arguments<'_>) -> Refusal {
+    Refusal {
+        steps: Vec::new(),
+        message: message.to_string(),
+        discreet: None,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn misfit(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
+    let kind = match found {
+        Unexpected::Bool(_) => "a boolean",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Str(_) => "a string",
+        Unexpected::Other(what) => what,
+        _ => "another type",
+    };
+    Refusal {
+        discreet: Some(format!("expected {expected}, found {kind} (not shown)")),
+        ..refusal(format_args!("expected {expected}, found {}", Found(found)))
+    }
+}
+
 impl de::Error for Refusal {
     fn custom<T: fmt::Display>(message: T) -> Refusal {
+        refusal(format_args!("{message}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
+        misfit(found, expected)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
+        misfit(found, expected)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid_length(found: usize, expected: &dyn Expected) -> Refusal {
+        refusal(format_args!("expected {expected}, found {found} elements"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
+        let expected = one_of(expected);
         Refusal {
-            steps: Vec::new(),
-            message: message.to_string(),
+            discreet: Some(format!("expected one of {expected}, found another name (not shown)")),
+            ..refusal(format_args!("expected one of {expected}, found `{found}`"))
         }
     }
 
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
-        Refusal::custom(format_args!("expected {expected}, found {found}"))
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
-        Refusal::custom(format_args!("expected {expected}, found {found}"))
-    }
-
-    fn invalid_length(found: usize, expected: &dyn Expected) -> Refusal {
-        Refusal::custom(format_args!("expected {expected}, found {found} elements"))
-    }
-
-    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
-        Refusal::custom(format_args!(
-            "expected one of {}, found `{found}`",
-            one_of(expected)
-        ))
-    }
-
+    #[cold]
+    #[inline(never)]
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {
-        let message = format_args!("unknown field `{found}`, expected one of {}", one_of(expected));
-        Refusal::custom(message).below(found)
+        refusal(format_args!("unknown field `{found}`, expected one of {}", one_of(expected))).below(found)
     }
 
+    #[cold]
+    #[inline(never)]
     fn missing_field(name: &'static str) -> Refusal {
-        Refusal::custom(format_args!("expected a field `{name}`, found none"))
+        refusal(format_args!("expected a field `{name}`, found none"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn duplicate_field(name: &'static str) -> Refusal {
-        Refusal::custom(format_args!("expected one `{name}`, found a second")).below(name)
+        refusal(format_args!("expected one `{name}`, found a second")).below(name)
     }
 }
 
 pub(super) struct Reader<'a>(pub(super) &'a Json);
 
 impl Reader<'_> {
+    #[inline(never)]
     fn found(&self) -> Unexpected<'_> {
         match self.0 {
             Json::Null => Unexpected::Other("null"),
@@ -109,6 +198,7 @@ impl Reader<'_> {
     }
 }
 
+/// What a type asks for by name is given or refused here: each `deserialize_any` would put every other form into the module.
 impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Refusal;
 
@@ -146,6 +236,51 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Bool(value) => visitor.visit_bool(*value),
+            _ => Err(misfit(self.found(), &visitor)),
+        }
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Unsigned(value) => visitor.visit_u64(*value),
+            _ => Err(misfit(self.found(), &visitor)),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Text(value) => visitor.visit_borrowed_str(value),
+            _ => Err(misfit(self.found(), &visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::List(items) => visitor.visit_seq(Items {
+                rest: items.iter(),
+                index: 0,
+            }),
+            _ => Err(misfit(self.found(), &visitor)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Json::Object(fields) => visitor.visit_map(Fields {
+                rest: fields.iter(),
+                value: None,
+            }),
+            _ => Err(misfit(self.found(), &visitor)),
+        }
+    }
+
     /// serde would also take a list, field by field in the order of the source code.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
@@ -154,8 +289,11 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         match self.0 {
-            Json::Object(_) => self.deserialize_any(visitor),
-            _ => Err(de::Error::invalid_type(self.found(), &"an object")),
+            Json::Object(fields) => visitor.visit_map(Fields {
+                rest: fields.iter(),
+                value: None,
+            }),
+            _ => Err(misfit(self.found(), &"an object")),
         }
     }
 
@@ -171,16 +309,13 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 [(variant, value)] => visitor.visit_enum(Variant { variant, value }),
                 _ => Err(de::Error::invalid_length(fields.len(), &"an object with one key")),
             },
-            _ => Err(de::Error::invalid_type(
-                self.found(),
-                &"a name, or an object with one key",
-            )),
+            _ => Err(misfit(self.found(), &"a name, or an object with one key")),
         }
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
+        ignored_any
     }
 }
 
@@ -200,7 +335,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         self.index = index.saturating_add(1);
         seed.deserialize(Reader(item))
             .map(Some)
-            .map_err(|error| error.below(index))
+            .map_err(|error| error.below_index(index))
     }
 }
 
@@ -249,8 +384,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     type Error = Refusal;
 
     fn unit_variant(self) -> Result<(), Refusal> {
-        let refusal: Refusal = de::Error::invalid_type(Reader(self.value).found(), &"the name alone");
-        Err(refusal.below(self.variant))
+        Err(misfit(Reader(self.value).found(), &"the name alone").below(self.variant))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {

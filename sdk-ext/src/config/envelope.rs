@@ -8,6 +8,7 @@ use crate::property;
 use crate::stream::Stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::cell::OnceCell;
 
 /// What a filter does with its decisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -52,6 +53,7 @@ pub struct Envelope<C> {
     pub metrics: MetricsConfig,
     /// Where routes keep overrides: `filter_metadata[namespace][plugin's name]`.
     namespace: String,
+    metadata_path: OnceCell<Box<[u8]>>,
     /// `defaults` as written, to lay overrides over.
     base: Json,
     overrides: Overrides<C>,
@@ -101,7 +103,7 @@ impl<C: Checked> Envelope<C> {
     }
 
     fn asked_by_route(&self, stream: &Stream) -> Override<'_, C> {
-        match stream.route_metadata(&self.namespace) {
+        match stream.route_metadata(&self.namespace, &self.metadata_path) {
             Ok(None) => Override::Nothing,
             Ok(Some(text)) => self.named_or_inline(&text),
             Err(error) => {
@@ -240,6 +242,7 @@ impl<C: Checked> Configuration for Envelope<C> {
                 rules,
                 metrics,
                 namespace,
+                metadata_path: OnceCell::new(),
                 base,
                 overrides: Overrides::default(),
             }),

@@ -30,11 +30,11 @@ impl Json {
         if text.trim_ascii().is_empty() {
             return Ok(Json::Object(Vec::new()));
         }
-        let duplicates = RefCell::new(ConfigErrors::default());
+        let refused = RefCell::new(ConfigErrors::default());
         let mut parser = serde_json::Deserializer::from_slice(text);
         let seed = Seed {
             pointer: String::new(),
-            duplicates: &duplicates,
+            refused: &refused,
         };
         let syntax = |error: serde_json::Error| {
             let binary = text
@@ -45,7 +45,7 @@ impl Json {
         };
         let tree = seed.deserialize(&mut parser).map_err(syntax)?;
         parser.end().map_err(syntax)?;
-        duplicates.into_inner().or(Some(tree))
+        refused.into_inner().or(Some(tree))
     }
 
     /// Reads a typed value; `pointer` is where this tree stands in the document.
@@ -85,14 +85,17 @@ impl Json {
     }
 }
 
+/// Of one object. Each is compared with those before it, so that duplicates are found.
+const MOST_FIELDS: usize = 1000;
+
 /// Envoy's documentation says that a `Struct` arrives as JSON; Envoy 1.40 sends its protobuf bytes.
 const STRUCT_HINT: &str = "; Envoy hands over a google.protobuf.Struct as protobuf bytes, \
     so write the JSON into a google.protobuf.StringValue";
 
-/// Builds the tree and remembers where it is, so that a duplicate key can be named.
+/// Builds the tree and remembers where it is, so that what JSON lets through and we do not can be named.
 struct Seed<'a> {
     pointer: String,
-    duplicates: &'a RefCell<ConfigErrors>,
+    refused: &'a RefCell<ConfigErrors>,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -146,7 +149,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let pointer = child(&self.pointer, &items.len().to_string());
             match list.next_element_seed(Seed {
                 pointer,
-                duplicates: self.duplicates,
+                refused: self.refused,
             })? {
                 Some(item) => items.push(item),
                 None => return Ok(Json::List(items)),
@@ -158,17 +161,25 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut fields: Vec<(String, Json)> = Vec::new();
         while let Some(key) = object.next_key::<String>()? {
             let pointer = child(&self.pointer, &key);
-            if fields.iter().any(|(name, _)| *name == key) {
-                self.duplicates.borrow_mut().push(
-                    pointer.clone(),
-                    format_args!("expected one `{key}`, found a second"),
-                );
+            let wrong = if fields.len() >= MOST_FIELDS {
+                Some(format!("expected at most {MOST_FIELDS} fields in an object, found one more"))
+            } else if fields.iter().any(|(name, _)| *name == key) {
+                Some(format!("expected one `{key}`, found a second"))
+            } else {
+                None
+            };
+            let keep = wrong.is_none();
+            if let Some(message) = wrong {
+                self.refused.borrow_mut().push(pointer.clone(), message);
             }
             let value = object.next_value_seed(Seed {
                 pointer,
-                duplicates: self.duplicates,
+                refused: self.refused,
             })?;
-            fields.push((key, value));
+            // What was refused only has to be read to its end.
+            if keep {
+                fields.push((key, value));
+            }
         }
         Ok(Json::Object(fields))
     }
@@ -177,17 +188,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
 /// A part of a configuration that is read later, as another type.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        let duplicates = RefCell::new(ConfigErrors::default());
+        let refused = RefCell::new(ConfigErrors::default());
         let tree = Seed {
             pointer: String::new(),
-            duplicates: &duplicates,
+            refused: &refused,
         }
         .deserialize(deserializer)?;
-        let duplicates = duplicates.into_inner();
-        if duplicates.is_empty() {
+        let refused = refused.into_inner();
+        if refused.is_empty() {
             Ok(tree)
         } else {
-            Err(serde::de::Error::custom(duplicates))
+            Err(serde::de::Error::custom(refused))
         }
     }
 }

@@ -4,6 +4,8 @@
 mod checks;
 mod de;
 mod envelope;
+#[cfg(any(test, feature = "testing"))]
+pub mod hostile;
 mod json;
 mod overrides;
 

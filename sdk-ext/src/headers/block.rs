@@ -36,16 +36,17 @@ impl HeaderBlock {
         if bytes.is_empty() {
             return Some(HeaderBlock { bytes, count: 0 });
         }
-        let count = word(&bytes, 0)?;
-        let mut at = count.checked_mul(2)?.checked_add(1)?.checked_mul(WORD)?;
-        for slot in 0..count.checked_mul(2)? {
-            let end = at.checked_add(word(&bytes, slot.checked_add(1)?)?)?;
-            if bytes.get(end)? != &0 {
+        let (count, rest) = bytes.split_first_chunk()?;
+        let count = size(*count);
+        let (sizes, mut text) = rest.split_at_checked(count.checked_mul(2 * WORD)?)?;
+        for word in sizes.as_chunks().0 {
+            let (end, behind) = text.get(size(*word)..)?.split_first()?;
+            if *end != 0 {
                 return None;
             }
-            at = end.checked_add(1)?;
+            text = behind;
         }
-        (at == bytes.len()).then_some(HeaderBlock { bytes, count })
+        text.is_empty().then_some(HeaderBlock { bytes, count })
     }
 
     /// For tests and for replies: the encoding of these pairs.
@@ -89,15 +90,12 @@ impl HeaderBlock {
 
     /// Every entry in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let sizes_end = self.count.saturating_mul(2 * WORD).saturating_add(WORD);
+        let (sizes, text) = self.bytes.split_at_checked(sizes_end).unwrap_or_default();
+        let (sizes, _) = sizes.get(WORD..).unwrap_or_default().as_chunks();
         Entries {
-            bytes: &self.bytes,
-            slot: 0,
-            count: self.count,
-            at: self
-                .count
-                .saturating_mul(2)
-                .saturating_add(1)
-                .saturating_mul(WORD),
+            sizes: sizes.iter(),
+            text,
         }
     }
 
@@ -170,40 +168,27 @@ impl std::fmt::Debug for HeaderBlock {
     }
 }
 
+/// Looked through several times a request, so with as few checks as memory safety needs: `decode` made all of them.
 struct Entries<'a> {
-    bytes: &'a [u8],
-    slot: usize,
-    count: usize,
-    at: usize,
-}
-
-impl<'a> Entries<'a> {
-    fn text(&mut self, slot: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(word(self.bytes, slot)?)?;
-        let text = self.bytes.get(self.at..end)?;
-        self.at = end.checked_add(1)?;
-        Some(text)
-    }
+    /// Of a name and its value.
+    sizes: std::slice::Iter<'a, [u8; 2 * WORD]>,
+    text: &'a [u8],
 }
 
 impl<'a> Iterator for Entries<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.slot >= self.count {
-            return None;
-        }
-        let slot = self.slot.saturating_mul(2).saturating_add(1);
-        self.slot = self.slot.saturating_add(1);
-        Some((self.text(slot)?, self.text(slot.saturating_add(1))?))
+        let [a, b, c, d, e, f, g, h] = *self.sizes.next()?;
+        let (name, rest) = self.text.split_at_checked(size([a, b, c, d]))?;
+        let (value, rest) = rest.get(1..)?.split_at_checked(size([e, f, g, h]))?;
+        self.text = rest.get(1..)?;
+        Some((name, value))
     }
 }
 
-/// The little-endian word at this index, as a size.
-fn word(bytes: &[u8], index: usize) -> Option<usize> {
-    let start = index.checked_mul(WORD)?;
-    let word = bytes.get(start..start.checked_add(WORD)?)?;
-    usize::try_from(u32::from_le_bytes(word.try_into().ok()?)).ok()
+fn size(word: [u8; WORD]) -> usize {
+    usize::try_from(u32::from_le_bytes(word)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

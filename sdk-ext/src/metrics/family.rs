@@ -1,6 +1,6 @@
 //! Metrics with labels: each series is defined once per VM, and there is an end to them.
 
-use super::{Counter, Histogram, Id, define, labels::series_name};
+use super::{Counter, Gauge, Histogram, Id, define, labels::series_name};
 use crate::hostcalls::MetricKind;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -45,8 +45,50 @@ struct Family {
     base: String,
     labels: Vec<&'static str>,
     limit: SeriesLimit,
-    series: RefCell<HashMap<String, Option<Id>>>,
-    overflow: Cell<Option<Id>>,
+    series: RefCell<Series>,
+    /// `Some(None)`: the host refused it.
+    overflow: Cell<Option<Option<Id>>>,
+}
+
+/// Ids by label values and by name: the name, which several values may share, is only written when the values are new.
+#[derive(Debug, Default)]
+struct Series {
+    known: HashMap<Vec<u8>, Option<Id>>,
+    names: usize,
+    /// The values last asked for; kept for its allocation.
+    values: Vec<u8>,
+}
+
+/// Before label values, so that they are never taken for a name, which is UTF-8.
+const VALUES: u8 = 0xff;
+
+/// Values longer than all labels of an ordinary series together are looked up by name only: what a client made long is not
+/// kept.
+const LONGEST_KEPT: usize = 256;
+
+impl Series {
+    fn of_values<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Option<Option<Id>> {
+        self.values.clear();
+        self.values.push(VALUES);
+        for value in values {
+            let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            self.values.extend_from_slice(&len.to_le_bytes());
+            self.values.extend_from_slice(value);
+        }
+        self.known.get(&self.values).copied()
+    }
+
+    fn insert_name(&mut self, name: String, id: Option<Id>) {
+        self.known.insert(name.into_bytes(), id);
+        self.names = self.names.saturating_add(1);
+    }
+
+    /// No more of these than twice the names, so the limit of series bounds them too.
+    fn remember_values(&mut self, id: Option<Id>) {
+        if self.values.len() <= LONGEST_KEPT && self.known.len() <= self.names.saturating_mul(3) {
+            self.known.insert(self.values.clone(), id);
+        }
+    }
 }
 
 impl Family {
@@ -61,26 +103,34 @@ impl Family {
         }
     }
 
-    fn with<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Option<Id> {
+    fn with<'a>(&self, values: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Id> {
+        let mut series = self.series.borrow_mut();
+        if let Some(id) = series.of_values(values.clone()) {
+            return id;
+        }
         let name = series_name(&self.base, self.labels.iter().copied().zip(values));
-        if let Some(id) = self.series.borrow().get(&name) {
-            return *id;
-        }
-        if !self.limit.take() {
-            return self.beyond_limit();
-        }
-        let id = self.define(&name);
-        self.series.borrow_mut().insert(name, id);
+        let id = match series.known.get(name.as_bytes()) {
+            Some(id) => *id,
+            None if !self.limit.take() => return self.beyond_limit(),
+            None => {
+                let id = self.define(&name);
+                series.insert_name(name, id);
+                id
+            }
+        };
+        series.remember_values(id);
         id
     }
 
     fn beyond_limit(&self) -> Option<Id> {
         self.limit.0.overflow.inc();
-        if self.overflow.get().is_none() {
-            let values = self.labels.iter().map(|label| (*label, OVERFLOW));
-            self.overflow.set(self.define(&series_name(&self.base, values)));
+        if let Some(id) = self.overflow.get() {
+            return id;
         }
-        self.overflow.get()
+        let values = self.labels.iter().map(|label| (*label, OVERFLOW));
+        let id = self.define(&series_name(&self.base, values));
+        self.overflow.set(Some(id));
+        id
     }
 
     fn define(&self, name: &str) -> Option<Id> {
@@ -112,10 +162,26 @@ impl<const N: usize> CounterFamily<N> {
     /// Adding nothing does not define the series either.
     pub fn add(&self, values: [&[u8]; N], n: u32) {
         if n > 0
-            && let Some(id) = self.0.with(values)
+            && let Some(id) = self.0.with(values.into_iter())
         {
             Counter(id).add(n);
         }
+    }
+}
+
+/// A gauge with labels.
+#[derive(Debug)]
+pub struct GaugeFamily<const N: usize>(Family);
+
+impl<const N: usize> GaugeFamily<N> {
+    pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> GaugeFamily<N> {
+        GaugeFamily(Family::new(MetricKind::Gauge, base.to_owned(), labels.to_vec(), limit))
+    }
+
+    /// The gauge of these values, to be kept by whoever adds to it: what was added is taken from the same one again.
+    /// `None` when the host refused it.
+    pub fn get(&self, values: [&[u8]; N]) -> Option<Gauge> {
+        self.0.with(values.into_iter()).map(Gauge)
     }
 }
 
@@ -135,7 +201,7 @@ impl<const N: usize> HistogramFamily<N> {
 
     /// 0.12 µs after the first time.
     pub fn record(&self, values: [&[u8]; N], value: u64) {
-        if let Some(id) = self.0.with(values) {
+        if let Some(id) = self.0.with(values.into_iter()) {
             Histogram(id).record(value);
         }
     }
@@ -225,5 +291,46 @@ impl<const N: usize> RuleHistogram<N> {
         if let Some(id) = self.0.with(rule, values) {
             Histogram(id).record(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(max_series: usize) -> Family {
+        let limit = SeriesLimit::new(max_series, Counter(Id(0)));
+        Family::new(MetricKind::Counter, "x_total".to_owned(), vec!["a", "b"], &limit)
+    }
+
+    fn touch(family: &Family, a: &[u8], b: &[u8]) -> usize {
+        family.with([a, b].into_iter());
+        family.series.borrow().names
+    }
+
+    #[test]
+    fn a_series_is_defined_once_whatever_values_it_is_asked_for_with() {
+        let family = family(1000);
+        assert_eq!(touch(&family, b"1", b"2"), 1);
+        assert_eq!(touch(&family, b"1", b"2"), 1);
+        assert_eq!(touch(&family, b"12", b""), 2, "the border between two values counts");
+        assert_eq!(touch(&family, b"1\xff", b""), 3);
+        assert_eq!(touch(&family, &[b'x'; 65], b""), 4);
+        assert_eq!(touch(&family, &[b'x'; 64], b""), 4, "cut at 64 bytes, it is the same");
+        assert_eq!(touch(&family, &[b'x'; 5000], b""), 4);
+    }
+
+    #[test]
+    fn neither_many_values_nor_long_ones_are_kept_without_end() {
+        let family = family(3);
+        for n in 0..1000_usize {
+            touch(&family, &[b"same first sixty-four bytes".repeat(3), n.to_le_bytes().to_vec()].concat(), b"");
+            touch(&family, n.to_string().as_bytes(), b"");
+            touch(&family, &vec![b'x'; n], &vec![b'y'; n]);
+        }
+        let series = family.series.borrow();
+        assert_eq!(series.names, 3);
+        assert!(series.known.len() <= 10, "{}", series.known.len());
+        assert!(series.known.keys().all(|key| key.len() <= LONGEST_KEPT));
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::MetricsConfig;
 use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
-    Counter, CounterFamily, Gauge, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
+    Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
 use crate::time::Monotonic;
 use crate::timers::Timers;
@@ -81,6 +81,16 @@ impl Init {
         limit: &SeriesLimit,
     ) -> CounterFamily<N> {
         CounterFamily::new(base, labels, limit)
+    }
+
+    /// A gauge with labels; its series are defined when they are first used.
+    pub fn gauge_family<const N: usize>(
+        &mut self,
+        base: &str,
+        labels: [&'static str; N],
+        limit: &SeriesLimit,
+    ) -> GaugeFamily<N> {
+        GaugeFamily::new(base, labels, limit)
     }
 
     /// A histogram with labels; its series are defined when they are first used.

@@ -106,6 +106,33 @@ pub fn read_path(target: &[u8]) -> PathReading {
     if raw.is_empty() {
         return PathReading::Refused(PathRefusal::Empty);
     }
+    plain(raw).unwrap_or_else(|| read_closely(raw))
+}
+
+/// Nearly every path: canonical as it stands, and nothing in it that any server reads otherwise.
+fn plain(raw: &[u8]) -> Option<PathReading> {
+    let mut before = None;
+    for byte in raw {
+        let ordinary = byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
+        let starts_oddly = match before {
+            None => *byte != b'/',
+            Some(b'/') => matches!(byte, b'/' | b'.'),
+            Some(_) => false,
+        };
+        if !ordinary || starts_oddly {
+            return None;
+        }
+        before = Some(*byte);
+    }
+    before?;
+    let strict = std::str::from_utf8(raw).ok()?.to_owned();
+    Some(PathReading::Canonical(CanonicalPath {
+        strict,
+        lenient: None,
+    }))
+}
+
+fn read_closely(raw: &[u8]) -> PathReading {
     let unescaped = match unescape_unreserved(raw) {
         Ok(unescaped) => unescaped,
         Err(Unreadable::Refused(why)) => return PathReading::Refused(why),
@@ -350,6 +377,24 @@ mod tests {
             };
             assert_eq!(once.as_str(), twice.as_str());
         }
+    }
+
+    #[test]
+    fn what_is_taken_as_it_stands_is_what_close_reading_makes_of_it() {
+        let pieces = [
+            "/", "a", ".", "..", ";", "%61", "%2f", "\\", "-~!@", "\u{e9}", " ", "*", "//", "/.a",
+        ];
+        let mut taken = 0;
+        for n in 0..pieces.len().pow(4) {
+            let piece = |place: u32| pieces[n / pieces.len().pow(place) % pieces.len()];
+            let path = format!("/{}{}{}{}", piece(0), piece(1), piece(2), piece(3));
+            if let Some(reading) = plain(path.as_bytes()) {
+                assert_eq!(reading, read_closely(path.as_bytes()), "{path}");
+                taken += 1;
+            }
+        }
+        assert!(taken > 500, "only {taken} paths were plain");
+        assert_eq!([&b"*"[..], b"a", b""].map(plain), [None, None, None]);
     }
 
     #[test]

@@ -107,11 +107,14 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
     let letters =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
     if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
-        at.refuse("1 to 64 of a-z, 0-9, _ and -", format_args!("{name:?}"));
+        at.refuse_value("1 to 64 of a-z, 0-9, _ and -", name);
         return false;
     }
     if name == DEFAULT_RULE || taken.iter().any(|other| other == name) {
-        at.refuse("a name of its own", format_args!("{name:?}, which is taken"));
+        at.refuse_quoting(
+            (&"a name of its own", &format_args!("{name:?}, which is taken")),
+            ("a name of its own", &"one that is taken"),
+        );
         return false;
     }
     true

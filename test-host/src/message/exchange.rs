@@ -80,6 +80,9 @@ pub struct Origin {
 pub struct Timing {
     pub request_headers: Option<Duration>,
     pub response_headers: Option<Duration>,
+    /// The client began to send and never came to the end of its request. Written by hand only: a recording that breaks off
+    /// does not tell whether the client had.
+    pub request_stalls: bool,
 }
 
 /// The connections of the exchange, where the recording has them.

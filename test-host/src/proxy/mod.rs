@@ -70,7 +70,11 @@ impl Proxy {
         let core = self.core_mut();
         let mut stream = StreamState::new(exchange, listener, chain, now);
         let request = stream.exchange.request.clone();
-        stream.manager.receive(Path::Decode, request);
+        if stream.exchange.timing.request_stalls {
+            stream.manager.receive_without_end(Path::Decode, request);
+        } else {
+            stream.manager.receive(Path::Decode, request);
+        }
         core.pass_by_failed_open(&mut stream);
         core.streams.insert(id, stream);
         core.choose_route(id);

@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Filters from the client on.
     pub chain: Vec<Link>,
     pub exchanges: Vec<Written>,
+    /// `filter_metadata` of the one route, by namespace.
+    #[serde(default)]
+    pub route_metadata: serde_json::Map<String, serde_json::Value>,
     /// What answers the calls that filters make.
     #[serde(default)]
     pub callouts: Script,
@@ -79,6 +82,9 @@ pub struct Written {
     body: Vec<String>,
     #[serde(default)]
     trailers: Vec<HeaderLine>,
+    /// The client never comes to the end of its request.
+    #[serde(default)]
+    stalls: bool,
     /// The upstream's status. Default: 200.
     #[serde(default)]
     response: Option<u16>,
@@ -88,6 +94,9 @@ pub struct Written {
     response_body: Vec<String>,
     #[serde(default)]
     response_trailers: Vec<HeaderLine>,
+    /// The client leaves instead of getting an answer, after `latency`.
+    #[serde(default)]
+    leaves: bool,
     /// Between the request's arrival at the upstream and its answer. Default: 0.
     #[serde(default)]
     latency: Option<DurationText>,
@@ -100,7 +109,7 @@ fn once() -> u32 {
     1
 }
 
-/// One listener, one route to one cluster; the filters go in where the comment stands.
+/// One listener, one route to one cluster; filters and the route's metadata go in where the comments stand.
 const BOOTSTRAP: &str = r#"
 node: { id: scenario, cluster: scenario }
 static_resources:
@@ -122,6 +131,7 @@ static_resources:
                         - name: default
                           match: { prefix: "/" }
                           route: { cluster: upstream }
+                          metadata: { filter_metadata: # metadata }
                 http_filters:
 # filters
                   - name: router
@@ -176,7 +186,8 @@ impl Manifest {
 "#
             ));
         }
-        let mut text = BOOTSTRAP.replace("# filters\n", &filters);
+        let metadata = serde_json::Value::Object(self.route_metadata.clone()).to_string();
+        let mut text = BOOTSTRAP.replace("# metadata", &metadata).replace("# filters\n", &filters);
         for cluster in self.callouts.clusters() {
             let name = serde_json::Value::String(cluster.to_owned());
             text.push_str(&format!("    - {{ name: {name}, type: STATIC, load_assignment: {ENDPOINTS} }}\n"));
@@ -232,8 +243,12 @@ impl Written {
             id: ExchangeId { proxy: Arc::from("scenario"), direction: Direction::Unspecified, number },
             origin: Origin { file: place.to_owned(), offset: 0, trace_id: 0 },
             request,
-            response: Some(response),
-            timing: Timing { request_headers: Some(at), response_headers: Some(at + latency) },
+            response: (!self.leaves).then_some(response),
+            timing: Timing {
+                request_headers: Some(at),
+                response_headers: Some(at + latency),
+                request_stalls: self.stalls,
+            },
             connection: Connection {
                 local: SocketAddr::from_str("127.0.0.1:10000").ok(),
                 remote: SocketAddr::from_str("127.0.0.1:40000").ok(),

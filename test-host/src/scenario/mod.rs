@@ -2,6 +2,7 @@
 //!
 //! `scenario.yaml` holds chain and traffic ([`Manifest`]), `expected.txt` the story. Adding a case needs no Rust.
 
+mod cost;
 mod manifest;
 mod story;
 
@@ -11,11 +12,13 @@ use std::{
     sync::Arc,
 };
 
+pub use cost::{Allowed, check_cost_of_this_crate};
 pub use manifest::{Manifest, ManifestError};
 
 use crate::{
+    build::Artifact,
     proxy::StartError,
-    replay::{self, Options, Specs},
+    replay::{self, Options, Replay, Specs},
     report::Report,
     vm::Modules,
 };
@@ -110,18 +113,39 @@ pub fn check_all(folder: &Path, resolve: Resolve<'_>, bless: Bless) -> Result<us
 /// # Errors
 /// All that failed or differed, as one text.
 pub fn check_this_crate() -> Result<usize, String> {
-    let module = crate::build::here().map_err(|error| error.to_string())?;
-    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("scenarios");
+    let this = ThisCrate::build()?;
     let bless = if std::env::var_os("UPDATE_EXPECT").is_some() { Bless::Yes } else { Bless::No };
-    let resolve = |name: &str| {
-        if module.path.file_stem().is_some_and(|stem| stem == name) {
-            Ok(module.path.clone())
-        } else {
-            Err(format!("this crate builds {}", module.path.display()))
-        }
-    };
     let told = |errors: Vec<ScenarioError>| errors.iter().map(|error| format!("{error}\n")).collect::<String>();
-    check_all(&folder, &resolve, bless).map_err(|errors| format!("{}tested {module}", told(errors)))
+    check_all(&this.scenarios, &|name| this.resolve(name), bless)
+        .map_err(|errors| format!("{}tested {}", told(errors), this.module))
+}
+
+/// The crate whose test is running.
+struct ThisCrate {
+    module: Artifact,
+    scenarios: PathBuf,
+}
+
+impl ThisCrate {
+    fn build() -> Result<Self, String> {
+        let module = crate::build::here().map_err(|error| error.to_string())?;
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        Ok(ThisCrate { module, scenarios: folder.join("scenarios") })
+    }
+
+    fn resolve(&self, name: &str) -> Result<PathBuf, String> {
+        if self.module.path.file_stem().is_some_and(|stem| stem == name) {
+            Ok(self.module.path.clone())
+        } else {
+            Err(format!("this crate builds {}", self.module.path.display()))
+        }
+    }
+}
+
+/// A scenario as it was written, and what came of it.
+struct Ran {
+    manifest: Manifest,
+    replay: Replay,
 }
 
 impl Scenario {
@@ -130,17 +154,20 @@ impl Scenario {
     /// # Errors
     /// All but [`ScenarioError::Differs`].
     pub fn run(&self, modules: &Arc<Modules>, resolve: Resolve<'_>) -> Result<String, ScenarioError> {
+        let Ran { manifest, replay } = self.replay(modules, resolve)?;
+        Ok(story::tell(&manifest, &replay, &Report::of(&replay, Vec::new())))
+    }
+
+    fn replay(&self, modules: &Arc<Modules>, resolve: Resolve<'_>) -> Result<Ran, ScenarioError> {
         let place = self.folder.join("scenario.yaml");
         let text = std::fs::read_to_string(&place).map_err(|source| ScenarioError::Io { path: place.clone(), source })?;
-        let manifest = Manifest::parse(&text, &place.display().to_string())?;
         let shown = place.display().to_string();
-        let spec = manifest.spec(&shown, resolve)?;
-        let specs = Specs::Everywhere(Arc::new(spec));
+        let manifest = Manifest::parse(&text, &shown)?;
+        let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place);
-        let options = Options::default();
-        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
+        let replay = replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
-        Ok(story::tell(&manifest, &replay, &Report::of(&replay, Vec::new())))
+        Ok(Ran { manifest, replay })
     }
 
     /// Runs the scenario and holds its story against the expected one.

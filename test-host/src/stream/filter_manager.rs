@@ -167,6 +167,15 @@ impl FilterManager {
         }
     }
 
+    /// A message whose end does not come: headers and the chunks there are.
+    pub fn receive_without_end(&mut self, path: Path, message: Message) {
+        self.message_mut(path).headers = Some(message.headers);
+        self.receive_headers(path, false);
+        for chunk in message.body {
+            self.receive_data(path, chunk, false);
+        }
+    }
+
     /// Headers arrive, from the client (decode) or from upstream (encode); they stand in the message already.
     pub fn receive_headers(&mut self, path: Path, end_of_stream: bool) {
         self.arrive(path, Arrival::Headers { end_of_stream });

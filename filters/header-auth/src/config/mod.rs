@@ -17,6 +17,9 @@ use crate::identity::IdentityHeaders;
 use crate::provider::Provider;
 use crate::source::Source;
 
+/// What is found in the place of something else may be a secret, and errors go to a log.
+const NOT_SHOWN: &str = "another value (not shown)";
+
 /// A whole configuration that holds no wrong value.
 #[derive(Debug)]
 pub struct Config {
@@ -38,11 +41,15 @@ pub struct Metrics {
 
 impl Configuration for Config {
     fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        let raw: RawConfig = Json::parse(text)?.read("")?;
-        let mut errors = ConfigErrors::default();
-        let config = check(raw, &mut Checks::new("", &mut errors));
-        errors.or(config)
+        parse(text).map_err(ConfigErrors::without_values)
     }
+}
+
+fn parse(text: &[u8]) -> Result<Config, ConfigErrors> {
+    let raw: RawConfig = Json::parse(text)?.read("")?;
+    let mut errors = ConfigErrors::default();
+    let config = check(raw, &mut Checks::new("", &mut errors));
+    errors.or(config)
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
@@ -181,14 +188,10 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
     for (index, name) in names.iter().enumerate() {
         let twice = providers.iter().any(|provider| provider.name == *name);
         match known.providers.get(name) {
-            _ if twice => at
-                .at(index)
-                .refuse("each provider once", format_args!("{name:?} again")),
+            _ if twice => at.at(index).refuse("each provider once", "one again"),
             Some(provider) => providers.push(Rc::clone(provider)),
             None if known.names.contains(name) => {}
-            None => at
-                .at(index)
-                .refuse("the name of a provider", format_args!("{name:?}")),
+            None => at.at(index).refuse("the name of a provider", NOT_SHOWN),
         }
     }
     (!names.is_empty() && providers.len() == names.len()).then_some(providers)
@@ -238,10 +241,8 @@ fn check_scopes(scopes: &[String], at: &mut Checks<'_>) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
         {
-            at.at(index).refuse(
-                "a scope of visible ASCII characters without \" and \\",
-                format_args!("{scope:?}"),
-            );
+            at.at(index)
+                .refuse("a scope of visible ASCII characters without \" and \\", NOT_SHOWN);
             good = false;
         }
     }
@@ -254,10 +255,8 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             prefix.as_str().to_owned()
         }
         _ => {
-            at.at("prefix").refuse(
-                "the start of a header name that ends with `-`",
-                format_args!("{:?}", raw.prefix),
-            );
+            at.at("prefix")
+                .refuse("the start of a header name that ends with `-`", NOT_SHOWN);
             return None;
         }
     };
@@ -296,10 +295,8 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
     match OwnedName::parse(&name) {
         Some(name) if !LOAD_BEARING.contains(&name.as_str()) => Some(name.as_str().to_owned()),
         _ => {
-            at.at(field).refuse(
-                "the name of a header that HTTP itself does not need",
-                format_args!("{name:?}"),
-            );
+            at.at(field)
+                .refuse("the name of a header that HTTP itself does not need", NOT_SHOWN);
             None
         }
     }
@@ -316,7 +313,7 @@ fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &m
                     .at("sources")
                     .at(index)
                     .at("header")
-                    .refuse("a header outside of `identity`", format_args!("{header:?}"));
+                    .refuse("a header outside of `identity`", NOT_SHOWN);
             }
         }
     }
@@ -325,10 +322,7 @@ fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &m
 fn check_realm(realm: String, at: &mut Checks<'_>) -> Option<String> {
     let plain = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && !matches!(byte, b'"' | b'\\');
     if !(1..=128).contains(&realm.len()) || !realm.bytes().all(plain) {
-        at.refuse(
-            "1 to 128 visible ASCII characters without \" and \\",
-            format_args!("{realm:?}"),
-        );
+        at.refuse("1 to 128 visible ASCII characters without \" and \\", NOT_SHOWN);
         return None;
     }
     Some(realm)
@@ -337,16 +331,14 @@ fn check_realm(realm: String, at: &mut Checks<'_>) -> Option<String> {
 fn check_metrics(raw: RawMetrics, at: &mut Checks<'_>) -> Metrics {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=32).contains(&raw.prefix.len()) || !raw.prefix.bytes().all(letters) {
-        at.at("prefix")
-            .refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", NOT_SHOWN);
     }
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !matches!(label.as_str(), "provider" | "reason" | "rule") {
-            at.at("labels").at(index).refuse(
-                "`provider`, `reason` or `rule`, each once",
-                format_args!("{label:?}"),
-            );
+            at.at("labels")
+                .at(index)
+                .refuse("`provider`, `reason` or `rule`, each once", NOT_SHOWN);
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
+use super::NOT_SHOWN;
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
@@ -22,7 +23,7 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         let letters =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
-            at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", format_args!("{name:?}"));
+            at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
         let hide = raw.hide;
         if let Some(kind) = check_kind(raw, at) {
@@ -55,11 +56,9 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
             }
             check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
         }
-        other => {
-            at.at("kind").refuse(
-                "`api_key` or `basic`, the kinds this version has",
-                format_args!("{other:?}"),
-            );
+        _ => {
+            at.at("kind")
+                .refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
@@ -102,17 +101,15 @@ fn check_source(raw: RawSource, at: &mut Checks<'_>) -> Option<Source> {
 
 fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) -> Option<Source> {
     let Some(header) = OwnedName::parse(name) else {
-        at.at("header").refuse("a header name", format_args!("{name:?}"));
+        at.at("header").refuse("a header name", NOT_SHOWN);
         return None;
     };
     match (header.as_str(), scheme) {
         ("authorization", Some(scheme)) => {
             let taken = scheme.eq_ignore_ascii_case("Basic");
             if taken || scheme.is_empty() || !scheme.bytes().all(is_token) {
-                at.at("scheme").refuse(
-                    "an authentication scheme other than Basic",
-                    format_args!("{scheme:?}"),
-                );
+                at.at("scheme")
+                    .refuse("an authentication scheme other than Basic", NOT_SHOWN);
                 return None;
             }
             Some(Source::Scheme(scheme))
@@ -138,7 +135,7 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
 fn parameter_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if name.is_empty() || !name.bytes().all(plain) {
-        at.refuse("a name of letters, digits and -._~", format_args!("{name:?}"));
+        at.refuse("a name of letters, digits and -._~", NOT_SHOWN);
         return None;
     }
     Some(name)
@@ -205,7 +202,7 @@ fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>
         Err(_) => {
             at.refuse(
                 "a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"",
-                format_args!("{text:?}"),
+                NOT_SHOWN,
             );
             None
         }
@@ -225,11 +222,8 @@ fn check_users(raw: Vec<RawUser>, at: &mut Checks<'_>) -> Option<UserStore> {
             good = false;
             continue;
         };
-        if let Err(user) = users.insert(user) {
-            at.at("name").refuse(
-                "each user once",
-                format_args!("{:?}, who is there already", user.holder.name),
-            );
+        if users.insert(user).is_err() {
+            at.at("name").refuse("each user once", "one who is there already");
             good = false;
         }
     }
@@ -260,8 +254,7 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
             .refuse("the digest of salt and password", "the digest of the salt alone");
     }
     if raw.name.contains(':') {
-        at.at("name")
-            .refuse("a name without `:`", format_args!("{:?}", raw.name));
+        at.at("name").refuse("a name without `:`", NOT_SHOWN);
         return None;
     }
     let holder = check_holder(raw.name, raw.scopes, "name", at);
@@ -273,10 +266,8 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
 
 fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Holder> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
-        at.at(field).refuse(
-            "1 to 128 bytes without control characters",
-            format_args!("{name:?}"),
-        );
+        at.at(field)
+            .refuse("1 to 128 bytes without control characters", NOT_SHOWN);
         return None;
     }
     let good = super::check_scopes(&scopes, &mut at.at("scopes"));

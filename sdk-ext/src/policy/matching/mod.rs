@@ -252,6 +252,7 @@ fn optional<R, T>(raw: Option<R>, parse: impl FnOnce(R) -> Option<T>) -> Option<
     }
 }
 
+#[inline(never)]
 fn parse_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     if name.is_empty() {
         at.refuse("a name", "an empty one");
@@ -266,9 +267,9 @@ fn parse_host(host: &str, at: &mut Checks<'_>) -> Option<HostMatch> {
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']');
     let bare = host_of(name.as_bytes()) == name.as_bytes();
     if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) || !bare {
-        at.refuse(
+        at.refuse_value(
             "a host name or `*.` and a host name, without a port or a dot at the end",
-            format_args!("{host:?}"),
+            host,
         );
         return None;
     }
@@ -301,7 +302,7 @@ fn parse_path(raw: RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> Option<
                 if is_variable(segment) {
                     segments.push(Segment::Any);
                 } else if segment.contains(['{', '}']) {
-                    at.refuse("`{name}` as a whole segment", format_args!("{segment:?}"));
+                    at.refuse_value("`{name}` as a whole segment", segment);
                     return None;
                 } else {
                     segments.push(Segment::Literal(fold(segment)));
@@ -325,19 +326,29 @@ fn is_variable(segment: &str) -> bool {
 }
 
 /// Requests are matched in canonical form, so a rule in any other form would never match.
+#[inline(never)]
 fn is_canonical(path: &str, at: &mut Checks<'_>) -> bool {
-    let found = format!("{path:?}");
     match read_path(path.as_bytes()) {
         PathReading::Canonical(canonical) if canonical.as_str() == path => return true,
         PathReading::Canonical(canonical) => {
-            at.refuse(format_args!("the canonical form {:?}", canonical.as_str()), found);
+            let expected = format!("the canonical form {:?}", canonical.as_str());
+            at.refuse_quoting(
+                (&expected, &format_args!("{path:?}")),
+                ("a path in canonical form", &"another (not shown)"),
+            );
         }
-        PathReading::Ambiguous(why) => {
-            at.refuse("a canonical path", format_args!("{found}, which has {why}"))
-        }
-        PathReading::Refused(why) => at.refuse("a canonical path", format_args!("{found}, which has {why}")),
+        PathReading::Ambiguous(why) => refuse_path(path, &why, at),
+        PathReading::Refused(why) => refuse_path(path, &why, at),
     }
     false
+}
+
+fn refuse_path(path: &str, why: &dyn std::fmt::Display, at: &mut Checks<'_>) {
+    const EXPECTED: &str = "a canonical path";
+    at.refuse_quoting(
+        (&EXPECTED, &format_args!("{path:?}, which has {why}")),
+        (EXPECTED, &format_args!("one (not shown) that has {why}")),
+    );
 }
 
 fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String>> {
@@ -352,8 +363,7 @@ fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String
                 .bytes()
                 .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
-            at.at(index)
-                .refuse("a method in capital letters", format_args!("{method:?}"));
+            at.at(index).refuse_value("a method in capital letters", method);
             good = false;
         }
     }
@@ -372,8 +382,7 @@ fn parse_headers(raw: Vec<RawHeaderMatch>, at: &mut Checks<'_>) -> Option<Vec<He
 
 fn parse_header(raw: RawHeaderMatch, at: &mut Checks<'_>) -> Option<HeaderMatch> {
     let Some(name) = OwnedName::parse(&raw.name) else {
-        at.at("name")
-            .refuse("a header name", format_args!("{:?}", raw.name));
+        at.at("name").refuse_value("a header name", raw.name);
         return None;
     };
     let value = match (raw.exact, raw.prefix, raw.present) {

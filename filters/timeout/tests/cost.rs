@@ -1,0 +1,42 @@
+//! What a request costs, counted: a change here is a change for every request of every proxy.
+
+use wayside::scenario::{Allowed, check_cost_of_this_crate};
+
+/// One clock a callback, one property that says whether the route has a configuration of its own, one tick started.
+const REST: Allowed<'_> = Allowed {
+    scenario: "steady_rest",
+    hostcalls: &[
+        ("clock_time_get", 3),
+        ("proxy_get_header_map_pairs", 1),
+        ("proxy_get_property", 1),
+        ("proxy_record_metric", 1),
+        ("proxy_replace_header_map_value", 1),
+        ("proxy_set_tick_period_milliseconds", 1),
+    ],
+    fuel: 16_800,
+};
+
+/// Two headers more: `grpc-timeout` is rewritten, the caller's expectation removed.
+const GRPC: Allowed<'_> = Allowed {
+    scenario: "steady_grpc",
+    hostcalls: &[
+        ("clock_time_get", 3),
+        ("proxy_get_header_map_pairs", 1),
+        ("proxy_get_property", 1),
+        ("proxy_record_metric", 1),
+        ("proxy_remove_header_map_value", 1),
+        ("proxy_replace_header_map_value", 2),
+        ("proxy_set_tick_period_milliseconds", 1),
+    ],
+    fuel: 26_100,
+};
+
+const SWITCHED_OFF: Allowed<'_> = Allowed { scenario: "off", hostcalls: &[], fuel: 3_900 };
+
+/// Bytes seen + 5 %, fuel seen + 10 %.
+#[test]
+fn a_request_costs_no_more_than_it_did() {
+    if let Err(told) = check_cost_of_this_crate(292_800, &[REST, GRPC, SWITCHED_OFF]) {
+        panic!("{told}");
+    }
+}

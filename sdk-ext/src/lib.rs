@@ -40,8 +40,8 @@ pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Enve
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
 pub use metrics::{
-    Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics,
-    SeriesLimit,
+    Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
+    RuleMetrics, SeriesLimit,
 };
 pub use plugin::{HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply};

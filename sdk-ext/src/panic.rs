@@ -8,15 +8,11 @@ pub(crate) fn install() {
     if cfg!(target_arch = "wasm32") {
         std::panic::set_hook(Box::new(|info| {
             // A formatted message may hold what a request brought along; a literal cannot.
-            let message = info
-                .payload()
-                .downcast_ref::<&'static str>()
-                .unwrap_or(&"(message withheld)");
+            let message = info.payload().downcast_ref::<&'static str>().unwrap_or(&"(message withheld)");
             match info.location() {
-                Some(place) => log::write(
-                    Level::Critical,
-                    format_args!("filter panicked at {place}: {message}"),
-                ),
+                Some(place) => {
+                    log::write(Level::Critical, format_args!("filter panicked at {place}: {message}"))
+                }
                 None => log::write(Level::Critical, format_args!("filter panicked: {message}")),
             }
         }));

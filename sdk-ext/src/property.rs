@@ -66,18 +66,13 @@ impl PropValue for SocketAddr {
 
 impl<T: PropValue> Prop<T> {
     const fn new(path: &'static str) -> Prop<T> {
-        Prop {
-            path,
-            value: PhantomData,
-        }
+        Prop { path, value: PhantomData }
     }
 
     pub(crate) fn get(&self) -> Host<Option<T>> {
         match hostcalls::property(self.path.as_bytes())? {
             None => Ok(None),
-            Some(bytes) => T::decode(bytes)
-                .map(Some)
-                .ok_or_else(hostcalls::malformed_property),
+            Some(bytes) => T::decode(bytes).map(Some).ok_or_else(hostcalls::malformed_property),
         }
     }
 }

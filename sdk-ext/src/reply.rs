@@ -43,13 +43,7 @@ pub struct Reply {
 impl Reply {
     /// `details` becomes Envoy's `%RESPONSE_CODE_DETAILS%`; write it as `filter.reason`, without spaces.
     pub fn new(status: u16, details: &'static str) -> Reply {
-        Reply {
-            status,
-            details,
-            headers: Vec::new(),
-            body: Cow::Borrowed(b""),
-            grpc: None,
-        }
+        Reply { status, details, headers: Vec::new(), body: Cow::Borrowed(b""), grpc: None }
     }
 
     /// Adds one header.
@@ -67,8 +61,7 @@ impl Reply {
     /// A problem document of RFC 9457 with the reply's own status. Not for gRPC clients.
     pub fn json_problem(self, title: &str) -> Reply {
         let document = format!("{{\"status\":{},\"title\":\"{}\"}}", self.status, JsonText(title));
-        self.header(crate::name!("content-type"), "application/problem+json")
-            .body(document.into_bytes())
+        self.header(crate::name!("content-type"), "application/problem+json").body(document.into_bytes())
     }
 
     /// `retry-after` in whole seconds, rounded up (RFC 9110 section 10.2.3).
@@ -109,10 +102,8 @@ impl Reply {
     }
 
     pub(crate) fn send(&self) -> Host<()> {
-        let headers = HeaderBlock::from_pairs(
-            self.headers()
-                .map(|(name, value)| (name.as_str().as_bytes(), value)),
-        );
+        let headers =
+            HeaderBlock::from_pairs(self.headers().map(|(name, value)| (name.as_str().as_bytes(), value)));
         hostcalls::send_local_response(&LocalResponse {
             status: u32::from(self.status),
             details: self.details.as_bytes(),

@@ -53,11 +53,7 @@ pub struct Shared<T: Wire> {
 impl<T: Wire> Shared<T> {
     /// A record written under another configuration hash counts as absent, so a reload never reads another shape.
     pub fn new(key: impl AsRef<[u8]>, config_hash: u64) -> Shared<T> {
-        Shared {
-            key: key.as_ref().into(),
-            config_hash,
-            value: PhantomData,
-        }
+        Shared { key: key.as_ref().into(), config_hash, value: PhantomData }
     }
 
     /// One hostcall that returns bytes: 1.0 µs.
@@ -82,10 +78,7 @@ impl<T: Wire> Shared<T> {
         for round in 1..=tries {
             let (stored, cas) = match hostcalls::shared_data(&self.key)? {
                 // Zero would overwrite whatever is there. No entry has it; if one had, this would only mismatch.
-                Some((bytes, cas)) => (
-                    unseal(&bytes, self.config_hash),
-                    if cas == 0 { ABSENT } else { cas },
-                ),
+                Some((bytes, cas)) => (unseal(&bytes, self.config_hash), if cas == 0 { ABSENT } else { cas }),
                 None => (None, ABSENT),
             };
             match change(stored) {
@@ -119,9 +112,9 @@ fn unseal<T: Wire>(bytes: &[u8], config_hash: u64) -> Option<T> {
 /// FNV-1a in 64 bits: tells configurations and keys apart. Not for anything an outsider may try to make collide.
 #[must_use]
 pub fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -141,10 +134,7 @@ mod tests {
 
         fn decode(bytes: &[u8]) -> Option<Pair> {
             let (a, b) = bytes.split_at_checked(4)?;
-            Some(Pair(
-                u32::from_le_bytes(a.try_into().ok()?),
-                u32::from_le_bytes(b.try_into().ok()?),
-            ))
+            Some(Pair(u32::from_le_bytes(a.try_into().ok()?), u32::from_le_bytes(b.try_into().ok()?)))
         }
     }
 

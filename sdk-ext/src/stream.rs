@@ -26,16 +26,15 @@ pub struct Stream {
 
 impl Stream {
     pub(crate) fn new(id: StreamId, plugin: &'static str, timers: Rc<Timers>) -> Stream {
-        Stream {
-            id,
-            plugin,
-            timers,
-            now: Cell::new(None),
-        }
+        Stream { id, plugin, timers, now: Cell::new(None) }
     }
 
     /// What the route's metadata says in this namespace under the plugin's name. `path` keeps where that is.
-    pub(crate) fn route_metadata(&self, namespace: &str, path: &OnceCell<Box<[u8]>>) -> Host<Option<Vec<u8>>> {
+    pub(crate) fn route_metadata(
+        &self,
+        namespace: &str,
+        path: &OnceCell<Box<[u8]>>,
+    ) -> Host<Option<Vec<u8>>> {
         let path = path.get_or_init(|| {
             let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
             path.into_bytes().into()
@@ -217,12 +216,7 @@ pub struct LogCx {
 
 impl LogCx {
     pub(crate) fn new(stream: Stream) -> LogCx {
-        LogCx {
-            request: Headers::token(),
-            response: Headers::token(),
-            trailers: Headers::token(),
-            stream,
-        }
+        LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
     }
 
     #[must_use]

@@ -56,10 +56,7 @@ struct Queue {
 
 impl Queue {
     fn add(&mut self, stream: StreamId, when: Monotonic, action: Action) -> TimerId {
-        let timer = TimerId {
-            when,
-            serial: self.next_serial,
-        };
+        let timer = TimerId { when, serial: self.next_serial };
         self.next_serial = self.next_serial.wrapping_add(1);
         self.by_time.insert(timer, (stream, action));
         self.by_stream.entry(stream).or_default().push(timer);
@@ -79,19 +76,12 @@ impl Queue {
 
     fn end(&mut self, stream: StreamId) -> Vec<(StreamId, Action)> {
         let timers = self.by_stream.remove(&stream).unwrap_or_default();
-        timers
-            .iter()
-            .filter_map(|timer| self.by_time.remove(timer))
-            .collect()
+        timers.iter().filter_map(|timer| self.by_time.remove(timer)).collect()
     }
 
     fn pop_due(&mut self, now: Monotonic) -> Option<(StreamId, Action)> {
         let timer = *self.by_time.first_key_value()?.0;
-        if timer.when > now {
-            None
-        } else {
-            self.cancel(timer)
-        }
+        if timer.when > now { None } else { self.cancel(timer) }
     }
 
     fn is_empty(&self) -> bool {
@@ -168,11 +158,7 @@ impl Timers {
         loop {
             let due = self.queue.borrow_mut().pop_due(now);
             let Some((stream, action)) = due else { return };
-            let mut parked = Parked {
-                stream,
-                now,
-                reply: None,
-            };
+            let mut parked = Parked { stream, now, reply: None };
             action(&mut parked);
             let Some(reply) = parked.reply else { continue };
             // The reply goes out after this tick: other timers of the stream would answer it twice.
@@ -210,9 +196,7 @@ mod tests {
     }
 
     fn ids(queue: &mut Queue, now: Monotonic) -> Vec<u32> {
-        std::iter::from_fn(|| queue.pop_due(now))
-            .map(|(stream, _)| stream.0)
-            .collect()
+        std::iter::from_fn(|| queue.pop_due(now)).map(|(stream, _)| stream.0).collect()
     }
 
     #[test]

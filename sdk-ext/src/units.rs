@@ -16,9 +16,7 @@ impl DurationText {
         let (mut rest, mut total) = (text, Duration::ZERO);
         for _ in 0..4 {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, tail) = rest
-                .split_at_checked(digits)
-                .filter(|_| (1..=5).contains(&digits))?;
+            let (number, tail) = rest.split_at_checked(digits).filter(|_| (1..=5).contains(&digits))?;
             let number: u64 = number.parse().ok()?;
             let (unit, tail) = Self::unit(tail)?;
             total = total.checked_add(unit.checked_mul(u32::try_from(number).ok()?)?)?;
@@ -50,10 +48,7 @@ impl fmt::Display for DurationText {
         if self.0.as_millis() == 0 {
             return f.write_str("0s");
         }
-        parts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .try_for_each(|(count, unit)| write!(f, "{count}{unit}"))
+        parts.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, unit)| write!(f, "{count}{unit}"))
     }
 }
 
@@ -133,12 +128,9 @@ impl<'de> Deserialize<'de> for Ratio {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Ratio, E> {
-                let scaled = value
-                    .checked_mul(u64::from(Ratio::DENOMINATOR))
-                    .and_then(|n| u32::try_from(n).ok());
-                scaled
-                    .map(Ratio)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+                let scaled =
+                    value.checked_mul(u64::from(Ratio::DENOMINATOR)).and_then(|n| u32::try_from(n).ok());
+                scaled.map(Ratio).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Ratio, E> {

@@ -3,16 +3,16 @@
 //!
 //! Modules in the order of their layers; a module uses only those above it.
 
-pub mod message;
 pub mod clock;
+pub mod message;
 mod written;
 
 pub mod abi;
 pub mod vm;
 
+pub mod router;
 pub mod stream;
 pub mod trace;
-pub mod router;
 pub mod upstream;
 
 pub mod proxy;

@@ -50,7 +50,9 @@ impl TryFrom<String> for HeaderLine {
     fn try_from(line: String) -> Result<Self, String> {
         let from = usize::from(line.starts_with(':'));
         let colon = line.get(from..).and_then(|rest| rest.find(':')).map(|at| at + from);
-        let (name, value) = colon.map(|at| line.split_at(at)).ok_or_else(|| format!("found {line:?}, expected name: value"))?;
+        let (name, value) = colon
+            .map(|at| line.split_at(at))
+            .ok_or_else(|| format!("found {line:?}, expected name: value"))?;
         let value = value.get(1..).unwrap_or_default();
         let name = Bytes::from(name.trim().to_ascii_lowercase());
         Ok(HeaderLine { name, value: unescaped(value.strip_prefix(' ').unwrap_or(value))? })
@@ -75,7 +77,10 @@ fn unescaped(text: &str) -> Result<Bytes, String> {
             [b'x', high, low, after @ ..] => {
                 let digits = [*high, *low];
                 let digits = std::str::from_utf8(&digits).unwrap_or_default();
-                out.push(u8::from_str_radix(digits, 16).map_err(|_| format!("\\x{digits}: expected two hex digits"))?);
+                out.push(
+                    u8::from_str_radix(digits, 16)
+                        .map_err(|_| format!("\\x{digits}: expected two hex digits"))?,
+                );
                 rest = after;
             }
             _ => return Err(format!("a lone backslash in {text:?}: expected \\xNN or \\\\")),

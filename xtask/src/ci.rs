@@ -18,19 +18,10 @@ fn run_steps(steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("tidy", crate::tidy::run)?;
     steps.run("licences and sources", deny)?;
     // First: the builds of guests install a missing target, which clippy for that target needs.
-    steps.run("filters for wasm32-wasip1", || {
-        crate::wasm::install(Target::Wasip1)
-    })?;
+    steps.run("filters for wasm32-wasip1", || crate::wasm::install(Target::Wasip1))?;
     steps.run("clippy for guests", clippy_guests)?;
     steps.run("clippy", || {
-        must(&mut cargo([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ]))
+        must(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })?;
     steps.run("documentation", || {
         let mut command = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
@@ -49,11 +40,8 @@ fn clippy_guests() -> anyhow::Result<()> {
 
 /// `cargo deny` is not part of a Rust installation; where it is missing the step says so and passes.
 fn deny() -> anyhow::Result<()> {
-    let installed = Command::new("cargo-deny")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let installed =
+        Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !installed.is_ok_and(|status| status.success()) {
         eprintln!(
             "skipped: cargo-deny is not installed (`cargo install cargo-deny`), so deny.toml was not checked"
@@ -61,12 +49,5 @@ fn deny() -> anyhow::Result<()> {
         return Ok(());
     }
     // Not the advisories: they change while nothing here does, and would need a network.
-    must(&mut cargo([
-        "deny",
-        "--workspace",
-        "check",
-        "licenses",
-        "bans",
-        "sources",
-    ]))
+    must(&mut cargo(["deny", "--workspace", "check", "licenses", "bans", "sources"]))
 }

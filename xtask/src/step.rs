@@ -31,17 +31,11 @@ impl Steps {
         for (name, took) in &self.done {
             println!("{:>9}  {name}", shown(*took));
         }
-        println!(
-            "{:>9}  in all",
-            shown(self.done.iter().map(|(_, took)| *took).sum())
-        );
+        println!("{:>9}  in all", shown(self.done.iter().map(|(_, took)| *took).sum()));
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long CI takes is a matter of the wall clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "how long CI takes is a matter of the wall clock")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -83,21 +77,14 @@ mod tests {
 
     #[test]
     fn a_failed_step_is_named() {
-        let error = Steps::default()
-            .run::<()>("tests", || bail!("two failed"))
-            .expect_err("it failed");
+        let error = Steps::default().run::<()>("tests", || bail!("two failed")).expect_err("it failed");
         let shown = format!("{error:#}");
-        assert!(
-            shown.starts_with("tests failed after 0.0 s: two failed"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("tests failed after 0.0 s: two failed"), "{shown}");
     }
 
     #[test]
     fn a_command_that_fails_is_shown() {
-        let error = must(&mut cargo(["no-such-command"]))
-            .expect_err("cargo does not know it")
-            .to_string();
+        let error = must(&mut cargo(["no-such-command"])).expect_err("cargo does not know it").to_string();
         assert!(
             error.contains("no-such-command") && error.contains("ended with exit status: 101"),
             "{error}"

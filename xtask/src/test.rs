@@ -27,9 +27,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// The same, as part of a longer command.
 pub(crate) fn run_steps(steps: &mut Steps, more: &[String]) -> anyhow::Result<()> {
     let envoy = steps.run("the real Envoy", crate::envoy::envoy_binary)?;
-    steps.run("filters for wasm32-unknown-unknown", || {
-        crate::wasm::install(Target::Unknown)
-    })?;
+    steps.run("filters for wasm32-unknown-unknown", || crate::wasm::install(Target::Unknown))?;
     let summary = crate::root().join(SUMMARY);
     // What another run left there must not pass for this one's.
     if summary.exists() {
@@ -40,10 +38,7 @@ pub(crate) fn run_steps(steps: &mut Steps, more: &[String]) -> anyhow::Result<()
     }
     steps.run("tests", || {
         let mut command = cargo(["test"]);
-        if !more
-            .iter()
-            .any(|argument| argument == "-p" || argument.starts_with("--package"))
-        {
+        if !more.iter().any(|argument| argument == "-p" || argument.starts_with("--package")) {
             command.arg("--workspace");
         }
         // With this set, a comparison that cannot run fails instead of being skipped.
@@ -61,7 +56,9 @@ pub(crate) fn run_steps(steps: &mut Steps, more: &[String]) -> anyhow::Result<()
 fn show_comparison(summary: &Path, must_be_there: bool) -> anyhow::Result<()> {
     match std::fs::read_to_string(summary) {
         Ok(text) => println!("\nthe host against the real Envoy\n{text}"),
-        Err(_) if must_be_there => bail!("the comparison with the real Envoy did not run: no {}", summary.display()),
+        Err(_) if must_be_there => {
+            bail!("the comparison with the real Envoy did not run: no {}", summary.display())
+        }
         Err(_) => {}
     }
     Ok(())

@@ -55,12 +55,7 @@ pub(crate) fn build(target: Target) -> anyhow::Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for package in packages {
         bar.set_message(format!("building {package} for {target}"));
-        artifacts.push(
-            Guest::package(&package)
-                .manifest_dir(crate::root())
-                .target(target)
-                .build()?,
-        );
+        artifacts.push(Guest::package(&package).manifest_dir(crate::root()).target(target).build()?);
     }
     bar.finish_and_clear();
     Ok(artifacts)

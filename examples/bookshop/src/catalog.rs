@@ -32,9 +32,7 @@ pub(crate) fn routes(outbound: Outbound) -> Router {
 
 async fn list() -> Json<Value> {
     Json(json!(
-        (1..=40)
-            .map(|n| json!({ "isbn": format!("978{n:04}"), "title": title(n) }))
-            .collect::<Vec<_>>()
+        (1..=40).map(|n| json!({ "isbn": format!("978{n:04}"), "title": title(n) })).collect::<Vec<_>>()
     ))
 }
 
@@ -59,15 +57,11 @@ struct Order {
 
 async fn order(State(outbound): State<Outbound>, headers: HeaderMap, Json(order): Json<Order>) -> Response {
     let mut stock = StockClient::over(outbound.grpc(Propagated::from(&headers)));
-    match stock
-        .reserve(Request::new(Copies::of(&order.isbn, order.copies)))
-        .await
-    {
-        Ok(left) => (
-            StatusCode::CREATED,
-            Json(json!({ "isbn": order.isbn, "copies_left": left.into_inner().count })),
-        )
-            .into_response(),
+    match stock.reserve(Request::new(Copies::of(&order.isbn, order.copies))).await {
+        Ok(left) => {
+            (StatusCode::CREATED, Json(json!({ "isbn": order.isbn, "copies_left": left.into_inner().count })))
+                .into_response()
+        }
         Err(status) => refusal(&status),
     }
 }
@@ -98,23 +92,20 @@ const LONGEST_SAMPLE: usize = 1024 * 1024;
 
 async fn sample(Query(asked): Query<Sample>) -> Response {
     if asked.bytes > LONGEST_SAMPLE {
-        return (
-            StatusCode::BAD_REQUEST,
-            format!("a sample has at most {LONGEST_SAMPLE} bytes\n"),
-        )
+        return (StatusCode::BAD_REQUEST, format!("a sample has at most {LONGEST_SAMPLE} bytes\n"))
             .into_response();
     }
     let text = text::of_length(asked.bytes);
     let body = match asked.chunk {
         None => Body::from(text),
-        Some(size) => Body::from_stream(
-            tokio_stream::iter(text::in_chunks(text, size).collect::<Vec<_>>()).then(
+        Some(size) => {
+            Body::from_stream(tokio_stream::iter(text::in_chunks(text, size).collect::<Vec<_>>()).then(
                 move |chunk| async move {
                     tokio::time::sleep(Duration::from_millis(asked.pause_ms)).await;
                     Ok::<_, std::convert::Infallible>(chunk)
                 },
-            ),
-        ),
+            ))
+        }
     };
     ([("content-type", "text/plain")], body).into_response()
 }

@@ -43,9 +43,7 @@ fn asked_of(service: Service, headers: &HeaderMap) -> Result<Option<Fault>, Stri
     let Some(value) = headers.get(HEADER) else {
         return Ok(None);
     };
-    let text = value
-        .to_str()
-        .map_err(|_| format!("{HEADER}: expected text, found {value:?}"))?;
+    let text = value.to_str().map_err(|_| format!("{HEADER}: expected text, found {value:?}"))?;
     for item in text.split(',').map(str::trim) {
         let (name, fault) = item
             .split_once(':')
@@ -76,11 +74,7 @@ fn parse(fault: &str) -> Option<Fault> {
 
 /// 1 where no sidecar counted.
 fn attempt(headers: &HeaderMap) -> u32 {
-    headers
-        .get(ATTEMPT)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(1)
+    headers.get(ATTEMPT).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(1)
 }
 
 /// The layer around every service.
@@ -98,11 +92,9 @@ pub(crate) async fn apply(service: Service, request: Request, next: Next) -> Res
         }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Status(code)) => (code, format!("{service} was told to answer {code}\n")).into_response(),
-        Some(Fault::Flaky(attempts)) if attempt <= attempts => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{service} fails attempt {attempt}\n"),
-        )
-            .into_response(),
+        Some(Fault::Flaky(attempts)) if attempt <= attempts => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{service} fails attempt {attempt}\n")).into_response()
+        }
         Some(Fault::Flaky(_)) => next.run(request).await,
         Some(Fault::Drop) => Body::from_stream(tokio_stream::once(Err::<Bytes, _>(broken()))).into_response(),
         Some(Fault::Cut) => cut_off().into_response(),
@@ -115,10 +107,7 @@ fn broken() -> io::Error {
 
 /// A body that fails behind its first bytes, once those are on the wire.
 fn cut_off() -> Body {
-    let parts = [
-        Ok(Bytes::from_static(b"{\"this answer\": \"breaks o")),
-        Err(broken()),
-    ];
+    let parts = [Ok(Bytes::from_static(b"{\"this answer\": \"breaks o")), Err(broken())];
     Body::from_stream(tokio_stream::iter(parts).then(|part| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         part
@@ -130,36 +119,22 @@ mod tests {
     use super::*;
 
     fn asked(service: Service, value: &str) -> Result<Option<Fault>, String> {
-        asked_of(
-            service,
-            &HeaderMap::from_iter([(HEADER.parse().unwrap(), value.parse().unwrap())]),
-        )
+        asked_of(service, &HeaderMap::from_iter([(HEADER.parse().unwrap(), value.parse().unwrap())]))
     }
 
     #[test]
     fn a_fault_reaches_only_the_service_it_names() {
         let value = "ratings:flaky=1, reviews:slow=200";
         assert_eq!(asked(Service::Ratings, value), Ok(Some(Fault::Flaky(1))));
-        assert_eq!(
-            asked(Service::Reviews, value),
-            Ok(Some(Fault::Slow(Duration::from_millis(200))))
-        );
+        assert_eq!(asked(Service::Reviews, value), Ok(Some(Fault::Slow(Duration::from_millis(200)))));
         assert_eq!(asked(Service::Stock, value), Ok(None));
     }
 
     #[test]
     fn a_fault_that_is_none_is_refused_with_what_was_expected() {
-        for value in [
-            "ratings:explode",
-            "ratings:slow=soon",
-            "ratings:status=1",
-            "ratings",
-        ] {
+        for value in ["ratings:explode", "ratings:slow=soon", "ratings:status=1", "ratings"] {
             let sentence = asked(Service::Ratings, value).unwrap_err();
-            assert!(
-                sentence.contains("expected") && sentence.contains("found"),
-                "{sentence}"
-            );
+            assert!(sentence.contains("expected") && sentence.contains("found"), "{sentence}");
         }
     }
 }

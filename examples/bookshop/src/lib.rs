@@ -40,13 +40,8 @@ pub enum Service {
 
 impl Service {
     /// Those called come before those that call them, so that a mesh can be started in this order.
-    pub const LEAVES_FIRST: [Service; 5] = [
-        Service::Stock,
-        Service::Ratings,
-        Service::Catalog,
-        Service::Reviews,
-        Service::Storefront,
-    ];
+    pub const LEAVES_FIRST: [Service; 5] =
+        [Service::Stock, Service::Ratings, Service::Catalog, Service::Reviews, Service::Storefront];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -98,8 +93,6 @@ impl fmt::Display for Service {
 pub async fn serve(service: Service, listener: TcpListener, outbound: SocketAddr) -> std::io::Result<()> {
     let routes = service
         .routes(outbound::Outbound::through(outbound))
-        .layer(middleware::from_fn(move |request, next| {
-            fault::apply(service, request, next)
-        }));
+        .layer(middleware::from_fn(move |request, next| fault::apply(service, request, next)));
     axum::serve(listener, routes).await
 }

@@ -63,25 +63,19 @@ impl Outbound {
     pub(crate) fn through(sidecar: SocketAddr) -> Self {
         Outbound {
             http1: Client::builder(TokioExecutor::new()).build(ToSidecar(sidecar)),
-            http2: Client::builder(TokioExecutor::new())
-                .http2_only(true)
-                .build(ToSidecar(sidecar)),
+            http2: Client::builder(TokioExecutor::new()).http2_only(true).build(ToSidecar(sidecar)),
         }
     }
 
     /// Sends a request and gives its answer whatever it is. A sidecar that cannot be reached answers 502.
     pub(crate) async fn send(&self, propagated: &Propagated, mut request: Request<Body>) -> Response<Body> {
         request.headers_mut().extend(propagated.0.clone());
-        request
-            .headers_mut()
-            .insert(header::USER_AGENT, header::HeaderValue::from_static("bookshop/1"));
+        request.headers_mut().insert(header::USER_AGENT, header::HeaderValue::from_static("bookshop/1"));
         match self.http1.request(request).await {
             Ok(answer) => answer.map(Body::new),
-            Err(error) => (
-                StatusCode::BAD_GATEWAY,
-                format!("no answer from the sidecar: {error}\n"),
-            )
-                .into_response(),
+            Err(error) => {
+                (StatusCode::BAD_GATEWAY, format!("no answer from the sidecar: {error}\n")).into_response()
+            }
         }
     }
 

@@ -28,14 +28,10 @@ async fn reviews(
     Path(isbn): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, StatusCode> {
-    let uri: Uri = format!("http://ratings/ratings/{isbn}")
-        .parse()
-        .map_err(|_| StatusCode::BAD_REQUEST)?;
+    let uri: Uri = format!("http://ratings/ratings/{isbn}").parse().map_err(|_| StatusCode::BAD_REQUEST)?;
     let answer = outbound.get(&Propagated::from(&headers), uri).await;
     let stars = stars(answer).await;
-    Ok(Json(
-        json!({ "isbn": isbn, "reviews": [{ "text": "Read it in one night.", "stars": stars }] }),
-    ))
+    Ok(Json(json!({ "isbn": isbn, "reviews": [{ "text": "Read it in one night.", "stars": stars }] })))
 }
 
 /// The stars in an answer of the ratings service, or why there are none: reviews are shown without them, too.
@@ -50,9 +46,5 @@ async fn stars(answer: Response<Body>) -> Value {
 
 async fn add(Path(isbn): Path<String>, text: Bytes) -> impl IntoResponse {
     let location = format!("/books/{isbn}/reviews/1");
-    (
-        StatusCode::CREATED,
-        [("location", location)],
-        Json(json!({ "isbn": isbn, "bytes": text.len() })),
-    )
+    (StatusCode::CREATED, [("location", location)], Json(json!({ "isbn": isbn, "bytes": text.len() })))
 }

@@ -19,11 +19,7 @@ fn copies_of(isbn: &str) -> Result<u32, Status> {
     if isbn.starts_with('0') || isbn.is_empty() {
         return Err(Status::not_found(format!("no title {isbn:?}")));
     }
-    Ok(isbn
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .map(|digit| u32::from(digit - b'0'))
-        .sum())
+    Ok(isbn.bytes().filter(u8::is_ascii_digit).map(|digit| u32::from(digit - b'0')).sum())
 }
 
 impl Stock for Shelves {
@@ -37,9 +33,7 @@ impl Stock for Shelves {
         let there = copies_of(&isbn)?;
         match there.checked_sub(count) {
             Some(left) => Ok(Response::new(Copies::of(&isbn, left))),
-            None => Err(Status::failed_precondition(format!(
-                "{count} copies asked for, {there} there"
-            ))),
+            None => Err(Status::failed_precondition(format!("{count} copies asked for, {there} there"))),
         }
     }
 
@@ -50,9 +44,7 @@ impl Stock for Shelves {
             .map(|sold| Ok(Copies::of(&isbn, there.saturating_sub(sold))))
             .collect();
         if count > WATCH_LIMIT {
-            answers.push(Err(Status::resource_exhausted(format!(
-                "{WATCH_LIMIT} answers are the most"
-            ))));
+            answers.push(Err(Status::resource_exhausted(format!("{WATCH_LIMIT} answers are the most"))));
         }
         Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
@@ -81,39 +73,21 @@ mod tests {
     #[tokio::test]
     async fn copies_can_be_reserved_while_there_are_any() {
         let mut stock = client().await;
-        let there = stock
-            .level(Request::new(Copies::of("123", 0)))
-            .await
-            .unwrap()
-            .into_inner();
+        let there = stock.level(Request::new(Copies::of("123", 0))).await.unwrap().into_inner();
         assert_eq!(there.count, 6);
-        let left = stock
-            .reserve(Request::new(Copies::of("123", 4)))
-            .await
-            .unwrap()
-            .into_inner();
+        let left = stock.reserve(Request::new(Copies::of("123", 4))).await.unwrap().into_inner();
         assert_eq!(left.count, 2);
-        let refused = stock
-            .reserve(Request::new(Copies::of("123", 7)))
-            .await
-            .unwrap_err();
+        let refused = stock.reserve(Request::new(Copies::of("123", 7))).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition);
     }
 
     #[tokio::test]
     async fn a_watcher_that_wants_too_much_gets_an_error_behind_the_last_answer() {
         let mut stock = client().await;
-        let mut answers = stock
-            .watch(Request::new(Copies::of("123", 9)))
-            .await
-            .unwrap()
-            .into_inner();
+        let mut answers = stock.watch(Request::new(Copies::of("123", 9))).await.unwrap().into_inner();
         for left in [6, 5, 4, 3] {
             assert_eq!(answers.next().await.unwrap().unwrap().count, left);
         }
-        assert_eq!(
-            answers.next().await.unwrap().unwrap_err().code(),
-            Code::ResourceExhausted
-        );
+        assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
     }
 }

@@ -95,10 +95,7 @@ pub(crate) struct StockClient(tonic::client::Grpc<GrpcTransport>);
 
 impl StockClient {
     pub(crate) fn over(transport: GrpcTransport) -> Self {
-        StockClient(tonic::client::Grpc::with_origin(
-            transport,
-            Uri::from_static("http://stock"),
-        ))
+        StockClient(tonic::client::Grpc::with_origin(transport, Uri::from_static("http://stock")))
     }
 
     pub(crate) async fn level(&mut self, request: Request<Copies>) -> Result<Response<Copies>, Status> {
@@ -112,10 +109,7 @@ impl StockClient {
     pub(crate) async fn watch(&mut self, request: Request<Copies>) -> Result<Response<CopiesStream>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(WATCH);
-        let answer = self
-            .0
-            .server_streaming(request, path, ProstCodec::<Copies, Copies>::default())
-            .await?;
+        let answer = self.0.server_streaming(request, path, ProstCodec::<Copies, Copies>::default()).await?;
         Ok(answer.map(|copies| Box::pin(copies) as CopiesStream))
     }
 
@@ -125,24 +119,16 @@ impl StockClient {
         path: &'static str,
     ) -> Result<Response<Copies>, Status> {
         self.ready().await?;
-        self.0
-            .unary(request, PathAndQuery::from_static(path), ProstCodec::default())
-            .await
+        self.0.unary(request, PathAndQuery::from_static(path), ProstCodec::default()).await
     }
 
     async fn ready(&mut self) -> Result<(), Status> {
-        self.0
-            .ready()
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))
+        self.0.ready().await.map_err(|error| Status::unavailable(error.to_string()))
     }
 }
 
 impl Copies {
     pub(crate) fn of(isbn: &str, count: u32) -> Self {
-        Copies {
-            isbn: isbn.to_owned(),
-            count,
-        }
+        Copies { isbn: isbn.to_owned(), count }
     }
 }

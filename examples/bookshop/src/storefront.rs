@@ -52,11 +52,7 @@ async fn allowed() -> impl IntoResponse {
 
 /// The same request to the catalog, body as it comes, and the catalog's answer as it comes.
 async fn forward_to_catalog(State(outbound): State<Outbound>, request: Request) -> Response {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     forward(outbound, request, format!("http://catalog{path}")).await
 }
 
@@ -96,13 +92,9 @@ async fn forward(outbound: Outbound, request: Request, uri: String) -> Response 
 
 /// A proxy's notes on one hop are not for the next one.
 fn only_what_concerns_the_client(mut answer: Response<Body>) -> Response {
-    for name in [
-        "x-envoy-upstream-service-time",
-        "x-envoy-attempt-count",
-        "server",
-        "date",
-        "transfer-encoding",
-    ] {
+    for name in
+        ["x-envoy-upstream-service-time", "x-envoy-attempt-count", "server", "date", "transfer-encoding"]
+    {
         answer.headers_mut().remove(name);
     }
     answer
@@ -138,10 +130,7 @@ struct ForwardedStock(Outbound);
 
 impl ForwardedStock {
     fn client(&self, request: &tonic::Request<Copies>) -> StockClient {
-        StockClient::over(
-            self.0
-                .grpc(Propagated::from(&request.metadata().clone().into_headers())),
-        )
+        StockClient::over(self.0.grpc(Propagated::from(&request.metadata().clone().into_headers())))
     }
 }
 
@@ -149,27 +138,15 @@ type Answer<T> = Result<tonic::Response<T>, Status>;
 
 impl Stock for ForwardedStock {
     async fn level(&self, request: tonic::Request<Copies>) -> Answer<Copies> {
-        onward(
-            self.client(&request)
-                .level(tonic::Request::new(request.into_inner()))
-                .await,
-        )
+        onward(self.client(&request).level(tonic::Request::new(request.into_inner())).await)
     }
 
     async fn reserve(&self, request: tonic::Request<Copies>) -> Answer<Copies> {
-        onward(
-            self.client(&request)
-                .reserve(tonic::Request::new(request.into_inner()))
-                .await,
-        )
+        onward(self.client(&request).reserve(tonic::Request::new(request.into_inner())).await)
     }
 
     async fn watch(&self, request: tonic::Request<Copies>) -> Answer<CopiesStream> {
-        onward(
-            self.client(&request)
-                .watch(tonic::Request::new(request.into_inner()))
-                .await,
-        )
+        onward(self.client(&request).watch(tonic::Request::new(request.into_inner())).await)
     }
 }
 

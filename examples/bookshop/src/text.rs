@@ -27,9 +27,7 @@ pub(crate) fn of_length(length: usize) -> Bytes {
 /// The parts of `text` that a chunked answer is sent in, each `size` bytes, the last one perhaps shorter.
 pub(crate) fn in_chunks(text: Bytes, size: usize) -> impl Iterator<Item = Bytes> {
     let size = size.max(1);
-    (0..text.len())
-        .step_by(size)
-        .map(move |from| text.slice(from..text.len().min(from + size)))
+    (0..text.len()).step_by(size).map(move |from| text.slice(from..text.len().min(from + size)))
 }
 
 #[cfg(test)]
@@ -40,10 +38,7 @@ mod tests {
     fn chunks_put_together_are_the_text() {
         let text = of_length(1000);
         let chunks: Vec<_> = in_chunks(text.clone(), 300).collect();
-        assert_eq!(
-            chunks.iter().map(Bytes::len).collect::<Vec<_>>(),
-            [300, 300, 300, 100]
-        );
+        assert_eq!(chunks.iter().map(Bytes::len).collect::<Vec<_>>(), [300, 300, 300, 100]);
         assert_eq!(chunks.concat(), text);
     }
 }

@@ -63,12 +63,7 @@ impl Access {
         let findings: Vec<(&Provider, Finding<'_>)> = self
             .providers()
             .iter()
-            .map(|provider| {
-                (
-                    &**provider,
-                    provider.examine(headers, terms.max_credential_bytes, terms.now),
-                )
-            })
+            .map(|provider| (&**provider, provider.examine(headers, terms.max_credential_bytes, terms.now)))
             .collect();
         let known = findings.iter().find_map(|(provider, finding)| match finding {
             Finding::Valid(holder) => Some(Admission::Known { provider, holder }),
@@ -76,29 +71,12 @@ impl Access {
         });
         let admission = match (&self.require, first_objection(&findings), known) {
             (Require::None, _, _) => Admission::Open,
-            (
-                _,
-                Some(Objection {
-                    reason,
-                    provider,
-                    is_final: true,
-                }),
-                _,
-            ) => {
-                return Err(Denial {
-                    reason,
-                    provider: Some(provider.to_owned()),
-                    challenges: Vec::new(),
-                });
+            (_, Some(Objection { reason, provider, is_final: true }), _) => {
+                return Err(Denial { reason, provider: Some(provider.to_owned()), challenges: Vec::new() });
             }
             (Require::Any(_), _, Some(known)) => known,
             (Require::Any(_) | Require::All(_) | Require::Optional(_), Some(objection), _) => {
-                return Err(unauthenticated(
-                    objection.reason,
-                    Some(objection.provider),
-                    &findings,
-                    terms,
-                ));
+                return Err(unauthenticated(objection.reason, Some(objection.provider), &findings, terms));
             }
             (Require::All(_), None, Some(known)) if findings.iter().all(|(_, finding)| is_valid(finding)) => {
                 known
@@ -125,10 +103,9 @@ impl Access {
         };
         match admission {
             Admission::Known { holder, .. } if authorize.allows(holder) => Ok(admission),
-            Admission::Known { provider, .. } => Err(Denial {
-                provider: Some(provider.name.clone()),
-                ..Denial::of(Reason::NotAuthorized)
-            }),
+            Admission::Known { provider, .. } => {
+                Err(Denial { provider: Some(provider.name.clone()), ..Denial::of(Reason::NotAuthorized) })
+            }
             Admission::Open | Admission::Anonymous => Err(Denial::of(Reason::NotAuthorized)),
         }
     }
@@ -136,9 +113,7 @@ impl Access {
 
 impl Authorize {
     fn allows(&self, holder: &Holder) -> bool {
-        self.subjects
-            .as_ref()
-            .is_none_or(|subjects| subjects.contains(&holder.name))
+        self.subjects.as_ref().is_none_or(|subjects| subjects.contains(&holder.name))
             && self.scopes_all.iter().all(|scope| holder.scopes.contains(scope))
             && self
                 .scopes_any
@@ -161,11 +136,9 @@ struct Objection<'a> {
 /// Flaws first: a request that can be read in two ways is not weighed at all.
 fn first_objection<'a>(findings: &[(&'a Provider, Finding<'_>)]) -> Option<Objection<'a>> {
     let flawed = findings.iter().find_map(|(provider, finding)| match finding {
-        Finding::Flawed(flaw) => Some(Objection {
-            reason: Reason::from(*flaw),
-            provider: &provider.name,
-            is_final: true,
-        }),
+        Finding::Flawed(flaw) => {
+            Some(Objection { reason: Reason::from(*flaw), provider: &provider.name, is_final: true })
+        }
         Finding::Absent | Finding::Valid(_) | Finding::Rejected(_) => None,
     });
     flawed.or_else(|| {
@@ -193,9 +166,5 @@ fn unauthenticated(
             challenges.push(challenge);
         }
     }
-    Denial {
-        reason,
-        provider: provider.map(str::to_owned),
-        challenges,
-    }
+    Denial { reason, provider: provider.map(str::to_owned), challenges }
 }

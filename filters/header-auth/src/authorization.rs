@@ -63,10 +63,7 @@ impl<'a> Authorization<'a> {
 }
 
 fn take_while(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    let end = bytes
-        .iter()
-        .position(|byte| !wanted(*byte))
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| !wanted(*byte)).unwrap_or(bytes.len());
     bytes.split_at_checked(end).unwrap_or((bytes, &[]))
 }
 
@@ -76,9 +73,7 @@ pub fn is_token(byte: u8) -> bool {
 }
 
 fn is_token68(bytes: &[u8]) -> bool {
-    let (body, padding) = take_while(bytes, |byte| {
-        byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte)
-    });
+    let (body, padding) = take_while(bytes, |byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
     !body.is_empty() && padding.iter().all(|byte| *byte == b'=')
 }
 
@@ -134,17 +129,9 @@ mod tests {
         let table: &[(&[u8], &str, Credentials<'_>)] = &[
             (b"Basic YTpi", "basic", Credentials::Token68(b"YTpi")),
             (b"bAsIc   YTpiYw==", "Basic", Credentials::Token68(b"YTpiYw==")),
-            (
-                b"Bearer a.b-c_d~e+f/g",
-                "BEARER",
-                Credentials::Token68(b"a.b-c_d~e+f/g"),
-            ),
+            (b"Bearer a.b-c_d~e+f/g", "BEARER", Credentials::Token68(b"a.b-c_d~e+f/g")),
             (b"Negotiate", "negotiate", Credentials::None),
-            (
-                b"Digest username=\"a, \\\"b\", qop=auth",
-                "digest",
-                Credentials::Parameters,
-            ),
+            (b"Digest username=\"a, \\\"b\", qop=auth", "digest", Credentials::Parameters),
         ];
         for (value, scheme, credentials) in table {
             let parsed = Authorization::parse(value).unwrap();
@@ -185,12 +172,7 @@ mod tests {
             b"Digest a=\"b\xff\"",
         ];
         for value in table {
-            assert_eq!(
-                Authorization::parse(value),
-                Err(NotCredentials),
-                "{}",
-                value.escape_ascii()
-            );
+            assert_eq!(Authorization::parse(value), Err(NotCredentials), "{}", value.escape_ascii());
         }
     }
 }

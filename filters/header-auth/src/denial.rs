@@ -117,10 +117,6 @@ pub struct Denial {
 
 impl Denial {
     pub fn of(reason: Reason) -> Self {
-        Self {
-            reason,
-            provider: None,
-            challenges: Vec::new(),
-        }
+        Self { reason, provider: None, challenges: Vec::new() }
     }
 }

@@ -54,11 +54,7 @@ pub fn bytes_from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        let digit = |digit: u8| {
-            char::from(digit)
-                .to_digit(16)
-                .and_then(|value| u8::try_from(value).ok())
-        };
+        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
         *byte = (digit(*high)? << 4) | digit(*low)?;
     }
     Some(bytes)
@@ -74,9 +70,7 @@ mod tests {
     fn digests_agree_with_their_hex_form_of_either_case() {
         let stored = Digest::from_hex(ABC).unwrap();
         assert!(bool::from(stored.matches(&Digest::of(&[b"a", b"bc"]))));
-        assert!(bool::from(
-            stored.matches(&Digest::from_hex(&ABC.to_uppercase()).unwrap())
-        ));
+        assert!(bool::from(stored.matches(&Digest::from_hex(&ABC.to_uppercase()).unwrap())));
         assert!(!bool::from(stored.matches(&Digest::of(&[b"abd"]))));
     }
 

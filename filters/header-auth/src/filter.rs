@@ -39,18 +39,11 @@ impl Plugin for HeaderAuth {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let counters = Counters::new(&config, init)?;
-        Ok(Self {
-            mode: config.mode,
-            policy: config.policy,
-            counters,
-        })
+        Ok(Self { mode: config.mode, policy: config.policy, counters })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
-        Stream {
-            plugin: Rc::clone(self),
-            claimed_identity: false,
-        }
+        Stream { plugin: Rc::clone(self), claimed_identity: false }
     }
 }
 
@@ -67,11 +60,8 @@ impl HttpFilter for Stream {
             }
         };
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
-        let view = Request {
-            headers: &headers,
-            route_name: &snapshot.route_name,
-            cluster: &snapshot.cluster,
-        };
+        let view =
+            Request { headers: &headers, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
         let decision = plugin.policy.decide(&view, snapshot.now);
         self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
@@ -79,10 +69,9 @@ impl HttpFilter for Stream {
             (Mode::Shadow | Mode::Off, _) => Flow::Continue,
             (Mode::Enforce, Ok(admitted)) => match apply(&admitted, &mut request) {
                 Ok(()) => Flow::Continue,
-                Err(error) => plugin.cannot(
-                    decision.rule,
-                    format_args!("the identity headers cannot be set: {error}"),
-                ),
+                Err(error) => {
+                    plugin.cannot(decision.rule, format_args!("the identity headers cannot be set: {error}"))
+                }
             },
             (Mode::Enforce, Err(denial)) => {
                 let provider = denial.provider.as_deref().unwrap_or("none");
@@ -106,10 +95,9 @@ impl HttpFilter for Stream {
                 }
                 Flow::Continue
             }
-            Err(error) => plugin.cannot(
-                DEFAULT_RULE,
-                format_args!("the trailers cannot be cleansed: {error}"),
-            ),
+            Err(error) => {
+                plugin.cannot(DEFAULT_RULE, format_args!("the trailers cannot be cleansed: {error}"))
+            }
         }
     }
 }
@@ -185,10 +173,7 @@ fn apply(admitted: &Admitted<'_>, request: &mut RequestHeaders) -> Result<(), Ed
 }
 
 fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
-    std::str::from_utf8(name)
-        .ok()
-        .and_then(OwnedName::parse)
-        .ok_or(EditError::Name)
+    std::str::from_utf8(name).ok().and_then(OwnedName::parse).ok_or(EditError::Name)
 }
 
 fn refuse(denial: &Denial) -> Reply {
@@ -202,9 +187,10 @@ fn refuse(denial: &Denial) -> Reply {
     let reply = Reply::new(denial.reason.status(), denial.reason.details())
         .body(denial.reason.body().as_bytes())
         .grpc(grpc);
-    denial.challenges.iter().fold(reply, |reply, challenge| {
-        reply.header(name!("www-authenticate"), challenge.as_bytes())
-    })
+    denial
+        .challenges
+        .iter()
+        .fold(reply, |reply, challenge| reply.header(name!("www-authenticate"), challenge.as_bytes()))
 }
 
 /// What happened, for the operator. No subject, key or header value ever becomes a label.
@@ -225,11 +211,7 @@ impl Counters {
         let name = |base: &str| format!("{prefix}_auth_{base}_total");
         // What was not chosen has no name, and so is not there.
         let label = |label| {
-            if metrics.labels.iter().any(|chosen| chosen == label) {
-                label
-            } else {
-                ""
-            }
+            if metrics.labels.iter().any(|chosen| chosen == label) { label } else { "" }
         };
         let (provider, reason, rule) = (label("provider"), label("reason"), label("rule"));
         Ok(Self {
@@ -247,24 +229,14 @@ impl Counters {
             self.stripped.inc([rule]);
         }
         match &decision.outcome {
-            Ok(Admitted {
-                admission: Admission::Open,
-                ..
-            }) => self.allowed.inc([b"none", rule]),
-            Ok(Admitted {
-                admission: Admission::Anonymous,
-                ..
-            }) => self.anonymous.inc([rule]),
-            Ok(Admitted {
-                admission: Admission::Known { provider, .. },
-                ..
-            }) => {
+            Ok(Admitted { admission: Admission::Open, .. }) => self.allowed.inc([b"none", rule]),
+            Ok(Admitted { admission: Admission::Anonymous, .. }) => self.anonymous.inc([rule]),
+            Ok(Admitted { admission: Admission::Known { provider, .. }, .. }) => {
                 self.allowed.inc([provider.name.as_bytes(), rule]);
             }
             Err(denial) => {
                 let provider = denial.provider.as_deref().unwrap_or("none");
-                self.denied
-                    .inc([provider.as_bytes(), denial.reason.label().as_bytes(), rule]);
+                self.denied.inc([provider.as_bytes(), denial.reason.label().as_bytes(), rule]);
             }
         }
     }

@@ -45,17 +45,12 @@ impl IdentityHeaders {
 
     fn is_dropped_by(&self, name: &[u8], value: &[u8]) -> bool {
         name.eq_ignore_ascii_case(b"connection")
-            && value
-                .split(|byte| *byte == b',')
-                .any(|option| self.covers(option.trim_ascii()))
+            && value.split(|byte| *byte == b',').any(|option| self.covers(option.trim_ascii()))
     }
 
     pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
         let set = |name: &str, value: &str| Edit::Set(name.as_bytes().to_vec(), value.as_bytes().to_vec());
-        let mut edits = vec![
-            set(&self.subject, &identity.subject),
-            set(&self.provider, &identity.provider),
-        ];
+        let mut edits = vec![set(&self.subject, &identity.subject), set(&self.provider, &identity.provider)];
         if !identity.scopes.is_empty() {
             edits.push(set(&self.scopes, &identity.scopes));
         }
@@ -65,17 +60,10 @@ impl IdentityHeaders {
 
 fn starts_like(name: &[u8], known: &str) -> bool {
     let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            byte.to_ascii_lowercase()
-        } else {
-            b'-'
-        }
+        if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
     };
-    name.get(..known.len()).is_some_and(|head| {
-        head.iter()
-            .zip(known.bytes())
-            .all(|(given, known)| fold(*given) == fold(known))
-    })
+    name.get(..known.len())
+        .is_some_and(|head| head.iter().zip(known.bytes()).all(|(given, known)| fold(*given) == fold(known)))
 }
 
 /// Text as a header value: visible ASCII stays, everything else and `%` itself becomes `%XX`, so that the value can be
@@ -86,11 +74,8 @@ pub fn encode_value(text: &str) -> String {
         if byte.is_ascii_graphic() && byte != b'%' {
             value.push(char::from(byte));
         } else {
-            let digit = |nibble: u8| {
-                char::from_digit(u32::from(nibble), 16)
-                    .unwrap_or('0')
-                    .to_ascii_uppercase()
-            };
+            let digit =
+                |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
             value.extend(['%', digit(byte >> 4), digit(byte & 0x0F)]);
         }
     }
@@ -132,15 +117,8 @@ mod tests {
 
     #[test]
     fn names_that_only_look_alike_are_left() {
-        for name in [
-            "",
-            "x-auth",
-            "x-author",
-            "ax-auth-subject",
-            "authorization",
-            "x-scopes-2",
-            "xx-scopes",
-        ] {
+        for name in ["", "x-auth", "x-author", "ax-auth-subject", "authorization", "x-scopes-2", "xx-scopes"]
+        {
             assert!(!identity_headers().covers(name.as_bytes()), "{name}");
         }
     }
@@ -153,10 +131,7 @@ mod tests {
             (b"x_auth_subject", b"\xff"),
             (b"x-auth-role", b"root"),
         ];
-        assert_eq!(
-            identity_headers().claimed(headers),
-            [&b"x_auth_subject"[..], b"x-auth-role"]
-        );
+        assert_eq!(identity_headers().claimed(headers), [&b"x_auth_subject"[..], b"x-auth-role"]);
     }
 
     #[test]
@@ -165,20 +140,10 @@ mod tests {
         assert!(claimed(b"x-auth-subject"));
         assert!(claimed(b"keep-alive, X_Auth_Subject ,upgrade"));
         assert!(claimed(b"x-scopes"));
-        for value in [
-            &b""[..],
-            b"keep-alive",
-            b"upgrade, http2-settings",
-            b"x-author",
-            b"\xff",
-        ] {
+        for value in [&b""[..], b"keep-alive", b"upgrade, http2-settings", b"x-author", b"\xff"] {
             assert!(!claimed(value), "{}", value.escape_ascii());
         }
-        assert!(
-            identity_headers()
-                .claimed(&[(b"x-connection", b"x-auth-subject")])
-                .is_empty()
-        );
+        assert!(identity_headers().claimed(&[(b"x-connection", b"x-auth-subject")]).is_empty());
     }
 
     #[test]

@@ -33,10 +33,7 @@ pub enum Finding<'p> {
 
 impl Kind {
     pub fn basic(users: UserStore) -> Self {
-        Self::Basic {
-            source: [Source::Scheme("Basic".into())],
-            users,
-        }
+        Self::Basic { source: [Source::Scheme("Basic".into())], users }
     }
 
     pub fn sources(&self) -> &[Source] {
@@ -111,16 +108,10 @@ fn decode_basic(token: &[u8]) -> Option<Pair> {
     if decoded.iter().any(u8::is_ascii_control) {
         return None;
     }
-    let colon = decoded
-        .iter()
-        .position(|byte| *byte == b':')
-        .filter(|at| *at > 0)?;
+    let colon = decoded.iter().position(|byte| *byte == b':').filter(|at| *at > 0)?;
     let (user, password) = decoded.split_at_checked(colon)?;
     let password = password.strip_prefix(b":")?;
-    Some(Pair {
-        user: user.to_vec(),
-        password: password.to_vec(),
-    })
+    Some(Pair { user: user.to_vec(), password: password.to_vec() })
 }
 
 #[cfg(test)]

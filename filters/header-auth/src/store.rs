@@ -40,10 +40,7 @@ impl KeyStore {
     /// Gives the key back if the same digest is stored already: it could belong to either holder.
     pub fn insert(&mut self, key: ApiKey) -> Result<(), ApiKey> {
         let bucket = self.0.entry(key.digest.index()).or_default();
-        if bucket
-            .iter()
-            .any(|known| known.digest.matches(&key.digest).into())
-        {
+        if bucket.iter().any(|known| known.digest.matches(&key.digest).into()) {
             return Err(key);
         }
         bucket.push(key);
@@ -121,10 +118,7 @@ impl UserStore {
     /// # Errors
     /// No such user or another password; which of them is not said, and both take the same work.
     pub fn verify(&self, name: &[u8], password: &[u8]) -> Result<&Holder, Rejection> {
-        const NOBODY: SaltedPassword = SaltedPassword {
-            salt: Salt([0; 16]),
-            digest: Digest::DUMMY,
-        };
+        const NOBODY: SaltedPassword = SaltedPassword { salt: Salt([0; 16]), digest: Digest::DUMMY };
         let name = Digest::of(&[name]);
         let user = self
             .0
@@ -134,9 +128,7 @@ impl UserStore {
         let stored = user.map_or(NOBODY, |user| user.password);
         let given = Digest::of(&[&stored.salt.0, password]);
         let matches = bool::from(stored.digest.matches(&given));
-        user.filter(|_| matches)
-            .map(|user| &user.holder)
-            .ok_or(Rejection::Unknown)
+        user.filter(|_| matches).map(|user| &user.holder).ok_or(Rejection::Unknown)
     }
 }
 
@@ -147,10 +139,7 @@ mod tests {
     use super::*;
 
     fn holder(name: &str) -> Holder {
-        Holder {
-            name: name.into(),
-            scopes: Vec::new(),
-        }
+        Holder { name: name.into(), scopes: Vec::new() }
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -170,11 +159,7 @@ mod tests {
         let mut store = KeyStore::default();
         store.insert(key("old", "acme")).unwrap();
         store.insert(key("new", "acme")).unwrap();
-        let bounded = ApiKey {
-            not_before: Some(at(100)),
-            not_after: Some(at(200)),
-            ..key("bounded", "lab")
-        };
+        let bounded = ApiKey { not_before: Some(at(100)), not_after: Some(at(200)), ..key("bounded", "lab") };
         store.insert(bounded).unwrap();
         store
     }
@@ -184,12 +169,7 @@ mod tests {
         assert_eq!(keys().verify(b"old", at(0)).unwrap().name, "acme");
         assert_eq!(keys().verify(b"new", at(0)).unwrap().name, "acme");
         for wrong in [&b""[..], b"ol", b"oldd", b"Old", b"old ", b"\0old", b"\xff"] {
-            assert_eq!(
-                keys().verify(wrong, at(0)),
-                Err(Rejection::Unknown),
-                "{}",
-                wrong.escape_ascii()
-            );
+            assert_eq!(keys().verify(wrong, at(0)), Err(Rejection::Unknown), "{}", wrong.escape_ascii());
         }
     }
 
@@ -223,34 +203,13 @@ mod tests {
             digest: Digest::of(&[&salt, password.as_bytes()]),
         };
         let mut store = UserStore::default();
-        store
-            .insert(User {
-                password: salted([1; 16], "p1"),
-                holder: holder("ann"),
-            })
-            .unwrap();
-        store
-            .insert(User {
-                password: salted([2; 16], "p2"),
-                holder: holder("ben"),
-            })
-            .unwrap();
-        assert!(
-            store
-                .insert(User {
-                    password: salted([3; 16], "p3"),
-                    holder: holder("ann")
-                })
-                .is_err()
-        );
+        store.insert(User { password: salted([1; 16], "p1"), holder: holder("ann") }).unwrap();
+        store.insert(User { password: salted([2; 16], "p2"), holder: holder("ben") }).unwrap();
+        assert!(store.insert(User { password: salted([3; 16], "p3"), holder: holder("ann") }).is_err());
         assert_eq!(store.verify(b"ann", b"p1").unwrap().name, "ann");
-        for (name, password) in [
-            (&b"ann"[..], &b"p2"[..]),
-            (b"ben", b"p1"),
-            (b"Ann", b"p1"),
-            (b"", b""),
-            (b"x", b"p1"),
-        ] {
+        for (name, password) in
+            [(&b"ann"[..], &b"p2"[..]), (b"ben", b"p1"), (b"Ann", b"p1"), (b"", b""), (b"x", b"p1")]
+        {
             assert_eq!(store.verify(name, password), Err(Rejection::Unknown));
         }
     }

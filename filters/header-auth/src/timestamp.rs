@@ -23,56 +23,20 @@ impl Timestamp {
     /// # Errors
     /// Any other form, a day its month does not have, a year before 1970.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
-        let [
-            y3,
-            y2,
-            y1,
-            y0,
-            b'-',
-            mo1,
-            mo0,
-            b'-',
-            d1,
-            d0,
-            b'T',
-            h1,
-            h0,
-            b':',
-            mi1,
-            mi0,
-            b':',
-            s1,
-            s0,
-            b'Z',
-        ] = text.as_bytes()
+        let [y3, y2, y1, y0, b'-', mo1, mo0, b'-', d1, d0, b'T', h1, h0, b':', mi1, mi0, b':', s1, s0, b'Z'] =
+            text.as_bytes()
         else {
             return Err(NotATimestamp);
         };
-        let year = number(&[*y3, *y2, *y1, *y0])
-            .filter(|year| *year >= 1970)
-            .ok_or(NotATimestamp)?;
-        let month = number(&[*mo1, *mo0])
-            .filter(|month| (1..=12).contains(month))
-            .ok_or(NotATimestamp)?;
+        let year = number(&[*y3, *y2, *y1, *y0]).filter(|year| *year >= 1970).ok_or(NotATimestamp)?;
+        let month = number(&[*mo1, *mo0]).filter(|month| (1..=12).contains(month)).ok_or(NotATimestamp)?;
         let last = days_in_month(year, month);
-        let day = number(&[*d1, *d0])
-            .filter(|day| (1..=last).contains(day))
-            .ok_or(NotATimestamp)?;
-        let hour = number(&[*h1, *h0])
-            .filter(|hour| *hour < 24)
-            .ok_or(NotATimestamp)?;
-        let minute = number(&[*mi1, *mi0])
-            .filter(|minute| *minute < 60)
-            .ok_or(NotATimestamp)?;
-        let second = number(&[*s1, *s0])
-            .filter(|second| *second < 60)
-            .ok_or(NotATimestamp)?;
+        let day = number(&[*d1, *d0]).filter(|day| (1..=last).contains(day)).ok_or(NotATimestamp)?;
+        let hour = number(&[*h1, *h0]).filter(|hour| *hour < 24).ok_or(NotATimestamp)?;
+        let minute = number(&[*mi1, *mi0]).filter(|minute| *minute < 60).ok_or(NotATimestamp)?;
+        let second = number(&[*s1, *s0]).filter(|second| *second < 60).ok_or(NotATimestamp)?;
         let days = days_before_year(year)
-            .saturating_add(
-                (1..month)
-                    .map(|earlier| days_in_month(year, earlier))
-                    .sum::<u64>(),
-            )
+            .saturating_add((1..month).map(|earlier| days_in_month(year, earlier)).sum::<u64>())
             .saturating_add(day.saturating_sub(1));
         let seconds = days
             .saturating_mul(86_400)
@@ -105,9 +69,7 @@ fn days_in_month(year: u64, month: u64) -> u64 {
 
 /// Days from 1970-01-01 to the first of January of `year`.
 fn days_before_year(year: u64) -> u64 {
-    (1970..year)
-        .map(|earlier| if is_leap(earlier) { 366 } else { 365 })
-        .sum()
+    (1970..year).map(|earlier| if is_leap(earlier) { 366 } else { 365 }).sum()
 }
 
 #[cfg(test)]
@@ -124,11 +86,7 @@ mod tests {
             ("9999-12-31T23:59:59Z", 253_402_300_799),
         ];
         for (text, seconds) in table {
-            assert_eq!(
-                Timestamp::parse(text),
-                Ok(Timestamp(Duration::from_secs(seconds))),
-                "{text}"
-            );
+            assert_eq!(Timestamp::parse(text), Ok(Timestamp(Duration::from_secs(seconds))), "{text}");
         }
     }
 

@@ -16,13 +16,7 @@ const HTTP: [&str; 11] = [
 ];
 
 /// `x-envoy-retry-grpc-on`.
-const GRPC: [&str; 5] = [
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-];
+const GRPC: [&str; 5] = ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
 
 /// The two header values that a list of conditions becomes; empty where none belongs there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,10 +59,7 @@ mod tests {
     fn conditions_go_to_the_header_they_belong_to() {
         assert_eq!(
             parse(&["5xx", "unavailable", "reset", "cancelled"]),
-            Ok(Conditions {
-                http: "5xx,reset".into(),
-                grpc: "unavailable,cancelled".into()
-            })
+            Ok(Conditions { http: "5xx,reset".into(), grpc: "unavailable,cancelled".into() })
         );
         assert_eq!(parse(&[]), Ok(Conditions::default()));
     }

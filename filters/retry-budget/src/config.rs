@@ -146,10 +146,7 @@ impl Checked for Config {
         let conditions = check_conditions(&per.retry_on, &mut at.at("retry_on"));
         let status_codes =
             check_status_codes(&per.retriable_status_codes, &mut at.at("retriable_status_codes"));
-        let methods = check_methods(
-            &per.grpc_idempotent_methods,
-            &mut at.at("grpc_idempotent_methods"),
-        );
+        let methods = check_methods(&per.grpc_idempotent_methods, &mut at.at("grpc_idempotent_methods"));
         methods.then_some(())?;
         Some(Config {
             scope: raw.budget.scope,
@@ -176,26 +173,19 @@ fn check_limits(raw: &RawBudget, at: &mut Checks<'_>) -> Option<Limits> {
         at.at("window").refuse("1s to 1h", raw.window);
         return None;
     }
-    let count = u8::try_from(raw.slots)
-        .ok()
-        .filter(|count| (2..=60).contains(count));
+    let count = u8::try_from(raw.slots).ok().filter(|count| (2..=60).contains(count));
     let Some(count) = count else {
         at.at("slots").refuse("2 to 60", raw.slots);
         return None;
     };
     let length = window.checked_div(u32::from(count)).unwrap_or(window);
     if length < Duration::from_millis(10) {
-        at.at("window")
-            .refuse("at least 10ms a slot", raw.window);
+        at.at("window").refuse("at least 10ms a slot", raw.window);
     }
     let rate = thousandths(raw.min_retries_per_second, &mut at.at("min_retries_per_second"));
     // Three seconds of the rate, at least one retry; but no rate is no floor.
     let default_burst = |rate: u32| {
-        if rate == 0 {
-            0
-        } else {
-            rate.saturating_mul(3).max(1000)
-        }
+        if rate == 0 { 0 } else { rate.saturating_mul(3).max(1000) }
     };
     let burst = match raw.burst {
         None => rate.map(default_burst),
@@ -230,8 +220,7 @@ fn check_conditions(names: &[String], at: &mut Checks<'_>) -> Option<Conditions>
         Ok(conditions) => Some(conditions),
         Err(index) => {
             let found = names.get(index).map_or("", String::as_str);
-            at.at(index)
-                .refuse("one of Envoy's retry conditions", format_args!("{found:?}"));
+            at.at(index).refuse("one of Envoy's retry conditions", format_args!("{found:?}"));
             None
         }
     }
@@ -259,10 +248,7 @@ fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
     });
     if let Some(index) = wrong {
         let found = methods.get(index).map_or("", String::as_str);
-        at.at(index).refuse(
-            "a gRPC method such as /package.Service/Method",
-            format_args!("{found:?}"),
-        );
+        at.at(index).refuse("a gRPC method such as /package.Service/Method", format_args!("{found:?}"));
     }
     wrong.is_none()
 }
@@ -278,10 +264,7 @@ mod tests {
 
     #[test]
     fn the_example_parses() {
-        assert_eq!(
-            parse(include_str!("../example.json")).unwrap().mode,
-            Mode::Enforce
-        );
+        assert_eq!(parse(include_str!("../example.json")).unwrap().mode, Mode::Enforce);
     }
 
     #[test]
@@ -291,19 +274,13 @@ mod tests {
             config.limits,
             Limits {
                 ratio: Ratio::from_ten_thousandths(2_000),
-                slots: Slots {
-                    count: 10,
-                    length: Duration::from_secs(1)
-                },
+                slots: Slots { count: 10, length: Duration::from_secs(1) },
                 floor_style: FloorStyle::PerSecond,
                 floor_rate: 1_000,
                 floor_burst: 3_000,
             }
         );
-        assert_eq!(
-            (config.scope, config.deposit_on),
-            (Scope::Cluster, DepositOn::Success)
-        );
+        assert_eq!((config.scope, config.deposit_on), (Scope::Cluster, DepositOn::Success));
         assert_eq!((config.max_retries, config.idempotent_only), (2, true));
         assert_eq!(config.inbound_retry, InboundRetry::Deny);
     }
@@ -341,19 +318,13 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_yet_is_refused_by_name() {
         for (defaults, start) in [
-            (
-                r#"{"pushback": {}}"#,
-                "/defaults/pushback: unknown field `pushback`",
-            ),
+            (r#"{"pushback": {}}"#, "/defaults/pushback: unknown field `pushback`"),
             (r#"{"preset": "sre"}"#, "/defaults/preset: unknown field `preset`"),
             (
                 r#"{"enforcement": "attempt"}"#,
                 "/defaults/enforcement: expected one of `reserve`, found `attempt`",
             ),
-            (
-                r#"{"budget": {"retry_ratio": 0.00001}}"#,
-                "/defaults/budget/retry_ratio: expected a decimal",
-            ),
+            (r#"{"budget": {"retry_ratio": 0.00001}}"#, "/defaults/budget/retry_ratio: expected a decimal"),
             (
                 r#"{"budget": {"min_retries_per_second": 0.0001}}"#,
                 "/defaults/budget/min_retries_per_second: expected 0",

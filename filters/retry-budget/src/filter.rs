@@ -46,18 +46,11 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        Ok(RetryBudget {
-            envelope,
-            metrics,
-            keys: Keys::new(init.root_id()?),
-        })
+        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?) })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request {
-            plugin: self.clone(),
-            reserved: None,
-        }
+        Request { plugin: self.clone(), reserved: None }
     }
 }
 
@@ -223,9 +216,7 @@ impl RetryBudget {
             }
         }
         self.metrics.used.add(rule, [], used);
-        self.metrics
-            .overdraft
-            .add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
+        self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
         self.metrics.attempts.record(rule, [], attempts);
         Ok(())
     }
@@ -233,9 +224,7 @@ impl RetryBudget {
     fn rounds<R>(&self, rule: &str, updated: Result<wayside_sdk::Updated<R>, SharedError>) -> Option<R> {
         match updated {
             Ok(updated) => {
-                self.metrics
-                    .cas_retry
-                    .add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
+                self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
                 Some(updated.value)
             }
             Err(error) => {
@@ -281,39 +270,21 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
         method: headers.method(),
         path: headers.path(),
         grpc: headers.is_grpc(),
-        idempotency_key: headers
-            .first(name!("idempotency-key"))
-            .is_some_and(|key| !key.is_empty()),
+        idempotency_key: headers.first(name!("idempotency-key")).is_some_and(|key| !key.is_empty()),
         tunnel: headers.method() == b"CONNECT" || headers.first(name!("upgrade")).is_some(),
     };
     let inbound = trusted && safety::is_retry(headers.all(ATTEMPT_COUNT), headers.all(PREVIOUS_ATTEMPTS));
     let may_deposit = !inbound || config.inbound_retry == InboundRetry::Normal;
     if inbound && config.inbound_retry == InboundRetry::Deny {
-        return Wish {
-            retries: 0,
-            denial: Some(Denial::Inbound),
-            may_deposit,
-        };
+        return Wish { retries: 0, denial: Some(Denial::Inbound), may_deposit };
     }
     if !safety::may_be_repeated(&facts, config.idempotent_only, &config.grpc_idempotent_methods) {
-        return Wish {
-            retries: 0,
-            denial: Some(Denial::Unsafe),
-            may_deposit,
-        };
+        return Wish { retries: 0, denial: Some(Denial::Unsafe), may_deposit };
     }
     // A trusted caller may ask for fewer retries, never for more.
-    let asked = headers
-        .all(MAX_RETRIES)
-        .filter(|_| trusted)
-        .filter_map(safety::number)
-        .min();
+    let asked = headers.all(MAX_RETRIES).filter(|_| trusted).filter_map(safety::number).min();
     let asked = asked.map_or(u8::MAX, |asked| u8::try_from(asked).unwrap_or(u8::MAX));
-    Wish {
-        retries: config.max_retries.min(asked),
-        denial: None,
-        may_deposit,
-    }
+    Wish { retries: config.max_retries.min(asked), denial: None, may_deposit }
 }
 
 /// Zero switches retries off for this request, whatever the route says.
@@ -337,10 +308,6 @@ fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> 
 
 fn succeeded(stream: &Stream, grpc: bool) -> Host<bool> {
     let status = stream.get(&property::RESPONSE_CODE)?;
-    let grpc_status = if grpc {
-        stream.get(&property::RESPONSE_GRPC_STATUS)?
-    } else {
-        None
-    };
+    let grpc_status = if grpc { stream.get(&property::RESPONSE_GRPC_STATUS)? } else { None };
     Ok(safety::is_success(status, grpc_status))
 }

@@ -19,10 +19,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(root_id: Vec<u8>) -> Keys {
-        Keys {
-            root_id,
-            known: RefCell::default(),
-        }
+        Keys { root_id, known: RefCell::default() }
     }
 
     /// The budget of this rule and name, and whether it is the one for those beyond the limit.
@@ -32,10 +29,7 @@ impl Keys {
         let mut known = self.known.borrow_mut();
         let overflowed = !known.contains(&key) && known.len() >= MOST_KEYS;
         if overflowed {
-            return (
-                Shared::new(self.key(&[b"", b"overflow", b""]), hash(config)),
-                true,
-            );
+            return (Shared::new(self.key(&[b"", b"overflow", b""]), hash(config)), true);
         }
         let budget = Shared::new(&key, hash(config));
         known.insert(key);
@@ -97,10 +91,7 @@ mod tests {
         let config = Envelope::<Config>::parse(br#"{"version": 1}"#).unwrap().defaults;
         let keys = Keys::new(b"root".to_vec());
         for n in 0..MOST_KEYS {
-            assert!(
-                !keys.budget("default", &config, n.to_string().as_bytes()).1,
-                "{n}"
-            );
+            assert!(!keys.budget("default", &config, n.to_string().as_bytes()).1, "{n}");
         }
         assert!(keys.budget("default", &config, b"one more").1);
         assert!(!keys.budget("default", &config, b"7").1);

@@ -38,12 +38,8 @@ pub fn is_retry<'a>(
     attempt_counts: impl IntoIterator<Item = &'a [u8]>,
     previous_attempts: impl IntoIterator<Item = &'a [u8]>,
 ) -> bool {
-    attempt_counts
-        .into_iter()
-        .any(|value| number(value).is_some_and(|n| n > 1))
-        || previous_attempts
-            .into_iter()
-            .any(|value| number(value).is_some_and(|n| n > 0))
+    attempt_counts.into_iter().any(|value| number(value).is_some_and(|n| n > 1))
+        || previous_attempts.into_iter().any(|value| number(value).is_some_and(|n| n > 0))
 }
 
 /// A number that does not fit is a large one.
@@ -95,26 +91,9 @@ mod tests {
             assert_eq!(may_be_repeated(&facts(method), true, &[]), safe, "{method}");
             assert!(may_be_repeated(&facts(method), false, &[]));
         }
-        assert!(may_be_repeated(
-            &Facts {
-                idempotency_key: true,
-                ..facts("POST")
-            },
-            true,
-            &[]
-        ));
-        assert!(!may_be_repeated(
-            &Facts {
-                tunnel: true,
-                ..facts("GET")
-            },
-            false,
-            &[]
-        ));
-        let grpc = Facts {
-            grpc: true,
-            ..facts("POST")
-        };
+        assert!(may_be_repeated(&Facts { idempotency_key: true, ..facts("POST") }, true, &[]));
+        assert!(!may_be_repeated(&Facts { tunnel: true, ..facts("GET") }, false, &[]));
+        let grpc = Facts { grpc: true, ..facts("POST") };
         assert!(!may_be_repeated(&grpc, true, &["/a.B/D".into()]));
         assert!(may_be_repeated(&grpc, true, &["/a.B/C".into()]));
     }

@@ -20,10 +20,7 @@ impl Slots {
     /// The number of the slot that holds this moment; counted from the start of the clock.
     #[must_use]
     pub fn number_at(&self, since_start: Duration) -> u64 {
-        let number = since_start
-            .as_nanos()
-            .checked_div(self.length.as_nanos())
-            .unwrap_or(0);
+        let number = since_start.as_nanos().checked_div(self.length.as_nanos()).unwrap_or(0);
         u64::try_from(number).unwrap_or(u64::MAX)
     }
 }
@@ -40,10 +37,7 @@ pub struct Window {
 impl Window {
     #[must_use]
     pub fn new(count: u8, current: u64) -> Window {
-        Window {
-            ring: vec![Slot::default(); usize::from(count.max(1))],
-            current,
-        }
+        Window { ring: vec![Slot::default(); usize::from(count.max(1))], current }
     }
 
     /// `None` when there is no slot.
@@ -77,18 +71,12 @@ impl Window {
 
     #[must_use]
     pub fn deposits(&self) -> u64 {
-        self.ring
-            .iter()
-            .map(|slot| u64::from(slot.deposits))
-            .fold(0, u64::saturating_add)
+        self.ring.iter().map(|slot| u64::from(slot.deposits)).fold(0, u64::saturating_add)
     }
 
     #[must_use]
     pub fn withdrawals(&self) -> u64 {
-        self.ring
-            .iter()
-            .map(|slot| u64::from(slot.withdrawals))
-            .fold(0, u64::saturating_add)
+        self.ring.iter().map(|slot| u64::from(slot.withdrawals)).fold(0, u64::saturating_add)
     }
 
     pub fn deposit(&mut self, count: u32) {
@@ -158,19 +146,11 @@ mod tests {
         window.refund(10, 1);
         assert_eq!(window.withdrawals(), 1);
         window.refund(10, 1);
-        assert_eq!(
-            window.withdrawals(),
-            1,
-            "never below zero, never from another slot"
-        );
+        assert_eq!(window.withdrawals(), 1, "never below zero, never from another slot");
         window.advance(14);
         window.withdraw();
         window.refund(11, 1);
-        assert_eq!(
-            window.withdrawals(),
-            1,
-            "slot 11 shares its place in the ring with slot 14"
-        );
+        assert_eq!(window.withdrawals(), 1, "slot 11 shares its place in the ring with slot 14");
         window.refund(99, 1);
         assert_eq!(window.withdrawals(), 1, "a slot that has not begun");
     }

@@ -123,40 +123,29 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     if raw.version != 1 {
         at.at("version").refuse("1", raw.version);
     }
-    let rules = Rules::parse(
-        raw.rules,
-        PathCase::Kept,
-        &mut at.at("rules"),
-        |config, at| match config.read::<RawNothing>(at.pointer()) {
+    let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
+        match config.read::<RawNothing>(at.pointer()) {
             Ok(_) => Some(()),
             Err(errors) => {
                 at.absorb(errors);
                 None
             }
-        },
-    );
+        }
+    });
     let metrics = check_metrics(&raw.metrics, &mut at.at("metrics"));
-    Some(Config {
-        mode: raw.mode,
-        rules: rules?,
-        metrics,
-        propagation: raw.propagation.into(),
-    })
+    Some(Config { mode: raw.mode, rules: rules?, metrics, propagation: raw.propagation.into() })
 }
 
 fn check_metrics(raw: &RawMetrics, at: &mut Checks<'_>) -> Metrics {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=32).contains(&raw.prefix.len()) || !raw.prefix.bytes().all(letters) {
-        at.at("prefix")
-            .refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !LABELS.contains(&label.as_str()) {
             let expected = format!("one of {}, each once", LABELS.join(", "));
-            at.at("labels")
-                .at(index)
-                .refuse(expected, format_args!("{label:?}"));
+            at.at("labels").at(index).refuse(expected, format_args!("{label:?}"));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);
@@ -218,19 +207,10 @@ mod tests {
             (r#""sampling": {"kind": "always"}"#, "/sampling: unknown field"),
             (r#""export": {"cluster": "otel"}"#, "/export: unknown field"),
             (r#""access_log": {"sink": "none"}"#, "/access_log: unknown field"),
-            (
-                r#""metrics": {"profile": "istio"}"#,
-                "/metrics/profile: expected one of `otel`, found `istio`",
-            ),
-            (
-                r#""propagation": {"inject": ["b3"]}"#,
-                "/propagation/inject: unknown field",
-            ),
+            (r#""metrics": {"profile": "istio"}"#, "/metrics/profile: expected one of `otel`, found `istio`"),
+            (r#""propagation": {"inject": ["b3"]}"#, "/propagation/inject: unknown field"),
             (r#""defaults": {"x": 1}"#, "/defaults/x: unknown field"),
-            (
-                r#""rules": [{"config": {"x": 1}}]"#,
-                "/rules/0/config/x: unknown field",
-            ),
+            (r#""rules": [{"config": {"x": 1}}]"#, "/rules/0/config/x: unknown field"),
         ] {
             let message = refusal(&format!("{{\"version\": 1, {field}}}"));
             assert!(message.starts_with(place), "{message}");
@@ -242,13 +222,9 @@ mod tests {
         let message = refusal(
             r#"{"version": 2, "metrics": {"prefix": "", "labels": ["url_scheme", "path", "url_scheme"], "max_series": 0}}"#,
         );
-        for place in [
-            "/version",
-            "/metrics/prefix",
-            "/metrics/labels/1",
-            "/metrics/labels/2",
-            "/metrics/max_series",
-        ] {
+        for place in
+            ["/version", "/metrics/prefix", "/metrics/labels/1", "/metrics/labels/2", "/metrics/max_series"]
+        {
             assert!(message.contains(&format!("{place}: expected")), "{message}");
         }
     }
@@ -256,10 +232,7 @@ mod tests {
     #[test]
     fn policies_of_propagation_are_words() {
         let text = br#"{"version": 1, "propagation": {"on_invalid": "pass", "absent": "start"}}"#;
-        let expected = Propagation {
-            on_invalid: OnInvalid::Pass,
-            on_absent: OnAbsent::Start,
-        };
+        let expected = Propagation { on_invalid: OnInvalid::Pass, on_absent: OnAbsent::Start };
         assert_eq!(Config::parse(text).unwrap().propagation, expected);
         assert!(
             refusal(r#"{"version": 1, "propagation": {"absent": "restart"}}"#)

@@ -68,10 +68,7 @@ impl Plugin for Telemetry {
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request {
-            plugin: Rc::clone(self),
-            seen: None,
-        }
+        Request { plugin: Rc::clone(self), seen: None }
     }
 }
 
@@ -87,14 +84,10 @@ impl HttpFilter for Request {
                 seen.active = plugin.metrics.active(&seen);
                 self.seen = Some(seen);
                 if let Err(error) = plugin.propagate(&block, &mut request) {
-                    plugin
-                        .metrics
-                        .failed(format_args!("the trace context was left as it came: {error}"));
+                    plugin.metrics.failed(format_args!("the trace context was left as it came: {error}"));
                 }
             }
-            Err(error) => plugin
-                .metrics
-                .failed(format_args!("the request cannot be read: {error}")),
+            Err(error) => plugin.metrics.failed(format_args!("the request cannot be read: {error}")),
         }
         Flow::Continue
     }
@@ -133,13 +126,7 @@ impl Seen {
     }
 
     fn nothing() -> Self {
-        Self {
-            method: "_OTHER",
-            scheme: "_OTHER",
-            is_grpc: false,
-            rule: None,
-            active: None,
-        }
+        Self { method: "_OTHER", scheme: "_OTHER", is_grpc: false, rule: None, active: None }
     }
 }
 
@@ -154,11 +141,7 @@ impl Telemetry {
         };
         let headers: Vec<_> = block.iter().collect();
         let text = |wanted: bool, property| {
-            if wanted {
-                self.known(stream, property).unwrap_or_default()
-            } else {
-                Vec::new()
-            }
+            if wanted { self.known(stream, property).unwrap_or_default() } else { Vec::new() }
         };
         let view = RequestView {
             method: block.method(),
@@ -195,23 +178,13 @@ impl Telemetry {
 
     fn record(&self, seen: &Seen, stream: &Stream) {
         let Some(duration) = self.known(stream, &REQUEST_DURATION) else {
-            return self
-                .metrics
-                .failed(format_args!("a request without a duration is not recorded"));
+            return self.metrics.failed(format_args!("a request without a duration is not recorded"));
         };
         let [_, status, route, error, protocol, _, grpc] = self.metrics.labels;
         let text = |wanted: bool, property| {
-            if wanted {
-                self.known(stream, property).unwrap_or_default()
-            } else {
-                Vec::new()
-            }
+            if wanted { self.known(stream, property).unwrap_or_default() } else { Vec::new() }
         };
-        let status = if status || error {
-            self.known(stream, &RESPONSE_CODE)
-        } else {
-            None
-        };
+        let status = if status || error { self.known(stream, &RESPONSE_CODE) } else { None };
         let facts = Facts {
             method: seen.method,
             scheme: seen.scheme,
@@ -219,10 +192,7 @@ impl Telemetry {
             route_name: &text(route && seen.rule.is_none(), &ROUTE_NAME),
             status,
             // The status of a 5xx is its error.
-            details: &text(
-                error && status.is_none_or(|status| status < 500),
-                &RESPONSE_CODE_DETAILS,
-            ),
+            details: &text(error && status.is_none_or(|status| status < 500), &RESPONSE_CODE_DETAILS),
             protocol: &text(protocol, &REQUEST_PROTOCOL),
             grpc_status: if seen.is_grpc && (grpc || error) {
                 self.known(stream, &RESPONSE_GRPC_STATUS)
@@ -236,8 +206,7 @@ impl Telemetry {
     /// A property, if the proxy has it. A call that fails is counted; the label stays empty.
     fn known<T: PropValue>(&self, stream: &Stream, property: &Prop<T>) -> Option<T> {
         stream.get(property).unwrap_or_else(|error| {
-            self.metrics
-                .failed(format_args!("a property cannot be read: {error}"));
+            self.metrics.failed(format_args!("a property cannot be read: {error}"));
             None
         })
     }
@@ -282,9 +251,7 @@ impl Metrics {
 
     /// Adds 1; the stream takes it away again from the same gauge when it is over.
     fn active(&self, seen: &Seen) -> Option<Gauge> {
-        let gauge = self
-            .active
-            .get([seen.method.as_bytes(), seen.scheme.as_bytes()])?;
+        let gauge = self.active.get([seen.method.as_bytes(), seen.scheme.as_bytes()])?;
         gauge.add(1);
         Some(gauge)
     }

@@ -40,14 +40,9 @@ pub fn protocol_version(protocol: &[u8]) -> &'static str {
 
 /// A gRPC status as its number; `_OTHER` for numbers gRPC does not have.
 pub fn grpc_status(status: u64) -> &'static str {
-    const NUMBERS: [&str; 17] = [
-        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
-    ];
-    usize::try_from(status)
-        .ok()
-        .and_then(|status| NUMBERS.get(status))
-        .copied()
-        .unwrap_or("_OTHER")
+    const NUMBERS: [&str; 17] =
+        ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"];
+    usize::try_from(status).ok().and_then(|status| NUMBERS.get(status)).copied().unwrap_or("_OTHER")
 }
 
 /// A response status as a label: three digits without an allocation.
@@ -57,9 +52,7 @@ pub struct StatusLabel([u8; 3]);
 impl StatusLabel {
     /// `None` outside 100 to 999, which is no HTTP status.
     pub fn new(status: u64) -> Option<Self> {
-        let status = u16::try_from(status)
-            .ok()
-            .filter(|status| (100..1000).contains(status))?;
+        let status = u16::try_from(status).ok().filter(|status| (100..1000).contains(status))?;
         let digit = |value: u16| u8::try_from(value % 10).map_or(b'0', |digit| b'0'.saturating_add(digit));
         Some(Self([digit(status / 100), digit(status / 10), digit(status)]))
     }
@@ -94,10 +87,7 @@ pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8], grpc_stat
 
 /// Envoy's details are a name, sometimes followed by `{…}` or `(…)`.
 fn failure(details: &[u8]) -> Option<&'static [u8]> {
-    let end = details
-        .iter()
-        .position(|byte| matches!(byte, b'{' | b'('))
-        .unwrap_or(details.len());
+    let end = details.iter().position(|byte| matches!(byte, b'{' | b'(')).unwrap_or(details.len());
     let (name, more) = details.split_at_checked(end)?;
     match name {
         b"upstream_response_timeout"
@@ -191,25 +181,13 @@ mod tests {
             (401, "header_auth.missing", "local_reply"),
             (404, "route_not_found", "local_reply"),
             (408, "request_overall_timeout", "timeout"),
-            (
-                200,
-                "upstream_reset_after_response_started{remote_reset}",
-                "upstream_reset",
-            ),
+            (200, "upstream_reset_after_response_started{remote_reset}", "upstream_reset"),
             (200, "upstream_response_timeout", "timeout"),
             (200, "downstream_remote_disconnect", "downstream_reset"),
             (0, "downstream_remote_disconnect", "downstream_reset"),
             (0, "http2.remote_reset", "downstream_reset"),
-            (
-                0,
-                "upstream_reset_before_response_started{connection_termination}",
-                "upstream_reset",
-            ),
-            (
-                0,
-                "upstream_reset_before_response_started{remote_connection_failure|x}",
-                "connect_failure",
-            ),
+            (0, "upstream_reset_before_response_started{connection_termination}", "upstream_reset"),
+            (0, "upstream_reset_before_response_started{remote_connection_failure|x}", "connect_failure"),
             (0, "no_healthy_upstream", "no_healthy_upstream"),
             (0, "", "_OTHER"),
             (0, "something_new", "_OTHER"),

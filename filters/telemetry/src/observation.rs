@@ -30,10 +30,7 @@ pub struct Observation<'a> {
 
 impl<'a> Observation<'a> {
     pub fn new(facts: Facts<'a>) -> Self {
-        Self {
-            facts,
-            status: facts.status.and_then(StatusLabel::new),
-        }
+        Self { facts, status: facts.status.and_then(StatusLabel::new) }
     }
 
     /// Values that were not chosen, or that this request does not have, are empty. Nothing is allocated.
@@ -75,85 +72,36 @@ mod tests {
     };
 
     fn labels(facts: Facts<'_>, chosen: [bool; 7]) -> Vec<String> {
-        Observation::new(facts)
-            .labels(chosen)
-            .iter()
-            .map(|value| value.escape_ascii().to_string())
-            .collect()
+        Observation::new(facts).labels(chosen).iter().map(|value| value.escape_ascii().to_string()).collect()
     }
 
     #[test]
     fn a_plain_request_is_named_by_its_route() {
-        assert_eq!(
-            labels(FACTS, [true; 7]),
-            ["GET", "200", "books", "", "1.1", "http", ""]
-        );
+        assert_eq!(labels(FACTS, [true; 7]), ["GET", "200", "books", "", "1.1", "http", ""]);
     }
 
     #[test]
     fn a_rule_names_the_route_before_envoy_does() {
-        assert_eq!(
-            labels(
-                Facts {
-                    rule: Some("book"),
-                    ..FACTS
-                },
-                [true; 7]
-            )[2],
-            "book"
-        );
+        assert_eq!(labels(Facts { rule: Some("book"), ..FACTS }, [true; 7])[2], "book");
     }
 
     #[test]
     fn a_request_that_nobody_answered_has_an_error_instead_of_a_status() {
-        let facts = Facts {
-            status: None,
-            details: b"downstream_remote_disconnect",
-            route_name: b"",
-            ..FACTS
-        };
-        assert_eq!(
-            labels(facts, [true; 7]),
-            ["GET", "", "", "downstream_reset", "1.1", "http", ""]
-        );
+        let facts =
+            Facts { status: None, details: b"downstream_remote_disconnect", route_name: b"", ..FACTS };
+        assert_eq!(labels(facts, [true; 7]), ["GET", "", "", "downstream_reset", "1.1", "http", ""]);
     }
 
     #[test]
     fn grpc_requests_have_their_status_beside_that_of_http() {
-        let facts = Facts {
-            method: "POST",
-            protocol: b"HTTP/2",
-            grpc_status: Some(5),
-            ..FACTS
-        };
-        assert_eq!(
-            labels(facts, [true; 7]),
-            ["POST", "200", "books", "", "2", "http", "5"]
-        );
-        assert_eq!(
-            labels(
-                Facts {
-                    grpc_status: Some(4711),
-                    ..FACTS
-                },
-                [true; 7]
-            )[6],
-            "_OTHER"
-        );
+        let facts = Facts { method: "POST", protocol: b"HTTP/2", grpc_status: Some(5), ..FACTS };
+        assert_eq!(labels(facts, [true; 7]), ["POST", "200", "books", "", "2", "http", "5"]);
+        assert_eq!(labels(Facts { grpc_status: Some(4711), ..FACTS }, [true; 7])[6], "_OTHER");
     }
 
     #[test]
     fn labels_that_were_not_chosen_are_empty() {
         let chosen = [true, false, false, true, false, false, false];
-        assert_eq!(
-            labels(
-                Facts {
-                    status: Some(503),
-                    ..FACTS
-                },
-                chosen
-            ),
-            ["GET", "", "", "503", "", "", ""]
-        );
+        assert_eq!(labels(Facts { status: Some(503), ..FACTS }, chosen), ["GET", "", "", "503", "", "", ""]);
     }
 }

@@ -96,10 +96,7 @@ mod tests {
     const GOOD: &str = "00-12345678901234567890123456789012-1234567890123456-01";
 
     fn carried(parents: &[&str], states: &[&str]) -> Carried {
-        inspect(
-            parents.iter().map(|line| line.as_bytes()),
-            states.iter().map(|line| line.as_bytes()),
-        )
+        inspect(parents.iter().map(|line| line.as_bytes()), states.iter().map(|line| line.as_bytes()))
     }
 
     #[test]
@@ -122,41 +119,22 @@ mod tests {
     #[test]
     fn by_default_only_a_broken_context_is_touched() {
         let policy = Propagation::default();
-        let actions = [
-            Carried::Absent,
-            Carried::Valid,
-            Carried::BadState,
-            Carried::Invalid,
-        ]
-        .map(|c| policy.action(c));
-        assert_eq!(
-            actions,
-            [Action::Keep, Action::Keep, Action::DropState, Action::Restart]
-        );
+        let actions =
+            [Carried::Absent, Carried::Valid, Carried::BadState, Carried::Invalid].map(|c| policy.action(c));
+        assert_eq!(actions, [Action::Keep, Action::Keep, Action::DropState, Action::Restart]);
     }
 
     #[test]
     fn a_policy_that_passes_keeps_everything() {
-        let policy = Propagation {
-            on_invalid: OnInvalid::Pass,
-            on_absent: OnAbsent::Pass,
-        };
-        for carried in [
-            Carried::Absent,
-            Carried::Valid,
-            Carried::BadState,
-            Carried::Invalid,
-        ] {
+        let policy = Propagation { on_invalid: OnInvalid::Pass, on_absent: OnAbsent::Pass };
+        for carried in [Carried::Absent, Carried::Valid, Carried::BadState, Carried::Invalid] {
             assert_eq!(policy.action(carried), Action::Keep);
         }
     }
 
     #[test]
     fn a_policy_that_starts_gives_every_request_a_trace() {
-        let policy = Propagation {
-            on_absent: OnAbsent::Start,
-            ..Propagation::default()
-        };
+        let policy = Propagation { on_absent: OnAbsent::Start, ..Propagation::default() };
         assert_eq!(policy.action(Carried::Absent), Action::Restart);
     }
 }

@@ -31,18 +31,10 @@ impl TraceParent {
             (_, [] | [b'-', ..]) => {}
             (_, _) => return Err(NotATraceParent),
         }
-        let trace_id = lower_hex::<16>(trace_id)
-            .filter(|id| *id != [0; 16])
-            .ok_or(NotATraceParent)?;
-        let parent_id = lower_hex::<8>(parent_id)
-            .filter(|id| *id != [0; 8])
-            .ok_or(NotATraceParent)?;
+        let trace_id = lower_hex::<16>(trace_id).filter(|id| *id != [0; 16]).ok_or(NotATraceParent)?;
+        let parent_id = lower_hex::<8>(parent_id).filter(|id| *id != [0; 8]).ok_or(NotATraceParent)?;
         let [flags] = lower_hex::<1>(flags).ok_or(NotATraceParent)?;
-        Ok(Self {
-            trace_id,
-            parent_id,
-            flags,
-        })
+        Ok(Self { trace_id, parent_id, flags })
     }
 
     /// The root of a new, unsampled trace out of 24 random bytes.
@@ -50,11 +42,7 @@ impl TraceParent {
         let mut trace_id = [0; 16];
         let mut parent_id = [0; 8];
         let mut bytes = random.into_iter();
-        trace_id
-            .iter_mut()
-            .chain(&mut parent_id)
-            .zip(&mut bytes)
-            .for_each(|(id, byte)| *id = byte);
+        trace_id.iter_mut().chain(&mut parent_id).zip(&mut bytes).for_each(|(id, byte)| *id = byte);
         // Zeros mean "no id"; chance gives them once in 2^64.
         if parent_id == [0; 8] {
             parent_id = [0, 0, 0, 0, 0, 0, 0, 1];
@@ -62,11 +50,7 @@ impl TraceParent {
         if trace_id == [0; 16] {
             trace_id = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         }
-        Self {
-            trace_id,
-            parent_id,
-            flags: Self::RANDOM,
-        }
+        Self { trace_id, parent_id, flags: Self::RANDOM }
     }
 }
 
@@ -74,13 +58,9 @@ impl TraceParent {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("00-")?;
-        self.trace_id
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.trace_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("-")?;
-        self.parent_id
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.parent_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         write!(f, "-{:02x}", self.flags)
     }
 }
@@ -182,11 +162,7 @@ mod tests {
             String::new(),
         ]);
         for value in values {
-            assert_eq!(
-                TraceParent::parse(value.as_bytes()),
-                Err(NotATraceParent),
-                "{value}"
-            );
+            assert_eq!(TraceParent::parse(value.as_bytes()), Err(NotATraceParent), "{value}");
         }
     }
 

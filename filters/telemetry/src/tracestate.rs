@@ -20,10 +20,7 @@ const MAX_LENGTH: usize = 256;
 /// # Errors
 /// The first fault; one is enough to drop the whole field.
 pub fn check<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<(), TraceStateFault> {
-    let members = lines
-        .into_iter()
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(trim_ows);
+    let members = lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).map(trim_ows);
     for (index, member) in members.filter(|member| !member.is_empty()).enumerate() {
         if index >= MAX_MEMBERS {
             return Err(TraceStateFault::TooManyMembers);
@@ -34,10 +31,7 @@ pub fn check<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<(), TraceS
 }
 
 fn check_member(member: &[u8]) -> Result<(), TraceStateFault> {
-    let equals = member
-        .iter()
-        .position(|byte| *byte == b'=')
-        .ok_or(TraceStateFault::BadKey)?;
+    let equals = member.iter().position(|byte| *byte == b'=').ok_or(TraceStateFault::BadKey)?;
     let (key, value) = member.split_at_checked(equals).ok_or(TraceStateFault::BadKey)?;
     let value = value.strip_prefix(b"=").ok_or(TraceStateFault::BadValue)?;
     let starts_well = matches!(key.first(), Some(b'a'..=b'z' | b'0'..=b'9'));
@@ -71,10 +65,7 @@ mod tests {
     #[test]
     fn members_in_the_grammar_are_left_alone() {
         let longest = format!("{}={}", "k".repeat(256), "v".repeat(256));
-        let full = (0..32)
-            .map(|index| format!("k{index}=1"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let full = (0..32).map(|index| format!("k{index}=1")).collect::<Vec<_>>().join(",");
         for lines in [
             &["foo=1"][..],
             &["foo=1,bar=2"],
@@ -97,10 +88,7 @@ mod tests {
         use TraceStateFault::{BadKey, BadValue, TooManyMembers};
         let long_key = format!("{}=1", "k".repeat(257));
         let long_value = format!("k={}", "v".repeat(257));
-        let too_many = (0..33)
-            .map(|index| format!("k{index}=1"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let too_many = (0..33).map(|index| format!("k{index}=1")).collect::<Vec<_>>().join(",");
         for (line, fault) in [
             ("foo", BadKey),
             ("=1", BadKey),
@@ -125,10 +113,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_members_holds_over_all_lines() {
-        let half = (0..17)
-            .map(|index| format!("k{index}=1"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let half = (0..17).map(|index| format!("k{index}=1")).collect::<Vec<_>>().join(",");
         assert_eq!(verdict(&[&half]), Ok(()));
         assert_eq!(verdict(&[&half, &half]), Err(TraceStateFault::TooManyMembers));
     }

@@ -5,11 +5,7 @@ use wayside::scenario::{Allowed, check_cost_of_this_crate};
 /// Bytes seen + 5 %, fuel seen + 10 %.
 #[test]
 fn a_request_costs_no_more_than_it_did() {
-    let allowed = |scenario, hostcalls, fuel| Allowed {
-        scenario,
-        hostcalls,
-        fuel,
-    };
+    let allowed = |scenario, hostcalls, fuel| Allowed { scenario, hostcalls, fuel };
     let requests = [
         allowed("off", &[], 3_800),
         // Duration, status, its details, route and protocol: what the labels say.

@@ -168,15 +168,9 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_yet_is_refused_by_name() {
         let refused = parse(r#"{"version": 1, "defaults": {"adaptive": null}}"#).unwrap_err();
-        assert!(
-            refused.starts_with("/defaults/adaptive: unknown field `adaptive`"),
-            "{refused}"
-        );
+        assert!(refused.starts_with("/defaults/adaptive: unknown field `adaptive`"), "{refused}");
         let refused = parse(r#"{"version": 1, "defaults": {"sources": ["connect"]}}"#).unwrap_err();
-        assert_eq!(
-            refused,
-            "/defaults/sources/0: expected one of `grpc`, `envoy`, found `connect`"
-        );
+        assert_eq!(refused, "/defaults/sources/0: expected one of `grpc`, `envoy`, found `connect`");
         let refused = parse(r#"{"version": 1, "defaults": {"timeout": 5}}"#).unwrap_err();
         assert_eq!(
             refused,

@@ -128,12 +128,7 @@ pub fn assess(limits: &Limits, values: &[(Source, &[u8])], trusted: bool, now: M
         }
     }
     let left = least.saturating_sub(limits.hop_margin);
-    Assessment {
-        deadline: now.plus(left),
-        left,
-        tightest,
-        findings,
-    }
+    Assessment { deadline: now.plus(left), left, tightest, findings }
 }
 
 impl Assessment {
@@ -186,19 +181,10 @@ mod tests {
         assert_eq!(left(&[], false), (999, vec![]));
         assert_eq!(left(&[(Grpc, b"200m")], false), (199, vec![]));
         assert_eq!(left(&[(Grpc, b"5S")], false), (999, vec![Clamped(Grpc)]));
-        assert_eq!(
-            left(&[(Grpc, b"300m"), (Grpc, b"200m"), (Grpc, b"400m")], false),
-            (199, vec![])
-        );
+        assert_eq!(left(&[(Grpc, b"300m"), (Grpc, b"200m"), (Grpc, b"400m")], false), (199, vec![]));
         assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], true), (99, vec![]));
-        assert_eq!(
-            left(&[(Expected, b"100"), (Grpc, b"200m")], false),
-            (199, vec![Untrusted(Expected)])
-        );
-        assert_eq!(
-            left(&[(Grpc, b"300m,200m,5S")], false),
-            (199, vec![Clamped(Grpc)])
-        );
+        assert_eq!(left(&[(Expected, b"100"), (Grpc, b"200m")], false), (199, vec![Untrusted(Expected)]));
+        assert_eq!(left(&[(Grpc, b"300m,200m,5S")], false), (199, vec![Clamped(Grpc)]));
         assert_eq!(left(&[(Expected, b"90, 80")], true), (89, vec![Bad(Expected)]));
         assert_eq!(left(&[(Upstream, b"50"), (Expected, b"100")], true), (49, vec![]));
         assert_eq!(
@@ -217,11 +203,7 @@ mod tests {
             (ClientSources::CapOnly, Source::Expected, false, false),
             (ClientSources::CapOnly, Source::Upstream, true, true),
         ] {
-            assert_eq!(
-                sources.accept(source, trusted),
-                accepted,
-                "{sources:?} {source:?} {trusted}"
-            );
+            assert_eq!(sources.accept(source, trusted), accepted, "{sources:?} {source:?} {trusted}");
         }
     }
 

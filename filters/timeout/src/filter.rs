@@ -43,10 +43,7 @@ impl Plugin for Timeout {
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request {
-            plugin: self.clone(),
-            live: None,
-        }
+        Request { plugin: self.clone(), live: None }
     }
 }
 
@@ -110,9 +107,7 @@ impl HttpFilter for Request {
         if let Ok(now) = cx.stream().now()
             && now > live.deadline
         {
-            metrics
-                .overrun
-                .record(&live.rule, [], whole_millis(now.since(live.deadline)));
+            metrics.overrun.record(&live.rule, [], whole_millis(now.since(live.deadline)));
         }
         if !live.answered && !live.enforced.get() && client_left(cx.stream()) {
             metrics.cancelled.inc(&live.rule, []);
@@ -134,12 +129,7 @@ impl Request {
         }
         let (now, grpc) = (request.stream().now()?, headers.is_grpc());
         let values = values(config, &headers, grpc);
-        let assessment = assess(
-            &config.limits,
-            &values,
-            config.trust.allows(headers.all(INTERNAL)),
-            now,
-        );
+        let assessment = assess(&config.limits, &values, config.trust.allows(headers.all(INTERNAL)), now);
         let verdict = assessment.verdict(&config.limits);
         plugin.metrics.arrival(rule, &assessment, verdict);
         let enforce = plugin.envelope.mode == Mode::Enforce;
@@ -150,13 +140,9 @@ impl Request {
             return Ok(exceeded(grpc, "timeout.fail_fast").into());
         }
         if enforce {
-            request
-                .headers
-                .set(UPSTREAM, forms::millis_text(assessment.left))?;
+            request.headers.set(UPSTREAM, forms::millis_text(assessment.left))?;
             if grpc && config.grpc {
-                request
-                    .headers
-                    .set(GRPC_TIMEOUT, forms::grpc_timeout_text(assessment.left))?;
+                request.headers.set(GRPC_TIMEOUT, forms::grpc_timeout_text(assessment.left))?;
             }
             if values.iter().any(|(source, _)| *source == Source::Expected) {
                 request.headers.remove(EXPECTED)?;
@@ -189,10 +175,7 @@ impl Request {
         {
             return Ok(());
         }
-        let details = response
-            .stream()
-            .get(&property::RESPONSE_CODE_DETAILS)?
-            .unwrap_or_default();
+        let details = response.stream().get(&property::RESPONSE_CODE_DETAILS)?.unwrap_or_default();
         if details != b"response_timeout" {
             return Ok(());
         }
@@ -231,16 +214,10 @@ impl Live {
 
 /// Every value of every header that is a source for this request.
 fn values<'a>(config: &Config, headers: &'a HeaderBlock, grpc: bool) -> Vec<(Source, &'a [u8])> {
-    let sources = [
-        (Source::Grpc, GRPC_TIMEOUT),
-        (Source::Expected, EXPECTED),
-        (Source::Upstream, UPSTREAM),
-    ];
-    let read = sources
-        .into_iter()
-        .filter(|(source, _)| config.reads(*source) && (grpc || *source != Source::Grpc));
-    read.flat_map(|(source, name)| headers.all(name).map(move |value| (source, value)))
-        .collect()
+    let sources = [(Source::Grpc, GRPC_TIMEOUT), (Source::Expected, EXPECTED), (Source::Upstream, UPSTREAM)];
+    let read =
+        sources.into_iter().filter(|(source, _)| config.reads(*source) && (grpc || *source != Source::Grpc));
+    read.flat_map(|(source, name)| headers.all(name).map(move |value| (source, value))).collect()
 }
 
 /// Tunnels and upgrades live as long as both ends want.
@@ -250,20 +227,14 @@ fn is_tunnel(headers: &HeaderBlock) -> bool {
 
 /// The upstream is reset by Envoy itself; here it is only told apart from an upstream that failed.
 fn client_left(stream: &Stream) -> bool {
-    let details = stream
-        .get(&property::RESPONSE_CODE_DETAILS)
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let details = stream.get(&property::RESPONSE_CODE_DETAILS).ok().flatten().unwrap_or_default();
     details.starts_with(b"downstream_remote_disconnect") || details.starts_with(b"http2.remote_reset")
 }
 
 fn exceeded(grpc: bool, details: &'static str) -> Reply {
     let reply = Reply::new(504, details).header(name!("x-deadline"), "exceeded");
     if grpc {
-        reply
-            .grpc(GrpcCode::DeadlineExceeded)
-            .body(&b"deadline exceeded"[..])
+        reply.grpc(GrpcCode::DeadlineExceeded).body(&b"deadline exceeded"[..])
     } else {
         reply.json_problem("deadline exceeded")
     }
@@ -272,9 +243,7 @@ fn exceeded(grpc: bool, details: &'static str) -> Reply {
 fn bad_header(grpc: bool) -> Reply {
     let reply = Reply::new(400, "timeout.bad_header");
     if grpc {
-        reply
-            .grpc(GrpcCode::InvalidArgument)
-            .body(&b"unreadable timeout header"[..])
+        reply.grpc(GrpcCode::InvalidArgument).body(&b"unreadable timeout header"[..])
     } else {
         reply.json_problem("unreadable timeout header")
     }

@@ -92,11 +92,7 @@ mod tests {
             ("1s", None),
             ("1S,2S", None),
         ] {
-            assert_eq!(
-                grpc_timeout(value.as_bytes()).map(|d| d.as_nanos()),
-                nanos,
-                "{value:?}"
-            );
+            assert_eq!(grpc_timeout(value.as_bytes()).map(|d| d.as_nanos()), nanos, "{value:?}");
         }
         assert_eq!(grpc_timeout(b"\xff\xfeS"), None);
     }
@@ -117,11 +113,7 @@ mod tests {
             ("1,2", None),
             ("1e3", None),
         ] {
-            assert_eq!(
-                millis(value.as_bytes()).map(|d| d.as_millis()),
-                millis_,
-                "{value:?}"
-            );
+            assert_eq!(millis(value.as_bytes()).map(|d| d.as_millis()), millis_, "{value:?}");
         }
     }
 

@@ -16,11 +16,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pointer = if self.pointer.is_empty() {
-            "/"
-        } else {
-            &self.pointer
-        };
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
         write!(f, "{pointer}: {}", self.message)
     }
 }
@@ -60,7 +56,12 @@ impl ConfigErrors {
     /// Not generic, so that it is in a module once; the same goes for the others of its kind.
     #[cold]
     #[inline(never)]
-    pub(super) fn push_told(&mut self, pointer: String, message: &dyn fmt::Display, discreet: Option<String>) {
+    pub(super) fn push_told(
+        &mut self,
+        pointer: String,
+        message: &dyn fmt::Display,
+        discreet: Option<String>,
+    ) {
         let error = match self.0.len() {
             0..MOST => ConfigError {
                 pointer: shortened(pointer),
@@ -105,10 +106,9 @@ impl ConfigErrors {
     pub fn or<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
-            _ if self.0.is_empty() => Err(ConfigErrors::one(
-                "",
-                "refused without a reason; this is a defect",
-            )),
+            _ if self.0.is_empty() => {
+                Err(ConfigErrors::one("", "refused without a reason; this is a defect"))
+            }
             _ => Err(self),
         }
     }
@@ -141,10 +141,7 @@ pub struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     pub fn new(pointer: impl Into<String>, errors: &'a mut ConfigErrors) -> Checks<'a> {
-        Checks {
-            pointer: pointer.into(),
-            errors,
-        }
+        Checks { pointer: pointer.into(), errors }
     }
 
     /// One step down: a field's name or an index.
@@ -154,10 +151,7 @@ impl<'a> Checks<'a> {
 
     #[inline(never)]
     fn at_named(&mut self, step: &dyn fmt::Display) -> Checks<'_> {
-        Checks {
-            pointer: child(&self.pointer, &step.to_string()),
-            errors: self.errors,
-        }
+        Checks { pointer: child(&self.pointer, &step.to_string()), errors: self.errors }
     }
 
     /// Reports what is here. `found` describes it and holds nothing that an operator wrote: see

@@ -22,11 +22,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn at(self, pointer: &str) -> ConfigErrors {
-        let pointer = self
-            .steps
-            .iter()
-            .rev()
-            .fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
+        let pointer = self.steps.iter().rev().fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
         let mut errors = ConfigErrors::default();
         errors.push_told(pointer, &self.message, self.discreet);
         errors
@@ -56,11 +52,7 @@ impl std::error::Error for Refusal {}
 
 fn one_of(names: &'static [&'static str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    if quoted.is_empty() {
-        "none here".to_owned()
-    } else {
-        quoted.join(", ")
-    }
+    if quoted.is_empty() { "none here".to_owned() } else { quoted.join(", ") }
 }
 
 /// serde's own wording, but for `f64`: core's formatting of those is 20 KB of a module.
@@ -105,11 +97,7 @@ impl fmt::Display for Decimal {
 #[cold]
 #[inline(never)]
 fn refusal(message: fmt::Arguments<'_>) -> Refusal {
-    Refusal {
-        steps: Vec::new(),
-        message: message.to_string(),
-        discreet: None,
-    }
+    Refusal { steps: Vec::new(), message: message.to_string(), discreet: None }
 }
 
 #[cold]
@@ -210,14 +198,8 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Json::Negative(value) => visitor.visit_i64(*value),
             Json::Float(value) => visitor.visit_f64(*value),
             Json::Text(value) => visitor.visit_borrowed_str(value),
-            Json::List(items) => visitor.visit_seq(Items {
-                rest: items.iter(),
-                index: 0,
-            }),
-            Json::Object(fields) => visitor.visit_map(Fields {
-                rest: fields.iter(),
-                value: None,
-            }),
+            Json::List(items) => visitor.visit_seq(Items { rest: items.iter(), index: 0 }),
+            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
         }
     }
 
@@ -263,20 +245,14 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match self.0 {
-            Json::List(items) => visitor.visit_seq(Items {
-                rest: items.iter(),
-                index: 0,
-            }),
+            Json::List(items) => visitor.visit_seq(Items { rest: items.iter(), index: 0 }),
             _ => Err(misfit(self.found(), &visitor)),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match self.0 {
-            Json::Object(fields) => visitor.visit_map(Fields {
-                rest: fields.iter(),
-                value: None,
-            }),
+            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
             _ => Err(misfit(self.found(), &visitor)),
         }
     }
@@ -289,10 +265,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         match self.0 {
-            Json::Object(fields) => visitor.visit_map(Fields {
-                rest: fields.iter(),
-                value: None,
-            }),
+            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
             _ => Err(misfit(self.found(), &"an object")),
         }
     }
@@ -333,9 +306,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         };
         let index = self.index;
         self.index = index.saturating_add(1);
-        seed.deserialize(Reader(item))
-            .map(Some)
-            .map_err(|error| error.below_index(index))
+        seed.deserialize(Reader(item)).map(Some).map_err(|error| error.below_index(index))
     }
 }
 
@@ -357,10 +328,8 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
-        let (key, value) = self
-            .value
-            .take()
-            .ok_or_else(|| de::Error::custom("a value was read before its key"))?;
+        let (key, value) =
+            self.value.take().ok_or_else(|| de::Error::custom("a value was read before its key"))?;
         seed.deserialize(Reader(value)).map_err(|error| error.below(key))
     }
 }
@@ -388,14 +357,11 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
-        seed.deserialize(Reader(self.value))
-            .map_err(|error| error.below(self.variant))
+        seed.deserialize(Reader(self.value)).map_err(|error| error.below(self.variant))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        Reader(self.value)
-            .deserialize_any(visitor)
-            .map_err(|error| error.below(self.variant))
+        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.variant))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -458,18 +424,9 @@ mod tests {
                 r#"{"inner": {"limit": 3, "mark": 1}}"#,
                 "/inner/mark: unknown field `mark`, expected one of `limit`",
             ),
-            (
-                r#"{"other": 1}"#,
-                "/other: unknown field `other`, expected one of `inner`, `kinds`",
-            ),
-            (
-                r#"{"inner": {"limit": "3"}}"#,
-                "/inner/limit: expected u32, found string \"3\"",
-            ),
-            (
-                r#"{"inner": {"limit": -1}}"#,
-                "/inner/limit: expected u32, found integer `-1`",
-            ),
+            (r#"{"other": 1}"#, "/other: unknown field `other`, expected one of `inner`, `kinds`"),
+            (r#"{"inner": {"limit": "3"}}"#, "/inner/limit: expected u32, found string \"3\""),
+            (r#"{"inner": {"limit": -1}}"#, "/inner/limit: expected u32, found integer `-1`"),
             (r#"{"inner": {}}"#, "/inner: expected a field `limit`, found none"),
             (r#"{"inner": [3]}"#, "/inner: expected an object, found a list"),
             (r#"[null, []]"#, "/: expected an object, found a list"),
@@ -481,10 +438,7 @@ mod tests {
                 r#"{"kinds": [{"full": {"size": 256}}]}"#,
                 "/kinds/0/full/size: expected u8, found integer `256`",
             ),
-            (
-                r#"{"kinds": [{"plain": 1}]}"#,
-                "/kinds/0/plain: expected the name alone, found integer `1`",
-            ),
+            (r#"{"kinds": [{"plain": 1}]}"#, "/kinds/0/plain: expected the name alone, found integer `1`"),
             (
                 r#"{"kinds": [{"plain": 1, "named": 2}]}"#,
                 "/kinds/0: expected an object with one key, found 2 elements",

@@ -89,16 +89,8 @@ impl<C: Checked> Envelope<C> {
             Override::Nothing => false,
         };
         match self.matching(stream, request) {
-            Some(rule) => Selected {
-                rule: &rule.name,
-                config: &rule.config,
-                bad_override,
-            },
-            None => Selected {
-                rule: DEFAULT_RULE,
-                config: &self.defaults,
-                bad_override,
-            },
+            Some(rule) => Selected { rule: &rule.name, config: &rule.config, bad_override },
+            None => Selected { rule: DEFAULT_RULE, config: &self.defaults, bad_override },
         }
     }
 
@@ -128,11 +120,7 @@ impl<C: Checked> Envelope<C> {
             rule.map(|rule| (rule.name.as_str(), &rule.config))
         };
         match found {
-            Some((rule, config)) => Override::Use(Selected {
-                rule,
-                config,
-                bad_override: false,
-            }),
+            Some((rule, config)) => Override::Use(Selected { rule, config, bad_override: false }),
             None => Override::Bad,
         }
     }
@@ -195,11 +183,7 @@ struct RawMetrics {
 
 impl Default for RawMetrics {
     fn default() -> RawMetrics {
-        RawMetrics {
-            prefix: "l7".to_owned(),
-            labels: vec!["rule".to_owned()],
-            max_series: 1000,
-        }
+        RawMetrics { prefix: "l7".to_owned(), labels: vec!["rule".to_owned()], max_series: 1000 }
     }
 }
 
@@ -216,11 +200,7 @@ impl<C: Checked> Configuration for Envelope<C> {
         let defaults = C::check(defaults, &mut at.at("defaults"));
         let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
             // What a rule inherits is reported where it stands, once.
-            let config = if defaults.is_some() {
-                base.overlaid(&config)
-            } else {
-                config
-            };
+            let config = if defaults.is_some() { base.overlaid(&config) } else { config };
             match config.read(at.pointer()) {
                 Ok(config) => C::check(config, at),
                 Err(errors) => {
@@ -255,25 +235,18 @@ impl<C: Checked> Configuration for Envelope<C> {
 fn metrics(raw: RawMetrics, at: &mut Checks<'_>) -> MetricsConfig {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if raw.prefix.is_empty() || raw.prefix.len() > 32 || !raw.prefix.bytes().all(letters) {
-        at.at("prefix")
-            .refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         if label != "rule" || index > 0 {
-            at.at("labels")
-                .at(index)
-                .refuse("`rule`, once", format_args!("{label:?}"));
+            at.at("labels").at(index).refuse("`rule`, once", format_args!("{label:?}"));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);
     if !(1..=100_000).contains(&max_series) {
         at.at("max_series").refuse("1 to 100000", raw.max_series);
     }
-    MetricsConfig {
-        prefix: raw.prefix,
-        by_rule: !raw.labels.is_empty(),
-        max_series,
-    }
+    MetricsConfig { prefix: raw.prefix, by_rule: !raw.labels.is_empty(), max_series }
 }
 
 #[cfg(test)]
@@ -313,10 +286,7 @@ mod tests {
         let envelope = parse(r#"{"version": 1}"#).unwrap();
         assert_eq!(envelope.mode, Mode::Enforce);
         assert_eq!(envelope.defaults, Even(0));
-        assert_eq!(
-            (envelope.metrics.prefix.as_str(), envelope.metrics.max_series),
-            ("l7", 1000)
-        );
+        assert_eq!((envelope.metrics.prefix.as_str(), envelope.metrics.max_series), ("l7", 1000));
     }
 
     #[test]
@@ -324,11 +294,7 @@ mod tests {
         let text = r#"{"version": 1, "defaults": {"number": 4, "other": 1},
             "rules": [{"name": "a", "config": {"number": 6}}, {"name": "b"}]}"#;
         let envelope = parse(text).unwrap();
-        let rules: Vec<_> = envelope
-            .rules
-            .iter()
-            .map(|rule| (rule.name.as_str(), &rule.config))
-            .collect();
+        let rules: Vec<_> = envelope.rules.iter().map(|rule| (rule.name.as_str(), &rule.config)).collect();
         assert_eq!(rules, [("a", &Even(6)), ("b", &Even(4))]);
         assert_eq!(envelope.configs().count(), 3);
     }
@@ -356,14 +322,7 @@ mod tests {
         assert_eq!(asked("six"), Some(("six", 6)));
         assert_eq!(asked(r#" {"number": 8}"#), Some(("route-metadata", 8)));
         assert_eq!(asked("{}"), Some(("route-metadata", 4)));
-        for wrong in [
-            "seven",
-            "",
-            r#"{"number": 7}"#,
-            r#"{"nummer": 8}"#,
-            "{",
-            "\u{1}\0\0\0",
-        ] {
+        for wrong in ["seven", "", r#"{"number": 7}"#, r#"{"nummer": 8}"#, "{", "\u{1}\0\0\0"] {
             assert_eq!(asked(wrong), None, "{wrong:?}");
         }
     }
@@ -393,10 +352,7 @@ mod tests {
                 r#"{"version": 1, "defaults": {"nummer": 2}}"#,
                 "/defaults/nummer: unknown field `nummer`, expected one of `number`, `other`",
             ),
-            (
-                r#"{"version": 1, "defaults": []}"#,
-                "/defaults: expected an object, found a list",
-            ),
+            (r#"{"version": 1, "defaults": []}"#, "/defaults: expected an object, found a list"),
         ] {
             assert_eq!(parse(text).unwrap_err(), message, "{text}");
         }

@@ -49,7 +49,10 @@ fn texts() -> Vec<(String, Vec<u8>)> {
     };
     written
         .chain(values().into_iter().filter(|value| value != b"{}"))
-        .chain(within(r#"{"version": 1, "defaults": "#, "}").filter(|text| text != br#"{"version": 1, "defaults": null}"#))
+        .chain(
+            within(r#"{"version": 1, "defaults": "#, "}")
+                .filter(|text| text != br#"{"version": 1, "defaults": null}"#),
+        )
         .chain(within(r#"{"version": "#, "}"))
         .chain(within(r#"{"version": 1, "mode": "#, "}"))
         .chain(within(r#"{"version": 1, "rules": "#, "}"))
@@ -58,10 +61,19 @@ fn texts() -> Vec<(String, Vec<u8>)> {
         .chain(within(r#"{"version": 1, "metrics": {"max_series": "#, "}}"))
         .chain(within(r#"{"version": 1, "metrics": {"labels": ["#, "]}}"))
         .chain([
-            [br#"{"version": 1, "rules": ["#.to_vec(), vec![b"{}".to_vec(); 1001].join(&b','), b"]}".to_vec()].concat(),
+            [
+                br#"{"version": 1, "rules": ["#.to_vec(),
+                vec![b"{}".to_vec(); 1001].join(&b','),
+                b"]}".to_vec(),
+            ]
+            .concat(),
             format!(r#"{{"version": 1, "{}": 1}}"#, "x".repeat(1 << 20)).into_bytes(),
             format!("{{\"version\": 1{}}}", ", \"version\": 1".repeat(10_000)).into_bytes(),
-            format!("{{{}\"version\": 1}}", (0..100_000).map(|n| format!("\"k{n}\": 1, ")).collect::<String>()).into_bytes(),
+            format!(
+                "{{{}\"version\": 1}}",
+                (0..100_000).map(|n| format!("\"k{n}\": 1, ")).collect::<String>()
+            )
+            .into_bytes(),
         ])
         .map(|text| (format!("{:.100}", text.escape_ascii()), text))
         .collect()
@@ -93,8 +105,29 @@ const DOCUMENTS: [&[u8]; 18] = [
 fn values() -> Vec<Vec<u8>> {
     let nested = |open: &str| open.repeat(100_000).into_bytes();
     let mut values: Vec<Vec<u8>> = [
-        "-1", "-0.5", "1e999", "1e300", "-1e-300", "0.1", "99999999999999999999999999", "NaN", "Infinity", "01", "+1", "0x1",
-        "true", "\"\"", "\"\\u0000\"", "\"\\ud800\"", "[[]]", "[null]", "{\"a\": 1, \"a\": 2}", "{\"\": {}}", "\"", "[", "}",
+        "-1",
+        "-0.5",
+        "1e999",
+        "1e300",
+        "-1e-300",
+        "0.1",
+        "99999999999999999999999999",
+        "NaN",
+        "Infinity",
+        "01",
+        "+1",
+        "0x1",
+        "true",
+        "\"\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "[[]]",
+        "[null]",
+        "{\"a\": 1, \"a\": 2}",
+        "{\"\": {}}",
+        "\"",
+        "[",
+        "}",
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())

@@ -32,14 +32,9 @@ impl Json {
         }
         let refused = RefCell::new(ConfigErrors::default());
         let mut parser = serde_json::Deserializer::from_slice(text);
-        let seed = Seed {
-            pointer: String::new(),
-            refused: &refused,
-        };
+        let seed = Seed { pointer: String::new(), refused: &refused };
         let syntax = |error: serde_json::Error| {
-            let binary = text
-                .iter()
-                .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+            let binary = text.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
             let hint = if binary { STRUCT_HINT } else { "" };
             ConfigErrors::one("", format_args!("not JSON: {error}{hint}"))
         };
@@ -60,10 +55,7 @@ impl Json {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {
-            Json::Object(fields) => fields
-                .iter()
-                .find(|(name, _)| name == key)
-                .map(|(_, value)| value),
+            Json::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
         }
     }
@@ -147,10 +139,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items: Vec<Json> = Vec::new();
         loop {
             let pointer = child(&self.pointer, &items.len().to_string());
-            match list.next_element_seed(Seed {
-                pointer,
-                refused: self.refused,
-            })? {
+            match list.next_element_seed(Seed { pointer, refused: self.refused })? {
                 Some(item) => items.push(item),
                 None => return Ok(Json::List(items)),
             }
@@ -172,10 +161,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             if let Some(message) = wrong {
                 self.refused.borrow_mut().push(pointer.clone(), message);
             }
-            let value = object.next_value_seed(Seed {
-                pointer,
-                refused: self.refused,
-            })?;
+            let value = object.next_value_seed(Seed { pointer, refused: self.refused })?;
             // What was refused only has to be read to its end.
             if keep {
                 fields.push((key, value));
@@ -189,17 +175,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         let refused = RefCell::new(ConfigErrors::default());
-        let tree = Seed {
-            pointer: String::new(),
-            refused: &refused,
-        }
-        .deserialize(deserializer)?;
+        let tree = Seed { pointer: String::new(), refused: &refused }.deserialize(deserializer)?;
         let refused = refused.into_inner();
-        if refused.is_empty() {
-            Ok(tree)
-        } else {
-            Err(serde::de::Error::custom(refused))
-        }
+        if refused.is_empty() { Ok(tree) } else { Err(serde::de::Error::custom(refused)) }
     }
 }
 
@@ -224,18 +202,11 @@ mod tests {
         for (text, message) in [
             ("{\"a\": }", "/: not JSON: expected value at line 1 column 7"),
             ("{} {}", "/: not JSON: trailing characters at line 1 column 4"),
-            (
-                "{\"a\": 1e999}",
-                "/: not JSON: number out of range at line 1 column 11",
-            ),
+            ("{\"a\": 1e999}", "/: not JSON: number out of range at line 1 column 11"),
         ] {
             assert_eq!(parse(text), Err(message.into()), "{text}");
         }
-        assert!(
-            parse(&"[".repeat(100_000))
-                .unwrap_err()
-                .contains("recursion limit")
-        );
+        assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("recursion limit"));
         assert_eq!(parse(" \n"), Ok(Json::Object(vec![])));
     }
 
@@ -258,9 +229,6 @@ mod tests {
     fn an_overlay_changes_fields_and_keeps_their_neighbours() {
         let base = parse(r#"{"a": {"x": 1, "y": [1]}, "b": 2}"#).unwrap();
         let over = parse(r#"{"a": {"y": [2, 3]}, "c": null}"#).unwrap();
-        assert_eq!(
-            Ok(base.overlaid(&over)),
-            parse(r#"{"a": {"x": 1, "y": [2, 3]}, "b": 2, "c": null}"#)
-        );
+        assert_eq!(Ok(base.overlaid(&over)), parse(r#"{"a": {"x": 1, "y": [2, 3]}, "b": 2, "c": null}"#));
     }
 }

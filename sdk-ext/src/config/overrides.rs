@@ -30,11 +30,7 @@ impl<C> Overrides<C> {
         let mut list = self;
         for _ in 0..KEPT {
             let kept = list.0.get_or_init(|| {
-                Box::new(Kept {
-                    text: text.to_vec(),
-                    config: read(text),
-                    next: Overrides::default(),
-                })
+                Box::new(Kept { text: text.to_vec(), config: read(text), next: Overrides::default() })
             });
             if kept.text == text {
                 return kept.config.as_ref();

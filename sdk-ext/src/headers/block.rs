@@ -67,10 +67,7 @@ impl HeaderBlock {
                 bytes.push(0);
             }
         }
-        HeaderBlock {
-            bytes,
-            count: pairs.len(),
-        }
+        HeaderBlock { bytes, count: pairs.len() }
     }
 
     pub(crate) fn as_pairs(&self) -> &[u8] {
@@ -93,24 +90,17 @@ impl HeaderBlock {
         let sizes_end = self.count.saturating_mul(2 * WORD).saturating_add(WORD);
         let (sizes, text) = self.bytes.split_at_checked(sizes_end).unwrap_or_default();
         let (sizes, _) = sizes.get(WORD..).unwrap_or_default().as_chunks();
-        Entries {
-            sizes: sizes.iter(),
-            text,
-        }
+        Entries { sizes: sizes.iter(), text }
     }
 
     /// Every value of this name, in order.
     pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
-        self.iter()
-            .filter(move |(key, _)| *key == name.as_name().as_bytes())
-            .map(|(_, value)| value)
+        self.iter().filter(move |(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
     }
 
     /// The first value; the others are not seen. For a header that decides who gets in, use [`only`](Self::only).
     pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
-        self.iter()
-            .find(|(key, _)| *key == name.as_name().as_bytes())
-            .map(|(_, value)| value)
+        self.iter().find(|(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
     }
 
     /// The value of a header that must not be repeated.
@@ -162,9 +152,7 @@ impl HeaderBlock {
 /// Names only: values may hold credentials.
 impl std::fmt::Debug for HeaderBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.iter().map(|(name, _)| name.escape_ascii().to_string()))
-            .finish()
+        f.debug_list().entries(self.iter().map(|(name, _)| name.escape_ascii().to_string())).finish()
     }
 }
 
@@ -202,19 +190,11 @@ mod tests {
 
     #[test]
     fn what_was_encoded_is_decoded_in_order_with_duplicates_and_raw_bytes() {
-        let pairs: &[(&str, &[u8])] = &[
-            (":path", b"/a?b"),
-            ("x", b"\xff\xfe"),
-            ("x", b""),
-            ("cookie", b"a=1"),
-            (":status", b"204"),
-        ];
+        let pairs: &[(&str, &[u8])] =
+            &[(":path", b"/a?b"), ("x", b"\xff\xfe"), ("x", b""), ("cookie", b"a=1"), (":status", b"204")];
         let decoded = HeaderBlock::decode(block(pairs).bytes).expect("well formed");
         let read: Vec<_> = decoded.iter().collect();
-        let sent: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), *value))
-            .collect();
+        let sent: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
         assert_eq!(read, sent);
         assert_eq!(decoded.only(name!("x")), Only::Many);
         assert_eq!(decoded.only(name!("cookie")), Only::One(b"a=1"));
@@ -227,10 +207,7 @@ mod tests {
     fn bytes_that_do_not_add_up_are_refused() {
         let good = block(&[("a", b"1"), ("bc", b"")]).bytes;
         for cut in 1..good.len() {
-            assert!(
-                HeaderBlock::decode(good[..cut].to_vec()).is_none(),
-                "cut at {cut}"
-            );
+            assert!(HeaderBlock::decode(good[..cut].to_vec()).is_none(), "cut at {cut}");
         }
         let mut longer = good.clone();
         longer.push(0);
@@ -252,11 +229,7 @@ mod tests {
             ("application/grpc-web", false),
             ("application/json", false),
         ] {
-            assert_eq!(
-                block(&[("content-type", content_type.as_bytes())]).is_grpc(),
-                is,
-                "{content_type}"
-            );
+            assert_eq!(block(&[("content-type", content_type.as_bytes())]).is_grpc(), is, "{content_type}");
         }
     }
 }

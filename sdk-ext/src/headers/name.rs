@@ -12,10 +12,7 @@ impl Name {
     #[doc(hidden)]
     #[must_use]
     pub const fn checked(text: &'static str) -> Name {
-        assert!(
-            is_name(text.as_bytes()),
-            "a header name is lower case and holds only token characters"
-        );
+        assert!(is_name(text.as_bytes()), "a header name is lower case and holds only token characters");
         Name(text)
     }
 
@@ -145,11 +142,7 @@ mod tests {
             ("x-ключ", None),
             ("x\r\n", None),
         ] {
-            assert_eq!(
-                OwnedName::parse(text).as_ref().map(OwnedName::as_str),
-                name,
-                "{text:?}"
-            );
+            assert_eq!(OwnedName::parse(text).as_ref().map(OwnedName::as_str), name, "{text:?}");
         }
     }
 }

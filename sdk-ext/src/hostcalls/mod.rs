@@ -71,10 +71,7 @@ pub type Host<T> = Result<T, HostError>;
 fn check(call: &'static str, status: u32) -> Host<()> {
     match Status(status) {
         Status::OK => Ok(()),
-        status => Err(HostError {
-            call: Call(call),
-            status,
-        }),
+        status => Err(HostError { call: Call(call), status }),
     }
 }
 
@@ -147,10 +144,7 @@ pub(crate) fn buffer(kind: Buffer, start: usize, max: usize) -> Host<Option<Vec<
 }
 
 pub(crate) fn set_buffer(kind: Buffer, start: usize, size: usize, bytes: &[u8]) -> Host<()> {
-    check(
-        "proxy_set_buffer_bytes",
-        raw::set_buffer(kind as u32, start, size, bytes),
-    )
+    check("proxy_set_buffer_bytes", raw::set_buffer(kind as u32, start, size, bytes))
 }
 
 /// Envoy answers `Ok` without an address for a map that does not exist in this phase, and a count of zero for an
@@ -159,24 +153,15 @@ pub(crate) fn header_pairs(map: Map) -> Host<Vec<u8>> {
     let call = "proxy_get_header_map_pairs";
     let (status, pairs) = raw::header_pairs(map as u32);
     check(call, status)?;
-    pairs.ok_or(HostError {
-        call: Call(call),
-        status: Status::NOT_FOUND,
-    })
+    pairs.ok_or(HostError { call: Call(call), status: Status::NOT_FOUND })
 }
 
 pub(crate) fn malformed_pairs() -> HostError {
-    HostError {
-        call: Call("proxy_get_header_map_pairs"),
-        status: Status::PARSE_FAILURE,
-    }
+    HostError { call: Call("proxy_get_header_map_pairs"), status: Status::PARSE_FAILURE }
 }
 
 pub(crate) fn malformed_property() -> HostError {
-    HostError {
-        call: Call("proxy_get_property"),
-        status: Status::PARSE_FAILURE,
-    }
+    HostError { call: Call("proxy_get_property"), status: Status::PARSE_FAILURE }
 }
 
 pub(crate) fn header_bytes(map: Map) -> Host<usize> {
@@ -189,24 +174,15 @@ pub(crate) fn header(map: Map, key: &[u8]) -> Host<Option<Vec<u8>>> {
 }
 
 pub(crate) fn replace_header(map: Map, key: &[u8], value: &[u8]) -> Host<()> {
-    check(
-        "proxy_replace_header_map_value",
-        raw::replace_header(map as u32, key, value),
-    )
+    check("proxy_replace_header_map_value", raw::replace_header(map as u32, key, value))
 }
 
 pub(crate) fn add_header(map: Map, key: &[u8], value: &[u8]) -> Host<()> {
-    check(
-        "proxy_add_header_map_value",
-        raw::add_header(map as u32, key, value),
-    )
+    check("proxy_add_header_map_value", raw::add_header(map as u32, key, value))
 }
 
 pub(crate) fn remove_header(map: Map, key: &[u8]) -> Host<()> {
-    check(
-        "proxy_remove_header_map_value",
-        raw::remove_header(map as u32, key),
-    )
+    check("proxy_remove_header_map_value", raw::remove_header(map as u32, key))
 }
 
 pub(crate) fn property(path: &[u8]) -> Host<Option<Vec<u8>>> {
@@ -241,10 +217,7 @@ pub(crate) struct LocalResponse<'a> {
 }
 
 pub(crate) fn send_local_response(r: &LocalResponse<'_>) -> Host<()> {
-    let grpc = r
-        .grpc_status
-        .and_then(|code| i32::try_from(code).ok())
-        .unwrap_or(-1);
+    let grpc = r.grpc_status.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
     let status = raw::send_local_response(r.status, r.details, r.body, r.headers, grpc);
     check("proxy_send_local_response", status)
 }

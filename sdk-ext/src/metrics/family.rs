@@ -21,10 +21,7 @@ struct Limit {
 
 impl SeriesLimit {
     pub(crate) fn new(max_series: usize, overflow: Counter) -> SeriesLimit {
-        SeriesLimit(Rc::new(Limit {
-            left: Cell::new(max_series),
-            overflow,
-        }))
+        SeriesLimit(Rc::new(Limit { left: Cell::new(max_series), overflow }))
     }
 
     fn take(&self) -> bool {
@@ -146,12 +143,7 @@ pub struct CounterFamily<const N: usize>(Family);
 
 impl<const N: usize> CounterFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> CounterFamily<N> {
-        CounterFamily(Family::new(
-            MetricKind::Counter,
-            base.to_owned(),
-            labels.to_vec(),
-            limit,
-        ))
+        CounterFamily(Family::new(MetricKind::Counter, base.to_owned(), labels.to_vec(), limit))
     }
 
     /// 0.09 µs after the first time.
@@ -191,12 +183,7 @@ pub struct HistogramFamily<const N: usize>(Family);
 
 impl<const N: usize> HistogramFamily<N> {
     pub(crate) fn new(base: &str, labels: [&'static str; N], limit: &SeriesLimit) -> HistogramFamily<N> {
-        HistogramFamily(Family::new(
-            MetricKind::Histogram,
-            base.to_owned(),
-            labels.to_vec(),
-            limit,
-        ))
+        HistogramFamily(Family::new(MetricKind::Histogram, base.to_owned(), labels.to_vec(), limit))
     }
 
     /// 0.12 µs after the first time.
@@ -219,20 +206,13 @@ pub struct RuleMetrics {
 impl RuleMetrics {
     pub(crate) fn new(prefix: &str, by_rule: bool, limit: SeriesLimit) -> RuleMetrics {
         let labels = if by_rule { vec!["rule"] } else { Vec::new() };
-        RuleMetrics {
-            prefix: prefix.to_owned(),
-            labels,
-            limit,
-        }
+        RuleMetrics { prefix: prefix.to_owned(), labels, limit }
     }
 
     fn family<const N: usize>(&self, kind: MetricKind, base: &str, labels: [&'static str; N]) -> RuleFamily {
         let base = format!("{}_{base}", self.prefix);
         let labels = self.labels.iter().copied().chain(labels).collect();
-        RuleFamily {
-            by_rule: !self.labels.is_empty(),
-            family: Family::new(kind, base, labels, &self.limit),
-        }
+        RuleFamily { by_rule: !self.labels.is_empty(), family: Family::new(kind, base, labels, &self.limit) }
     }
 
     /// `base` without the prefix: `timeout_enforced_total`.
@@ -256,8 +236,7 @@ struct RuleFamily {
 
 impl RuleFamily {
     fn with<const N: usize>(&self, rule: &str, values: [&[u8]; N]) -> Option<Id> {
-        self.family
-            .with(self.by_rule.then_some(rule.as_bytes()).into_iter().chain(values))
+        self.family.with(self.by_rule.then_some(rule.as_bytes()).into_iter().chain(values))
     }
 }
 
@@ -324,7 +303,11 @@ mod tests {
     fn neither_many_values_nor_long_ones_are_kept_without_end() {
         let family = family(3);
         for n in 0..1000_usize {
-            touch(&family, &[b"same first sixty-four bytes".repeat(3), n.to_le_bytes().to_vec()].concat(), b"");
+            touch(
+                &family,
+                &[b"same first sixty-four bytes".repeat(3), n.to_le_bytes().to_vec()].concat(),
+                b"",
+            );
             touch(&family, n.to_string().as_bytes(), b"");
             touch(&family, &vec![b'x'; n], &vec![b'y'; n]);
         }

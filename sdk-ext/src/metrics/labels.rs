@@ -12,10 +12,7 @@ const LONGEST: usize = 64;
 #[must_use]
 pub fn series_name<'a>(base: &str, labels: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut name = String::new();
-    for (key, value) in labels
-        .into_iter()
-        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
-    {
+    for (key, value) in labels.into_iter().filter(|(key, value)| !key.is_empty() && !value.is_empty()) {
         name.push_str("l7_");
         name.push_str(key);
         name.push_str("=.=");
@@ -39,9 +36,7 @@ fn push_escaped(name: &mut String, value: &[u8]) {
     for chunk in value.utf8_chunks() {
         let text = chunk.valid().chars().all(|c| {
             if c.is_control() || matches!(c, '%' | '=' | ';') {
-                c.encode_utf8(&mut [0; 4])
-                    .bytes()
-                    .all(|byte| push(&format!("%{byte:02X}")))
+                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&format!("%{byte:02X}")))
             } else {
                 push(c.encode_utf8(&mut [0; 4]))
             }
@@ -58,19 +53,13 @@ mod tests {
 
     fn value(bytes: &[u8]) -> String {
         let name = series_name("x", [("k", bytes)]);
-        name.strip_prefix("l7_k=.=")
-            .and_then(|name| name.strip_suffix(";.;x"))
-            .unwrap()
-            .to_owned()
+        name.strip_prefix("l7_k=.=").and_then(|name| name.strip_suffix(";.;x")).unwrap().to_owned()
     }
 
     #[test]
     fn labels_stand_before_the_base_name() {
         assert_eq!(
-            series_name(
-                "l7_timeout_enforced_total",
-                [("rule", &b"checkout"[..]), ("phase", b"total")]
-            ),
+            series_name("l7_timeout_enforced_total", [("rule", &b"checkout"[..]), ("phase", b"total")]),
             "l7_rule=.=checkout;.;l7_phase=.=total;.;l7_timeout_enforced_total"
         );
         assert_eq!(series_name("plain", []), "plain");

@@ -3,7 +3,9 @@
 mod family;
 mod labels;
 
-pub use family::{CounterFamily, GaugeFamily, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit};
+pub use family::{
+    CounterFamily, GaugeFamily, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
+};
 pub use labels::series_name;
 
 use crate::hostcalls::{self, Host, MetricKind};

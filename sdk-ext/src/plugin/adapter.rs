@@ -53,10 +53,7 @@ impl<P: Plugin> RootContext for RootAdapter<P> {
             Ok(plugin) => plugin,
             Err(errors) => {
                 for error in errors.iter() {
-                    log::write(
-                        Level::Critical,
-                        format_args!("{}: configuration refused: {error}", P::NAME),
-                    );
+                    log::write(Level::Critical, format_args!("{}: configuration refused: {error}", P::NAME));
                 }
                 return false;
             }
@@ -65,10 +62,7 @@ impl<P: Plugin> RootContext for RootAdapter<P> {
         match self.timers.arm() {
             Ok(()) => true,
             Err(error) => {
-                log::write(
-                    Level::Critical,
-                    format_args!("{}: the tick cannot be set: {error}", P::NAME),
-                );
+                log::write(Level::Critical, format_args!("{}: the tick cannot be set: {error}", P::NAME));
                 false
             }
         }
@@ -143,10 +137,7 @@ impl<P: Plugin> StreamAdapter<P> {
                 // The reply ends the stream after this callback; a tick in between must not answer it again.
                 self.timers.end(self.id);
                 if let Err(error) = reply.send() {
-                    log::write(
-                        Level::Critical,
-                        format_args!("{}: a reply was not taken: {error}", P::NAME),
-                    );
+                    log::write(Level::Critical, format_args!("{}: a reply was not taken: {error}", P::NAME));
                 }
                 Action::Pause
             }

@@ -58,10 +58,7 @@ impl Init {
     /// # Errors
     /// What the host answered.
     pub fn series_limit(&mut self, prefix: &str, max_series: usize) -> Host<SeriesLimit> {
-        Ok(SeriesLimit::new(
-            max_series,
-            self.counter(&format!("{prefix}_series_overflow"))?,
-        ))
+        Ok(SeriesLimit::new(max_series, self.counter(&format!("{prefix}_series_overflow"))?))
     }
 
     /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall.
@@ -106,8 +103,7 @@ impl Init {
     /// How often due timers of streams are looked for: at least 1 ms, 10 ms unless said. The tick runs only while a timer
     /// is set.
     pub fn timers(&mut self, resolution: Duration) {
-        self.timers
-            .set_resolution(resolution.max(Duration::from_millis(1)));
+        self.timers.set_resolution(resolution.max(Duration::from_millis(1)));
     }
 
     /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives.

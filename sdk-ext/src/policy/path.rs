@@ -98,10 +98,7 @@ impl fmt::Display for PathRefusal {
 
 /// Reads the `:path` of a request. Everything from the first `?` or `#` on is not path.
 pub fn read_path(target: &[u8]) -> PathReading {
-    let end = target
-        .iter()
-        .position(|byte| matches!(byte, b'?' | b'#'))
-        .unwrap_or(target.len());
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let raw = target.get(..end).unwrap_or(target);
     if raw.is_empty() {
         return PathReading::Refused(PathRefusal::Empty);
@@ -126,10 +123,7 @@ fn plain(raw: &[u8]) -> Option<PathReading> {
     }
     before?;
     let strict = std::str::from_utf8(raw).ok()?.to_owned();
-    Some(PathReading::Canonical(CanonicalPath {
-        strict,
-        lenient: None,
-    }))
+    Some(PathReading::Canonical(CanonicalPath { strict, lenient: None }))
 }
 
 fn read_closely(raw: &[u8]) -> PathReading {
@@ -139,10 +133,7 @@ fn read_closely(raw: &[u8]) -> PathReading {
         Err(Unreadable::Ambiguous(why)) => return PathReading::Ambiguous(why),
     };
     if unescaped == "*" {
-        return PathReading::Canonical(CanonicalPath {
-            strict: unescaped,
-            lenient: None,
-        });
+        return PathReading::Canonical(CanonicalPath { strict: unescaped, lenient: None });
     }
     let Some(path) = unescaped.strip_prefix('/') else {
         return PathReading::Refused(PathRefusal::NotAbsolute);
@@ -205,11 +196,7 @@ fn unescape_printable(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
-        let decoded = if byte == b'%' {
-            hex_pair(bytes.next(), bytes.next())
-        } else {
-            Some(byte)
-        };
+        let decoded = if byte == b'%' { hex_pair(bytes.next(), bytes.next()) } else { Some(byte) };
         match decoded {
             Some(printable @ b'!'..=b'~') => out.push(char::from(printable)),
             Some(other) => out.extend(escape(other)),
@@ -220,20 +207,12 @@ fn unescape_printable(path: &str) -> String {
 }
 
 fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let digit = |byte: Option<u8>| {
-        char::from(byte?)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some((digit(high)? << 4) | digit(low)?)
 }
 
 fn escape(byte: u8) -> [char; 3] {
-    let digit = |nibble: u8| {
-        char::from_digit(u32::from(nibble), 16)
-            .unwrap_or('0')
-            .to_ascii_uppercase()
-    };
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
     ['%', digit(byte >> 4), digit(byte & 0x0F)]
 }
 
@@ -369,9 +348,7 @@ mod tests {
     #[test]
     fn a_canonical_path_is_its_own_canonical_path() {
         for target in ["/a/../b//c", "/%61/%c3%a9/.", "/a;b/./c", "/x//../y"] {
-            let PathReading::Canonical(once) = read_path(target.as_bytes()) else {
-                panic!("{target}")
-            };
+            let PathReading::Canonical(once) = read_path(target.as_bytes()) else { panic!("{target}") };
             let PathReading::Canonical(twice) = read_path(once.as_str().as_bytes()) else {
                 panic!("{target}")
             };
@@ -381,9 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_as_it_stands_is_what_close_reading_makes_of_it() {
-        let pieces = [
-            "/", "a", ".", "..", ";", "%61", "%2f", "\\", "-~!@", "\u{e9}", " ", "*", "//", "/.a",
-        ];
+        let pieces = ["/", "a", ".", "..", ";", "%61", "%2f", "\\", "-~!@", "\u{e9}", " ", "*", "//", "/.a"];
         let mut taken = 0;
         for n in 0..pieces.len().pow(4) {
             let piece = |place: u32| pieces[n / pieces.len().pow(place) % pieces.len()];
@@ -399,12 +374,7 @@ mod tests {
 
     #[test]
     fn case_is_kept_unless_folded() {
-        let PathReading::Canonical(path) = read_path(b"/Admin;A/X") else {
-            panic!("canonical")
-        };
-        assert_eq!(
-            (path.folded().as_str(), path.folded().lenient()),
-            ("/admin;a/x", Some("/admin/x"))
-        );
+        let PathReading::Canonical(path) = read_path(b"/Admin;A/X") else { panic!("canonical") };
+        assert_eq!((path.folded().as_str(), path.folded().lenient()), ("/admin;a/x", Some("/admin/x")));
     }
 }

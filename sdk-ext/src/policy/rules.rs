@@ -69,17 +69,10 @@ impl<C> Rules<C> {
             let name = raw.name.unwrap_or_else(|| format!("rule-{index}"));
             let named = check_name(&name, &names, &mut at.at("name"));
             let matching = Match::parse(raw.matching, case, &mut at.at("match"));
-            let config = check(
-                raw.config.unwrap_or_else(|| Json::Object(Vec::new())),
-                &mut at.at("config"),
-            );
+            let config = check(raw.config.unwrap_or_else(|| Json::Object(Vec::new())), &mut at.at("config"));
             names.push(name.clone());
             if let (true, Some(matching), Some(config)) = (named, matching, config) {
-                rules.push(Rule {
-                    name,
-                    config,
-                    matching,
-                });
+                rules.push(Rule { name, config, matching });
             }
         }
         (rules.len() == count).then_some(Self(rules))
@@ -130,12 +123,8 @@ mod tests {
             .and_then(|json| json.read("/rules"))
             .map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
-        let rules = Rules::parse(
-            raw,
-            PathCase::Kept,
-            &mut Checks::new("/rules", &mut errors),
-            |json, _| Some(json),
-        );
+        let rules =
+            Rules::parse(raw, PathCase::Kept, &mut Checks::new("/rules", &mut errors), |json, _| Some(json));
         errors.or(rules).map_err(|error| error.to_string())
     }
 
@@ -159,18 +148,8 @@ mod tests {
         )
         .unwrap();
         let name = |path| rules.select(&at(path)).map(|rule| rule.name.as_str());
-        assert_eq!(
-            [name("/a/health"), name("/a/b"), name("/b")],
-            [Some("health"), Some("rule-1"), None]
-        );
-        assert_eq!(
-            rules.asked(),
-            Asked {
-                path: true,
-                route_name: false,
-                cluster: false
-            }
-        );
+        assert_eq!([name("/a/health"), name("/a/b"), name("/b")], [Some("health"), Some("rule-1"), None]);
+        assert_eq!(rules.asked(), Asked { path: true, route_name: false, cluster: false });
     }
 
     #[test]
@@ -186,9 +165,6 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         let message = parse(r#"[{"match": {"pth": {}}}]"#).unwrap_err();
-        assert!(
-            message.starts_with("/rules/0/match/pth: unknown field `pth`"),
-            "{message}"
-        );
+        assert!(message.starts_with("/rules/0/match/pth: unknown field `pth`"), "{message}");
     }
 }

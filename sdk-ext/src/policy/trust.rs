@@ -44,11 +44,7 @@ mod tests {
             (&[b"\xff"], false),
         ];
         for (values, allowed) in table {
-            assert_eq!(
-                Trust::Internal.allows(values.iter().copied()),
-                *allowed,
-                "{values:?}"
-            );
+            assert_eq!(Trust::Internal.allows(values.iter().copied()), *allowed, "{values:?}");
         }
     }
 
@@ -61,9 +57,7 @@ mod tests {
     #[test]
     fn only_the_three_words_are_read() {
         assert_eq!(serde_json::from_str::<Trust>("\"never\"").unwrap(), Trust::Never);
-        let error = serde_json::from_str::<Trust>("\"Always\"")
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_str::<Trust>("\"Always\"").unwrap_err().to_string();
         assert!(error.contains("`internal`, `always`, `never`"), "{error}");
     }
 }

@@ -32,10 +32,7 @@ impl RootContext for Deadlines {
     fn on_tick(&mut self) {
         let due: Vec<u32> = LIVE.with_borrow_mut(|live| {
             live.values_mut().for_each(|age| *age += 1);
-            live.iter()
-                .filter(|(_, age)| **age == 3)
-                .map(|(id, _)| *id)
-                .collect()
+            live.iter().filter(|(_, age)| **age == 3).map(|(id, _)| *id).collect()
         });
         for id in due {
             if hostcalls::set_effective_context(id).is_ok() {

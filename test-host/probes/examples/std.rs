@@ -37,9 +37,7 @@ impl HttpContext for Standard {
             std::thread::sleep(Duration::from_secs(1));
         }
         println!("{:?} went by", before.elapsed());
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         eprintln!("it is {} s after 1970", wall.as_secs());
         let chance = RandomState::new().hash_one(1) != RandomState::new().hash_one(2);
         println!("chance works: {chance}");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    BufferType, CallResult, CalloutToken, ContextId, LogLevel, MapType, MetricId, MetricType, PairsError, StreamType,
+    BufferType, CallResult, CalloutToken, ContextId, LogLevel, MapType, MetricId, MetricType, PairsError,
+    StreamType,
 };
 use crate::message::HeaderMap;
 

@@ -13,8 +13,9 @@ const BYTES_MAX: usize = 1024 * 1024;
 const PAIRS_MAX: usize = 1024;
 
 pub(crate) fn encode<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
-    let (count, bytes) =
-        pairs.clone().fold((0usize, 0usize), |(count, bytes), (n, v)| (count + 1, bytes + n.len() + v.len() + 2));
+    let (count, bytes) = pairs
+        .clone()
+        .fold((0usize, 0usize), |(count, bytes), (n, v)| (count + 1, bytes + n.len() + v.len() + 2));
     let mut out = Vec::with_capacity(4 + count * 8 + bytes);
     out.extend_from_slice(&(count as u32).to_le_bytes());
     for (name, value) in pairs.clone() {
@@ -50,7 +51,9 @@ pub(crate) fn decode(input: &Bytes) -> Result<Vec<(Bytes, Bytes)>, PairsError> {
     if input.len() > BYTES_MAX {
         return fail("longer than 1 MiB", BYTES_MAX);
     }
-    let Some(count) = word(input, 0) else { return fail("no count", 0) };
+    let Some(count) = word(input, 0) else {
+        return fail("no count", 0);
+    };
     if count > PAIRS_MAX {
         return fail("more than 1024 pairs", 0);
     }
@@ -108,6 +111,9 @@ mod tests {
     #[test]
     fn a_pair_cut_short_is_refused_with_its_place() {
         let wire = Bytes::from_static(b"\x01\0\0\0\x01\0\0\0\x05\0\0\0a\0bc");
-        assert_eq!(decode(&wire).unwrap_err().to_string(), "not a list of pairs: name or value cut short at byte 14");
+        assert_eq!(
+            decode(&wire).unwrap_err().to_string(),
+            "not a list of pairs: name or value cut short at byte 14"
+        );
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! Answers are WASI's own numbers, not Proxy-Wasm's.
 
-use super::{
-    CallStatus, Guest, GuestSlice, HostCalls, LogLevel, Refusal,
-    imports::context::nanoseconds,
-};
+use super::{CallStatus, Guest, GuestSlice, HostCalls, LogLevel, Refusal, imports::context::nanoseconds};
 
 /// WASI's `errno`, as far as this host answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +54,21 @@ pub(crate) fn clock_res_get<G: Guest>(guest: &mut G, clock: u32, out: u32) -> Wa
 }
 
 /// Descriptor 1 logs at info, 2 at error, with one trailing newline removed.
-pub(crate) fn fd_write<G: Guest>(guest: &mut G, fd: u32, vectors: u32, count: u32, written: u32) -> WasiResult {
+pub(crate) fn fd_write<G: Guest>(
+    guest: &mut G,
+    fd: u32,
+    vectors: u32,
+    count: u32,
+    written: u32,
+) -> WasiResult {
     let level = match fd {
         1 => LogLevel::Info,
         2 => LogLevel::Error,
         _ => return Ok(Errno::BadFileDescriptor),
     };
-    let Ok(text) = gather(guest, vectors, count) else { return Ok(Errno::Fault) };
+    let Ok(text) = gather(guest, vectors, count) else {
+        return Ok(Errno::Fault);
+    };
     let len = text.len() as u32;
     let line = text.strip_suffix(b"\n").unwrap_or(&text).to_vec();
     guest.host().log(level, line.into());
@@ -74,7 +79,8 @@ fn gather<G: Guest>(guest: &G, vectors: u32, count: u32) -> Result<Vec<u8>, Call
     let table = guest.read(GuestSlice { ptr: vectors, len: count.saturating_mul(8) })?;
     let mut text = Vec::new();
     for vector in table.chunks_exact(8) {
-        let word = |at: usize| u32::from_le_bytes([vector[at], vector[at + 1], vector[at + 2], vector[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([vector[at], vector[at + 1], vector[at + 2], vector[at + 3]]);
         let part = guest.read(GuestSlice { ptr: word(0), len: word(4) })?;
         if text.len() + part.len() > WRITE_BYTES_MAX {
             return Err(CallStatus::InvalidMemoryAccess);
@@ -97,7 +103,8 @@ pub(crate) fn fd_fdstat_get<G: Guest>(guest: &mut G, fd: u32, out: u32) -> WasiR
 pub(crate) fn environ_sizes_get<G: Guest>(guest: &mut G, count: u32, bytes: u32) -> WasiResult {
     let environment = guest.host().environment();
     let total: usize = environment.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    let written = guest.write_u32(count, environment.len() as u32).and_then(|()| guest.write_u32(bytes, total as u32));
+    let written =
+        guest.write_u32(count, environment.len() as u32).and_then(|()| guest.write_u32(bytes, total as u32));
     Ok(in_memory(written))
 }
 
@@ -128,8 +135,18 @@ pub(crate) fn poll_oneoff<G: Guest>(guest: &mut G, events: u32) -> WasiResult {
 /// What the calls that do nothing here answer.
 pub(crate) fn answer_of(name: &str) -> u32 {
     match name {
-        "fd_seek" | "fd_close" | "fd_advise" | "sched_yield" | "args_get" | "proc_exit" | "fd_tell" | "fd_sync"
-        | "fd_datasync" | "fd_allocate" | "fd_fdstat_set_rights" | "fd_filestat_set_size"
+        "fd_seek"
+        | "fd_close"
+        | "fd_advise"
+        | "sched_yield"
+        | "args_get"
+        | "proc_exit"
+        | "fd_tell"
+        | "fd_sync"
+        | "fd_datasync"
+        | "fd_allocate"
+        | "fd_fdstat_set_rights"
+        | "fd_filestat_set_size"
         | "fd_filestat_set_times" => 0,
         "fd_read" | "fd_pread" | "fd_fdstat_set_flags" | "fd_prestat_dir_name" => 52,
         "fd_prestat_get" | "fd_filestat_get" => 8,

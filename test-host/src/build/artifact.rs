@@ -56,33 +56,20 @@ impl Artifact {
         let bytes = read(&self.path)?;
         let found = Sha256::of(&bytes);
         if found != self.sha256 {
-            return Err(BuildError::Changed {
-                path: self.path.clone(),
-                found,
-                expected: self.sha256,
-            });
+            return Err(BuildError::Changed { path: self.path.clone(), found, expected: self.sha256 });
         }
         Ok(bytes)
     }
 
     /// `timeout.wasm`
     pub fn file_name(&self) -> &str {
-        self.path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or("guest.wasm")
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or("guest.wasm")
     }
 }
 
 impl fmt::Display for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}  {} bytes  sha256 {}",
-            self.file_name(),
-            self.len,
-            self.sha256
-        )
+        write!(f, "{}  {} bytes  sha256 {}", self.file_name(), self.len, self.sha256)
     }
 }
 
@@ -113,15 +100,8 @@ impl Store {
             .write(true)
             .open(&path)
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| BuildError::File {
-                path,
-                action: "lock",
-                source,
-            })?;
-        Ok(Self {
-            artifacts,
-            _lock: lock,
-        })
+            .map_err(|source| BuildError::File { path, action: "lock", source })?;
+        Ok(Self { artifacts, _lock: lock })
     }
 
     /// Copies what cargo built to a place of its own: cargo's file is overwritten by the next build with other features.
@@ -162,11 +142,7 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
-    std::fs::read(path).map_err(|source| BuildError::File {
-        path: path.to_owned(),
-        action: "read",
-        source,
-    })
+    std::fs::read(path).map_err(|source| BuildError::File { path: path.to_owned(), action: "read", source })
 }
 
 /// Writes beside and renames, so that a reader in another process never sees half a module.
@@ -175,9 +151,5 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), BuildErro
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&unfinished, bytes))
         .and_then(|()| std::fs::rename(&unfinished, path))
-        .map_err(|source| BuildError::File {
-            path: path.to_owned(),
-            action: "write",
-            source,
-        })
+        .map_err(|source| BuildError::File { path: path.to_owned(), action: "write", source })
 }

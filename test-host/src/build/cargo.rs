@@ -31,22 +31,13 @@ pub(super) fn build(guest: &Guest, plan: &Plan) -> Result<PathBuf, BuildError> {
         .map_err(|error| failed(format!("its messages are unreadable: {error}")))?
         .ok_or_else(|| {
             let printed = String::from_utf8_lossy(&output.stderr);
-            failed(format!(
-                "named no .wasm file for `{}`; it printed:\n{printed}",
-                plan.crate_name
-            ))
+            failed(format!("named no .wasm file for `{}`; it printed:\n{printed}", plan.crate_name))
         })
 }
 
 fn command(guest: &Guest, plan: &Plan) -> Command {
     let mut command = toolchain::command(&guest.toolchain.cargo, &plan.workspace_root);
-    command.args([
-        "build",
-        "--package",
-        &plan.package_id,
-        "--target",
-        guest.target.triple(),
-    ]);
+    command.args(["build", "--package", &plan.package_id, "--target", guest.target.triple()]);
     command.args([
         "--profile",
         &guest.profile,
@@ -82,11 +73,7 @@ fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().display().to_string()];
     words.extend(command.get_args().map(|word| {
         let word = word.display().to_string();
-        if word.contains([' ', '"', '#', '\'']) {
-            format!("'{word}'")
-        } else {
-            word
-        }
+        if word.contains([' ', '"', '#', '\'']) { format!("'{word}'") } else { word }
     }));
     words.join(" ")
 }
@@ -101,10 +88,7 @@ fn find_wasm(messages: &[u8], plan: &Plan) -> std::io::Result<Option<PathBuf>> {
             && artifact.target.name == plan.crate_name
             && artifact.target.crate_types.contains(&CrateType::CDyLib);
         if is_guest {
-            wasm = artifact
-                .filenames
-                .into_iter()
-                .find(|file| file.extension() == Some("wasm"));
+            wasm = artifact.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
         }
     }
     Ok(wasm.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf))

@@ -83,13 +83,10 @@ impl std::str::FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|target| target.triple() == text)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::triple).join(" or ");
-                format!("found target {text:?}, expected {known}")
-            })
+        Self::ALL.into_iter().find(|target| target.triple() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::triple).join(" or ");
+            format!("found target {text:?}, expected {known}")
+        })
     }
 }
 
@@ -109,10 +106,7 @@ pub struct Guest {
 impl Guest {
     /// A package by its name in the workspace.
     pub fn package(name: impl Into<String>) -> Self {
-        Self {
-            package: Some(name.into()),
-            ..Self::here()
-        }
+        Self { package: Some(name.into()), ..Self::here() }
     }
 
     /// The package of the running test: cargo tells a test through `CARGO_MANIFEST_DIR`; without it, the current directory counts.

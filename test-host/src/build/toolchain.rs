@@ -19,11 +19,7 @@ pub struct Toolchain {
 impl Default for Toolchain {
     fn default() -> Self {
         let from_env = |name, default: &str| std::env::var_os(name).unwrap_or_else(|| default.into());
-        Self {
-            cargo: from_env("CARGO", "cargo"),
-            rustc: from_env("RUSTC", "rustc"),
-            rustup: "rustup".into(),
-        }
+        Self { cargo: from_env("CARGO", "cargo"), rustc: from_env("RUSTC", "rustc"), rustup: "rustup".into() }
     }
 }
 
@@ -69,9 +65,7 @@ pub(super) fn reaches_guest(variable: &OsStr) -> bool {
         return true;
     };
     if name.starts_with("CARGO") || name.starts_with("__CARGO") {
-        return KEPT
-            .iter()
-            .any(|kept| name == *kept || (kept.ends_with('_') && name.starts_with(kept)));
+        return KEPT.iter().any(|kept| name == *kept || (kept.ends_with('_') && name.starts_with(kept)));
     }
     !DROPPED.contains(&name) && !name.starts_with("DEP_")
 }
@@ -113,16 +107,11 @@ fn has_std(tools: &Toolchain, dir: &Path, target: Target) -> Result<bool, BuildE
     let output = command(&tools.rustc, dir)
         .args(["--print", "target-libdir", "--target", target.triple()])
         .output()
-        .map_err(|source| BuildError::Program {
-            program: tools.rustc.display().to_string(),
-            source,
-        })?;
+        .map_err(|source| BuildError::Program { program: tools.rustc.display().to_string(), source })?;
     let folder = String::from_utf8_lossy(&output.stdout);
     // The folder itself can be left over from an uninstalled target.
     let has_core = std::fs::read_dir(folder.trim()).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
     });
     Ok(output.status.success() && has_core)
 }

@@ -39,10 +39,7 @@ pub(super) fn plan(guest: &Guest, dir: &Path) -> Result<Plan, BuildError> {
     let workspace_root = metadata.workspace_root.clone().into_std_path_buf();
     let (config, note) = profile_settings(&guest.profile, &workspace_root)?;
     Ok(Plan {
-        guests_dir: metadata
-            .target_directory
-            .join("wayside-guests")
-            .into_std_path_buf(),
+        guests_dir: metadata.target_directory.join("wayside-guests").into_std_path_buf(),
         package: package.name.to_string(),
         package_id: package.id.repr.clone(),
         crate_name: find_crate(guest, package)?,
@@ -53,10 +50,7 @@ pub(super) fn plan(guest: &Guest, dir: &Path) -> Result<Plan, BuildError> {
 }
 
 fn read_metadata(guest: &Guest, dir: &Path) -> Result<Metadata, BuildError> {
-    let failed = |message: String| BuildError::Workspace {
-        dir: dir.to_owned(),
-        message,
-    };
+    let failed = |message: String| BuildError::Workspace { dir: dir.to_owned(), message };
     if !dir.is_dir() {
         return Err(failed("there is no such folder".into()));
     }
@@ -65,12 +59,9 @@ fn read_metadata(guest: &Guest, dir: &Path) -> Result<Metadata, BuildError> {
     if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
         command.env("CARGO_TARGET_DIR", folder);
     }
-    let output = command
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output()
-        .map_err(|source| BuildError::Program {
-            program: guest.toolchain.cargo.display().to_string(),
-            source,
+    let output =
+        command.args(["metadata", "--no-deps", "--format-version", "1"]).output().map_err(|source| {
+            BuildError::Program { program: guest.toolchain.cargo.display().to_string(), source }
         })?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
@@ -83,23 +74,15 @@ fn find_package<'a>(guest: &Guest, dir: &Path, metadata: &'a Metadata) -> Result
     let packages = metadata.workspace_packages();
     let workspace = metadata.workspace_root.clone().into_std_path_buf();
     match &guest.package {
-        Some(name) => packages
-            .iter()
-            .copied()
-            .find(|package| *package.name == *name)
-            .ok_or_else(|| {
-                let mut guests: Vec<_> = packages
-                    .iter()
-                    .filter(|package| guest_library(package).is_some())
-                    .map(|p| p.name.to_string())
-                    .collect();
-                guests.sort();
-                BuildError::UnknownPackage {
-                    package: name.clone(),
-                    workspace,
-                    guests,
-                }
-            }),
+        Some(name) => packages.iter().copied().find(|package| *package.name == *name).ok_or_else(|| {
+            let mut guests: Vec<_> = packages
+                .iter()
+                .filter(|package| guest_library(package).is_some())
+                .map(|p| p.name.to_string())
+                .collect();
+            guests.sort();
+            BuildError::UnknownPackage { package: name.clone(), workspace, guests }
+        }),
         None => {
             let folder = std::fs::canonicalize(dir).map_err(|source| BuildError::File {
                 path: dir.to_owned(),
@@ -110,18 +93,12 @@ fn find_package<'a>(guest: &Guest, dir: &Path, metadata: &'a Metadata) -> Result
             packages
                 .into_iter()
                 .filter_map(|package| {
-                    Some((
-                        package,
-                        std::fs::canonicalize(package.manifest_path.parent()?).ok()?,
-                    ))
+                    Some((package, std::fs::canonicalize(package.manifest_path.parent()?).ok()?))
                 })
                 .filter(|(_, package_dir)| folder.starts_with(package_dir))
                 .max_by_key(|(_, package_dir)| package_dir.components().count())
                 .map(|(package, _)| package)
-                .ok_or_else(|| BuildError::NoPackageHere {
-                    dir: dir.to_owned(),
-                    workspace,
-                })
+                .ok_or_else(|| BuildError::NoPackageHere { dir: dir.to_owned(), workspace })
         }
     }
 }
@@ -138,9 +115,7 @@ fn find_crate(guest: &Guest, package: &Package) -> Result<String, BuildError> {
     let Some(example) = &guest.example else {
         return guest_library(package)
             .map(str::to_owned)
-            .ok_or_else(|| BuildError::NotAGuest {
-                package: package.name.to_string(),
-            });
+            .ok_or_else(|| BuildError::NotAGuest { package: package.name.to_string() });
     };
     let examples: Vec<_> = package
         .targets
@@ -153,11 +128,7 @@ fn find_crate(guest: &Guest, package: &Package) -> Result<String, BuildError> {
     if examples.contains(example) {
         return Ok(example.clone());
     }
-    Err(BuildError::UnknownExample {
-        package: package.name.to_string(),
-        example: example.clone(),
-        examples,
-    })
+    Err(BuildError::UnknownExample { package: package.name.to_string(), example: example.clone(), examples })
 }
 
 /// `--config` values that stand in for a `filter` profile the workspace does not define, and the note that says so.
@@ -176,20 +147,11 @@ fn profile_settings(
     })?;
     let manifest: toml::Table = text
         .parse()
-        .map_err(|error: toml::de::Error| BuildError::Manifest {
-            path,
-            message: error.to_string(),
-        })?;
-    let defined = manifest
-        .get("profile")
-        .and_then(|profiles| profiles.get(FILTER_PROFILE))
-        .is_some();
+        .map_err(|error: toml::de::Error| BuildError::Manifest { path, message: error.to_string() })?;
+    let defined = manifest.get("profile").and_then(|profiles| profiles.get(FILTER_PROFILE)).is_some();
     if defined {
         return Ok((Vec::new(), None));
     }
     let note = "the workspace has no [profile.filter]: built as release with panic = \"abort\", lto, codegen-units = 1, strip";
-    Ok((
-        DEFAULT_FILTER_PROFILE.map(str::to_owned).to_vec(),
-        Some(note.to_owned()),
-    ))
+    Ok((DEFAULT_FILTER_PROFILE.map(str::to_owned).to_vec(), Some(note.to_owned())))
 }

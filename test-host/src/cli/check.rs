@@ -29,5 +29,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<Verdict, BadInput> {
 
 fn resolve(folder: &Path, module: &str) -> Result<PathBuf, String> {
     let path = folder.join(format!("{module}.wasm"));
-    if path.is_file() { Ok(path) } else { Err(format!("no file {}; --modules names the folder", path.display())) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("no file {}; --modules names the folder", path.display()))
+    }
 }

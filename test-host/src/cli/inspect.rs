@@ -55,7 +55,8 @@ fn kind_of(path: &Path) -> Result<Kind, BadInput> {
 }
 
 fn module(path: &Path) -> Result<String, BadInput> {
-    let bytes = std::fs::read(path).map_err(|error| BadInput(format!("{}: cannot be read: {error}", path.display())))?;
+    let bytes = std::fs::read(path)
+        .map_err(|error| BadInput(format!("{}: cannot be read: {error}", path.display())))?;
     let info = ModuleInfo::parse(&bytes, path.display().to_string()).map_err(BadInput::of)?;
     let mut out = String::new();
     let _ = writeln!(out, "{}: a Proxy-Wasm module, ABI {}, {} bytes", info.name, info.abi, info.len);
@@ -63,7 +64,8 @@ fn module(path: &Path) -> Result<String, BadInput> {
     let _ = writeln!(out, "allocator  {}", info.allocator.export());
     let callbacks: Vec<&str> = info.callbacks.iter().map(|callback| callback.name).collect();
     let _ = writeln!(out, "callbacks  {}", callbacks.join(" "));
-    let imports: Vec<String> = info.imports.iter().map(|import| format!("{}.{}", import.module, import.name)).collect();
+    let imports: Vec<String> =
+        info.imports.iter().map(|import| format!("{}.{}", import.module, import.name)).collect();
     let _ = writeln!(out, "imports    {}", imports.join(" "));
     for producer in &info.producers {
         let _ = writeln!(out, "made by    {producer:?}");
@@ -96,16 +98,27 @@ fn configuration(path: &Path) -> Result<String, BadInput> {
 }
 
 fn plugin_line(out: &mut String, plugin: &PluginSpec) {
-    let _ = writeln!(out, "  {} {:?} failure policy {:?}", plugin.filter_name, plugin.vm.code, plugin.failure_policy);
+    let _ = writeln!(
+        out,
+        "  {} {:?} failure policy {:?}",
+        plugin.filter_name, plugin.vm.code, plugin.failure_policy
+    );
 }
 
 /// Exit status 1 where something of the recording could not be used.
 fn recording(path: &Path) -> Result<Verdict, BadInput> {
-    let loaded = traffic::load_with_files(&[PathBuf::from(path)], &Limits::default()).map_err(BadInput::of)?;
+    let loaded =
+        traffic::load_with_files(&[PathBuf::from(path)], &Limits::default()).map_err(BadInput::of)?;
     let summary = Summary::of(&loaded.recording, &loaded.files);
     let mut out = String::new();
-    let proxies = summary.groups.iter().map(|group| &group.proxy).collect::<std::collections::BTreeSet<_>>().len();
-    let _ = writeln!(out, "{}: a recording, {} exchanges from {proxies} proxies", path.display(), summary.exchanges);
+    let proxies =
+        summary.groups.iter().map(|group| &group.proxy).collect::<std::collections::BTreeSet<_>>().len();
+    let _ = writeln!(
+        out,
+        "{}: a recording, {} exchanges from {proxies} proxies",
+        path.display(),
+        summary.exchanges
+    );
     for group in &summary.groups {
         let _ = writeln!(
             out,

@@ -26,7 +26,8 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
     let modules = Arc::new(Modules::new());
     let script = load_script(arguments.callouts.as_deref())?;
-    let replay = replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
+    let replay =
+        replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
     if replay.proxies.is_empty() {
         return Err(no_configuration(&specs, &replay));
     }
@@ -45,7 +46,9 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
 }
 
 fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
-    let Some(path) = path else { return Ok(Script::default()) };
+    let Some(path) = path else {
+        return Ok(Script::default());
+    };
     let refused = |error: String| BadInput(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
     Script::parse(&text).map_err(refused)
@@ -66,9 +69,11 @@ fn load_specs(paths: &[PathBuf], settings: &[Setting]) -> Result<(Specs, Vec<Uns
     let mut named = BTreeMap::new();
     let mut unsupported = Vec::new();
     for Loaded { spec, unsupported: parts } in loaded {
-        unsupported.extend(
-            parts.into_iter().map(|part| Unsupported { place: part.place.to_string(), what: part.reason, weight: part.weight }),
-        );
+        unsupported.extend(parts.into_iter().map(|part| Unsupported {
+            place: part.place.to_string(),
+            what: part.reason,
+            weight: part.weight,
+        }));
         unsupported.extend(spec.gaps().into_iter().map(|gap| Unsupported {
             place: gap.place,
             what: gap.what.to_owned(),

@@ -13,30 +13,14 @@ use crate::proxy::spec::{ListenerSpec, NodeSpec, ProxySpec};
 pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) -> Option<ProxySpec> {
     let fields = root.fields()?;
     fields.harmless("admin", "there is no administration interface in a replay");
-    fields.harmless(
-        "stats_config",
-        "tags shape the names in Prometheus, not what is counted",
-    );
-    for sink in [
-        "stats_sinks",
-        "stats_flush_interval",
-        "stats_flush_on_admin",
-        "tracing",
-        "overload_manager",
-    ] {
+    fields.harmless("stats_config", "tags shape the names in Prometheus, not what is counted");
+    for sink in ["stats_sinks", "stats_flush_interval", "stats_flush_on_admin", "tracing", "overload_manager"]
+    {
         fields.harmless(sink, "nothing is exported, and a replay is not overloaded");
     }
-    fields.not_emulated(
-        "dynamic_resources",
-        "nothing is fetched: what would be discovered is missing here",
-    );
-    let node = fields
-        .get("node")
-        .and_then(|field| node(&field))
-        .unwrap_or_default();
-    let resources = fields
-        .required("static_resources", "static_resources with listeners")?
-        .fields()?;
+    fields.not_emulated("dynamic_resources", "nothing is fetched: what would be discovered is missing here");
+    let node = fields.get("node").and_then(|field| node(&field)).unwrap_or_default();
+    let resources = fields.required("static_resources", "static_resources with listeners")?.fields()?;
     resources.harmless("secrets", "TLS is not emulated");
     let clusters = clusters(resources.list("clusters"));
     let items = resources.list("listeners");
@@ -45,24 +29,14 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     check_clusters(&resources, &listeners, |name| clusters.contains_key(name));
     // Where a listener is wrong, that is the error.
     if listeners.is_empty() && !root.findings().has_errors() {
-        let what = if found == 0 {
-            "no listener".to_owned()
-        } else {
-            format!("{found} listeners, none usable")
-        };
-        resources
-            .cursor()
-            .error(what, "a listener with an HTTP connection manager");
+        let what =
+            if found == 0 { "no listener".to_owned() } else { format!("{found} listeners, none usable") };
+        resources.cursor().error(what, "a listener with an HTTP connection manager");
     }
     if listeners.is_empty() {
         return None;
     }
-    Some(ProxySpec {
-        name: name.to_owned(),
-        node,
-        listeners,
-        clusters,
-    })
+    Some(ProxySpec { name: name.to_owned(), node, listeners, clusters })
 }
 
 fn node(field: &Cursor<'_>) -> Option<NodeSpec> {
@@ -70,10 +44,7 @@ fn node(field: &Cursor<'_>) -> Option<NodeSpec> {
     Some(NodeSpec {
         id: fields.owned_text("id"),
         cluster: fields.owned_text("cluster"),
-        metadata: fields
-            .get("metadata")
-            .map(|field| field.json_object())
-            .unwrap_or_default(),
+        metadata: fields.get("metadata").map(|field| field.json_object()).unwrap_or_default(),
         locality: fields.get("locality").and_then(|field| locality(&field)),
     })
 }
@@ -81,20 +52,13 @@ fn node(field: &Cursor<'_>) -> Option<NodeSpec> {
 /// Envoy refuses routes to clusters that do not exist.
 fn check_clusters(resources: &Fields<'_>, listeners: &[ListenerSpec], exists: impl Fn(&str) -> bool) {
     for listener in listeners {
-        let mut unknown: Vec<_> = listener
-            .http
-            .routes
-            .named_clusters()
-            .filter(|name| !exists(name))
-            .collect();
+        let mut unknown: Vec<_> =
+            listener.http.routes.named_clusters().filter(|name| !exists(name)).collect();
         unknown.sort_unstable();
         unknown.dedup();
         for name in unknown {
             resources.cursor().error(
-                format!(
-                    "a route of listener {:?} to the unknown cluster {name:?}",
-                    listener.name
-                ),
+                format!("a route of listener {:?} to the unknown cluster {name:?}", listener.name),
                 "routes to clusters in static_resources.clusters",
             );
         }

@@ -33,10 +33,7 @@ pub(super) fn clusters(items: Vec<Cursor<'_>>) -> BTreeMap<String, ClusterSpec> 
             continue;
         };
         if clusters.contains_key(&cluster.name) {
-            item.error(
-                format!("a second cluster {:?}", cluster.name),
-                "each cluster once",
-            );
+            item.error(format!("a second cluster {:?}", cluster.name), "each cluster once");
         }
         clusters.insert(cluster.name.clone(), cluster);
     }
@@ -55,18 +52,14 @@ fn cluster(fields: &Fields<'_>) -> Option<ClusterSpec> {
     }
     fields.harmless("lb_policy", "the recording answers whichever endpoint is chosen");
     fields.not_emulated("cluster_type", "custom clusters are not emulated");
-    let name = fields
-        .required("name", "the cluster's name")
-        .and_then(|name| name.text());
+    let name = fields.required("name", "the cluster's name").and_then(|name| name.text());
     let discovery = fields.get("type").and_then(|field| field.choice(&DISCOVERY));
     if let (Some(Discovery::Eds), Some(field)) = (discovery, fields.get("eds_cluster_config")) {
         field.not_emulated("endpoints discovered at run time are unknown here");
     }
     let connect_timeout = fields.get("connect_timeout").and_then(|field| field.duration());
     let load_assignment = fields.get("load_assignment").and_then(|field| field.fields());
-    let endpoints = load_assignment
-        .map(|assignment| endpoints(&assignment))
-        .unwrap_or_default();
+    let endpoints = load_assignment.map(|assignment| endpoints(&assignment)).unwrap_or_default();
     Some(ClusterSpec {
         name: name?.to_owned(),
         discovery: discovery.unwrap_or(Discovery::Static),
@@ -81,45 +74,21 @@ fn endpoints(assignment: &Fields<'_>) -> Vec<EndpointSpec> {
     let mut endpoints = Vec::new();
     for group in assignment.list("endpoints") {
         let Some(group) = group.fields() else { continue };
-        let locality = group
-            .get("locality")
-            .and_then(|field| locality(&field))
-            .unwrap_or_default();
-        group.harmless(
-            "load_balancing_weight",
-            "the recording answers whichever endpoint is chosen",
-        );
+        let locality = group.get("locality").and_then(|field| locality(&field)).unwrap_or_default();
+        group.harmless("load_balancing_weight", "the recording answers whichever endpoint is chosen");
         group.harmless("priority", "the recording answers whichever endpoint is chosen");
         let members = group.list("lb_endpoints");
-        endpoints.extend(
-            members
-                .iter()
-                .filter_map(|member| endpoint(&member.fields()?, &locality)),
-        );
+        endpoints.extend(members.iter().filter_map(|member| endpoint(&member.fields()?, &locality)));
     }
     endpoints
 }
 
 fn endpoint(member: &Fields<'_>, locality: &Locality) -> Option<EndpointSpec> {
-    member.harmless(
-        "load_balancing_weight",
-        "the recording answers whichever endpoint is chosen",
-    );
-    let healthy = member
-        .get("health_status")
-        .and_then(|field| field.choice(&HEALTH))
-        .unwrap_or(true);
+    member.harmless("load_balancing_weight", "the recording answers whichever endpoint is chosen");
+    let healthy = member.get("health_status").and_then(|field| field.choice(&HEALTH)).unwrap_or(true);
     let metadata = metadata(member);
-    let endpoint = member
-        .required("endpoint", "an endpoint with an address")?
-        .fields()?;
+    let endpoint = member.required("endpoint", "an endpoint with an address")?.fields()?;
     endpoint.harmless("hostname", "only used for health checks and TLS names");
     let (_, host, port) = socket_address(&endpoint.required("address", "the endpoint's address")?)?;
-    Some(EndpointSpec {
-        host: host.to_owned(),
-        port,
-        healthy,
-        locality: locality.clone(),
-        metadata,
-    })
+    Some(EndpointSpec { host: host.to_owned(), port, healthy, locality: locality.clone(), metadata })
 }

@@ -38,11 +38,7 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.short())?;
-        if self.path.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.path)
-        }
+        if self.path.is_empty() { Ok(()) } else { write!(f, ": {}", self.path) }
     }
 }
 
@@ -56,11 +52,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: found {}, expected {}",
-            self.place, self.found, self.expected
-        )
+        write!(f, "{}: found {}, expected {}", self.place, self.found, self.expected)
     }
 }
 

@@ -32,27 +32,15 @@ const RECORDED: &str = "the recording decides it";
 pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<ListenerSpec> {
     let fields = item.fields()?;
     fields.harmless("access_log", LOGGING);
-    fields.harmless(
-        "per_connection_buffer_limit_bytes",
-        "connections are not emulated",
-    );
+    fields.harmless("per_connection_buffer_limit_bytes", "connections are not emulated");
     fields.harmless("stat_prefix", "statistics of the listener are not kept");
     let name = fields.owned_text("name");
-    let direction = fields
-        .get("traffic_direction")
-        .and_then(|field| field.choice(&DIRECTIONS));
+    let direction = fields.get("traffic_direction").and_then(|field| field.choice(&DIRECTIONS));
     let address = fields.get("address").and_then(|field| ip_address(&field));
     let metadata = metadata(&fields);
     let (filter_chain_name, http) = filter_chain(&fields, options)?;
     let direction = direction.unwrap_or(Direction::Unspecified);
-    Some(ListenerSpec {
-        name,
-        address,
-        direction,
-        filter_chain_name,
-        metadata,
-        http,
-    })
+    Some(ListenerSpec { name, address, direction, filter_chain_name, metadata, http })
 }
 
 fn ip_address(field: &Cursor<'_>) -> Option<SocketAddr> {
@@ -76,20 +64,12 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
             continue;
         }
         let Some(fields) = chain.fields() else { continue };
-        fields.not_emulated(
-            "filter_chain_match",
-            "connections are not matched: all traffic takes this chain",
-        );
-        fields.harmless(
-            "transport_socket",
-            "TLS is not emulated; the recording holds what was inside",
-        );
+        fields
+            .not_emulated("filter_chain_match", "connections are not matched: all traffic takes this chain");
+        fields.harmless("transport_socket", "TLS is not emulated; the recording holds what was inside");
         let name = fields.owned_text("name");
-        let managers: Vec<_> = fields
-            .list("filters")
-            .into_iter()
-            .filter_map(connection_manager_config)
-            .collect();
+        let managers: Vec<_> =
+            fields.list("filters").into_iter().filter_map(connection_manager_config).collect();
         for manager in managers {
             chosen = Some((name.clone(), connection_manager(&manager, options)));
         }
@@ -97,9 +77,7 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
     match chosen {
         Some((name, http)) => Some((name, http?)),
         None => {
-            listener
-                .cursor()
-                .not_emulated("no HTTP connection manager: the listener is left out");
+            listener.cursor().not_emulated("no HTTP connection manager: the listener is left out");
             None
         }
     }
@@ -127,18 +105,11 @@ fn connection_manager(fields: &Fields<'_>, options: &LoadOptions) -> Option<Http
     for name in ["access_log", "access_log_options", "tracing"] {
         fields.harmless(name, LOGGING);
     }
-    for name in [
-        "codec_type",
-        "http_protocol_options",
-        "http2_protocol_options",
-        "server_name",
-    ] {
+    for name in ["codec_type", "http_protocol_options", "http2_protocol_options", "server_name"] {
         fields.harmless(name, RECORDED);
     }
     let routes = routes(fields);
-    let ranges = fields
-        .get("internal_address_config")
-        .map(|field| internal_addresses(&field));
+    let ranges = fields.get("internal_address_config").map(|field| internal_addresses(&field));
     let http_filters = http_filters(fields, options);
     Some(HttpConnectionManagerSpec {
         stat_prefix: stat_prefix(fields)?,
@@ -188,14 +159,8 @@ fn internal_addresses(field: &Cursor<'_>) -> Vec<CidrRange> {
 fn cidr_range(item: &Cursor<'_>) -> Option<CidrRange> {
     let fields = item.fields()?;
     let address = fields.required("address_prefix", "an IP address")?;
-    let length: u8 = fields
-        .get("prefix_len")
-        .map_or(Some(0), |field| field.integer("a number of bits"))?;
-    let range = address
-        .text()?
-        .parse()
-        .ok()
-        .and_then(|ip| CidrRange::new(ip, length));
+    let length: u8 = fields.get("prefix_len").map_or(Some(0), |field| field.integer("a number of bits"))?;
+    let range = address.text()?.parse().ok().and_then(|ip| CidrRange::new(ip, length));
     if range.is_none() {
         item.wrong("an address_prefix that is an IP address, with a prefix_len it has bits for");
     }
@@ -210,13 +175,8 @@ fn http_filters(manager: &Fields<'_>, options: &LoadOptions) -> Option<FilterCha
     let filters = filters.into_iter().flatten().flatten().collect();
     FilterChain::new(filters)
         .map_err(|error| {
-            let place = manager
-                .get("http_filters")
-                .unwrap_or_else(|| manager.cursor().clone());
-            place.error(
-                format!("a chain that cannot work: {error}"),
-                "filters, then one router",
-            );
+            let place = manager.get("http_filters").unwrap_or_else(|| manager.cursor().clone());
+            place.error(format!("a chain that cannot work: {error}"), "filters, then one router");
         })
         .ok()
         .filter(|_| complete)
@@ -225,28 +185,18 @@ fn http_filters(manager: &Fields<'_>, options: &LoadOptions) -> Option<FilterCha
 /// `Ok(None)`: left out of the chain; `Err`: wrong.
 fn http_filter(item: &Cursor<'_>, options: &LoadOptions) -> Result<Option<FilterSpec>, ()> {
     let fields = item.fields().ok_or(())?;
-    let name = fields
-        .required("name", "the filter's name")
-        .and_then(|name| name.text())
-        .ok_or(())?;
+    let name = fields.required("name", "the filter's name").and_then(|name| name.text()).ok_or(())?;
     fields.harmless("is_optional", "filters that are not known are left out anyway");
     if fields.bool("disabled") == Some(true) {
         drop(fields.get("typed_config"));
-        item.not_emulated(format!(
-            "{name} is disabled and left out; routes that enable it are not emulated"
-        ));
+        item.not_emulated(format!("{name} is disabled and left out; routes that enable it are not emulated"));
         return Ok(None);
     }
     if let Some(field) = fields.get("config_discovery") {
-        field.error(
-            "a filter to be discovered",
-            "typed_config: nothing is fetched here",
-        );
+        field.error("a filter to be discovered", "typed_config: nothing is fetched here");
         return Err(());
     }
-    let config = fields
-        .required("typed_config", "the filter's configuration")
-        .ok_or(())?;
+    let config = fields.required("typed_config", "the filter's configuration").ok_or(())?;
     match TypedConfig::type_name_of(&config) {
         Some(WASM) => {
             let typed = TypedConfig::read(&config).ok_or(())?;
@@ -262,9 +212,7 @@ fn http_filter(item: &Cursor<'_>, options: &LoadOptions) -> Result<Option<Filter
             Ok(None)
         }
         Some(other) => {
-            config.not_emulated(format!(
-                "{name} ({other}) is not emulated; it is left out of the chain"
-            ));
+            config.not_emulated(format!("{name} ({other}) is not emulated; it is left out of the chain"));
             Ok(None)
         }
         None => {

@@ -9,11 +9,7 @@ pub(super) fn metadata(fields: &Fields<'_>) -> Metadata {
     let Some(message) = fields.get("metadata").and_then(|field| field.fields()) else {
         return metadata;
     };
-    for (namespace, value) in message
-        .get("filter_metadata")
-        .map(|map| map.entries())
-        .unwrap_or_default()
-    {
+    for (namespace, value) in message.get("filter_metadata").map(|map| map.entries()).unwrap_or_default() {
         metadata.insert(namespace, value.json_object());
     }
     metadata
@@ -22,9 +18,8 @@ pub(super) fn metadata(fields: &Fields<'_>) -> Metadata {
 /// A `socket_address` with its host and port.
 pub(super) fn socket_address<'a>(address: &Cursor<'a>) -> Option<(Cursor<'a>, &'a str, u16)> {
     let fields = address.fields()?;
-    let (kind, inner) = fields
-        .one_of(&["socket_address", "pipe", "envoy_internal_address"])
-        .or_else(|| {
+    let (kind, inner) =
+        fields.one_of(&["socket_address", "pipe", "envoy_internal_address"]).or_else(|| {
             address.error("no address", "a socket_address");
             None
         })?;
@@ -43,11 +38,7 @@ pub(super) fn socket_address<'a>(address: &Cursor<'a>) -> Option<(Cursor<'a>, &'
         port.not_emulated("only numeric ports are emulated");
         return None;
     }
-    Some((
-        host.clone(),
-        host.text()?,
-        port.integer("a port from 0 to 65535")?,
-    ))
+    Some((host.clone(), host.text()?, port.integer("a port from 0 to 65535")?))
 }
 
 pub(super) fn locality(field: &Cursor<'_>) -> Option<Locality> {

@@ -65,20 +65,13 @@ pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErr
 /// As [`load`].
 pub fn from_text(text: &str, path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErrors> {
     let findings = raw::Findings::new(path.to_path_buf());
-    let syntax = if source::is_json(path) {
-        raw::Syntax::Json
-    } else {
-        raw::Syntax::Yaml
-    };
+    let syntax = if source::is_json(path) { raw::Syntax::Json } else { raw::Syntax::Yaml };
     let node = raw::parse(text, syntax).map_err(|error| ConfigError {
         place: findings.place(Some(error.at), ""),
         found: error.found,
         expected: error.expected,
     })?;
-    let name = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let spec = bootstrap::bootstrap(&raw::Cursor::root(&node, &findings), &name, options);
     let missing = findings.place(None, "");
     let (errors, unsupported) = findings.into_parts();

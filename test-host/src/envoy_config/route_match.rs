@@ -6,14 +6,8 @@ use crate::router::{
     StringMatch,
 };
 
-const PATHS: [&str; 6] = [
-    "prefix",
-    "path",
-    "safe_regex",
-    "path_separated_prefix",
-    "connect_matcher",
-    "path_match_policy",
-];
+const PATHS: [&str; 6] =
+    ["prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher", "path_match_policy"];
 
 /// `None`: wrong, or with a condition that is not emulated; both are recorded.
 pub(super) fn route_match(field: &Cursor<'_>) -> Option<RouteMatch> {
@@ -24,16 +18,8 @@ pub(super) fn route_match(field: &Cursor<'_>) -> Option<RouteMatch> {
     fields.not_emulated("cookies", "the condition is taken to hold");
     fields.not_emulated("tls_context", "the condition is taken to hold");
     let case_sensitive = fields.bool("case_sensitive").unwrap_or(true);
-    let headers = fields
-        .list("headers")
-        .iter()
-        .map(header_match)
-        .collect::<Vec<_>>();
-    let query_parameters = fields
-        .list("query_parameters")
-        .iter()
-        .map(query_match)
-        .collect::<Vec<_>>();
+    let headers = fields.list("headers").iter().map(header_match).collect::<Vec<_>>();
+    let query_parameters = fields.list("query_parameters").iter().map(query_match).collect::<Vec<_>>();
     let grpc_only = fields.get("grpc").is_some();
     let path = path_match(&fields)?;
     Some(RouteMatch {
@@ -47,10 +33,7 @@ pub(super) fn route_match(field: &Cursor<'_>) -> Option<RouteMatch> {
 
 fn path_match(fields: &Fields<'_>) -> Option<PathMatch> {
     let Some((kind, field)) = fields.one_of(&PATHS) else {
-        fields.cursor().error(
-            "no path to match",
-            "prefix, path, safe_regex or path_separated_prefix",
-        );
+        fields.cursor().error("no path to match", "prefix, path, safe_regex or path_separated_prefix");
         return None;
     };
     match kind {
@@ -80,11 +63,7 @@ fn regex(field: &Cursor<'_>) -> Option<FullMatch> {
         .map_err(|error| {
             // The last line of the message says what is wrong; those before draw the expression.
             let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             expression.error(
                 format!("{:?} ({reason})", expression.text().unwrap_or_default()),
                 "a regular expression in RE2's syntax",
@@ -95,10 +74,7 @@ fn regex(field: &Cursor<'_>) -> Option<FullMatch> {
 
 fn header_match(field: &Cursor<'_>) -> Option<HeaderMatch> {
     let fields = field.fields()?;
-    let name = fields
-        .required("name", "the header's name")?
-        .text()?
-        .to_ascii_lowercase();
+    let name = fields.required("name", "the header's name")?.text()?.to_ascii_lowercase();
     let invert = fields.bool("invert_match").unwrap_or(false);
     let missing_is_empty = fields.bool("treat_missing_header_as_empty").unwrap_or(false);
     let condition = match fields.one_of(&HEADER_CONDITIONS) {
@@ -106,31 +82,16 @@ fn header_match(field: &Cursor<'_>) -> Option<HeaderMatch> {
         Some(("present_match", field)) => HeaderCondition::Present(field.bool()?),
         Some(("range_match", field)) => {
             let range = field.fields()?;
-            let bound = |name: &str| {
-                range
-                    .get(name)
-                    .map_or(Some(0), |bound| bound.integer("a whole number"))
-            };
-            HeaderCondition::Range {
-                start: bound("start")?,
-                end: bound("end")?,
-            }
+            let bound = |name: &str| range.get(name).map_or(Some(0), |bound| bound.integer("a whole number"));
+            HeaderCondition::Range { start: bound("start")?, end: bound("end")? }
         }
         Some(("string_match", field)) => HeaderCondition::Value(string_match(&field)?),
         Some((kind, field)) => {
             let pattern = pattern(kind.strip_suffix("_match").unwrap_or(kind), &field)?;
-            HeaderCondition::Value(StringMatch {
-                pattern,
-                ignore_case: false,
-            })
+            HeaderCondition::Value(StringMatch { pattern, ignore_case: false })
         }
     };
-    Some(HeaderMatch {
-        name,
-        condition,
-        invert,
-        missing_is_empty,
-    })
+    Some(HeaderMatch { name, condition, invert, missing_is_empty })
 }
 
 /// The last five are deprecated in favour of `string_match`.
@@ -147,10 +108,7 @@ const HEADER_CONDITIONS: [&str; 8] = [
 
 fn query_match(field: &Cursor<'_>) -> Option<QueryMatch> {
     let fields = field.fields()?;
-    let name = fields
-        .required("name", "the parameter's name")?
-        .text()?
-        .to_owned();
+    let name = fields.required("name", "the parameter's name")?.text()?.to_owned();
     let condition = match fields.one_of(&["present_match", "string_match"]) {
         None => QueryCondition::Present(true),
         Some(("present_match", field)) => QueryCondition::Present(field.bool()?),
@@ -168,10 +126,7 @@ fn string_match(field: &Cursor<'_>) -> Option<StringMatch> {
         field.error("no comparison", "exact, prefix, suffix, contains or safe_regex");
         return None;
     };
-    Some(StringMatch {
-        pattern: pattern(kind, &value)?,
-        ignore_case,
-    })
+    Some(StringMatch { pattern: pattern(kind, &value)?, ignore_case })
 }
 
 fn pattern(kind: &str, value: &Cursor<'_>) -> Option<Pattern> {

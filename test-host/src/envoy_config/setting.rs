@@ -22,28 +22,13 @@ pub enum SettingError {
     #[error("{0:?} is not of the form FILTER./json/pointer=VALUE")]
     Form(String),
     #[error("the value {text:?} of {setting} is not JSON ({cause}); text is written in quotes: \"{text}\"")]
-    Value {
-        setting: String,
-        text: String,
-        cause: String,
-    },
+    Value { setting: String, text: String, cause: String },
     #[error("{setting}: no filter or plugin has that name; there are: {known}")]
     NoSuchFilter { setting: String, known: String },
     #[error("{setting}: {place}: the configuration of {filter} is not JSON text, found {found}")]
-    NotJson {
-        setting: String,
-        place: String,
-        filter: String,
-        found: String,
-    },
+    NotJson { setting: String, place: String, filter: String, found: String },
     #[error("{setting}: {place}: the configuration of {filter} has nothing at {pointer:?}; {there}")]
-    NoSuchPlace {
-        setting: String,
-        place: String,
-        filter: String,
-        pointer: String,
-        there: String,
-    },
+    NoSuchPlace { setting: String, place: String, filter: String, pointer: String, there: String },
 }
 
 impl FromStr for Setting {
@@ -54,10 +39,9 @@ impl FromStr for Setting {
         let form = || SettingError::Form(text.to_owned());
         let (filter, rest) = match text.split_once("./") {
             Some((filter, rest)) => (filter, format!("/{rest}")),
-            None => text
-                .split_once(".=")
-                .map(|(filter, rest)| (filter, format!("={rest}")))
-                .ok_or_else(form)?,
+            None => {
+                text.split_once(".=").map(|(filter, rest)| (filter, format!("={rest}"))).ok_or_else(form)?
+            }
         };
         let (pointer, value) = rest.split_once('=').ok_or_else(form)?;
         if filter.is_empty() {
@@ -68,11 +52,7 @@ impl FromStr for Setting {
             text: value.to_owned(),
             cause: cause.to_string(),
         })?;
-        Ok(Setting {
-            filter: filter.to_owned(),
-            pointer: pointer.to_owned(),
-            value: parsed,
-        })
+        Ok(Setting { filter: filter.to_owned(), pointer: pointer.to_owned(), value: parsed })
     }
 }
 
@@ -96,15 +76,8 @@ impl Setting {
         if edited.is_empty() {
             let mut known: Vec<_> = spec.plugins().map(|plugin| plugin.filter_name.as_str()).collect();
             known.dedup();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            return Err(SettingError::NoSuchFilter {
-                setting: self.to_string(),
-                known,
-            });
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(SettingError::NoSuchFilter { setting: self.to_string(), known });
         }
         let count = edited.len();
         for (plugin, text) in spec.plugins_mut().filter(|plugin| self.names(plugin)).zip(edited) {

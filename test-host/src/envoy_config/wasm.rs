@@ -20,9 +20,7 @@ use crate::{
 
 /// `filter` is the `Wasm` message. `None`: an error was recorded.
 pub(super) fn plugin(filter: &Fields<'_>, filter_name: &str, options: &LoadOptions) -> Option<PluginSpec> {
-    let config = filter
-        .required("config", "the plugin's configuration")?
-        .fields()?;
+    let config = filter.required("config", "the plugin's configuration")?.fields()?;
     config.harmless("check_configuration_extension", "not used by Envoy");
     let vm = config
         .required("vm_config", "the VM and the code to run")
@@ -52,31 +50,16 @@ fn vm_spec(vm: &Fields<'_>, options: &LoadOptions) -> Option<VmSpec> {
             );
         }
         Some(_) => {
-            vm.harmless(
-                "runtime",
-                "runs in this host's own engine, which behaves as Envoy's V8 does",
-            );
+            vm.harmless("runtime", "runs in this host's own engine, which behaves as Envoy's V8 does");
         }
     }
     vm.harmless("allow_precompiled", "the module is compiled here");
-    vm.harmless(
-        "nack_on_code_cache_miss",
-        "code is read from files, never fetched",
-    );
-    let environment = vm
-        .get("environment_variables")
-        .map(|field| environment(&field, options));
+    vm.harmless("nack_on_code_cache_miss", "code is read from files, never fetched");
+    let environment = vm.get("environment_variables").map(|field| environment(&field, options));
     let configuration = configuration(vm);
     let id = vm.owned_text("vm_id");
-    let code = vm
-        .required("code", "where the module is")
-        .and_then(|code| code_source(&code, options))?;
-    Some(VmSpec {
-        id,
-        configuration,
-        code,
-        environment: environment.unwrap_or_default(),
-    })
+    let code = vm.required("code", "where the module is").and_then(|code| code_source(&code, options))?;
+    Some(VmSpec { id, configuration, code, environment: environment.unwrap_or_default() })
 }
 
 fn code_source(code: &Cursor<'_>, options: &LoadOptions) -> Option<CodeSource> {
@@ -94,12 +77,7 @@ fn code_source(code: &Cursor<'_>, options: &LoadOptions) -> Option<CodeSource> {
     }
     let local = source.fields()?;
     local.harmless("watched_directory", "files are read once");
-    let kinds = [
-        "filename",
-        "inline_bytes",
-        "inline_string",
-        "environment_variable",
-    ];
+    let kinds = ["filename", "inline_bytes", "inline_string", "environment_variable"];
     match local.one_of(&kinds) {
         Some(("filename", path)) => Some(CodeSource::File(resolve(path.text()?, options))),
         Some(("inline_bytes", bytes)) => decode_base64(&bytes).map(CodeSource::Inline),
@@ -131,9 +109,7 @@ fn decode_base64(field: &Cursor<'_>) -> Option<Bytes> {
 
 /// The field `configuration`, an `Any`, as Envoy hands it to a guest.
 fn configuration(fields: &Fields<'_>) -> PluginConfiguration {
-    let typed = fields
-        .get("configuration")
-        .and_then(|field| TypedConfig::read(&field));
+    let typed = fields.get("configuration").and_then(|field| TypedConfig::read(&field));
     typed.and_then(|typed| any_to_bytes(&typed)).unwrap_or_default()
 }
 
@@ -144,16 +120,13 @@ fn any_to_bytes(typed: &TypedConfig<'_>) -> Option<PluginConfiguration> {
             let text = value.map_or(Some(""), |value| value.text())?;
             Some(PluginConfiguration::Raw(Bytes::copy_from_slice(text.as_bytes())))
         }
-        "google.protobuf.BytesValue" => value
-            .map_or(Some(Bytes::new()), |value| decode_base64(&value))
-            .map(PluginConfiguration::Raw),
+        "google.protobuf.BytesValue" => {
+            value.map_or(Some(Bytes::new()), |value| decode_base64(&value)).map(PluginConfiguration::Raw)
+        }
         "google.protobuf.Struct" => {
             let fields = value.map(|value| value.json_object()).unwrap_or_default();
             let type_name = typed.type_name.to_owned();
-            Some(PluginConfiguration::Protobuf {
-                type_name,
-                wire: struct_to_wire(&fields).into(),
-            })
+            Some(PluginConfiguration::Protobuf { type_name, wire: struct_to_wire(&fields).into() })
         }
         other => {
             typed.fields.cursor().error(
@@ -179,17 +152,12 @@ fn failure_policy(config: &Fields<'_>) -> FailurePolicy {
         ("FAIL_CLOSED", 2, Written::Closed),
         ("FAIL_OPEN", 3, Written::Open),
     ];
-    let written = config
-        .get("failure_policy")
-        .and_then(|field| field.choice(&CHOICES))
-        .unwrap_or(Written::Unspecified);
+    let written =
+        config.get("failure_policy").and_then(|field| field.choice(&CHOICES)).unwrap_or(Written::Unspecified);
     let base_interval = reload_interval(config);
     let legacy_open = config.bool("fail_open").unwrap_or(false);
     if legacy_open && written != Written::Unspecified {
-        config.cursor().error(
-            "both fail_open and failure_policy",
-            "one of them (fail_open is deprecated)",
-        );
+        config.cursor().error("both fail_open and failure_policy", "one of them (fail_open is deprecated)");
     }
     match written {
         Written::Unspecified if legacy_open => FailurePolicy::LegacyOpen,
@@ -229,21 +197,11 @@ fn environment(field: &Cursor<'_>, options: &LoadOptions) -> BTreeMap<String, St
             None => key.not_emulated("not in the environment given to this replay; left out, as Envoy does"),
         }
     }
-    let host_keys: BTreeSet<&str> = fields
-        .list("host_env_keys")
-        .iter()
-        .filter_map(|key| as_text(key))
-        .collect();
-    for (name, value) in fields
-        .get("key_values")
-        .map(|map| map.entries())
-        .unwrap_or_default()
-    {
+    let host_keys: BTreeSet<&str> =
+        fields.list("host_env_keys").iter().filter_map(|key| as_text(key)).collect();
+    for (name, value) in fields.get("key_values").map(|map| map.entries()).unwrap_or_default() {
         if host_keys.contains(name) {
-            value.error(
-                format!("{name:?} in key_values and in host_env_keys"),
-                "each variable once",
-            );
+            value.error(format!("{name:?} in key_values and in host_env_keys"), "each variable once");
         }
         if let Some(value) = value.text() {
             environment.insert(name.to_owned(), value.to_owned());

@@ -32,36 +32,21 @@ impl HeaderMap {
     pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
         let name = lower_case(name.into());
         let at = if name.starts_with(b":") {
-            self.0
-                .iter()
-                .position(|h| !h.name.starts_with(b":"))
-                .unwrap_or(self.0.len())
+            self.0.iter().position(|h| !h.name.starts_with(b":")).unwrap_or(self.0.len())
         } else {
             self.0.len()
         };
-        self.0.insert(
-            at,
-            Header {
-                name,
-                value: value.into(),
-            },
-        );
+        self.0.insert(at, Header { name, value: value.into() });
     }
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        self.0
-            .iter()
-            .find(|h| h.name.eq_ignore_ascii_case(name))
-            .map(|h| &h.value)
+        self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
     }
 
     /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Bytes> {
-        self.0
-            .iter()
-            .filter(move |h| h.name.eq_ignore_ascii_case(name))
-            .map(|h| &h.value)
+        self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
     }
 
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -112,11 +97,7 @@ impl HeaderMap {
 }
 
 fn lower_case(name: Bytes) -> Bytes {
-    if name.iter().any(u8::is_ascii_uppercase) {
-        name.to_ascii_lowercase().into()
-    } else {
-        name
-    }
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
 }
 
 impl<'a> IntoIterator for &'a HeaderMap {
@@ -144,13 +125,8 @@ mod tests {
 
     #[test]
     fn order_and_duplicates_are_kept_and_pseudo_headers_come_first() {
-        let mut map = HeaderMap::from_iter([
-            ("b", "1"),
-            ("A", "2"),
-            (":path", "/"),
-            ("b", "3"),
-            (":method", "GET"),
-        ]);
+        let mut map =
+            HeaderMap::from_iter([("b", "1"), ("A", "2"), (":path", "/"), ("b", "3"), (":method", "GET")]);
         let listed: Vec<_> = map.iter().map(|h| format!("{h:?}")).collect();
         assert_eq!(listed, [":path: /", ":method: GET", "b: 1", "a: 2", "b: 3"]);
         map.set(b"B", "9");

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     abi::{
-        BufferType, CallResult, CallStatus, CalloutToken, ContextId, HostCalls, HttpCallout, LocalReply, LogLevel,
-        MapType, MetricId, MetricType, PairsError, StreamType,
+        BufferType, CallResult, CallStatus, CalloutToken, ContextId, HostCalls, HttpCallout, LocalReply,
+        LogLevel, MapType, MetricId, MetricType, PairsError, StreamType,
     },
     message::HeaderMap,
     stream::Path,
@@ -42,7 +42,16 @@ pub(crate) struct ActiveContext {
 impl ActiveContext {
     pub(crate) fn new(core: Box<Core>, plugin: PluginIndex, current: ContextId) -> Self {
         let vm = core.plugins[plugin.0].vm;
-        ActiveContext { core, vm, plugin, current, effective: None, stop: false, callout: None, configuring: false }
+        ActiveContext {
+            core,
+            vm,
+            plugin,
+            current,
+            effective: None,
+            stop: false,
+            callout: None,
+            configuring: false,
+        }
     }
 
     #[must_use]
@@ -66,7 +75,9 @@ impl ActiveContext {
     fn effective_plugin(&self) -> PluginIndex {
         let plugin = match self.owner() {
             Some(Owner::Root(plugin)) => Some(plugin),
-            Some(Owner::Stream(id, filter)) => self.core.streams.get(&id).and_then(|s| s.chain.get(filter.0)).copied(),
+            Some(Owner::Stream(id, filter)) => {
+                self.core.streams.get(&id).and_then(|s| s.chain.get(filter.0)).copied()
+            }
             None => None,
         };
         plugin.unwrap_or(self.plugin)
@@ -115,8 +126,12 @@ impl ActiveContext {
         match map {
             MapType::RequestHeaders if filter.request.headers || filter.logging => request.headers.as_ref(),
             MapType::RequestTrailers if filter.request.trailers => request.trailers.as_ref(),
-            MapType::ResponseHeaders if filter.response.headers || filter.logging => response.headers.as_ref(),
-            MapType::ResponseTrailers if filter.response.trailers || filter.logging => response.trailers.as_ref(),
+            MapType::ResponseHeaders if filter.response.headers || filter.logging => {
+                response.headers.as_ref()
+            }
+            MapType::ResponseTrailers if filter.response.trailers || filter.logging => {
+                response.trailers.as_ref()
+            }
             _ => None,
         }
     }
@@ -163,7 +178,9 @@ impl ActiveContext {
     }
 
     fn body(&self, path: Path) -> Bytes {
-        let Some((stream, filter)) = self.stream() else { return Bytes::new() };
+        let Some((stream, filter)) = self.stream() else {
+            return Bytes::new();
+        };
         let (message, view) = (stream.manager.message(path), filter.view(path));
         let shown = if view.buffering {
             message.waiting()
@@ -192,7 +209,11 @@ impl ActiveContext {
             return Err(CallStatus::BadArgument);
         };
         let message = stream.manager.message_mut(path);
-        if view.buffering { message.set_waiting(body.into()) } else { message.set_chunk(body.into()) }
+        if view.buffering {
+            message.set_waiting(body.into())
+        } else {
+            message.set_chunk(body.into())
+        }
         self.note(What::Body { path, edit, bytes: data.len() });
         Ok(())
     }
@@ -270,7 +291,9 @@ impl HostCalls for ActiveContext {
             StreamType::Downstream => return Ok(()),
             StreamType::Upstream => return Err(CallStatus::Unimplemented),
         };
-        let Some(Owner::Stream(stream, filter)) = self.owner() else { return Ok(()) };
+        let Some(Owner::Stream(stream, filter)) = self.owner() else {
+            return Ok(());
+        };
         self.core.effects.push_back(Effect::Resume { stream, filter, path });
         // Both kinds drop what the filter could see of the request, at once.
         if let Some((stream, filter)) = self.stream_mut() {
@@ -285,7 +308,9 @@ impl HostCalls for ActiveContext {
         if matches!(kind, StreamType::Downstream | StreamType::Upstream) {
             return Ok(());
         }
-        let Some(Owner::Stream(stream, filter)) = self.owner() else { return Ok(()) };
+        let Some(Owner::Stream(stream, filter)) = self.owner() else {
+            return Ok(());
+        };
         if self.is_ending() {
             self.finding("close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy");
             return Ok(());
@@ -304,7 +329,11 @@ impl HostCalls for ActiveContext {
             self.finding("send_local_response in on_log, on_done or on_delete: this crashes Envoy");
             return Ok(());
         }
-        self.note(What::Replied { status: reply.status, details: reply.details.clone(), body: reply.body.len() });
+        self.note(What::Replied {
+            status: reply.status,
+            details: reply.details.clone(),
+            body: reply.body.len(),
+        });
         self.core.effects.push_back(Effect::Reply { stream, filter, reply });
         self.stop = true;
         Ok(())
@@ -364,7 +393,9 @@ impl HostCalls for ActiveContext {
         match buffer {
             BufferType::RequestBody => Ok(self.body(Path::Decode)),
             BufferType::ResponseBody => Ok(self.body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage => Ok(Bytes::new()),
+            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage => {
+                Ok(Bytes::new())
+            }
             BufferType::CalloutBody => {
                 let message = self.callout.as_ref().ok_or(CallStatus::NotFound)?.message.as_ref();
                 Ok(message.map(crate::message::Message::whole_body).unwrap_or_default())

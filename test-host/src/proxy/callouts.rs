@@ -33,7 +33,8 @@ pub(crate) fn outcome(
         }
         CalloutAnswer::ConnectFailure { after } => (Some(after), refused()),
         CalloutAnswer::Response { after, message } => {
-            let status = message.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
+            let status =
+                message.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
             (Some(after), AnsweredCallout { message: Some(message), told: format!("status {status}") })
         }
     };
@@ -49,7 +50,8 @@ fn timed_out() -> AnsweredCallout {
 }
 
 fn refused() -> AnsweredCallout {
-    let body = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+    let body =
+        "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
     made_by_envoy("503", body, "connection failure: status 503")
 }
 

@@ -37,11 +37,23 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// The n-th arming of a plugin's tick: an older one is void.
-    Tick { plugin: PluginIndex, arming: u64 },
+    Tick {
+        plugin: PluginIndex,
+        arming: u64,
+    },
     /// `generation`: of the VM that asked. A new one in its place gets no answer.
-    CalloutAnswer { plugin: PluginIndex, generation: u32, token: u32, answer: AnsweredCallout },
-    UpstreamAnswer { stream: StreamId },
-    RouteTimeout { stream: StreamId },
+    CalloutAnswer {
+        plugin: PluginIndex,
+        generation: u32,
+        token: u32,
+        answer: AnsweredCallout,
+    },
+    UpstreamAnswer {
+        stream: StreamId,
+    },
+    RouteTimeout {
+        stream: StreamId,
+    },
 }
 
 /// A callout's answer in the form in which the guest will see it.
@@ -85,7 +97,11 @@ pub(crate) struct VmContexts {
 impl VmContexts {
     /// Those of a new VM in the place of this one.
     pub(crate) fn renewed(&mut self) -> Self {
-        VmContexts { vm_id: std::mem::take(&mut self.vm_id), generation: self.generation + 1, ..VmContexts::default() }
+        VmContexts {
+            vm_id: std::mem::take(&mut self.vm_id),
+            generation: self.generation + 1,
+            ..VmContexts::default()
+        }
     }
 
     pub(crate) fn create(&mut self, owner: Owner) -> ContextId {
@@ -182,9 +198,17 @@ impl Core {
     }
 
     /// Starts a callout: asks its script, and has the answer come when it is due.
-    pub(crate) fn call_out(&mut self, plugin: PluginIndex, token: u32, callout: HttpCallout, cluster: &str) -> bool {
+    pub(crate) fn call_out(
+        &mut self,
+        plugin: PluginIndex,
+        token: u32,
+        callout: HttpCallout,
+        cluster: &str,
+    ) -> bool {
         let answer = self.services.answer(cluster, &callout);
-        let Some((after, answer)) = super::callouts::outcome(answer, &callout) else { return false };
+        let Some((after, answer)) = super::callouts::outcome(answer, &callout) else {
+            return false;
+        };
         if let Some(after) = after {
             let generation = self.vms[self.plugins[plugin.0].vm.0].generation;
             self.due.push((after, Due::CalloutAnswer { plugin, generation, token, answer }));

@@ -50,15 +50,22 @@ fn of_routes(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
 
 fn of_router(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
     for filter in listener.http.http_filters.filters() {
-        let super::spec::FilterSpec::Router(router) = filter else { continue };
+        let super::spec::FilterSpec::Router(router) = filter else {
+            continue;
+        };
         let mut gap = |what| {
-            gaps.push(Gap { place: format!("{proxy}: listener {:?}: {}", listener.name, router.filter_name), what });
+            gaps.push(Gap {
+                place: format!("{proxy}: listener {:?}: {}", listener.name, router.filter_name),
+                what,
+            });
         };
         if router.suppress_envoy_headers {
             gap("suppress_envoy_headers: x-envoy-expected-rq-timeout-ms is sent upstream all the same");
         }
         if router.respect_expected_rq_timeout {
-            gap("respect_expected_rq_timeout: a caller's x-envoy-expected-rq-timeout-ms does not bound the timeout");
+            gap(
+                "respect_expected_rq_timeout: a caller's x-envoy-expected-rq-timeout-ms does not bound the timeout",
+            );
         }
     }
 }
@@ -66,7 +73,10 @@ fn of_router(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
 fn of_plugin(plugin: &PluginSpec, gaps: &mut Vec<Gap>) {
     if plugin.allowed_capabilities.is_some() {
         gaps.push(Gap {
-            place: format!("{}: filter {:?}: capability_restriction_config", plugin.origin, plugin.filter_name),
+            place: format!(
+                "{}: filter {:?}: capability_restriction_config",
+                plugin.origin, plugin.filter_name
+            ),
             what: "nothing is restricted: the filter may make calls here that Envoy would refuse it",
         });
     }

@@ -135,11 +135,7 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
 /// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
 pub(crate) fn key(map: MapType, name: &[u8]) -> Vec<u8> {
     let name = name.to_ascii_lowercase();
-    if map == MapType::RequestHeaders && name == b"host" {
-        b":authority".to_vec()
-    } else {
-        name
-    }
+    if map == MapType::RequestHeaders && name == b"host" { b":authority".to_vec() } else { name }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
@@ -180,10 +176,7 @@ mod tests {
 
     fn added(map: MapType, name: &str) -> String {
         let twice = [("first", "0"), (name, "1"), ("last", "0"), (name, "2")];
-        let headers = add_all(
-            map,
-            twice.map(|(name, value)| (name.to_owned().into(), value.into())),
-        );
+        let headers = add_all(map, twice.map(|(name, value)| (name.to_owned().into(), value.into())));
         headers.iter().map(|header| format!("{header:?} ")).collect()
     }
 
@@ -199,24 +192,12 @@ mod tests {
             assert_eq!(added(MapType::RequestHeaders, name), separate(name));
             assert_eq!(added(MapType::ResponseHeaders, name), joined(name));
         }
-        for name in [
-            "x-api-key",
-            "set-cookie",
-            "cookie",
-            "www-authenticate",
-            "x-envoy-of-nobody",
-        ] {
+        for name in ["x-api-key", "set-cookie", "cookie", "www-authenticate", "x-envoy-of-nobody"] {
             assert_eq!(added(MapType::RequestHeaders, name), separate(name));
             assert_eq!(added(MapType::ResponseHeaders, name), separate(name));
         }
-        assert_eq!(
-            added(MapType::ResponseTrailers, "grpc-status"),
-            joined("grpc-status")
-        );
-        assert_eq!(
-            added(MapType::RequestTrailers, "content-type"),
-            separate("content-type")
-        );
+        assert_eq!(added(MapType::ResponseTrailers, "grpc-status"), joined("grpc-status"));
+        assert_eq!(added(MapType::RequestTrailers, "content-type"), separate("content-type"));
     }
 
     #[test]

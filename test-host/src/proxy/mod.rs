@@ -23,12 +23,12 @@ mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+pub(crate) use self::core::Due;
 use self::{
     active_context::ActiveContext,
     core::{Core, Effect, Owner},
     stream_state::{StreamId, StreamState},
 };
-pub(crate) use self::core::Due;
 pub use self::{
     gaps::Gap,
     metrics::{Metric, Metrics},
@@ -105,7 +105,9 @@ impl Proxy {
 
     /// Takes a stream as far as it goes without anything from outside.
     fn run(&mut self, id: StreamId) {
-        while let Some(step) = self.core_mut().streams.get_mut(&id).and_then(|stream| stream.manager.next_step()) {
+        while let Some(step) =
+            self.core_mut().streams.get_mut(&id).and_then(|stream| stream.manager.next_step())
+        {
             match step {
                 Step::Call { filter, path, part } => {
                     let action = self.call_filter(id, filter, path, part);
@@ -126,7 +128,9 @@ impl Proxy {
             stream.manager.answered(action)
         });
         if !once {
-            let text = "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice".to_owned();
+            let text =
+                "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice"
+                    .to_owned();
             core.note(Some(Owner::Stream(id, filter)), What::Finding { text });
         }
     }
@@ -148,7 +152,9 @@ impl Proxy {
     }
 
     fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         if stream.manager.resume(filter, path) {
             self.ready.push_back(id);
             return;
@@ -170,7 +176,9 @@ impl Proxy {
     /// Answers a stream from inside the proxy: through the filters if no response has begun, straight to the client if
     /// one was about to, by a reset if one is under way.
     fn reply(&mut self, id: StreamId, reply: Reply) {
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         if stream.manager.is_closed() {
             return;
         }
@@ -200,7 +208,9 @@ impl Proxy {
     }
 
     fn send_downstream(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         if matches!(part, Part::Headers { .. }) && stream.lacks_status() {
             return self.replace_statusless_response(id);
         }
@@ -211,7 +221,8 @@ impl Proxy {
 
     fn set_details(&mut self, id: StreamId, details: &[u8]) {
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
-            let spaced: Vec<u8> = details.iter().map(|b| if b.is_ascii_whitespace() { b'_' } else { *b }).collect();
+            let spaced: Vec<u8> =
+                details.iter().map(|b| if b.is_ascii_whitespace() { b'_' } else { *b }).collect();
             stream.details = Some(spaced.into());
         }
     }
@@ -230,7 +241,10 @@ impl Proxy {
         self.core.as_ref().is_some_and(|core| !core.streams.is_empty())
     }
 
-    #[expect(clippy::expect_used, reason = "the core leaves this field only inside call_guest, which puts it back")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the core leaves this field only inside call_guest, which puts it back"
+    )]
     fn core_mut(&mut self) -> &mut Core {
         self.core.as_mut().expect("no guest is running")
     }

@@ -37,7 +37,8 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
-        let usage = stream.chain.iter().zip(&stream.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
+        let usage =
+            stream.chain.iter().zip(&stream.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
         Outcome {
             number: id.0,
             usage: usage.collect(),
@@ -90,8 +91,11 @@ impl Proxy {
             self.end_stream(id, End::Hung);
         }
         let outcomes = std::mem::take(&mut self.finished);
-        let modules: Vec<_> =
-            self.vms.iter().map(|vm| (vm.module().path.clone(), vm.module().sha256.clone(), vm.module().bytes)).collect();
+        let modules: Vec<_> = self
+            .vms
+            .iter()
+            .map(|vm| (vm.module().path.clone(), vm.module().sha256.clone(), vm.module().bytes))
+            .collect();
         let core = self.core_mut();
         let filters = core.chains.iter().zip(&core.spec.listeners).flat_map(|(chain, listener)| {
             chain.iter().map(|index| {

@@ -55,10 +55,14 @@ impl Value {
     }
 
     fn descend(&self, path: &[&[u8]]) -> Option<&Value> {
-        let Some((part, rest)) = path.split_first() else { return Some(self) };
+        let Some((part, rest)) = path.split_first() else {
+            return Some(self);
+        };
         match self {
             Value::Map(entries) => entries.iter().find(|(name, _)| name == part)?.1.descend(rest),
-            Value::List(items) => items.get(std::str::from_utf8(part).ok()?.parse::<usize>().ok()?)?.descend(rest),
+            Value::List(items) => {
+                items.get(std::str::from_utf8(part).ok()?.parse::<usize>().ok()?)?.descend(rest)
+            }
             _ => None,
         }
     }
@@ -73,9 +77,9 @@ impl From<&serde_json::Value> for Value {
             serde_json::Value::Number(number) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
             serde_json::Value::String(text) => Value::text(text),
             serde_json::Value::Array(items) => Value::List(items.iter().map(Value::from).collect()),
-            serde_json::Value::Object(fields) => {
-                Value::Map(fields.iter().map(|(name, value)| (name.clone().into(), Value::from(value))).collect())
-            }
+            serde_json::Value::Object(fields) => Value::Map(
+                fields.iter().map(|(name, value)| (name.clone().into(), Value::from(value))).collect(),
+            ),
         }
     }
 }
@@ -89,13 +93,15 @@ pub(crate) fn get(
 ) -> CallResult<Bytes> {
     let path = path.strip_suffix(b"\0").unwrap_or(path);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
-    if let [b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream" | b"filter_state"] =
-        parts[..]
+    if let [
+        b"request" | b"response" | b"connection" | b"source" | b"destination" | b"upstream" | b"filter_state",
+    ] = parts[..]
     {
         return Err(CallStatus::SerializationFailure);
     }
     let of_plugin = of_plugin(core, plugin, &parts);
-    let value = of_plugin.or_else(|| stream.and_then(|(stream, filter)| of_stream(core, stream, filter, &parts)));
+    let value =
+        of_plugin.or_else(|| stream.and_then(|(stream, filter)| of_stream(core, stream, filter, &parts)));
     value.map(|value| value.encode()).ok_or(CallStatus::NotFound)
 }
 
@@ -172,7 +178,9 @@ fn request(core: &Core, stream: &StreamState, filter: &FilterContext, rest: &[&[
         [b"id"] => header(b"x-request-id"),
         [b"headers", name] => joined(headers?, name),
         [b"headers"] => Some(headers.map_or(Value::Map(Vec::new()), map)),
-        [b"time"] => Some(Value::nanoseconds(core.wall.saturating_sub(core.now.saturating_sub(stream.started)))),
+        [b"time"] => {
+            Some(Value::nanoseconds(core.wall.saturating_sub(core.now.saturating_sub(stream.started))))
+        }
         [b"protocol"] => Some(Value::text("HTTP/1.1")),
         [b"size"] => Some(Value::Int(i64::try_from(request_size(stream, filter)).unwrap_or(i64::MAX))),
         [b"duration"] if filter.logging => Some(Value::nanoseconds(core.now.saturating_sub(stream.started))),
@@ -181,9 +189,10 @@ fn request(core: &Core, stream: &StreamState, filter: &FilterContext, rest: &[&[
 }
 
 fn request_size(stream: &StreamState, filter: &FilterContext) -> u64 {
-    let declared = stream.request_headers().filter(|_| filter.request.headers).and_then(|headers| {
-        std::str::from_utf8(headers.first(b"content-length")?).ok()?.parse().ok()
-    });
+    let declared = stream
+        .request_headers()
+        .filter(|_| filter.request.headers)
+        .and_then(|headers| std::str::from_utf8(headers.first(b"content-length")?).ok()?.parse().ok());
     declared.unwrap_or(stream.manager.request.bytes_received)
 }
 
@@ -204,7 +213,9 @@ fn response(stream: &StreamState, filter: &FilterContext, rest: &[&[u8]]) -> Opt
             let trailers = stream.manager.response.trailers.as_ref();
             joined(trailers.filter(|_| filter.response.trailers || filter.logging)?, name)
         }
-        [b"size"] => Some(Value::Int(i64::try_from(stream.manager.response.bytes_received).unwrap_or(i64::MAX))),
+        [b"size"] => {
+            Some(Value::Int(i64::try_from(stream.manager.response.bytes_received).unwrap_or(i64::MAX)))
+        }
         [b"backend_latency"] if stream.route.answered.is_some() => {
             let sent = stream.route.sent?;
             Some(Value::nanoseconds(stream.route.answered?.saturating_sub(sent)))

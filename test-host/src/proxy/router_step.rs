@@ -35,11 +35,15 @@ const CONSUMED: [&[u8]; 10] = [
 impl Core {
     /// Chooses the stream's route, unless one stands.
     pub(super) fn choose_route(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if !matches!(stream.route.choice, Choice::Open) {
             return;
         }
-        let (Some(headers), Some(listener)) = (stream.request_headers(), self.spec.listeners.get(stream.listener)) else {
+        let (Some(headers), Some(listener)) =
+            (stream.request_headers(), self.spec.listeners.get(stream.listener))
+        else {
             return;
         };
         let choice = match listener.http.routes.select(headers) {
@@ -65,7 +69,8 @@ impl Proxy {
                 end_of_stream
             }
             Part::Data { end_of_stream } => {
-                if let Some(sent) = self.core_mut().streams.get_mut(&id).and_then(|s| s.upstream_request.as_mut())
+                if let Some(sent) =
+                    self.core_mut().streams.get_mut(&id).and_then(|s| s.upstream_request.as_mut())
                     && !data.is_empty()
                 {
                     sent.body.push(data);
@@ -93,12 +98,15 @@ impl Proxy {
         core.choose_route(id);
         let spec = Arc::clone(&core.spec);
         let now = core.now;
-        let Some(stream) = core.streams.get_mut(&id) else { return Ok(()) };
+        let Some(stream) = core.streams.get_mut(&id) else {
+            return Ok(());
+        };
         let Choice::Chosen(route, cluster) = stream.route.choice.clone() else {
             return Err(RouterReply::ROUTE_NOT_FOUND.into());
         };
         let forward = forward(&route, stream.request_headers())?;
-        let cluster = cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        let cluster =
+            cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
@@ -113,7 +121,9 @@ impl Proxy {
     /// The upstream answers, and the route's timeout runs, from the end of the request: a filter may have held it back.
     fn await_upstream(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else { return };
+        let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else {
+            return;
+        };
         let (latency, timeout) = (stream.recorded_latency(), stream.route.timeout);
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         if let Some(timeout) = timeout {
@@ -122,14 +132,16 @@ impl Proxy {
     }
 
     pub(super) fn route_timed_out(&mut self, id: StreamId) {
-        let waiting = |stream: &StreamState| stream.end.is_none() && stream.manager.response.headers.is_none();
+        let waiting =
+            |stream: &StreamState| stream.end.is_none() && stream.manager.response.headers.is_none();
         if self.core_mut().streams.get(&id).is_some_and(waiting) {
             self.own_reply(id, RouterReply::TIMEOUT.into());
         }
     }
 
     fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
-        let told = What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
+        let told =
+            What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
         self.core_mut().note_proxy(id, told);
         self.set_details(id, reply.details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
@@ -152,7 +164,10 @@ impl Proxy {
     /// A response without a status cannot go out: another goes in its place, past all filters.
     pub(super) fn replace_statusless_response(&mut self, id: StreamId) {
         let OwnReply { status, headers, body, details, .. } = lacking_header("response", ":status", 502, 0);
-        self.core_mut().note_proxy(id, What::RouterReplied { status: status.into(), details: details.clone().into_owned() });
+        self.core_mut().note_proxy(
+            id,
+            What::RouterReplied { status: status.into(), details: details.clone().into_owned() },
+        );
         self.set_details(id, details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let reply = Reply { status: status.into(), headers, body, grpc_status: None };
@@ -166,7 +181,9 @@ impl Proxy {
     pub(super) fn upstream_answered(&mut self, id: StreamId) {
         let core = self.core_mut();
         let now = core.now;
-        let Some(stream) = core.streams.get_mut(&id) else { return };
+        let Some(stream) = core.streams.get_mut(&id) else {
+            return;
+        };
         if stream.end.is_some() || stream.manager.response.headers.is_some() {
             return;
         }
@@ -178,7 +195,8 @@ impl Proxy {
             core.note_proxy(id, What::UpstreamAnswered { status: "no response was recorded".to_owned() });
             return self.end_stream(id, End::Disconnected);
         };
-        let status = response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
+        let status =
+            response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
         stream.manager.receive(Path::Encode, response);
         core.note_proxy(id, What::UpstreamAnswered { status });
@@ -202,7 +220,8 @@ fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnRe
         status,
         headers: HeaderMap::new(),
         body: format!("missing required header: {header}").into(),
-        details: format!("filter_removed_required_{message}_headers{{missing_required_header:_{header}}}").into(),
+        details: format!("filter_removed_required_{message}_headers{{missing_required_header:_{header}}}")
+            .into(),
         flags,
     }
 }
@@ -289,7 +308,9 @@ impl StreamState {
     /// it has.
     fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
         let attempts = self.recorded_attempts();
-        let Some(headers) = self.manager.request.headers.as_mut() else { return };
+        let Some(headers) = self.manager.request.headers.as_mut() else {
+            return;
+        };
         self.filtered_headers = Some(headers.clone());
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
         let timeouts = Timeouts::of(headers, forward.timeout, per_try);

@@ -18,16 +18,11 @@ impl Timeouts {
     /// What the headers ask for stands in the place of the route's; 0 is none.
     pub(super) fn of(headers: &HeaderMap, route: Option<Duration>, per_try: Option<Duration>) -> Self {
         let set = |timeout: &Duration| !timeout.is_zero();
-        let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms")
-            .or(route)
-            .filter(set);
-        let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms")
-            .or(per_try)
-            .filter(set);
+        let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms").or(route).filter(set);
+        let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms").or(per_try).filter(set);
         let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
-        let hedges = headers
-            .first(b"x-envoy-hedge-on-per-try-timeout")
-            .is_some_and(|value| &value[..] == b"true");
+        let hedges =
+            headers.first(b"x-envoy-hedge-on-per-try-timeout").is_some_and(|value| &value[..] == b"true");
         let told = if hedges { global } else { per_try.or(global) };
         Timeouts { global, told }
     }
@@ -36,9 +31,7 @@ impl Timeouts {
 /// What is no number, or more than 2⁶³ − 1, is ignored.
 fn millis(headers: &HeaderMap, name: &[u8]) -> Option<Duration> {
     let millis: u64 = std::str::from_utf8(headers.first(name)?).ok()?.parse().ok()?;
-    i64::try_from(millis)
-        .is_ok()
-        .then(|| Duration::from_millis(millis))
+    i64::try_from(millis).is_ok().then(|| Duration::from_millis(millis))
 }
 
 #[cfg(test)]
@@ -48,11 +41,8 @@ mod tests {
     /// The route's timeouts are 15 s, and 2 s for a try. In milliseconds; 0: none.
     fn timeouts(asked: &[(&'static str, &'static str)]) -> [u128; 2] {
         let headers = asked.iter().copied().collect();
-        let Timeouts { global, told } = Timeouts::of(
-            &headers,
-            Some(Duration::from_secs(15)),
-            Some(Duration::from_secs(2)),
-        );
+        let Timeouts { global, told } =
+            Timeouts::of(&headers, Some(Duration::from_secs(15)), Some(Duration::from_secs(2)));
         [global, told].map(|timeout| timeout.map_or(0, |timeout| timeout.as_millis()))
     }
 
@@ -65,20 +55,8 @@ mod tests {
         assert_eq!(timeouts(&[(GLOBAL, "+3000")]), [3_000, 2_000]);
         assert_eq!(timeouts(&[(GLOBAL, "0")]), [0, 2_000]);
         assert_eq!(timeouts(&[(GLOBAL, "0"), (PER_TRY, "0")]), [0, 0]);
-        for ignored in [
-            "soon",
-            "",
-            "-5",
-            "1.5",
-            "1,2",
-            "9223372036854775808",
-            "99999999999999999999",
-        ] {
-            assert_eq!(
-                timeouts(&[(GLOBAL, ignored), (PER_TRY, ignored)]),
-                [15_000, 2_000],
-                "{ignored}"
-            );
+        for ignored in ["soon", "", "-5", "1.5", "1,2", "9223372036854775808", "99999999999999999999"] {
+            assert_eq!(timeouts(&[(GLOBAL, ignored), (PER_TRY, ignored)]), [15_000, 2_000], "{ignored}");
         }
     }
 

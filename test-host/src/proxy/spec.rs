@@ -31,15 +31,11 @@ pub struct ProxySpec {
 impl ProxySpec {
     /// Every plugin of every listener, in chain order.
     pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
-        self.listeners
-            .iter()
-            .flat_map(|listener| listener.http.http_filters.plugins())
+        self.listeners.iter().flat_map(|listener| listener.http.http_filters.plugins())
     }
 
     pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
-        self.listeners
-            .iter_mut()
-            .flat_map(|listener| listener.http.http_filters.plugins_mut())
+        self.listeners.iter_mut().flat_map(|listener| listener.http.http_filters.plugins_mut())
     }
 }
 
@@ -136,17 +132,12 @@ impl FilterChain {
     /// # Errors
     /// The router is missing or not last.
     pub fn new(filters: Vec<FilterSpec>) -> Result<Self, FilterChainError> {
-        let router = filters
-            .iter()
-            .position(|filter| matches!(filter, FilterSpec::Router(_)));
+        let router = filters.iter().position(|filter| matches!(filter, FilterSpec::Router(_)));
         match router {
             None => Err(FilterChainError::NoRouter),
             Some(at) if at + 1 == filters.len() => Ok(Self(filters)),
             Some(at) => Err(FilterChainError::RouterNotLast(
-                filters
-                    .get(at)
-                    .map(|filter| filter.name().to_owned())
-                    .unwrap_or_default(),
+                filters.get(at).map(|filter| filter.name().to_owned()).unwrap_or_default(),
             )),
         }
     }

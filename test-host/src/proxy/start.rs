@@ -64,14 +64,20 @@ struct VmKey {
 
 impl Proxy {
     /// Starts every VM and configures every plugin, in the order of listeners and chains.
-    pub fn start(modules: Arc<Modules>, spec: Arc<ProxySpec>, options: ProxyOptions) -> Result<Self, StartError> {
+    pub fn start(
+        modules: Arc<Modules>,
+        spec: Arc<ProxySpec>,
+        options: ProxyOptions,
+    ) -> Result<Self, StartError> {
         let mut keys: Vec<VmKey> = Vec::new();
         let mut vms: Vec<LoadedVm> = Vec::new();
-        let mut core = empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
+        let mut core =
+            empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
         for listener in &spec.listeners {
             let mut chain = Vec::new();
             for plugin in listener.http.http_filters.plugins() {
-                let module = load(&modules, plugin).map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
+                let module = load(&modules, plugin)
+                    .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let key = vm_key(plugin, &module);
                 let vm = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
                     core.vms.push(VmContexts { vm_id: plugin.vm.id.clone(), ..VmContexts::default() });
@@ -86,7 +92,8 @@ impl Proxy {
             }
             core.chains.push(chain.into());
         }
-        let mut proxy = Proxy { modules, vms, core: Some(core), ready: Default::default(), finished: Vec::new() };
+        let mut proxy =
+            Proxy { modules, vms, core: Some(core), ready: Default::default(), finished: Vec::new() };
         for vm in 0..proxy.vms.len() {
             proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }
@@ -95,8 +102,12 @@ impl Proxy {
 
     /// Instantiates a VM and configures its plugins.
     fn start_vm(&mut self, index: VmIndex) -> Result<(), (PluginIndex, GuestFault)> {
-        let Some(&first) = self.vms[index.0].plugins.first() else { return Ok(()) };
-        let Some(core) = self.core.take() else { return Ok(()) };
+        let Some(&first) = self.vms[index.0].plugins.first() else {
+            return Ok(());
+        };
+        let Some(core) = self.core.take() else {
+            return Ok(());
+        };
         let loaded = &mut self.vms[index.0];
         loaded.loaded_at = core.now;
         let lent = ActiveContext::new(core, first, ContextId(0));
@@ -144,7 +155,9 @@ impl Proxy {
         let core = self.core_mut();
         let state = &core.plugins[plugin.0];
         let (vm, now) = (state.vm, core.now);
-        let FailurePolicy::Reload { base_interval } = state.spec.failure_policy else { return };
+        let FailurePolicy::Reload { base_interval } = state.spec.failure_policy else {
+            return;
+        };
         if core.vms[vm.0].fault.is_none() || now < self.vms[vm.0].loaded_at.saturating_add(base_interval) {
             return;
         }
@@ -154,7 +167,9 @@ impl Proxy {
             self.core_mut().arm_tick(plugin, None);
         }
         match self.start_vm(vm) {
-            Ok(()) => self.core_mut().note(Some(Owner::Root(plugin)), What::Finding { text: "VM reloaded".to_owned() }),
+            Ok(()) => self
+                .core_mut()
+                .note(Some(Owner::Root(plugin)), What::Finding { text: "VM reloaded".to_owned() }),
             Err((_, fault)) => self.core_mut().vms[vm.0].fault = Some(fault),
         }
     }
@@ -171,7 +186,9 @@ impl Proxy {
             filter: spec.filter_name.clone(),
             place: spec.origin.clone(),
             fault,
-            log: log.map(|line| line.replace("\\\"", "\"").replace("\\'", "'").replace("\\n", "\n    ")).collect(),
+            log: log
+                .map(|line| line.replace("\\\"", "\"").replace("\\'", "'").replace("\\n", "\n    "))
+                .collect(),
         }
     }
 }
@@ -216,7 +233,13 @@ fn vm_key(plugin: &PluginSpec, module: &Module) -> VmKey {
     }
 }
 
-fn empty_core(spec: Arc<ProxySpec>, epoch: Duration, log_level: LogLevel, rng: Rng, services: Services) -> Box<Core> {
+fn empty_core(
+    spec: Arc<ProxySpec>,
+    epoch: Duration,
+    log_level: LogLevel,
+    rng: Rng,
+    services: Services,
+) -> Box<Core> {
     Box::new(Core {
         spec,
         now: Duration::ZERO,

@@ -58,7 +58,9 @@ impl StreamState {
 impl Proxy {
     /// Ends a stream: `on_log` for every filter in the order of the chain, then `on_done` and `on_delete` for each.
     pub(super) fn end_stream(&mut self, id: StreamId, end: End) {
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         if stream.end.is_some() {
             return;
         }
@@ -84,7 +86,9 @@ impl Proxy {
         if !self.create_context(id, filter) {
             return;
         }
-        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else { return };
+        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
+            return;
+        };
         self.set_logging(id, filter, true);
         self.call_guest(ActiveContext::new, plugin, context, Callback::Log);
         self.set_logging(id, filter, false);
@@ -103,7 +107,9 @@ impl Proxy {
     }
 
     fn delete_filter(&mut self, id: StreamId, filter: FilterIndex) {
-        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else { return };
+        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
+            return;
+        };
         for callback in [Callback::Done, Callback::Delete] {
             if !self.has_lost_vm(id, filter) {
                 self.call_guest(ActiveContext::new, plugin, context, callback);

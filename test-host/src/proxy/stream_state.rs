@@ -103,7 +103,12 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
-    pub(crate) fn new(exchange: Exchange, listener: usize, chain: Arc<[PluginIndex]>, started: Duration) -> Self {
+    pub(crate) fn new(
+        exchange: Exchange,
+        listener: usize,
+        chain: Arc<[PluginIndex]>,
+        started: Duration,
+    ) -> Self {
         let filters = chain.len();
         StreamState {
             exchange,

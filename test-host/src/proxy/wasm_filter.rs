@@ -36,8 +36,16 @@ impl Answered {
 
 impl Proxy {
     /// Shows a part of a message to a filter. Says what the filter manager is to do.
-    pub(super) fn call_filter(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Action {
-        let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
+    pub(super) fn call_filter(
+        &mut self,
+        id: StreamId,
+        filter: FilterIndex,
+        path: Path,
+        part: Part,
+    ) -> Action {
+        let Some(plugin) = self.plugin_of(id, filter) else {
+            return Action::Continue;
+        };
         let is_first = path == Path::Decode && matches!(part, Part::Headers { .. });
         if self.is_passed_by(id, filter) {
             return Action::Continue;
@@ -48,8 +56,12 @@ impl Proxy {
         if self.has_lost_vm(id, filter) || (is_first && !self.create_context(id, filter)) {
             return self.pass_dead_vm(id, filter, part);
         }
-        let Some(context) = self.context_of(id, filter) else { return Action::Continue };
-        let Some(callback) = self.show(id, filter, path, part) else { return Action::Continue };
+        let Some(context) = self.context_of(id, filter) else {
+            return Action::Continue;
+        };
+        let Some(callback) = self.show(id, filter, path, part) else {
+            return Action::Continue;
+        };
         let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
         if answered.failed {
             return self.pass_dead_vm(id, filter, part);
@@ -94,8 +106,12 @@ impl Proxy {
 
     /// Takes from the filter's sight what it let go.
     fn hide(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part, action: Action) {
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
-        let Some(context) = stream.filters.get_mut(filter.0) else { return };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
+        let Some(context) = stream.filters.get_mut(filter.0) else {
+            return;
+        };
         let view = context.view_mut(path);
         if let Part::Data { .. } = part {
             view.buffering = action == Action::StopAndBuffer;
@@ -135,11 +151,15 @@ impl Proxy {
 
     /// A filter whose VM is dead: passed by where the policy says so, else a 503, once for the stream.
     fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, part: Part) -> Action {
-        let Some(plugin) = self.plugin_of(id, filter) else { return Action::Continue };
+        let Some(plugin) = self.plugin_of(id, filter) else {
+            return Action::Continue;
+        };
         if self.core_mut().plugins[plugin.0].spec.failure_policy == FailurePolicy::LegacyOpen {
             return Action::Continue;
         }
-        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return Action::Continue };
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return Action::Continue;
+        };
         let context = &mut stream.filters[filter.0];
         if !std::mem::replace(&mut context.failure_replied, true) {
             self.set_details(id, b"wasm_fail_stream");
@@ -152,7 +172,9 @@ impl Proxy {
 
     /// Creates the filter's context for the stream, unless it is there. `false`: the VM is dead.
     pub(super) fn create_context(&mut self, id: StreamId, filter: FilterIndex) -> bool {
-        let Some(plugin) = self.plugin_of(id, filter) else { return false };
+        let Some(plugin) = self.plugin_of(id, filter) else {
+            return false;
+        };
         if self.has_lost_vm(id, filter) || self.is_passed_by(id, filter) {
             return false;
         }
@@ -165,7 +187,8 @@ impl Proxy {
         if let Some(stream) = core.streams.get_mut(&id) {
             stream.filters[filter.0].context = Some(context);
         }
-        let answered = self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
+        let answered =
+            self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
         !answered.failed
     }
 
@@ -177,7 +200,9 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let Some(core) = self.core.take() else { return Answered { number: None, stop: false, failed: true } };
+        let Some(core) = self.core.take() else {
+            return Answered { number: None, stop: false, failed: true };
+        };
         let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
         let Some(vm) = self.vms[index.0].vm.as_mut() else {
             self.core = Some(core);
@@ -266,7 +291,9 @@ impl Proxy {
 
     /// Whether the VM that the stream began with has failed; a new one may be in its place.
     pub(super) fn has_lost_vm(&mut self, id: StreamId, filter: FilterIndex) -> bool {
-        let Some(plugin) = self.plugin_of(id, filter) else { return true };
+        let Some(plugin) = self.plugin_of(id, filter) else {
+            return true;
+        };
         let generation = self.generation_of(plugin);
         let stream = self.core_mut().streams.get(&id);
         let known = stream.and_then(|stream| stream.filters.get(filter.0)).map(|context| context.generation);
@@ -285,7 +312,12 @@ impl Proxy {
 }
 
 /// While buffering, the guest is shown all that waits, with the new data behind it.
-fn show_data(context: &mut FilterContext, message: &mut MessageState, path: Path, end_of_stream: bool) -> Callback {
+fn show_data(
+    context: &mut FilterContext,
+    message: &mut MessageState,
+    path: Path,
+    end_of_stream: bool,
+) -> Callback {
     let view = context.view_mut(path);
     if view.buffering {
         message.keep_chunk();

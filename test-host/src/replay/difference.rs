@@ -30,14 +30,26 @@ pub struct FieldChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// The client's status.
-    Status { recorded: Option<Bytes>, replayed: Option<Bytes> },
-    Field { place: Place, change: FieldChange },
+    Status {
+        recorded: Option<Bytes>,
+        replayed: Option<Bytes>,
+    },
+    Field {
+        place: Place,
+        change: FieldChange,
+    },
     /// Bodies differ: sizes in bytes.
-    Body { place: Place, recorded: usize, replayed: usize },
+    Body {
+        place: Place,
+        recorded: usize,
+        replayed: usize,
+    },
     /// The request no longer reaches the upstream.
     NotForwarded,
     /// The stream did not end as it had.
-    End { replayed: End },
+    End {
+        replayed: End,
+    },
 }
 
 impl Difference {
@@ -45,7 +57,9 @@ impl Difference {
     pub fn is_visible_to_client(&self) -> bool {
         match self {
             Difference::Status { .. } | Difference::NotForwarded | Difference::End { .. } => true,
-            Difference::Field { place, .. } | Difference::Body { place, .. } => *place >= Place::ResponseHeaders,
+            Difference::Field { place, .. } | Difference::Body { place, .. } => {
+                *place >= Place::ResponseHeaders
+            }
         }
     }
 
@@ -80,7 +94,11 @@ impl Difference {
 
 fn rest(found: &mut Vec<Difference>, [body, trailers]: [Place; 2], recorded: &Message, replayed: &Message) {
     if recorded.whole_body() != replayed.whole_body() {
-        found.push(Difference::Body { place: body, recorded: recorded.body_len(), replayed: replayed.body_len() });
+        found.push(Difference::Body {
+            place: body,
+            recorded: recorded.body_len(),
+            replayed: replayed.body_len(),
+        });
     }
     let empty = HeaderMap::new();
     let of = |message: &'_ Message| message.trailers.clone().unwrap_or_else(|| empty.clone());
@@ -97,7 +115,8 @@ fn fields(found: &mut Vec<Difference>, place: Place, recorded: &HeaderMap, repla
     }
     for name in names {
         let values = |map: &HeaderMap| map.all(name).cloned().collect::<Vec<_>>();
-        let change = FieldChange { name: name.clone(), recorded: values(recorded), replayed: values(replayed) };
+        let change =
+            FieldChange { name: name.clone(), recorded: values(recorded), replayed: values(replayed) };
         if change.recorded != change.replayed {
             found.push(Difference::Field { place, change });
         }

@@ -107,7 +107,8 @@ pub fn replay(
             (None, Some(spec)) => {
                 let rng = Rng::new(options.seed, names.len() as u64);
                 let Options { limits, log_level, .. } = *options;
-                let options = ProxyOptions { limits, log_level, rng, services: services(&name), epoch: schedule.epoch };
+                let options =
+                    ProxyOptions { limits, log_level, rng, services: services(&name), epoch: schedule.epoch };
                 proxies.push(Proxy::start(Arc::clone(modules), Arc::clone(spec), options)?);
                 names.push((name, Arc::clone(spec)));
                 names.len() - 1

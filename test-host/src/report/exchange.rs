@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::redaction::shown;
 use super::{
-    Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterStep, LogLine, Text,
+    Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterStep,
+    LogLine, Text,
 };
 use crate::{
     abi::MapType,
@@ -17,7 +18,9 @@ use crate::{
 
 pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport {
     let exchange = &outcome.exchange;
-    let pseudo = |name: &[u8]| exchange.request.headers.first(name).map(Text::from).unwrap_or_else(|| Text::from(&Bytes::new()));
+    let pseudo = |name: &[u8]| {
+        exchange.request.headers.first(name).map(Text::from).unwrap_or_else(|| Text::from(&Bytes::new()))
+    };
     let status = |headers: Option<&HeaderMap>| headers.and_then(|map| map.first(b":status")).map(Text::from);
     let differences = Difference::all(outcome);
     let routed = outcome.trace.entries.iter().rev().find_map(|entry| match &entry.what {
@@ -53,7 +56,8 @@ fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
         .usage
         .iter()
         .map(|(plugin, usage)| {
-            let name = proxy.outcome.filters.get(plugin.0).map(|filter| filter.name.clone()).unwrap_or_default();
+            let name =
+                proxy.outcome.filters.get(plugin.0).map(|filter| filter.name.clone()).unwrap_or_default();
             (*plugin, FilterStep { name, cost: Cost::from(usage), ..FilterStep::default() })
         })
         .collect();
@@ -72,7 +76,9 @@ fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
 
 fn note(step: &mut FilterStep, what: &What) {
     match what {
-        What::Called { action, .. } => step.paused += usize::from(action.is_some_and(|action| action != Action::Continue)),
+        What::Called { action, .. } => {
+            step.paused += usize::from(action.is_some_and(|action| action != Action::Continue))
+        }
         What::Header { map, edit } => step.changed.push(header_change(*map, edit)),
         What::Body { path, edit, bytes } => step.changed.push(body_change(*path, *edit, *bytes)),
         What::Replied { status, details, body } => {
@@ -127,11 +133,20 @@ fn header_change(map: MapType, edit: &HeaderEdit) -> Change {
         HeaderEdit::Replaced { name, before, value } if before.is_empty() => {
             (ChangeKind::Added, Some(name), Vec::new(), Some(value))
         }
-        HeaderEdit::Replaced { name, before, value } => (ChangeKind::Replaced, Some(name), texts(name, before), Some(value)),
+        HeaderEdit::Replaced { name, before, value } => {
+            (ChangeKind::Replaced, Some(name), texts(name, before), Some(value))
+        }
         HeaderEdit::Removed { name, before } => (ChangeKind::Removed, Some(name), texts(name, before), None),
         HeaderEdit::Rewritten { .. } => (ChangeKind::Rewritten, None, Vec::new(), None),
     };
-    Change { place, kind, name: name.map(Text::from), before, value: name.zip(value).map(|(name, value)| shown(name, value)), bytes: None }
+    Change {
+        place,
+        kind,
+        name: name.map(Text::from),
+        before,
+        value: name.zip(value).map(|(name, value)| shown(name, value)),
+        bytes: None,
+    }
 }
 
 fn body_change(path: Path, edit: BodyEdit, bytes: usize) -> Change {

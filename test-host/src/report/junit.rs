@@ -47,10 +47,7 @@ fn suite<'a>(
     exchanges: impl Iterator<Item = &'a ExchangeReport>,
 ) -> TestSuite {
     let mut suite = TestSuite::new(clipped(&proxy.name, NAME));
-    suite.add_property(Property::new(
-        "configuration",
-        clipped(&proxy.configuration, NAME),
-    ));
+    suite.add_property(Property::new("configuration", clipped(&proxy.configuration, NAME)));
     suite.add_property(Property::new("seed", report.seed.0.to_string()));
     suite.add_property(Property::new("random_bytes", proxy.random_bytes.to_string()));
     for filter in &proxy.filters {
@@ -88,10 +85,7 @@ fn case(exchange: &ExchangeReport) -> TestCase {
 }
 
 fn status(exchange: &ExchangeReport) -> TestCaseStatus {
-    let fault = exchange
-        .filters
-        .iter()
-        .find_map(|filter| Some((filter, filter.faults.first()?)));
+    let fault = exchange.filters.iter().find_map(|filter| Some((filter, filter.faults.first()?)));
     let (kind, message) = match (exchange.end, fault) {
         (End::Hung, _) => ("hung", "the stream never ended".to_owned()),
         (_, Some((filter, fault))) => ("fault", format!("{} failed: {fault}", filter.name)),
@@ -99,42 +93,24 @@ fn status(exchange: &ExchangeReport) -> TestCaseStatus {
         _ => return TestCaseStatus::success(),
     };
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status
-        .set_type(kind)
-        .set_message(one_line(message))
-        .set_description(essentials(exchange));
+    status.set_type(kind).set_message(one_line(message)).set_description(essentials(exchange));
     status
 }
 
 fn essentials(exchange: &ExchangeReport) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
-    let _ = writeln!(
-        out,
-        "{}, recorded at {}",
-        Printable(&exchange.id),
-        Printable(&exchange.origin)
-    );
+    let _ = writeln!(out, "{}, recorded at {}", Printable(&exchange.id), Printable(&exchange.origin));
     let _ = writeln!(out, "{}", clipped(change_of(exchange), VALUE));
     for filter in &exchange.filters {
         for fault in &filter.faults {
-            let _ = writeln!(
-                out,
-                "{} failed: {}",
-                Printable(&filter.name),
-                clipped(fault, VALUE)
-            );
+            let _ = writeln!(out, "{} failed: {}", Printable(&filter.name), clipped(fault, VALUE));
         }
     }
     for difference in exchange.differences.iter().take(LISTED) {
         let _ = writeln!(out, "{}", line(difference));
     }
-    if let Some(more) = exchange
-        .differences
-        .len()
-        .checked_sub(LISTED)
-        .filter(|more| *more > 0)
-    {
+    if let Some(more) = exchange.differences.len().checked_sub(LISTED).filter(|more| *more > 0) {
         let _ = writeln!(out, "… and {more} more differences, in the JSON report");
     }
     out
@@ -143,21 +119,11 @@ fn essentials(exchange: &ExchangeReport) -> String {
 fn line(difference: &FieldDifference) -> String {
     let side = |values: &[Text]| match values {
         [] => "(absent)".to_owned(),
-        values => clipped(
-            values.iter().map(Text::to_string).collect::<Vec<_>>().join(" | "),
-            VALUE,
-        ),
+        values => clipped(values.iter().map(Text::to_string).collect::<Vec<_>>().join(" | "), VALUE),
     };
-    let name = difference
-        .name
-        .as_ref()
-        .map(|name| format!(" {}", clipped(name, VALUE)))
-        .unwrap_or_default();
+    let name = difference.name.as_ref().map(|name| format!(" {}", clipped(name, VALUE))).unwrap_or_default();
     let (recorded, replayed) = (side(&difference.recorded), side(&difference.replayed));
-    format!(
-        "{}{name}: recorded {recorded}, replayed {replayed}",
-        difference.label()
-    )
+    format!("{}{name}: recorded {recorded}, replayed {replayed}", difference.label())
 }
 
 fn one_line(text: impl std::fmt::Display) -> String {

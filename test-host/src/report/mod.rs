@@ -5,13 +5,14 @@ mod html;
 mod json;
 mod junit;
 mod model;
-mod redaction;
 mod printable;
+mod redaction;
 mod text;
 
 pub use model::{
-    Answer, Callout, Change, ChangeKind, Count, Cost, Effect, ExchangeReport, FieldDifference, FilterReport, FilterStep,
-    LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text, Totals, Unsupported,
+    Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterReport,
+    FilterStep, LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text, Totals,
+    Unsupported,
 };
 
 pub use text::Detail;
@@ -87,8 +88,18 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
         exchanges: outcome.outcomes.len(),
         filters: filters.collect(),
         metrics,
-        events: outcome.trace.entries.iter().filter(|entry| told(entry)).map(|entry| event(proxy, entry)).collect(),
-        unimplemented: outcome.unimplemented.iter().map(|(name, calls)| ((*name).to_owned(), *calls)).collect(),
+        events: outcome
+            .trace
+            .entries
+            .iter()
+            .filter(|entry| told(entry))
+            .map(|entry| event(proxy, entry))
+            .collect(),
+        unimplemented: outcome
+            .unimplemented
+            .iter()
+            .map(|(name, calls)| ((*name).to_owned(), *calls))
+            .collect(),
         random_bytes: outcome.random_bytes,
     }
 }
@@ -99,7 +110,8 @@ fn told(entry: &Entry) -> bool {
 }
 
 fn event(proxy: &ReplayedProxy, entry: &Entry) -> Effect {
-    let name = entry.plugin.and_then(|plugin| proxy.outcome.filters.get(plugin.0)).map(|filter| filter.name.clone());
+    let name =
+        entry.plugin.and_then(|plugin| proxy.outcome.filters.get(plugin.0)).map(|filter| filter.name.clone());
     let said = match &entry.what {
         What::Logged { level, text } => format!("{level:?}: {}", Text::from(text)).to_lowercase_first(),
         What::Fault { reason } => format!("failed: {reason}"),
@@ -125,7 +137,8 @@ impl LowercaseFirst for String {
 }
 
 fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {
-    let mut totals = Totals { proxies: proxies.len(), exchanges: exchanges.len(), skipped, ..Totals::default() };
+    let mut totals =
+        Totals { proxies: proxies.len(), exchanges: exchanges.len(), skipped, ..Totals::default() };
     let mut statuses: BTreeMap<String, usize> = BTreeMap::new();
     for exchange in exchanges {
         totals.changed += usize::from(!exchange.differences.is_empty());

@@ -67,10 +67,7 @@ mod tests {
         let shown = |text: &str| Printable(text).to_string();
         assert_eq!(shown("a<b>&'\" ü 猫\n"), "a<b>&'\" ü 猫\n");
         assert_eq!(shown("\u{1b}[31m\r\0"), "\\u{1b}[31m\\r\\u{0}");
-        assert_eq!(
-            shown("a\u{202e}b\u{200b}\u{feff}"),
-            "a\\u{202e}b\\u{200b}\\u{feff}"
-        );
+        assert_eq!(shown("a\u{202e}b\u{200b}\u{feff}"), "a\\u{202e}b\\u{200b}\\u{feff}");
         assert_eq!(shown("\u{ffff}\u{1fffe}\u{85}"), "\\u{ffff}\\u{1fffe}\\u{85}");
     }
 }

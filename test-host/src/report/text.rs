@@ -52,7 +52,8 @@ impl Display for Text<'_> {
 
 fn headline(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let totals = &report.totals;
-    let (exchanges, proxies) = (plural(totals.exchanges, "exchange"), plural_of(totals.proxies, "proxy", "proxies"));
+    let (exchanges, proxies) =
+        (plural(totals.exchanges, "exchange"), plural_of(totals.proxies, "proxy", "proxies"));
     writeln!(
         f,
         "{exchanges} from {proxies}: {} changed, {} as a client would notice; {} hung, {} failed",
@@ -68,7 +69,11 @@ fn modules(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
             continue;
         }
         seen.push((&filter.name, &filter.sha256));
-        writeln!(f, "  {:<14} {:>8} bytes  sha256 {}  {}", filter.name, filter.bytes, filter.sha256, filter.file)?;
+        writeln!(
+            f,
+            "  {:<14} {:>8} bytes  sha256 {}  {}",
+            filter.name, filter.bytes, filter.sha256, filter.file
+        )?;
     }
     writeln!(f)
 }
@@ -76,16 +81,29 @@ fn modules(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 fn proxies(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(f, "proxies")?;
     for proxy in &report.proxies {
-        writeln!(f, "  {:<14} {:<16} configuration {}", proxy.name, plural(proxy.exchanges, "exchange"), proxy.configuration)?;
+        writeln!(
+            f,
+            "  {:<14} {:<16} configuration {}",
+            proxy.name,
+            plural(proxy.exchanges, "exchange"),
+            proxy.configuration
+        )?;
         for event in proxy.events.iter().take(LISTED) {
             let filter = event.filter.as_deref().unwrap_or("proxy");
             writeln!(f, "      {:>10}  {filter}: {}", milliseconds(event.at_us), event.said)?;
         }
         if proxy.events.len() > LISTED {
-            writeln!(f, "      … and {} more events outside streams, in the JSON report", proxy.events.len() - LISTED)?;
+            writeln!(
+                f,
+                "      … and {} more events outside streams, in the JSON report",
+                proxy.events.len() - LISTED
+            )?;
         }
         for (hostcall, calls) in &proxy.unimplemented {
-            writeln!(f, "      {hostcall} is not implemented by this host: called {calls} times, answered 12 each time")?;
+            writeln!(
+                f,
+                "      {hostcall} is not implemented by this host: called {calls} times, answered 12 each time"
+            )?;
         }
     }
     writeln!(f)
@@ -95,7 +113,17 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(
         f,
         "{:<16} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>10} {:>13} {:>6}",
-        "filter", "exchanges", "changed", "answered", "paused", "called", "logs", "metrics", "hostcalls/x", "fuel/x", "failed"
+        "filter",
+        "exchanges",
+        "changed",
+        "answered",
+        "paused",
+        "called",
+        "logs",
+        "metrics",
+        "hostcalls/x",
+        "fuel/x",
+        "failed"
     )?;
     for (name, sum) in &report.totals.filters {
         let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
@@ -118,7 +146,8 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 }
 
 fn differences(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::Result {
-    let statuses: Vec<String> = report.totals.statuses.iter().map(|(status, n)| format!("{status} × {n}")).collect();
+    let statuses: Vec<String> =
+        report.totals.statuses.iter().map(|(status, n)| format!("{status} × {n}")).collect();
     writeln!(f, "statuses: {}", statuses.join(", "))?;
     let visible: Vec<_> = report.exchanges.iter().filter(|exchange| exchange.visible).collect();
     if visible.is_empty() {
@@ -139,8 +168,12 @@ fn differences(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::R
 pub(super) fn change_of(exchange: &ExchangeReport) -> String {
     let mut said = answer_of(exchange);
     if exchange.recorded_status == exchange.replayed_status {
-        let fields = exchange.differences.iter().filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
-        let names: Vec<String> = fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
+        let fields = exchange
+            .differences
+            .iter()
+            .filter(|d| d.place.is_some_and(|p| p >= crate::replay::Place::ResponseHeaders));
+        let names: Vec<String> =
+            fields.map(|d| d.name.as_ref().map_or(d.what.to_owned(), |n| n.to_string())).collect();
         if !names.is_empty() {
             let _ = write!(said, "  differs in {}", names.join(", "));
         }
@@ -150,7 +183,8 @@ pub(super) fn change_of(exchange: &ExchangeReport) -> String {
 
 /// The status before and after, and who answered.
 pub(super) fn answer_of(exchange: &ExchangeReport) -> String {
-    let status = |status: &Option<super::Text>| status.as_ref().map_or("no answer".to_owned(), super::Text::to_string);
+    let status =
+        |status: &Option<super::Text>| status.as_ref().map_or("no answer".to_owned(), super::Text::to_string);
     let mut said = format!("{} → {}", status(&exchange.recorded_status), status(&exchange.replayed_status));
     let answered = exchange.filters.iter().find_map(|filter| Some((filter, filter.answered.as_ref()?)));
     if let Some((filter, answer)) = answered {
@@ -197,7 +231,13 @@ fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 fn each(f: &mut Formatter<'_>, exchange: &ExchangeReport) -> fmt::Result {
     writeln!(f, "{}  {} {} {}", exchange.id, exchange.method, exchange.authority, exchange.path)?;
     let took = exchange.ended_us.saturating_sub(exchange.started_us);
-    writeln!(f, "  at {}, took {}: {}", milliseconds(exchange.started_us), milliseconds(took), change_of(exchange))?;
+    writeln!(
+        f,
+        "  at {}, took {}: {}",
+        milliseconds(exchange.started_us),
+        milliseconds(took),
+        change_of(exchange)
+    )?;
     for filter in &exchange.filters {
         step(f, filter)?;
     }
@@ -218,7 +258,11 @@ fn step(f: &mut Formatter<'_>, step: &FilterStep) -> fmt::Result {
     if let Some(answer) = &step.answered {
         lines.push(format!("answered {} ({}), {} bytes", answer.status, answer.details, answer.body_bytes));
     }
-    lines.extend(step.callouts.iter().map(|c| format!("called {} {} {} (token {})", c.cluster, c.method, c.path, c.token)));
+    lines.extend(
+        step.callouts
+            .iter()
+            .map(|c| format!("called {} {} {} (token {})", c.cluster, c.method, c.path, c.token)),
+    );
     lines.extend(step.logged.iter().map(|line| format!("logged {:?}: {}", line.level, line.text)));
     lines.extend(step.counted.iter().map(count));
     lines.extend(step.properties.iter().map(|path| format!("set property {path}")));

@@ -38,11 +38,7 @@ impl Metadata {
     /// The message's protobuf bytes, as a guest gets them for `xds.route_metadata` and its kin. Map entries are in
     /// alphabetical order; Envoy's order is that of a hash table.
     pub fn to_wire(&self) -> Vec<u8> {
-        let filter_metadata = self
-            .0
-            .iter()
-            .map(|(name, fields)| (name.clone(), to_struct(fields)))
-            .collect();
+        let filter_metadata = self.0.iter().map(|(name, fields)| (name.clone(), to_struct(fields))).collect();
         WireMetadata { filter_metadata }.encode_to_vec()
     }
 }
@@ -53,12 +49,7 @@ pub fn struct_to_wire(fields: &Map<String, Value>) -> Vec<u8> {
 }
 
 fn to_struct(fields: &Map<String, Value>) -> Struct {
-    Struct {
-        fields: fields
-            .iter()
-            .map(|(name, value)| (name.clone(), to_value(value)))
-            .collect(),
-    }
+    Struct { fields: fields.iter().map(|(name, value)| (name.clone(), to_value(value))).collect() }
 }
 
 fn to_value(value: &Value) -> ProtoValue {
@@ -67,9 +58,7 @@ fn to_value(value: &Value) -> ProtoValue {
         Value::Bool(flag) => Kind::BoolValue(*flag),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(items) => Kind::ListValue(ListValue {
-            values: items.iter().map(to_value).collect(),
-        }),
+        Value::Array(items) => Kind::ListValue(ListValue { values: items.iter().map(to_value).collect() }),
         Value::Object(fields) => Kind::StructValue(to_struct(fields)),
     };
     ProtoValue { kind: Some(kind) }
@@ -81,15 +70,11 @@ mod tests {
 
     #[test]
     fn a_struct_has_the_bytes_protobuf_gives_it() {
-        let Value::Object(fields) = serde_json::json!({"a": true, "n": 1}) else {
-            unreachable!()
-        };
+        let Value::Object(fields) = serde_json::json!({"a": true, "n": 1}) else { unreachable!() };
         // field 1 (entry): key "a", value {bool_value: true}; then key "n", value {number_value: 1.0}
         let expected = [
             &[0x0a, 7, 0x0a, 1, b'a', 0x12, 2, 0x20, 1][..],
-            &[
-                0x0a, 14, 0x0a, 1, b'n', 0x12, 9, 0x11, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f,
-            ],
+            &[0x0a, 14, 0x0a, 1, b'n', 0x12, 9, 0x11, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
         ];
         assert_eq!(struct_to_wire(&fields), expected.concat());
     }
@@ -97,10 +82,7 @@ mod tests {
     #[test]
     fn metadata_nests_structs_under_their_namespaces() {
         let mut metadata = Metadata::default();
-        metadata.insert(
-            "l7.filters",
-            Map::from_iter([("timeout".to_owned(), Value::from("slow"))]),
-        );
+        metadata.insert("l7.filters", Map::from_iter([("timeout".to_owned(), Value::from("slow"))]));
         let decoded = WireMetadata::decode(&metadata.to_wire()[..]).expect("own bytes");
         assert_eq!(
             decoded.filter_metadata["l7.filters"].fields["timeout"].kind,

@@ -36,10 +36,7 @@ pub struct BackOff {
 
 impl Default for BackOff {
     fn default() -> Self {
-        Self {
-            base_interval: Duration::from_millis(25),
-            max_interval: Duration::from_millis(250),
-        }
+        Self { base_interval: Duration::from_millis(25), max_interval: Duration::from_millis(250) }
     }
 }
 
@@ -98,9 +95,6 @@ impl RetryOn {
     }
 
     pub fn name(self) -> &'static str {
-        Self::NAMES
-            .iter()
-            .find(|(_, condition)| *condition == self)
-            .map_or("", |(name, _)| name)
+        Self::NAMES.iter().find(|(_, condition)| *condition == self).map_or("", |(name, _)| name)
     }
 }

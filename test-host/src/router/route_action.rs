@@ -51,15 +51,13 @@ impl ClusterChoice {
             ClusterChoice::Weighted(clusters) => {
                 let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
                 let mut left = random.checked_rem(total)?;
-                clusters
-                    .iter()
-                    .find_map(|cluster| match left.checked_sub(u64::from(cluster.weight)) {
-                        Some(rest) => {
-                            left = rest;
-                            None
-                        }
-                        None => Some(cluster.name.as_str()),
-                    })
+                clusters.iter().find_map(|cluster| match left.checked_sub(u64::from(cluster.weight)) {
+                    Some(rest) => {
+                        left = rest;
+                        None
+                    }
+                    None => Some(cluster.name.as_str()),
+                })
             }
         }
     }
@@ -99,10 +97,7 @@ impl Redirect {
         let new_scheme = self.scheme.as_deref().map_or(scheme, str::as_bytes);
         let mut location = [new_scheme, b"://"].concat();
         self.write_authority(&mut location, scheme, authority);
-        let query_at = target
-            .iter()
-            .position(|byte| *byte == b'?')
-            .unwrap_or(target.len());
+        let query_at = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
         let (path, query) = target.split_at(query_at);
         let mut query = if self.strip_query { &b""[..] } else { query };
         match &self.path {
@@ -146,11 +141,7 @@ impl Redirect {
 
 fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     match authority.iter().rposition(|byte| *byte == b':') {
-        Some(at)
-            if authority
-                .get(at + 1..)
-                .is_some_and(|port| port.iter().all(u8::is_ascii_digit)) =>
-        {
+        Some(at) if authority.get(at + 1..).is_some_and(|port| port.iter().all(u8::is_ascii_digit)) => {
             (authority.get(..at).unwrap_or_default(), authority.get(at + 1..))
         }
         _ => (authority, None),

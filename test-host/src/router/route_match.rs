@@ -73,27 +73,20 @@ impl RouteMatch {
         self.path.is_match(path, self.case_sensitive)
             && (!self.grpc_only || is_grpc(headers))
             && self.headers.iter().all(|condition| condition.is_match(headers))
-            && self
-                .query_parameters
-                .iter()
-                .all(|condition| condition.is_match(query))
+            && self.query_parameters.iter().all(|condition| condition.is_match(query))
     }
 }
 
 impl PathMatch {
     fn is_match(&self, path: &[u8], case_sensitive: bool) -> bool {
         let same = |a: &[u8], b: &[u8]| {
-            if case_sensitive {
-                a == b
-            } else {
-                a.eq_ignore_ascii_case(b)
-            }
+            if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) }
         };
         match self {
             PathMatch::Exact(wanted) => same(path, wanted.as_bytes()),
-            PathMatch::Prefix(wanted) => path
-                .get(..wanted.len())
-                .is_some_and(|start| same(start, wanted.as_bytes())),
+            PathMatch::Prefix(wanted) => {
+                path.get(..wanted.len()).is_some_and(|start| same(start, wanted.as_bytes()))
+            }
             PathMatch::SeparatedPrefix(wanted) => {
                 path.split_at_checked(wanted.len()).is_some_and(|(start, rest)| {
                     same(start, wanted.as_bytes()) && (rest.is_empty() || rest.starts_with(b"/"))
@@ -110,11 +103,7 @@ impl HeaderMatch {
     /// condition is about presence.
     pub fn is_match(&self, headers: &HeaderMap) -> bool {
         // Envoy keeps `host` as `:authority`.
-        let name = if self.name == "host" {
-            ":authority"
-        } else {
-            &self.name
-        };
+        let name = if self.name == "host" { ":authority" } else { &self.name };
         let mut values = headers.all(name.as_bytes()).peekable();
         let present = values.peek().is_some() || self.missing_is_empty;
         let empty = Bytes::new();

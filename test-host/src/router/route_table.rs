@@ -48,11 +48,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteTableError {
     #[error("domain {domain:?} is claimed by virtual hosts {first:?} and {second:?}")]
-    DuplicateDomain {
-        domain: String,
-        first: String,
-        second: String,
-    },
+    DuplicateDomain { domain: String, first: String, second: String },
     #[error("virtual host {0:?} has no domain")]
     NoDomain(String),
 }
@@ -93,20 +89,12 @@ impl RouteTable {
         ignore_port: bool,
         virtual_hosts: Vec<VirtualHost>,
     ) -> Result<Self, RouteTableError> {
-        let mut table = RouteTable {
-            name: name.into(),
-            ignore_port,
-            ..RouteTable::default()
-        };
+        let mut table = RouteTable { name: name.into(), ignore_port, ..RouteTable::default() };
         for virtual_host in virtual_hosts {
             table.add(virtual_host)?;
         }
-        table
-            .suffixes
-            .sort_by_key(|(domain, _)| std::cmp::Reverse(domain.len()));
-        table
-            .prefixes
-            .sort_by_key(|(domain, _)| std::cmp::Reverse(domain.len()));
+        table.suffixes.sort_by_key(|(domain, _)| std::cmp::Reverse(domain.len()));
+        table.prefixes.sort_by_key(|(domain, _)| std::cmp::Reverse(domain.len()));
         Ok(table)
     }
 
@@ -116,60 +104,36 @@ impl RouteTable {
 
     /// All clusters that some route names.
     pub fn named_clusters(&self) -> impl Iterator<Item = &str> {
-        self.virtual_hosts
-            .iter()
-            .flat_map(|host| &host.routes)
-            .flat_map(|route| match &route.action {
-                RouteAction::Forward(forward) => match &forward.cluster {
-                    ClusterChoice::Name(name) => vec![name.as_str()],
-                    ClusterChoice::Weighted(clusters) => clusters.iter().map(|c| c.name.as_str()).collect(),
-                    ClusterChoice::Header(_) => Vec::new(),
-                },
-                RouteAction::DirectResponse(_) | RouteAction::Redirect(_) => Vec::new(),
-            })
+        self.virtual_hosts.iter().flat_map(|host| &host.routes).flat_map(|route| match &route.action {
+            RouteAction::Forward(forward) => match &forward.cluster {
+                ClusterChoice::Name(name) => vec![name.as_str()],
+                ClusterChoice::Weighted(clusters) => clusters.iter().map(|c| c.name.as_str()).collect(),
+                ClusterChoice::Header(_) => Vec::new(),
+            },
+            RouteAction::DirectResponse(_) | RouteAction::Redirect(_) => Vec::new(),
+        })
     }
 
     /// The route for a request with these headers, pseudo headers included. `None`: no virtual host, or none of its
     /// routes matches; a less specific virtual host is not tried then.
     pub fn select(&self, headers: &HeaderMap) -> Option<SelectedRoute> {
         let virtual_host = self.virtual_host(headers.first(b":authority").map_or(&b""[..], |host| host))?;
-        let route = virtual_host
-            .routes
-            .iter()
-            .find(|route| route.matches.is_match(headers))?;
-        Some(SelectedRoute {
-            virtual_host: Arc::clone(virtual_host),
-            route: Arc::clone(route),
-        })
+        let route = virtual_host.routes.iter().find(|route| route.matches.is_match(headers))?;
+        Some(SelectedRoute { virtual_host: Arc::clone(virtual_host), route: Arc::clone(route) })
     }
 
     /// Exact name, then the longest `*.suffix`, then the longest `prefix.*`, then `*`. A star stands for at least
     /// one byte.
     fn virtual_host(&self, authority: &[u8]) -> Option<&Arc<VirtualHost>> {
-        let authority = if self.ignore_port {
-            without_port(authority)
-        } else {
-            authority
-        };
+        let authority = if self.ignore_port { without_port(authority) } else { authority };
         let host = String::from_utf8_lossy(authority).to_ascii_lowercase();
         let by_exact = || self.exact.get(&host);
         let longer = |domain: &str| host.len() > domain.len();
-        let by_suffix = || {
-            self.suffixes
-                .iter()
-                .find(|(d, _)| longer(d) && host.ends_with(d))
-                .map(|(_, at)| at)
-        };
-        let by_prefix = || {
-            self.prefixes
-                .iter()
-                .find(|(d, _)| longer(d) && host.starts_with(d))
-                .map(|(_, at)| at)
-        };
-        let at = by_exact()
-            .or_else(by_suffix)
-            .or_else(by_prefix)
-            .or(self.any.as_ref())?;
+        let by_suffix =
+            || self.suffixes.iter().find(|(d, _)| longer(d) && host.ends_with(d)).map(|(_, at)| at);
+        let by_prefix =
+            || self.prefixes.iter().find(|(d, _)| longer(d) && host.starts_with(d)).map(|(_, at)| at);
+        let at = by_exact().or_else(by_suffix).or_else(by_prefix).or(self.any.as_ref())?;
         self.virtual_hosts.get(*at)
     }
 
@@ -190,24 +154,11 @@ impl RouteTable {
                 self.exact.insert(domain, at)
             };
             if let Some(before) = before {
-                let first = self
-                    .virtual_hosts
-                    .get(before)
-                    .unwrap_or(&Arc::default())
-                    .name
-                    .clone();
+                let first = self.virtual_hosts.get(before).unwrap_or(&Arc::default()).name.clone();
                 // The same virtual host may not repeat a domain either; it is not in the list yet.
-                let first = if before == at {
-                    virtual_host.name.clone()
-                } else {
-                    first
-                };
+                let first = if before == at { virtual_host.name.clone() } else { first };
                 let domain = written.clone();
-                return Err(RouteTableError::DuplicateDomain {
-                    domain,
-                    first,
-                    second: virtual_host.name,
-                });
+                return Err(RouteTableError::DuplicateDomain { domain, first, second: virtual_host.name });
             }
         }
         self.virtual_hosts.push(Arc::new(virtual_host));

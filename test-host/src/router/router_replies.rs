@@ -45,19 +45,11 @@ pub struct RouterReply {
 impl RouterReply {
     pub const ROUTE_NOT_FOUND: RouterReply = fixed(404, "", "route_not_found", ResponseFlag::NoRoute);
     pub const CLUSTER_NOT_FOUND: RouterReply = fixed(503, "", "cluster_not_found", ResponseFlag::NoCluster);
-    pub const NO_HEALTHY_UPSTREAM: RouterReply = fixed(
-        503,
-        "no healthy upstream",
-        "no_healthy_upstream",
-        ResponseFlag::NoHealthyUpstream,
-    );
+    pub const NO_HEALTHY_UPSTREAM: RouterReply =
+        fixed(503, "no healthy upstream", "no_healthy_upstream", ResponseFlag::NoHealthyUpstream);
     /// The route's own timeout ran out.
-    pub const TIMEOUT: RouterReply = fixed(
-        504,
-        "upstream request timeout",
-        "response_timeout",
-        ResponseFlag::UpstreamRequestTimeout,
-    );
+    pub const TIMEOUT: RouterReply =
+        fixed(504, "upstream request timeout", "response_timeout", ResponseFlag::UpstreamRequestTimeout);
     pub const PER_TRY_TIMEOUT: RouterReply = fixed(
         504,
         "upstream request timeout",
@@ -68,11 +60,7 @@ impl RouterReply {
     /// An upstream connection ended before any response header. `retried`: at least one try came before.
     pub fn reset(reason: ResetReason, retried: bool) -> Self {
         let (text, name, flag) = reason.parts();
-        let latest = if retried {
-            "retried and the latest reset reason"
-        } else {
-            "reset reason"
-        };
+        let latest = if retried { "retried and the latest reset reason" } else { "reset reason" };
         RouterReply {
             status: 503,
             body: format!("upstream connect error or disconnect/reset before headers. {latest}: {text}")

@@ -38,25 +38,16 @@ impl FullMatch {
 
 impl StringMatch {
     pub fn exact(value: impl Into<String>) -> Self {
-        Self {
-            pattern: Pattern::Exact(value.into()),
-            ignore_case: false,
-        }
+        Self { pattern: Pattern::Exact(value.into()), ignore_case: false }
     }
 
     pub fn is_match(&self, value: &[u8]) -> bool {
         let same = |a: &[u8], b: &[u8]| {
-            if self.ignore_case {
-                a.eq_ignore_ascii_case(b)
-            } else {
-                a == b
-            }
+            if self.ignore_case { a.eq_ignore_ascii_case(b) } else { a == b }
         };
         match &self.pattern {
             Pattern::Exact(wanted) => same(value, wanted.as_bytes()),
-            Pattern::Prefix(wanted) => value
-                .get(..wanted.len())
-                .is_some_and(|v| same(v, wanted.as_bytes())),
+            Pattern::Prefix(wanted) => value.get(..wanted.len()).is_some_and(|v| same(v, wanted.as_bytes())),
             Pattern::Suffix(wanted) => value
                 .len()
                 .checked_sub(wanted.len())

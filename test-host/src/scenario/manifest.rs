@@ -8,12 +8,10 @@ use serde::Deserialize;
 use super::{Resolve, ScenarioError};
 use crate::{
     envoy_config::{self, LoadOptions},
-    written::{DurationText, HeaderLine, header_map},
-    message::{
-        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing,
-    },
+    message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing},
     proxy::spec::{PluginConfiguration, ProxySpec},
     upstream::Script,
+    written::{DurationText, HeaderLine, header_map},
 };
 
 /// What is wrong with a `scenario.yaml`.
@@ -168,8 +166,11 @@ impl Manifest {
         let mut filters = String::new();
         for link in &self.chain {
             let module = || link.module.clone();
-            let path = resolve(&link.module)
-                .map_err(|why| ScenarioError::Module { place: place.to_owned(), module: module(), why })?;
+            let path = resolve(&link.module).map_err(|why| ScenarioError::Module {
+                place: place.to_owned(),
+                module: module(),
+                why,
+            })?;
             let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
             let (name, path) = (quoted(&link.module), quoted(&path.display().to_string()));
             filters.push_str(&format!(
@@ -193,9 +194,8 @@ impl Manifest {
             text.push_str(&format!("    - {{ name: {name}, type: STATIC, load_assignment: {ENDPOINTS} }}\n"));
         }
         let loaded = envoy_config::from_text(&text, Path::new("scenario.yaml"), &LoadOptions::default());
-        let mut spec = loaded
-            .map_err(|error| ManifestError { place: place.to_owned(), what: error.to_string() })?
-            .spec;
+        let mut spec =
+            loaded.map_err(|error| ManifestError { place: place.to_owned(), what: error.to_string() })?.spec;
         for (plugin, link) in spec.plugins_mut().zip(&self.chain) {
             plugin.configuration = PluginConfiguration::Raw(link.config.to_string().into());
             plugin.origin = place.to_owned();
@@ -230,9 +230,13 @@ impl Written {
     fn exchange(&self, place: &Path, number: u32, at: Duration) -> Exchange {
         let (method, path) = self.method_and_path().unwrap_or(("GET", "/"));
         let mut request = message(&self.body, &self.trailers);
-        for (name, value) in [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", "http")] {
+        for (name, value) in
+            [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", "http")]
+        {
             let given = self.headers.iter().find(|line| &line.name[..] == name.as_bytes());
-            request.headers.push(name, given.map_or(Bytes::from(value.to_owned()), |line| line.value.clone()));
+            request
+                .headers
+                .push(name, given.map_or(Bytes::from(value.to_owned()), |line| line.value.clone()));
         }
         extend(&mut request.headers, self.headers.iter().filter(|line| !line.name.starts_with(b":")));
         let mut response = message(&self.response_body, &self.response_trailers);

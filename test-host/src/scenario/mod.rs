@@ -115,7 +115,8 @@ pub fn check_all(folder: &Path, resolve: Resolve<'_>, bless: Bless) -> Result<us
 pub fn check_this_crate() -> Result<usize, String> {
     let this = ThisCrate::build()?;
     let bless = if std::env::var_os("UPDATE_EXPECT").is_some() { Bless::Yes } else { Bless::No };
-    let told = |errors: Vec<ScenarioError>| errors.iter().map(|error| format!("{error}\n")).collect::<String>();
+    let told =
+        |errors: Vec<ScenarioError>| errors.iter().map(|error| format!("{error}\n")).collect::<String>();
     check_all(&this.scenarios, &|name| this.resolve(name), bless)
         .map_err(|errors| format!("{}tested {}", told(errors), this.module))
 }
@@ -160,13 +161,15 @@ impl Scenario {
 
     fn replay(&self, modules: &Arc<Modules>, resolve: Resolve<'_>) -> Result<Ran, ScenarioError> {
         let place = self.folder.join("scenario.yaml");
-        let text = std::fs::read_to_string(&place).map_err(|source| ScenarioError::Io { path: place.clone(), source })?;
+        let text = std::fs::read_to_string(&place)
+            .map_err(|source| ScenarioError::Io { path: place.clone(), source })?;
         let shown = place.display().to_string();
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place);
-        let replay = replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
-            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
+        let replay =
+            replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
+                .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })
     }
 
@@ -174,7 +177,12 @@ impl Scenario {
     ///
     /// # Errors
     /// Any.
-    pub fn check(&self, modules: &Arc<Modules>, resolve: Resolve<'_>, bless: Bless) -> Result<(), ScenarioError> {
+    pub fn check(
+        &self,
+        modules: &Arc<Modules>,
+        resolve: Resolve<'_>,
+        bless: Bless,
+    ) -> Result<(), ScenarioError> {
         let found = self.run(modules, resolve)?;
         let path = self.folder.join("expected.txt");
         if bless == Bless::Yes {

@@ -45,7 +45,8 @@ fn message(out: &mut String, who: &str, message: Option<&Message>) {
         let _ = writeln!(out, "    {}: {}", Text::from(&header.name), Text::from(&header.value));
     }
     if message.body_len() > 0 {
-        let _ = writeln!(out, "    ({} bytes of body) {}", message.body_len(), Text::from(&shortened(message)));
+        let _ =
+            writeln!(out, "    ({} bytes of body) {}", message.body_len(), Text::from(&shortened(message)));
     }
 }
 

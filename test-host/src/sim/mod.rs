@@ -15,7 +15,10 @@ pub struct ProxyIndex(pub usize);
 #[derive(Debug)]
 enum Event {
     /// A recorded request arrives.
-    Request { number: usize, exchange: Box<Exchange> },
+    Request {
+        number: usize,
+        exchange: Box<Exchange>,
+    },
     Proxy(Due),
 }
 
@@ -37,7 +40,8 @@ impl Sim {
     /// `epoch` is the wall time at which the simulation begins.
     pub fn new(proxies: Vec<Proxy>, epoch: Duration) -> Self {
         let clock = VirtualClock::starting_at(epoch);
-        let mut sim = Sim { clock, timers: Timers::default(), proxies, pending: 0, last_event: Duration::ZERO };
+        let mut sim =
+            Sim { clock, timers: Timers::default(), proxies, pending: 0, last_event: Duration::ZERO };
         for index in 0..sim.proxies.len() {
             sim.collect_due(ProxyIndex(index));
         }
@@ -57,11 +61,15 @@ impl Sim {
 
     /// The next thing that happens. `false`: nothing will.
     fn step(&mut self) -> bool {
-        let Some(at) = self.timers.next_due() else { return false };
+        let Some(at) = self.timers.next_due() else {
+            return false;
+        };
         if self.pending == 0 && !self.worth_waiting_until(at) {
             return false;
         }
-        let Some((at, (proxy, event))) = self.timers.pop() else { return false };
+        let Some((at, (proxy, event))) = self.timers.pop() else {
+            return false;
+        };
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
         if !event.is_tick() {

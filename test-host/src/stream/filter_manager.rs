@@ -73,11 +73,27 @@ struct FilterState {
 
 #[derive(Clone, Debug)]
 enum Work {
-    Headers { path: Path, at: usize, end_of_stream: bool },
-    Data { path: Path, at: usize, data: Bytes, end_of_stream: bool },
-    Trailers { path: Path, at: usize },
+    Headers {
+        path: Path,
+        at: usize,
+        end_of_stream: bool,
+    },
+    Data {
+        path: Path,
+        at: usize,
+        data: Bytes,
+        end_of_stream: bool,
+    },
+    Trailers {
+        path: Path,
+        at: usize,
+    },
     /// An answer that comes behind what its filter set going while it was called, with the data it had been shown.
-    Answer { called: Box<Called>, action: Action, chunk: Option<Bytes> },
+    Answer {
+        called: Box<Called>,
+        action: Action,
+        chunk: Option<Bytes>,
+    },
 }
 
 /// A part that has reached the proxy and not yet the first filter.
@@ -256,7 +272,8 @@ impl FilterManager {
             return stopped;
         };
         called.resumed = true;
-        let (data, trailers) = (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
+        let (data, trailers) =
+            (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
         self.state(path, at).holds_trailers |= trailers;
         let goes_on = stopped || !data;
         if goes_on {
@@ -331,7 +348,10 @@ impl FilterManager {
         if *over {
             return None;
         }
-        *over = matches!(part, Part::Trailers | Part::Headers { end_of_stream: true } | Part::Data { end_of_stream: true });
+        *over = matches!(
+            part,
+            Part::Trailers | Part::Headers { end_of_stream: true } | Part::Data { end_of_stream: true }
+        );
         Some(Step::Forward { path, part, data })
     }
 
@@ -372,7 +392,9 @@ impl FilterManager {
     /// this. `false`: it has asked to go on and answered to continue too, where Envoy runs the rest of the chain twice; it
     /// is run once here.
     pub fn answered(&mut self, action: Action) -> bool {
-        let Some(called) = self.called.take() else { return true };
+        let Some(called) = self.called.take() else {
+            return true;
+        };
         let path = called.work.path();
         if self.is_over(path) {
             self.message_mut(path).chunk = None;
@@ -521,9 +543,9 @@ impl Work {
 
     fn is_at(&self, path: Path, at: usize) -> bool {
         match self {
-            Work::Headers { path: p, at: a, .. } | Work::Data { path: p, at: a, .. } | Work::Trailers { path: p, at: a } => {
-                (*p, *a) == (path, at)
-            }
+            Work::Headers { path: p, at: a, .. }
+            | Work::Data { path: p, at: a, .. }
+            | Work::Trailers { path: p, at: a } => (*p, *a) == (path, at),
             Work::Answer { .. } => false,
         }
     }

@@ -20,18 +20,9 @@ struct Answer {
 }
 
 fn lossless() -> impl Strategy<Value = Answer> {
-    let headers = vec![
-        Action::Continue,
-        Action::StopIteration,
-        Action::StopAllAndBuffer,
-        Action::StopAllAndWatermark,
-    ];
-    let data = vec![
-        Action::Continue,
-        Action::Continue,
-        Action::StopAndBuffer,
-        Action::StopAndWatermark,
-    ];
+    let headers =
+        vec![Action::Continue, Action::StopIteration, Action::StopAllAndBuffer, Action::StopAllAndWatermark];
+    let data = vec![Action::Continue, Action::Continue, Action::StopAndBuffer, Action::StopAndWatermark];
     answer(headers, data)
 }
 
@@ -108,11 +99,7 @@ fn pass(path: Path, message: Message, answers: &[Answer]) -> Sent {
             Some(Step::Call { filter, part, .. }) => {
                 let Some(answer) = answers.next() else { break };
                 if answer.adds_trailers && part == (Part::Data { end_of_stream: true }) {
-                    manager
-                        .message_mut(path)
-                        .trailers
-                        .get_or_insert_default()
-                        .push("late", "1");
+                    manager.message_mut(path).trailers.get_or_insert_default().push("late", "1");
                 }
                 // Asking to go on and then stopping all the same leaves two filters with one buffer, in Envoy too.
                 if answer.resumes && matches!(part, Part::Data { .. }) {
@@ -125,9 +112,7 @@ fn pass(path: Path, message: Message, answers: &[Answer]) -> Sent {
                 });
             }
             None => {
-                let stopped = (0..FILTERS)
-                    .map(FilterIndex)
-                    .find(|filter| manager.is_stopped(*filter, path));
+                let stopped = (0..FILTERS).map(FilterIndex).find(|filter| manager.is_stopped(*filter, path));
                 let Some(filter) = stopped else { break };
                 manager.resume(filter, path);
             }
@@ -169,21 +154,10 @@ proptest! {
 fn data_a_filter_let_go_comes_before_the_chunk_it_is_being_shown() {
     let mut manager = FilterManager::new(1);
     let body = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
-    manager.receive(
-        Path::Decode,
-        Message {
-            body,
-            ..Message::default()
-        },
-    );
+    manager.receive(Path::Decode, Message { body, ..Message::default() });
     let mut body = Vec::new();
-    let mut actions = [
-        Action::Continue,
-        Action::StopAndWatermark,
-        Action::Continue,
-        Action::Continue,
-    ]
-    .into_iter();
+    let mut actions =
+        [Action::Continue, Action::StopAndWatermark, Action::Continue, Action::Continue].into_iter();
     while let Some(step) = manager.next_step() {
         match step {
             Step::Forward { data, .. } => body.extend_from_slice(&data),

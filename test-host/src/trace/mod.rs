@@ -31,46 +31,106 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// A callback ran. `action` is what a stream callback answered.
-    Called { callback: &'static str, action: Option<Action> },
+    Called {
+        callback: &'static str,
+        action: Option<Action>,
+    },
     /// A filter changed a header map.
-    Header { map: MapType, edit: HeaderEdit },
+    Header {
+        map: MapType,
+        edit: HeaderEdit,
+    },
     /// A filter changed a body.
-    Body { path: Path, edit: BodyEdit, bytes: usize },
+    Body {
+        path: Path,
+        edit: BodyEdit,
+        bytes: usize,
+    },
     /// A filter answered the request itself.
-    Replied { status: u32, details: Bytes, body: usize },
+    Replied {
+        status: u32,
+        details: Bytes,
+        body: usize,
+    },
     /// A filter asked a stopped stream to go on.
-    Resumed { path: Path },
+    Resumed {
+        path: Path,
+    },
     /// A filter reset the stream.
     Closed,
     /// A filter made an HTTP call.
-    CalledOut { cluster: Bytes, method: Bytes, path: Bytes, token: u32 },
+    CalledOut {
+        cluster: Bytes,
+        method: Bytes,
+        path: Bytes,
+        token: u32,
+    },
     /// An HTTP call was answered: status, or what went wrong.
-    CalloutAnswered { token: u32, answer: String },
-    Logged { level: LogLevel, text: Bytes },
-    Counted { metric: Bytes, kind: MetricType, change: Change },
-    SetProperty { path: Bytes, bytes: usize },
+    CalloutAnswered {
+        token: u32,
+        answer: String,
+    },
+    Logged {
+        level: LogLevel,
+        text: Bytes,
+    },
+    Counted {
+        metric: Bytes,
+        kind: MetricType,
+        change: Change,
+    },
+    SetProperty {
+        path: Bytes,
+        bytes: usize,
+    },
     /// Randomness was drawn: here, and only here, a result may depend on the seed.
-    Random { bytes: usize },
+    Random {
+        bytes: usize,
+    },
     /// The module broke; its VM is dead.
-    Fault { reason: String },
+    Fault {
+        reason: String,
+    },
     /// Something a filter author should know: an unimplemented call, misuse that Envoy swallows or crashes on.
-    Finding { text: String },
+    Finding {
+        text: String,
+    },
     /// The router chose where to send the request.
-    Routed { route: String, cluster: String },
+    Routed {
+        route: String,
+        cluster: String,
+    },
     /// The router answered instead of an upstream.
-    RouterReplied { status: u32, details: String },
+    RouterReplied {
+        status: u32,
+        details: String,
+    },
     /// The upstream's answer arrived.
-    UpstreamAnswered { status: String },
+    UpstreamAnswered {
+        status: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeaderEdit {
-    Added { name: Bytes, value: Bytes },
+    Added {
+        name: Bytes,
+        value: Bytes,
+    },
     /// `before` holds the values replaced; empty where there were none.
-    Replaced { name: Bytes, before: Vec<Bytes>, value: Bytes },
-    Removed { name: Bytes, before: Vec<Bytes> },
+    Replaced {
+        name: Bytes,
+        before: Vec<Bytes>,
+        value: Bytes,
+    },
+    Removed {
+        name: Bytes,
+        before: Vec<Bytes>,
+    },
     /// The whole map was replaced.
-    Rewritten { fields: usize },
+    Rewritten {
+        fields: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

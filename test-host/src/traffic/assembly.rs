@@ -39,10 +39,7 @@ pub(super) type Unused = String;
 
 impl Assembly {
     pub(super) fn new(budget: Budget) -> Self {
-        Self {
-            groups: BTreeMap::new(),
-            budget,
-        }
+        Self { groups: BTreeMap::new(), budget }
     }
 
     /// Memory for what is kept beside exchanges.
@@ -62,9 +59,7 @@ impl Assembly {
         match (trace.http_buffered_trace, trace.http_streamed_trace_segment) {
             (Some(trace), None) => {
                 let has_headers = |message: &Option<BufferedMessage>| {
-                    message
-                        .as_ref()
-                        .is_some_and(|message| !message.headers.is_empty())
+                    message.as_ref().is_some_and(|message| !message.headers.is_empty())
                 };
                 if !has_headers(&trace.request) {
                     if trace.request.is_none() && has_headers(&trace.response) && whole {
@@ -80,9 +75,9 @@ impl Assembly {
                 Ok(Ok(()))
             }
             (None, Some(segment)) => drafts.segment(segment, spot, whole, &mut self.budget),
-            (Some(_), Some(_)) => Ok(Err(
-                "found a buffered trace and a streamed segment in one record".to_owned()
-            )),
+            (Some(_), Some(_)) => {
+                Ok(Err("found a buffered trace and a streamed segment in one record".to_owned()))
+            }
             (None, None) => Ok(Err("found a record with no HTTP trace in it".to_owned())),
         }
     }
@@ -117,10 +112,7 @@ enum Piece {
 
 impl Piece {
     fn of_response(&self) -> bool {
-        matches!(
-            self,
-            Piece::ResponseHeaders(_) | Piece::ResponseBody(_) | Piece::ResponseTrailers(_)
-        )
+        matches!(self, Piece::ResponseHeaders(_) | Piece::ResponseBody(_) | Piece::ResponseTrailers(_))
     }
 }
 
@@ -168,16 +160,10 @@ impl Drafts {
             return Ok(Ok(()));
         }
         if let Piece::RequestHeaders(block) = piece {
-            self.begin(id, spot, budget)?
-                .request
-                .set_headers(block.headers, spot, budget)?;
+            self.begin(id, spot, budget)?.request.set_headers(block.headers, spot, budget)?;
             return Ok(Ok(()));
         }
-        let Some(draft) = self
-            .current
-            .get(&id)
-            .and_then(|index| self.streamed.get_mut(*index))
-        else {
+        let Some(draft) = self.current.get(&id).and_then(|index| self.streamed.get_mut(*index)) else {
             return Ok(Err(format!(
                 "found a segment of trace {id}, whose request headers are not in the recording"
             )));
@@ -190,9 +176,7 @@ impl Drafts {
                 (Some(draft.response.insert(Part::default())), "response")
             }
             Piece::ResponseHeaders(_) => {
-                return Ok(Err(format!(
-                    "found a second block of response headers in trace {id}"
-                )));
+                return Ok(Err(format!("found a second block of response headers in trace {id}")));
             }
             Piece::ResponseBody(_) | Piece::ResponseTrailers(_) => (draft.response.as_mut(), "response"),
         };
@@ -206,9 +190,7 @@ impl Drafts {
                 part.set_headers(block.headers, spot, budget)?;
             }
             _ if part.trailers.is_some() => {
-                return Ok(Err(format!(
-                    "found a {what} segment of trace {id} behind the {what}'s trailers"
-                )));
+                return Ok(Err(format!("found a {what} segment of trace {id} behind the {what}'s trailers")));
             }
             Piece::RequestBody(body) | Piece::ResponseBody(body) => part.push_body(body, spot, budget)?,
             Piece::RequestTrailers(block) | Piece::ResponseTrailers(block) => {
@@ -225,11 +207,7 @@ impl Drafts {
         self.refused.forget(id);
         if self.current.insert(id, self.streamed.len()).is_some() {
             let text = format!("trace id {id} was there before: taken for another exchange");
-            draft.notes.push(Note {
-                kind: NoteKind::TraceIdReused,
-                place: spot.shown(),
-                text,
-            });
+            draft.notes.push(Note { kind: NoteKind::TraceIdReused, place: spot.shown(), text });
         }
         Ok(self.streamed.push_mut(draft))
     }

@@ -29,12 +29,7 @@ enum Length {
 impl<R: BufRead> Delimited<R> {
     /// `input` begins at the beginning of the file.
     pub(super) fn new(input: R, limit: ByteSize) -> Self {
-        Self {
-            input,
-            limit,
-            offset: 0,
-            lost: false,
-        }
+        Self { input, limit, offset: 0, lost: false }
     }
 
     /// The next message, or what stands in the place of one. `None` at the end of the file, or where reading on makes
@@ -49,11 +44,9 @@ impl<R: BufRead> Delimited<R> {
             Length::Is(0) => Problem::skipped(at, self.zeros()?, Vec::new()),
             Length::Is(length) if length <= self.limit.0 => return self.message(at, length).map(Some),
             Length::Is(length) => self.skip(at, length)?,
-            Length::Torn => Problem::torn(
-                at,
-                "the file ends inside a record's length".to_owned(),
-                Vec::new(),
-            ),
+            Length::Torn => {
+                Problem::torn(at, "the file ends inside a record's length".to_owned(), Vec::new())
+            }
             Length::Bad => {
                 self.lost = true;
                 let text = "found no length of at most 64 bits, expected one in front of a record; the rest of the file is left out";
@@ -97,19 +90,13 @@ impl<R: BufRead> Delimited<R> {
         let mut head = Vec::new();
         let first = length.min(Problem::HEAD_BYTES as u64);
         let read = (&mut self.input).take(first).read_to_end(&mut head)? as u64;
-        let rest = io::copy(
-            &mut (&mut self.input).take(length.saturating_sub(read)),
-            &mut io::sink(),
-        )?;
+        let rest = io::copy(&mut (&mut self.input).take(length.saturating_sub(read)), &mut io::sink())?;
         let read = read.saturating_add(rest);
         self.offset = self.offset.saturating_add(read);
         if read < length {
             return Ok(Problem::torn(at, torn(length, read), head));
         }
-        let text = format!(
-            "left out: a record of {length} bytes, where one may have {}",
-            self.limit
-        );
+        let text = format!("left out: a record of {length} bytes, where one may have {}", self.limit);
         Ok(Problem::skipped(at, text, head))
     }
 

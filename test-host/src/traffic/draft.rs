@@ -153,10 +153,7 @@ impl Draft {
             draft.timing.request_headers = since_epoch(message.headers_received_time);
             draft.request = whole(message, &draft.spot, budget)?;
         }
-        if let Some(message) = trace
-            .response
-            .filter(|m| !m.headers.is_empty() || m.body.is_some())
-        {
+        if let Some(message) = trace.response.filter(|m| !m.headers.is_empty() || m.body.is_some()) {
             draft.timing.response_headers = since_epoch(message.headers_received_time);
             draft.response = Some(whole(message, &draft.spot, budget)?);
         }
@@ -188,17 +185,12 @@ fn whole(message: proto::BufferedMessage, spot: &Spot, budget: &mut Budget) -> R
 
 fn since_epoch(time: Option<Timestamp>) -> Option<Duration> {
     let time = time?;
-    let nanos = u32::try_from(time.nanos)
-        .ok()
-        .filter(|nanos| *nanos < 1_000_000_000)?;
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
 }
 
 fn socket_address(address: Option<proto::Address>) -> Option<std::net::SocketAddr> {
     let address = address?.socket_address?;
     let ip = str::from_utf8(&address.address).ok()?.parse().ok()?;
-    Some(std::net::SocketAddr::new(
-        ip,
-        u16::try_from(address.port_value).ok()?,
-    ))
+    Some(std::net::SocketAddr::new(ip, u16::try_from(address.port_value).ok()?))
 }

@@ -23,10 +23,7 @@ pub enum TrafficError {
 
 impl TrafficError {
     pub(super) fn io(file: &Path, source: io::Error) -> Self {
-        Self::Io {
-            file: file.display().to_string(),
-            source,
-        }
+        Self::Io { file: file.display().to_string(), source }
     }
 }
 

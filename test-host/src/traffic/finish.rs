@@ -18,18 +18,13 @@ pub(super) fn finish(group: &Group, drafts: Vec<Joined>, body_limit: ByteSize) -
         .collect();
     timed.sort_by_key(|(time, _)| *time);
     let numbered = (1..=u32::MAX).zip(timed);
-    numbered
-        .map(|(number, (_, joined))| exchange(group, number, joined, body_limit))
-        .collect()
+    numbered.map(|(number, (_, joined))| exchange(group, number, joined, body_limit)).collect()
 }
 
 fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) -> Exchange {
     let Joined { draft, streamed } = joined;
     let place = draft.spot.shown();
-    let mut notes = Noting {
-        place,
-        notes: draft.notes,
-    };
+    let mut notes = Noting { place, notes: draft.notes };
     if !streamed {
         notes.add(
             NoteKind::HeadersAfterLaterFilters,
@@ -41,29 +36,19 @@ fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) ->
     }
     notes.on(Side::Request, &draft.request, body_limit);
     if let Some(text) = shortfall(&draft.request) {
-        notes.add(
-            NoteKind::RequestIncomplete,
-            format!("the request is not complete: {text}"),
-        );
+        notes.add(NoteKind::RequestIncomplete, format!("the request is not complete: {text}"));
     }
     match &draft.response {
         None => notes.add(NoteKind::ResponseIncomplete, "no response was recorded"),
         Some(response) => {
             notes.on(Side::Response, response, body_limit);
             if let Some(text) = shortfall(response).filter(|_| may_have_body(&draft.request, response)) {
-                notes.add(
-                    NoteKind::ResponseIncomplete,
-                    format!("the response is not complete: {text}"),
-                );
+                notes.add(NoteKind::ResponseIncomplete, format!("the response is not complete: {text}"));
             }
         }
     }
     Exchange {
-        id: ExchangeId {
-            proxy: group.proxy.clone(),
-            direction: group.direction,
-            number,
-        },
+        id: ExchangeId { proxy: group.proxy.clone(), direction: group.direction, number },
         origin: Origin {
             file: draft.spot.file.to_path_buf(),
             offset: draft.spot.at.offset(),
@@ -80,11 +65,7 @@ fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) ->
 fn message(part: Part) -> Message {
     let mut body = part.chunks;
     body.pop_if(|last| last.is_empty());
-    Message {
-        headers: part.headers,
-        body,
-        trailers: part.trailers,
-    }
+    Message { headers: part.headers, body, trailers: part.trailers }
 }
 
 struct Noting {
@@ -94,11 +75,7 @@ struct Noting {
 
 impl Noting {
     fn add(&mut self, kind: NoteKind, text: impl Into<String>) {
-        self.notes.push(Note {
-            kind,
-            place: self.place.clone(),
-            text: text.into(),
-        });
+        self.notes.push(Note { kind, place: self.place.clone(), text: text.into() });
     }
 
     fn on(&mut self, side: Side, part: &Part, body_limit: ByteSize) {
@@ -107,10 +84,7 @@ impl Noting {
             Side::Response => ("response", "max_buffered_tx_bytes"),
         };
         if part.borders_lost {
-            self.add(
-                NoteKind::NoChunkBorders,
-                format!("the {side} body is recorded in one piece"),
-            );
+            self.add(NoteKind::NoChunkBorders, format!("the {side} body is recorded in one piece"));
         }
         if part.cut {
             let text = format!(
@@ -144,17 +118,9 @@ impl Noting {
 
 /// How much of the body is missing by the message's own account.
 fn shortfall(part: &Part) -> Option<String> {
-    let declared: u64 = str::from_utf8(part.headers.first(b"content-length")?)
-        .ok()?
-        .parse()
-        .ok()?;
+    let declared: u64 = str::from_utf8(part.headers.first(b"content-length")?).ok()?.parse().ok()?;
     let missing = !part.cut && part.recorded < declared;
-    missing.then(|| {
-        format!(
-            "{} bytes of a body of {declared} (content-length) were recorded",
-            part.recorded
-        )
-    })
+    missing.then(|| format!("{} bytes of a body of {declared} (content-length) were recorded", part.recorded))
 }
 
 /// RFC 9110, section 8.6: these tell the length of a body that is not sent.

@@ -50,18 +50,12 @@ pub(super) fn tell(head: &[u8], size: Option<u64>, extension: &str) -> Result<Fo
         "json" if head.trim_ascii().is_empty() => Err("nothing but blanks".to_owned()),
         "pb_length_delimited" if may_begin_delimited(head) => Ok(Format::LengthDelimited),
         "pb" if key(head).is_some() => Ok(Format::Binary),
-        _ => Err(format!(
-            "bytes that begin with `{}`",
-            head.get(..16).unwrap_or(head).escape_ascii()
-        )),
+        _ => Err(format!("bytes that begin with `{}`", head.get(..16).unwrap_or(head).escape_ascii())),
     }
 }
 
 fn is_json(head: &[u8]) -> bool {
-    let text = head
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(head)
-        .trim_ascii_start();
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let Some(inner) = text.strip_prefix(b"{") else {
         return false;
     };
@@ -126,23 +120,16 @@ fn known_other(head: &[u8]) -> Option<String> {
         (b"---", "YAML"),
         (b"<", "markup"),
     ];
-    if let Some((_, name)) = known
-        .iter()
-        .find(|(magic, _)| head.starts_with(magic) || text.starts_with(magic))
+    if let Some((_, name)) =
+        known.iter().find(|(magic, _)| head.starts_with(magic) || text.starts_with(magic))
     {
         return Some((*name).to_owned());
     }
-    let is_list = text
-        .strip_prefix(b"[")
-        .is_some_and(|t| matches!(t.trim_ascii_start(), [b'{' | b']', ..]));
+    let is_list = text.strip_prefix(b"[").is_some_and(|t| matches!(t.trim_ascii_start(), [b'{' | b']', ..]));
     if is_list {
         return Some("a JSON list".to_owned());
     }
-    let names = [
-        &b"http_buffered_trace"[..],
-        b"http_streamed_trace_segment",
-        b"socket_buffered_trace",
-    ];
+    let names = [&b"http_buffered_trace"[..], b"http_streamed_trace_segment", b"socket_buffered_trace"];
     let is_text_proto = names.iter().any(|name| text.starts_with(name));
     is_text_proto.then(|| {
         "text protobuf (PROTO_TEXT), which is not supported: record with JSON or with PROTO_BINARY_LENGTH_DELIMITED".to_owned()
@@ -164,10 +151,7 @@ mod tests {
     #[test]
     fn one_message_fills_its_file_and_a_delimited_one_has_a_length_in_front() {
         assert_eq!(tell(b"\x12\x02\x08\x01", Some(4), "json"), Ok(Format::Binary));
-        assert_eq!(
-            tell(b"\x04\x12\x02\x08\x01", Some(5), "json"),
-            Ok(Format::LengthDelimited)
-        );
+        assert_eq!(tell(b"\x04\x12\x02\x08\x01", Some(5), "json"), Ok(Format::LengthDelimited));
     }
 
     #[test]

@@ -23,14 +23,7 @@ pub(super) struct Joined {
 /// place if the two files are in step, or by what is in it, a pair that is the only one possible first, and at last by order.
 pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
     let mut pairing = Pairing {
-        streamed: drafts
-            .streamed
-            .into_iter()
-            .map(|draft| Joined {
-                draft,
-                streamed: true,
-            })
-            .collect(),
+        streamed: drafts.streamed.into_iter().map(|draft| Joined { draft, streamed: true }).collect(),
         buffered: drafts.buffered.into_iter().map(Some).collect(),
         taken: Vec::new(),
     };
@@ -46,10 +39,7 @@ pub(super) fn join(drafts: Drafts) -> Vec<Joined> {
             pairing.pass_unnumbered(Sure::ByOrder, key);
         }
     }
-    let rest = pairing.buffered.into_iter().flatten().map(|draft| Joined {
-        draft,
-        streamed: false,
-    });
+    let rest = pairing.buffered.into_iter().flatten().map(|draft| Joined { draft, streamed: false });
     pairing.streamed.into_iter().chain(rest).collect()
 }
 
@@ -82,12 +72,7 @@ impl Pairing {
 
     fn run(&mut self, sure: Sure, key: fn(&Draft) -> Option<u128>, eligible: fn(&Draft) -> bool) {
         let mut classes: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-        for (index, joined) in self
-            .streamed
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !self.taken[*index])
-        {
+        for (index, joined) in self.streamed.iter().enumerate().filter(|(index, _)| !self.taken[*index]) {
             if let Some(key) = key(&joined.draft) {
                 classes.entry(key).or_default().0.push(index);
             }
@@ -104,11 +89,8 @@ impl Pairing {
                 continue;
             }
             // Streamed traces begin with the request, buffered ones are written at the end of the exchange.
-            let time = |index: &usize| {
-                self.buffered[*index]
-                    .as_ref()
-                    .and_then(|draft| draft.timing.request_headers)
-            };
+            let time =
+                |index: &usize| self.buffered[*index].as_ref().and_then(|draft| draft.timing.request_headers);
             of_buffered.sort_by_key(time);
             for (streamed, buffered) in of_streamed.into_iter().zip(of_buffered) {
                 self.pair(streamed, buffered, sure == Sure::ByOrder && !alone);
@@ -127,11 +109,7 @@ impl Pairing {
         let in_step = order.len() == self.streamed.len()
             && of_one_file(self.streamed.iter().map(|joined| &joined.draft))
             && of_one_file(self.buffered.iter().flatten())
-            && self
-                .buffered
-                .iter()
-                .flatten()
-                .all(|buffered| buffered.trace_id.is_none())
+            && self.buffered.iter().flatten().all(|buffered| buffered.trace_id.is_none())
             && self.streamed.iter().zip(&order).all(agree);
         if in_step {
             for (streamed, buffered) in order.into_iter().enumerate() {
@@ -142,14 +120,9 @@ impl Pairing {
 
     /// The buffered drafts that have no partner yet, by the time at which their streams began.
     fn by_start(&self) -> Vec<usize> {
-        let waiting = self
-            .buffered
-            .iter()
-            .enumerate()
-            .filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
-        let mut order: Vec<_> = waiting
-            .map(|(index, draft)| (draft.timing.request_headers, index))
-            .collect();
+        let waiting =
+            self.buffered.iter().enumerate().filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
+        let mut order: Vec<_> = waiting.map(|(index, draft)| (draft.timing.request_headers, index)).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, index)| index).collect()
     }
@@ -165,11 +138,7 @@ impl Pairing {
                 "times and addresses are those of the buffered trace at {}, taken by order: several fit",
                 other.spot.shown()
             );
-            draft.notes.push(Note {
-                kind: NoteKind::PairedByOrder,
-                place: draft.spot.shown(),
-                text,
-            });
+            draft.notes.push(Note { kind: NoteKind::PairedByOrder, place: draft.spot.shown(), text });
         }
         merge(draft, other);
     }
@@ -209,16 +178,10 @@ fn fill_body(part: &mut Part, other: Part) {
 
 /// Everything that the headers say, but for what Envoy's router, connection manager and codec change behind the first filter.
 fn all_headers(draft: &Draft) -> Option<u128> {
-    let blocks = [
-        Some(&draft.request.headers),
-        draft.response.as_ref().map(|r| &r.headers),
-    ];
+    let blocks = [Some(&draft.request.headers), draft.response.as_ref().map(|r| &r.headers)];
     let mut said = Vec::new();
     for block in blocks {
-        let headers = block
-            .into_iter()
-            .flatten()
-            .filter(|h| !h.name.starts_with(b"x-envoy-"));
+        let headers = block.into_iter().flatten().filter(|h| !h.name.starts_with(b"x-envoy-"));
         said.push(headers.collect::<Vec<_>>());
     }
     digest(&said)
@@ -231,25 +194,14 @@ fn of_one_file<'a>(mut drafts: impl Iterator<Item = &'a Draft>) -> bool {
 
 /// Whether two traces can be of one exchange: the same request, and no two statuses.
 fn same_exchange(streamed: &Draft, buffered: &Draft) -> bool {
-    let status = |draft: &Draft| {
-        draft
-            .response
-            .as_ref()
-            .and_then(|r| r.headers.first(b":status"))
-            .cloned()
-    };
+    let status = |draft: &Draft| draft.response.as_ref().and_then(|r| r.headers.first(b":status")).cloned();
     let statuses = status(streamed).zip(status(buffered));
     request_line(streamed) == request_line(buffered) && statuses.is_none_or(|(one, other)| one == other)
 }
 
 fn request_line(draft: &Draft) -> Option<u128> {
     let first = |name| draft.request.headers.first(name);
-    digest(&[
-        first(b":method"),
-        first(b":authority"),
-        first(b":path"),
-        first(b"x-request-id"),
-    ])
+    digest(&[first(b":method"), first(b":authority"), first(b":path"), first(b"x-request-id")])
 }
 
 fn request_id(draft: &Draft) -> Option<u128> {

@@ -28,10 +28,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Decoded, Refused> {
             let (line, column) = (error.line() as u64, error.column() as u64);
             let text = error.to_string();
             let text = text.split(" at line ").next().unwrap_or_default().to_owned();
-            Err(Refused {
-                line_column: Some((line, column)),
-                text,
-            })
+            Err(Refused { line_column: Some((line, column)), text })
         }
     }
 }
@@ -42,9 +39,7 @@ pub(super) fn trace_id(head: &[u8]) -> Option<u64> {
         let at = head.windows(name.len()).position(|window| window == name)?;
         head.get(at.checked_add(name.len())?..)
     };
-    let text = behind(b"\"trace_id\"")
-        .or_else(|| behind(b"\"traceId\""))?
-        .trim_ascii_start();
+    let text = behind(b"\"trace_id\"").or_else(|| behind(b"\"traceId\""))?.trim_ascii_start();
     let text = text.strip_prefix(b":")?.trim_ascii_start();
     let text = text.strip_prefix(b"\"").unwrap_or(text);
     // Digits that go on to the end may be only some of them.
@@ -98,15 +93,8 @@ impl<'de> Visitor<'de> for Base64 {
     }
 
     fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Bytes, E> {
-        let engine = if text.iter().any(|b| matches!(b, b'-' | b'_')) {
-            URL_SAFE
-        } else {
-            STANDARD
-        };
-        engine
-            .decode(text)
-            .map(Bytes::from)
-            .map_err(|e| E::custom(format!("not base64: {e}")))
+        let engine = if text.iter().any(|b| matches!(b, b'-' | b'_')) { URL_SAFE } else { STANDARD };
+        engine.decode(text).map(Bytes::from).map_err(|e| E::custom(format!("not base64: {e}")))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
@@ -136,8 +124,7 @@ impl<'de> Visitor<'de> for Uint {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-        text.parse()
-            .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
     }
 }
 

@@ -69,13 +69,7 @@ impl Scan {
 impl<R: BufRead> JsonObjects<R> {
     /// `input` begins at the beginning of the file.
     pub(super) fn new(input: R, limit: ByteSize) -> Self {
-        Self {
-            input,
-            limit,
-            offset: 0,
-            line: 1,
-            column: 1,
-        }
+        Self { input, limit, offset: 0, line: 1, column: 1 }
     }
 
     /// The next object, or what stands in the place of one. `None` at the end of the file.
@@ -95,11 +89,7 @@ impl<R: BufRead> JsonObjects<R> {
     }
 
     fn place(&self) -> Place {
-        Place::Text {
-            offset: self.offset,
-            line: self.line,
-            column: self.column,
-        }
+        Place::Text { offset: self.offset, line: self.line, column: self.column }
     }
 
     fn peek(&mut self) -> io::Result<Option<u8>> {
@@ -191,9 +181,7 @@ impl<R: BufRead> JsonObjects<R> {
             }
             let first_column = self.column == 1;
             let found = bytes.iter().enumerate().position(|(i, b)| {
-                let begins_line = i
-                    .checked_sub(1)
-                    .map_or(first_column, |i| bytes.get(i) == Some(&b'\n'));
+                let begins_line = i.checked_sub(1).map_or(first_column, |i| bytes.get(i) == Some(&b'\n'));
                 *b == b'{' && (begins_line || !at_line_start)
             });
             let count = found.unwrap_or(bytes.len());

@@ -82,11 +82,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            limits: *limits,
-            bytes: limits.total_bytes.0,
-            exchanges: limits.exchanges,
-        }
+        Self { limits: *limits, bytes: limits.total_bytes.0, exchanges: limits.exchanges }
     }
 
     pub(super) fn body_bytes(&self) -> ByteSize {
@@ -96,10 +92,7 @@ impl Budget {
     /// Takes `bytes`, before they are kept.
     pub(super) fn take(&mut self, bytes: u64, file: &Path, at: Place) -> Result<(), TrafficError> {
         let Some(left) = self.bytes.checked_sub(bytes) else {
-            return Err(TrafficError::TooLarge {
-                place: at.in_file(file),
-                limit: self.limits.total_bytes,
-            });
+            return Err(TrafficError::TooLarge { place: at.in_file(file), limit: self.limits.total_bytes });
         };
         self.bytes = left;
         Ok(())
@@ -107,10 +100,7 @@ impl Budget {
 
     pub(super) fn take_exchange(&mut self, file: &Path, at: Place) -> Result<(), TrafficError> {
         let Some(left) = self.exchanges.checked_sub(1) else {
-            return Err(TrafficError::TooMany {
-                place: at.in_file(file),
-                limit: self.limits.exchanges,
-            });
+            return Err(TrafficError::TooMany { place: at.in_file(file), limit: self.limits.exchanges });
         };
         self.exchanges = left;
         let names = (file.as_os_str().len() as u64).saturating_mul(EXCHANGE_NOTES);

@@ -85,8 +85,5 @@ pub fn load_with_files(paths: &[PathBuf], limits: &Limits) -> Result<Loaded, Tra
     if exchanges.is_empty() {
         return Err(TrafficError::NothingUsable { notes });
     }
-    Ok(Loaded {
-        recording: Recording { exchanges, notes },
-        files,
-    })
+    Ok(Loaded { recording: Recording { exchanges, notes }, files })
 }

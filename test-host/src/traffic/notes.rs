@@ -32,11 +32,7 @@ impl Notes {
     pub(super) fn end_of_file(&mut self, file: String) {
         for (kind, count) in std::mem::take(&mut self.counts) {
             if let Some(more) = count.checked_sub(MOST).filter(|more| *more > 0) {
-                self.add(
-                    kind,
-                    file.clone(),
-                    format!("{more} more of this kind, not listed"),
-                );
+                self.add(kind, file.clone(), format!("{more} more of this kind, not listed"));
             }
         }
     }

@@ -58,11 +58,7 @@ pub(super) fn read(
 ) -> Result<Option<FileRead>, TrafficError> {
     let skip = |notes: &mut Notes, text: String| {
         let at = if source.named.extension == "json" {
-            Place::Text {
-                offset: 0,
-                line: 1,
-                column: 1,
-            }
+            Place::Text { offset: 0, line: 1, column: 1 }
         } else {
             Place::Offset(0)
         };
@@ -87,20 +83,10 @@ pub(super) fn read(
             (splitter, format)
         }
         Err(found) => {
-            return skip(
-                notes,
-                format!("found {found}, expected Envoy tap traces (JSON or protobuf)"),
-            );
+            return skip(notes, format!("found {found}, expected Envoy tap traces (JSON or protobuf)"));
         }
     };
-    let mut reading = Reading {
-        source,
-        format,
-        assembly,
-        notes,
-        unknown: BTreeMap::new(),
-        records: 0,
-    };
+    let mut reading = Reading { source, format, assembly, notes, unknown: BTreeMap::new(), records: 0 };
     reading.run(splitter)?;
     Ok(Some(reading.end()))
 }
@@ -144,13 +130,7 @@ impl Reading<'_> {
                     self.lost(kind, at, &head);
                     self.note(kind, at, text);
                 }
-                Piece::Record { at, bytes } => self.record(
-                    &bytes,
-                    Spot {
-                        file: file.clone(),
-                        at,
-                    },
-                )?,
+                Piece::Record { at, bytes } => self.record(&bytes, Spot { file: file.clone(), at })?,
             }
         }
     }
@@ -170,10 +150,7 @@ impl Reading<'_> {
                 return Ok(());
             }
         };
-        match self
-            .assembly
-            .add(trace, &self.source.named, &spot, unknown.is_empty())?
-        {
+        match self.assembly.add(trace, &self.source.named, &spot, unknown.is_empty())? {
             Ok(()) => {
                 self.records = self.records.saturating_add(1);
                 for path in unknown.into_paths() {
@@ -182,11 +159,7 @@ impl Reading<'_> {
             }
             Err(found) => {
                 let fields = unknown.paths().join("`, `");
-                let with = if fields.is_empty() {
-                    String::new()
-                } else {
-                    format!(" but `{fields}`")
-                };
+                let with = if fields.is_empty() { String::new() } else { format!(" but `{fields}`") };
                 let text = format!(
                     "left out: {found}{with}, expected `http_buffered_trace` or a segment of `http_streamed_trace_segment`"
                 );
@@ -213,11 +186,7 @@ impl Reading<'_> {
         };
         if let Some(id) = trace_id {
             let text = "a segment of this exchange could not be used: see the notes on the file".to_owned();
-            let note = Note {
-                kind,
-                place: at.in_file(&self.source.path),
-                text,
-            };
+            let note = Note { kind, place: at.in_file(&self.source.path), text };
             self.assembly.lost(&self.source.named, id, note);
         }
     }
@@ -242,10 +211,6 @@ impl Reading<'_> {
             self.note(NoteKind::UnknownField, at, text);
         }
         self.notes.end_of_file(self.source.path.display().to_string());
-        FileRead {
-            file: self.source.path.clone(),
-            format: self.format,
-            records: self.records,
-        }
+        FileRead { file: self.source.path.clone(), format: self.format, records: self.records }
     }
 }

@@ -29,11 +29,9 @@ impl Place {
     /// Where line and column (from 1) of a text that begins here are. The offset stays that of the beginning.
     pub(super) fn inside(self, inner: (u64, u64)) -> Self {
         match self {
-            Place::Text { offset, line, column } if inner.0 <= 1 => Place::Text {
-                offset,
-                line,
-                column: column.saturating_add(inner.1.saturating_sub(1)),
-            },
+            Place::Text { offset, line, column } if inner.0 <= 1 => {
+                Place::Text { offset, line, column: column.saturating_add(inner.1.saturating_sub(1)) }
+            }
             Place::Text { offset, line, .. } => Place::Text {
                 offset,
                 line: line.saturating_add(inner.0.saturating_sub(1)),
@@ -128,17 +126,14 @@ impl Unknown {
 
     pub(super) fn add<'a>(&mut self, path: impl Iterator<Item = &'a str>) {
         // `?` is how serde_ignored writes the step into an optional field.
-        let steps = path
-            .filter(|s| *s != "?")
-            .map(|s| if s.parse::<u64>().is_ok() { "[]" } else { s });
+        let steps = path.filter(|s| *s != "?").map(|s| if s.parse::<u64>().is_ok() { "[]" } else { s });
         let steps: Vec<_> = steps.collect();
         let in_address = matches!(steps[..], [.., "socket_address" | "socketAddress", _]);
         if in_address && steps.last().is_some_and(|last| Self::EXPECTED.contains(last)) {
             return;
         }
         if self.0.len() < Self::MOST {
-            self.0
-                .insert(steps.join(".").chars().take(Self::LONGEST).collect());
+            self.0.insert(steps.join(".").chars().take(Self::LONGEST).collect());
         }
     }
 

@@ -33,19 +33,12 @@ impl Refused {
     /// A segment with a trace id and nothing else.
     pub(super) fn begin(&mut self, trace_id: u64, spot: Spot) {
         self.current.insert(trace_id, self.streamed.len());
-        self.streamed.push(Streamed {
-            spot,
-            trace_id,
-            answered: false,
-        });
+        self.streamed.push(Streamed { spot, trace_id, answered: false });
     }
 
     /// A piece of a response. Whether it belongs to one of these streams.
     pub(super) fn answer(&mut self, trace_id: u64) -> bool {
-        let stream = self
-            .current
-            .get(&trace_id)
-            .and_then(|index| self.streamed.get_mut(*index));
+        let stream = self.current.get(&trace_id).and_then(|index| self.streamed.get_mut(*index));
         stream.map(|stream| stream.answered = true).is_some()
     }
 
@@ -70,10 +63,7 @@ impl Refused {
         });
         let alone: Vec<Spot> = alone.map(|trace| trace.spot).collect();
         let mut last = None;
-        let told = self
-            .streamed
-            .into_iter()
-            .map(|stream| (stream.spot, stream.answered));
+        let told = self.streamed.into_iter().map(|stream| (stream.spot, stream.answered));
         for (spot, answered) in told.chain(alone.into_iter().map(|spot| (spot, true))) {
             if let Some(file) = last.replace(spot.file.clone()).filter(|file| *file != spot.file) {
                 notes.end_of_file(file.display().to_string());

@@ -41,11 +41,7 @@ pub(super) fn find(paths: &[PathBuf], notes: &mut Notes) -> Result<Vec<Source>, 
     for path in paths {
         let metadata = fs::metadata(path).map_err(|e| TrafficError::io(path, e))?;
         if !metadata.is_dir() {
-            sources.push(Source {
-                path: path.clone(),
-                named: named(path),
-                found: false,
-            });
+            sources.push(Source { path: path.clone(), named: named(path), found: false });
             continue;
         }
         let before = sources.len();
@@ -66,22 +62,14 @@ fn walk(root: &Path, sources: &mut Vec<Source>, notes: &mut Notes) -> Result<(),
         entries.sort_by_key(fs::DirEntry::file_name);
         let mut inner = Vec::new();
         for entry in entries {
-            let (path, kind) = (
-                entry.path(),
-                entry
-                    .file_type()
-                    .map_err(|e| TrafficError::io(&entry.path(), e))?,
-            );
+            let (path, kind) =
+                (entry.path(), entry.file_type().map_err(|e| TrafficError::io(&entry.path(), e))?);
             if kind.is_dir() {
                 inner.push(path);
             } else if let Some(why) = no_recording(&path) {
                 notes.add(NoteKind::FileIgnored, path.display().to_string(), why.to_owned());
             } else {
-                sources.push(Source {
-                    named: named(&path),
-                    path,
-                    found: true,
-                });
+                sources.push(Source { named: named(&path), path, found: true });
             }
         }
         folders.extend(inner.into_iter().rev());
@@ -92,9 +80,7 @@ fn walk(root: &Path, sources: &mut Vec<Source>, notes: &mut Notes) -> Result<(),
 /// Why a file in a folder is none to read, if so. Links to files are followed, links to folders are not: those can
 /// form circles.
 fn no_recording(path: &Path) -> Option<&'static str> {
-    const OTHERS: [&str; 10] = [
-        "md", "yaml", "yml", "toml", "txt", "py", "sh", "log", "lock", "html",
-    ];
+    const OTHERS: [&str; 10] = ["md", "yaml", "yml", "toml", "txt", "py", "sh", "log", "lock", "html"];
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     if !fs::metadata(path).is_ok_and(|m| m.is_file()) {
@@ -110,36 +96,22 @@ fn no_recording(path: &Path) -> Option<&'static str> {
 /// Takes `<proxy>.<inbound|outbound>.<streamed|buffered>` apart, behind which Envoy may have put `_<trace id>`. Of any
 /// other name the whole stem is the proxy's.
 pub(super) fn named(path: &Path) -> Named {
-    let name = path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (stem, extension) = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, extension),
         _ => (&name[..], ""),
     };
-    let numbered = stem
-        .rsplit_once('_')
-        .and_then(|(prefix, id)| Some((prefix, trace_id(id)?)));
+    let numbered = stem.rsplit_once('_').and_then(|(prefix, id)| Some((prefix, trace_id(id)?)));
     let (stem, trace_id) = match numbered {
         Some((prefix, id)) if !prefix.is_empty() => (prefix, Some(id)),
         _ => (stem, None),
     };
     let (proxy, direction) = sided(stem).unwrap_or((stem, Direction::Unspecified));
-    Named {
-        group: Group {
-            proxy: proxy.into(),
-            direction,
-        },
-        trace_id,
-        extension: extension.to_owned(),
-    }
+    Named { group: Group { proxy: proxy.into(), direction }, trace_id, extension: extension.to_owned() }
 }
 
 fn trace_id(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn sided(stem: &str) -> Option<(&str, Direction)> {
@@ -158,20 +130,13 @@ mod tests {
     use super::*;
 
     fn shown(name: &str) -> String {
-        let Named {
-            group,
-            trace_id,
-            extension,
-        } = named(Path::new(name));
+        let Named { group, trace_id, extension } = named(Path::new(name));
         format!("{} {} {trace_id:?} {extension}", group.proxy, group.direction)
     }
 
     #[test]
     fn a_name_says_whose_traffic_it_is() {
-        assert_eq!(
-            shown("a/cart.v1.inbound.streamed.json"),
-            "cart.v1 inbound None json"
-        );
+        assert_eq!(shown("a/cart.v1.inbound.streamed.json"), "cart.v1 inbound None json");
         assert_eq!(
             shown("cart.outbound.buffered_17.pb_length_delimited"),
             "cart outbound Some(17) pb_length_delimited"
@@ -179,13 +144,7 @@ mod tests {
         assert_eq!(shown("prefix_123.json"), "prefix unspecified Some(123) json");
         assert_eq!(shown("my_tap.json"), "my_tap unspecified None json");
         assert_eq!(shown("_5"), "_5 unspecified None ");
-        assert_eq!(
-            shown(".inbound.streamed.json"),
-            ".inbound.streamed unspecified None json"
-        );
-        assert_eq!(
-            shown("x_99999999999999999999.json"),
-            "x_99999999999999999999 unspecified None json"
-        );
+        assert_eq!(shown(".inbound.streamed.json"), ".inbound.streamed unspecified None json");
+        assert_eq!(shown("x_99999999999999999999.json"), "x_99999999999999999999 unspecified None json");
     }
 }

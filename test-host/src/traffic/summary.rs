@@ -60,17 +60,15 @@ impl Summary {
         for exchange in &recording.exchanges {
             summary.exchanges += 1;
             let id = &exchange.id;
-            let group = groups
-                .entry((&id.proxy, id.direction))
-                .or_insert_with(|| GroupSummary {
-                    proxy: id.proxy.to_string(),
-                    direction: id.direction,
-                    exchanges: 0,
-                    without_response: 0,
-                    with_times: 0,
-                    requests: Bodies::default(),
-                    responses: Bodies::default(),
-                });
+            let group = groups.entry((&id.proxy, id.direction)).or_insert_with(|| GroupSummary {
+                proxy: id.proxy.to_string(),
+                direction: id.direction,
+                exchanges: 0,
+                without_response: 0,
+                with_times: 0,
+                requests: Bodies::default(),
+                responses: Bodies::default(),
+            });
             group.exchanges += 1;
             group.requests.add(&exchange.request);
             match &exchange.response {

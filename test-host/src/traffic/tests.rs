@@ -52,16 +52,11 @@ fn values(block: &[(Vec<u8>, Vec<u8>)]) -> Vec<proto::HeaderValue> {
 }
 
 fn map(block: &[(Vec<u8>, Vec<u8>)]) -> Option<proto::HeaderMap> {
-    Some(proto::HeaderMap {
-        headers: values(block),
-    })
+    Some(proto::HeaderMap { headers: values(block) })
 }
 
 fn body(bytes: &[u8]) -> Option<proto::Body> {
-    Some(proto::Body {
-        as_bytes: Some(Bytes::copy_from_slice(bytes)),
-        ..Default::default()
-    })
+    Some(proto::Body { as_bytes: Some(Bytes::copy_from_slice(bytes)), ..Default::default() })
 }
 
 /// The segments of exchange `trace_id`, as Envoy would write them.
@@ -69,47 +64,33 @@ fn segments(
     trace_id: u64,
     (request, response): &(Sent, Option<Sent>),
 ) -> Vec<proto::HttpStreamedTraceSegment> {
-    let new = || proto::HttpStreamedTraceSegment {
-        trace_id,
-        ..Default::default()
-    };
-    let mut all = vec![proto::HttpStreamedTraceSegment {
-        request_headers: map(&request.headers),
-        ..new()
-    }];
-    all.extend(request.chunks.iter().map(|c| proto::HttpStreamedTraceSegment {
-        request_body_chunk: body(c),
-        ..new()
-    }));
-    all.extend(request.trailers.iter().map(|t| proto::HttpStreamedTraceSegment {
-        request_trailers: map(t),
-        ..new()
-    }));
+    let new = || proto::HttpStreamedTraceSegment { trace_id, ..Default::default() };
+    let mut all = vec![proto::HttpStreamedTraceSegment { request_headers: map(&request.headers), ..new() }];
+    all.extend(
+        request
+            .chunks
+            .iter()
+            .map(|c| proto::HttpStreamedTraceSegment { request_body_chunk: body(c), ..new() }),
+    );
+    all.extend(
+        request
+            .trailers
+            .iter()
+            .map(|t| proto::HttpStreamedTraceSegment { request_trailers: map(t), ..new() }),
+    );
     if let Some(response) = response {
-        all.push(proto::HttpStreamedTraceSegment {
-            response_headers: map(&response.headers),
-            ..new()
-        });
+        all.push(proto::HttpStreamedTraceSegment { response_headers: map(&response.headers), ..new() });
         let chunks = response.chunks.iter();
-        all.extend(chunks.map(|c| proto::HttpStreamedTraceSegment {
-            response_body_chunk: body(c),
-            ..new()
-        }));
+        all.extend(chunks.map(|c| proto::HttpStreamedTraceSegment { response_body_chunk: body(c), ..new() }));
         let trailers = response.trailers.iter();
-        all.extend(trailers.map(|t| proto::HttpStreamedTraceSegment {
-            response_trailers: map(t),
-            ..new()
-        }));
+        all.extend(trailers.map(|t| proto::HttpStreamedTraceSegment { response_trailers: map(t), ..new() }));
     }
     all
 }
 
 /// The segments of all exchanges, taking turns.
 fn interleaved(exchanges: &[(Sent, Option<Sent>)]) -> Vec<proto::HttpStreamedTraceSegment> {
-    let mut queues: Vec<_> = (1u64..)
-        .zip(exchanges)
-        .map(|(id, e)| segments(id, e).into_iter())
-        .collect();
+    let mut queues: Vec<_> = (1u64..).zip(exchanges).map(|(id, e)| segments(id, e).into_iter()).collect();
     let mut all = Vec::new();
     loop {
         let before = all.len();
@@ -121,14 +102,9 @@ fn interleaved(exchanges: &[(Sent, Option<Sent>)]) -> Vec<proto::HttpStreamedTra
 }
 
 fn delimited(segments: Vec<proto::HttpStreamedTraceSegment>) -> Vec<Vec<u8>> {
-    let wrapped = |segment| proto::TraceWrapper {
-        http_streamed_trace_segment: Some(segment),
-        ..Default::default()
-    };
-    segments
-        .into_iter()
-        .map(|segment| wrapped(segment).encode_length_delimited_to_vec())
-        .collect()
+    let wrapped =
+        |segment| proto::TraceWrapper { http_streamed_trace_segment: Some(segment), ..Default::default() };
+    segments.into_iter().map(|segment| wrapped(segment).encode_length_delimited_to_vec()).collect()
 }
 
 /// Names as protobuf's own JSON writers may spell them; keys must be text there.
@@ -143,8 +119,7 @@ fn json_text(segment: &proto::HttpStreamedTraceSegment) -> String {
         })
     };
     let body = |body: &Option<proto::Body>| {
-        body.as_ref()
-            .map(|body| json!({"asBytes": BASE64_STANDARD.encode(body.as_bytes.as_ref().unwrap())}))
+        body.as_ref().map(|body| json!({"asBytes": BASE64_STANDARD.encode(body.as_bytes.as_ref().unwrap())}))
     };
     let segment = json!({
         "traceId": segment.trace_id.to_string(),
@@ -244,28 +219,13 @@ fn lossy_json(segment: &proto::HttpStreamedTraceSegment) -> String {
 fn a_file_cut_anywhere_keeps_every_whole_record_before_the_cut() {
     let header = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
     let one = |path: &str| {
-        let request = Sent {
-            headers: vec![header(":path", path)],
-            chunks: vec![b"{}\"\\".to_vec()],
-            trailers: None,
-        };
-        (
-            request.clone(),
-            Some(Sent {
-                headers: vec![header(":status", "200")],
-                ..request
-            }),
-        )
+        let request =
+            Sent { headers: vec![header(":path", path)], chunks: vec![b"{}\"\\".to_vec()], trailers: None };
+        (request.clone(), Some(Sent { headers: vec![header(":status", "200")], ..request }))
     };
     let exchanges = [one("/a"), one("/b{\"")];
-    let segments: Vec<_> = (1u64..)
-        .zip(&exchanges)
-        .flat_map(|(id, e)| segments(id, e))
-        .collect();
-    let json: Vec<_> = segments
-        .iter()
-        .map(|segment| json_text(segment).into_bytes())
-        .collect();
+    let segments: Vec<_> = (1u64..).zip(&exchanges).flat_map(|(id, e)| segments(id, e)).collect();
+    let json: Vec<_> = segments.iter().map(|segment| json_text(segment).into_bytes()).collect();
     for (extension, records) in [("pb_length_delimited", delimited(segments)), ("json", json)] {
         let whole = records.concat();
         let mut ends = vec![0];
@@ -280,11 +240,7 @@ fn a_file_cut_anywhere_keeps_every_whole_record_before_the_cut() {
             };
             let parts: usize = recording.exchanges.iter().map(parts).sum();
             assert_eq!(parts, complete, "{extension} cut at {cut}");
-            let torn = recording
-                .notes
-                .iter()
-                .filter(|n| n.kind == NoteKind::TornRecord)
-                .count();
+            let torn = recording.notes.iter().filter(|n| n.kind == NoteKind::TornRecord).count();
             assert_eq!(
                 torn,
                 usize::from(!ends.contains(&cut)),
@@ -303,19 +259,9 @@ fn parts(exchange: &Exchange) -> usize {
 
 #[test]
 fn a_block_of_headers_without_end_is_refused() {
-    let headers = vec![
-        proto::HeaderValue {
-            key: "a".into(),
-            ..Default::default()
-        };
-        100_000
-    ];
+    let headers = vec![proto::HeaderValue { key: "a".into(), ..Default::default() }; 100_000];
     let request_headers = Some(proto::HeaderMap { headers });
-    let segment = proto::HttpStreamedTraceSegment {
-        trace_id: 1,
-        request_headers,
-        ..Default::default()
-    };
+    let segment = proto::HttpStreamedTraceSegment { trace_id: 1, request_headers, ..Default::default() };
     assert!(read("json", json_text(&segment).as_bytes()).is_none());
     assert!(read("pb_length_delimited", &delimited(vec![segment]).concat()).is_none());
 }
@@ -327,20 +273,11 @@ fn raw_bytes_win_over_text() {
         value: "!!".into(),
         raw_value: raw.into(),
     };
-    let request_headers = Some(proto::HeaderMap {
-        headers: vec![value(b"\xff\xfe"), value(b"")],
-    });
-    let segment = proto::HttpStreamedTraceSegment {
-        trace_id: 1,
-        request_headers,
-        ..Default::default()
-    };
+    let request_headers = Some(proto::HeaderMap { headers: vec![value(b"\xff\xfe"), value(b"")] });
+    let segment = proto::HttpStreamedTraceSegment { trace_id: 1, request_headers, ..Default::default() };
     let recording = read("pb_length_delimited", &delimited(vec![segment]).concat()).unwrap();
     let shown: Vec<&Header> = recording.exchanges[0].request.headers.iter().collect();
     assert_eq!(format!("{shown:?}"), r"[x: \xff\xfe, x: !!]");
-    let replaced = recording.exchanges[0]
-        .notes
-        .iter()
-        .filter(|n| n.kind == NoteKind::BytesReplaced);
+    let replaced = recording.exchanges[0].notes.iter().filter(|n| n.kind == NoteKind::BytesReplaced);
     assert_eq!(replaced.count(), 1);
 }

@@ -31,10 +31,8 @@ enum Field {
 
 use Field::{Headers, Leaf, Message as Nested};
 
-const TRACE: &[(u32, &str, Field)] = &[
-    (1, "http_buffered_trace", Nested(BUFFERED)),
-    (2, "http_streamed_trace_segment", Nested(SEGMENT)),
-];
+const TRACE: &[(u32, &str, Field)] =
+    &[(1, "http_buffered_trace", Nested(BUFFERED)), (2, "http_streamed_trace_segment", Nested(SEGMENT))];
 const BUFFERED: &[(u32, &str, Field)] = &[
     (1, "request", Nested(MESSAGE)),
     (2, "response", Nested(MESSAGE)),
@@ -58,15 +56,9 @@ const SEGMENT: &[(u32, &str, Field)] = &[
 ];
 const HEADER_MAP: &[(u32, &str, Field)] = &[(1, "headers", Headers)];
 const HEADER: &[(u32, &str, Field)] = &[(1, "key", Leaf), (2, "value", Leaf), (3, "raw_value", Leaf)];
-const BODY: &[(u32, &str, Field)] = &[
-    (1, "as_bytes", Leaf),
-    (2, "as_string", Leaf),
-    (3, "truncated", Leaf),
-];
-const CONNECTION: &[(u32, &str, Field)] = &[
-    (1, "local_address", Nested(ADDRESS)),
-    (2, "remote_address", Nested(ADDRESS)),
-];
+const BODY: &[(u32, &str, Field)] = &[(1, "as_bytes", Leaf), (2, "as_string", Leaf), (3, "truncated", Leaf)];
+const CONNECTION: &[(u32, &str, Field)] =
+    &[(1, "local_address", Nested(ADDRESS)), (2, "remote_address", Nested(ADDRESS))];
 const ADDRESS: &[(u32, &str, Field)] = &[(1, "socket_address", Nested(SOCKET_ADDRESS))];
 const SOCKET_ADDRESS: &[(u32, &str, Field)] = &[
     (1, "protocol", Leaf),
@@ -83,30 +75,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refused> {
     let mut survey = Survey::default();
     let surveyed = survey.walk(TRACE, bytes, &mut Vec::new());
     if survey.headers > MAX_HEADERS * 4 {
-        let text = format!(
-            "found {} headers, expected at most {MAX_HEADERS} in a block",
-            survey.headers
-        );
-        return Err(Refused {
-            line_column: None,
-            text,
-        });
+        let text = format!("found {} headers, expected at most {MAX_HEADERS} in a block", survey.headers);
+        return Err(Refused { line_column: None, text });
     }
     // prost stops no later than the survey did, and says it better.
     let trace = TraceWrapper::decode(bytes).map_err(|error| error.to_string());
-    match trace.and_then(|trace| {
-        surveyed
-            .map(|()| trace)
-            .map_err(|Malformed| "malformed".to_owned())
-    }) {
-        Ok(trace) => Ok(Decoded {
-            trace,
-            unknown: survey.unknown,
-        }),
-        Err(text) => Err(Refused {
-            line_column: None,
-            text,
-        }),
+    match trace.and_then(|trace| surveyed.map(|()| trace).map_err(|Malformed| "malformed".to_owned())) {
+        Ok(trace) => Ok(Decoded { trace, unknown: survey.unknown }),
+        Err(text) => Err(Refused { line_column: None, text }),
     }
 }
 

@@ -11,11 +11,18 @@ use crate::{abi::HttpCallout, message::Message};
 /// How a callout ends, and when. The forms are those that Envoy shows a filter (`envoy-abi` 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CalloutAnswer {
-    Response { after: Duration, message: Message },
+    Response {
+        after: Duration,
+        message: Message,
+    },
     /// The connection was refused or reset before headers: the filter sees a 503 that Envoy made.
-    ConnectFailure { after: Duration },
+    ConnectFailure {
+        after: Duration,
+    },
     /// Reset in mid-response, or a body over Envoy's limit: the filter sees no headers at all.
-    Reset { after: Duration },
+    Reset {
+        after: Duration,
+    },
     /// Never answered: ends by the callout's own timeout, as a 504 that Envoy made.
     Silence,
     /// The cluster has no healthy host: refused within the hostcall.
@@ -26,7 +33,9 @@ impl CalloutAnswer {
     /// A response with a status and a body, at once.
     pub fn status(status: u16, body: impl Into<bytes::Bytes>) -> Self {
         let body = body.into();
-        let headers = [(":status", status.to_string()), ("content-length", body.len().to_string())].into_iter().collect();
+        let headers = [(":status", status.to_string()), ("content-length", body.len().to_string())]
+            .into_iter()
+            .collect();
         let body = if body.is_empty() { Vec::new() } else { vec![body] };
         CalloutAnswer::Response { after: Duration::ZERO, message: Message { headers, body, trailers: None } }
     }

@@ -87,7 +87,9 @@ impl Script {
 
 fn answer(rules: &[Rule], callout: &HttpCallout) -> CalloutAnswer {
     let rule = rules.iter().find(|rule| rule.when.fits(callout));
-    rule.map_or(CalloutAnswer::ConnectFailure { after: Duration::ZERO }, |rule| rule.answer.as_callout_answer())
+    rule.map_or(CalloutAnswer::ConnectFailure { after: Duration::ZERO }, |rule| {
+        rule.answer.as_callout_answer()
+    })
 }
 
 impl When {
@@ -95,7 +97,8 @@ impl When {
         let first = |name: &[u8]| callout.headers.first(name).cloned().unwrap_or_default();
         let target = first(b":path");
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let is = |wanted: &Option<String>, found: &[u8]| wanted.as_ref().is_none_or(|w| w.as_bytes() == found);
+        let is =
+            |wanted: &Option<String>, found: &[u8]| wanted.as_ref().is_none_or(|w| w.as_bytes() == found);
         is(&self.method, &first(b":method")) && is(&self.path, path)
     }
 }
@@ -136,7 +139,10 @@ mod tests {
         let mut services = Script::parse(text).unwrap().services();
         let mut ask = |method, path| services.answer("auth", &call(method, path)).unwrap();
         let CalloutAnswer::Response { after, message } = ask("GET", "/a?x=1") else { panic!("a response") };
-        assert_eq!((after, message.headers.first(b":status").unwrap()), (Duration::from_millis(5), &Bytes::from("204")));
+        assert_eq!(
+            (after, message.headers.first(b":status").unwrap()),
+            (Duration::from_millis(5), &Bytes::from("204"))
+        );
         assert_eq!(ask("POST", "/b"), CalloutAnswer::Reset { after: Duration::ZERO });
         assert_eq!(ask("POST", "/a"), CalloutAnswer::ConnectFailure { after: Duration::ZERO });
     }

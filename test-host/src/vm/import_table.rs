@@ -79,9 +79,7 @@ impl Import {
 
 /// The import of that name, in whatever ABI version it exists.
 pub fn find(module: &str, name: &str) -> Option<&'static Import> {
-    IMPORTS
-        .iter()
-        .find(|import| import.module == module && import.name == name)
+    IMPORTS.iter().find(|import| import.module == module && import.name == name)
 }
 
 const I: AbiType = AbiType::I32;
@@ -103,10 +101,7 @@ const fn all_imports() -> [Import; ENV.len() + 2 * WASI.len()] {
     }
     let mut j = 0;
     while j < WASI.len() {
-        all[ENV.len() + j] = Import {
-            module: "wasi_unstable",
-            ..WASI[j]
-        };
+        all[ENV.len() + j] = Import { module: "wasi_unstable", ..WASI[j] };
         all[ENV.len() + WASI.len() + j] = WASI[j];
         j += 1;
     }
@@ -114,23 +109,11 @@ const fn all_imports() -> [Import; ENV.len() + 2 * WASI.len()] {
 }
 
 const fn env(name: &'static str, params: &'static [AbiType], versions: &'static [AbiVersion]) -> Import {
-    Import {
-        module: "env",
-        name,
-        params,
-        results: &[I],
-        versions,
-    }
+    Import { module: "env", name, params, results: &[I], versions }
 }
 
 const fn wasi(name: &'static str, params: &'static [AbiType]) -> Import {
-    Import {
-        module: "wasi_snapshot_preview1",
-        name,
-        params,
-        results: &[I],
-        versions: EVERY,
-    }
+    Import { module: "wasi_snapshot_preview1", name, params, results: &[I], versions: EVERY }
 }
 
 const ENV: [Import; 46] = [
@@ -259,27 +242,15 @@ pub struct Callback {
 
 /// The callback the host would look up under this name for a module of this version.
 pub fn find_callback(name: &str, version: AbiVersion) -> Option<&'static Callback> {
-    CALLBACKS
-        .iter()
-        .find(|callback| callback.name == name && callback.versions.contains(&version))
+    CALLBACKS.iter().find(|callback| callback.name == name && callback.versions.contains(&version))
 }
 
 const fn tells(name: &'static str, params: usize) -> Callback {
-    Callback {
-        name,
-        params,
-        answers: false,
-        versions: EVERY,
-    }
+    Callback { name, params, answers: false, versions: EVERY }
 }
 
 const fn asks(name: &'static str, params: usize) -> Callback {
-    Callback {
-        name,
-        params,
-        answers: true,
-        versions: EVERY,
-    }
+    Callback { name, params, answers: true, versions: EVERY }
 }
 
 /// What Envoy's host looks up in a guest, once the start functions and the allocator are found.
@@ -295,10 +266,7 @@ pub static CALLBACKS: [Callback; 32] = [
     tells("proxy_on_grpc_receive", 3),
     tells("proxy_on_grpc_receive_trailing_metadata", 3),
     tells("proxy_on_grpc_close", 3),
-    Callback {
-        versions: SINCE_0_2_0,
-        ..tells("proxy_on_foreign_function", 3)
-    },
+    Callback { versions: SINCE_0_2_0, ..tells("proxy_on_foreign_function", 3) },
     tells("envoy_on_resolve_dns", 3),
     tells("envoy_on_stats_update", 2),
     asks("proxy_on_new_connection", 1),
@@ -306,25 +274,13 @@ pub static CALLBACKS: [Callback; 32] = [
     asks("proxy_on_upstream_data", 3),
     tells("proxy_on_downstream_connection_close", 2),
     tells("proxy_on_upstream_connection_close", 2),
-    Callback {
-        versions: ONLY_0_1_0,
-        ..asks("proxy_on_request_headers", 2)
-    },
-    Callback {
-        versions: SINCE_0_2_0,
-        ..asks("proxy_on_request_headers", 3)
-    },
+    Callback { versions: ONLY_0_1_0, ..asks("proxy_on_request_headers", 2) },
+    Callback { versions: SINCE_0_2_0, ..asks("proxy_on_request_headers", 3) },
     asks("proxy_on_request_body", 3),
     asks("proxy_on_request_trailers", 2),
     asks("proxy_on_request_metadata", 2),
-    Callback {
-        versions: ONLY_0_1_0,
-        ..asks("proxy_on_response_headers", 2)
-    },
-    Callback {
-        versions: SINCE_0_2_0,
-        ..asks("proxy_on_response_headers", 3)
-    },
+    Callback { versions: ONLY_0_1_0, ..asks("proxy_on_response_headers", 2) },
+    Callback { versions: SINCE_0_2_0, ..asks("proxy_on_response_headers", 3) },
     asks("proxy_on_response_body", 3),
     asks("proxy_on_response_trailers", 2),
     asks("proxy_on_response_metadata", 2),

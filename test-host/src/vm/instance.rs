@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use wasmtime::{Func, Instance, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
 
-use super::{link, modules::{Module, Modules}};
+use super::{
+    link,
+    modules::{Module, Modules},
+};
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
 
 /// What a guest may use. The defaults are Envoy's where Envoy has one.
@@ -41,7 +44,10 @@ pub(super) struct VmState<H> {
 
 impl<H> VmState<H> {
     /// The host lent for this callback.
-    #[expect(clippy::expect_used, reason = "guest code runs only inside Vm::lend, which puts the host here first")]
+    #[expect(
+        clippy::expect_used,
+        reason = "guest code runs only inside Vm::lend, which puts the host here first"
+    )]
     pub(super) fn host(&mut self) -> &mut H {
         self.host.as_mut().expect("guest code runs only while the host is lent")
     }
@@ -97,7 +103,10 @@ pub struct Vm<H: 'static> {
 
 impl<H> std::fmt::Debug for Vm<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm").field("module", &self.module.path).field("fuel_used", &self.fuel_used).finish_non_exhaustive()
+        f.debug_struct("Vm")
+            .field("module", &self.module.path)
+            .field("fuel_used", &self.fuel_used)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,7 +130,12 @@ const CALLBACKS: [&str; 14] = [
 
 impl<H: HostCalls + 'static> Vm<H> {
     /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(modules: &Modules, module: Arc<Module>, limits: Limits, host: H) -> (H, Result<Self, GuestFault>) {
+    pub fn start(
+        modules: &Modules,
+        module: Arc<Module>,
+        limits: Limits,
+        host: H,
+    ) -> (H, Result<Self, GuestFault>) {
         let state = VmState {
             host: Some(host),
             phase: Phase::Starting,
@@ -134,12 +148,28 @@ impl<H: HostCalls + 'static> Vm<H> {
         let started = start(&mut store, &module, limits);
         store.data_mut().enter(Phase::Running);
         let host = std::mem::take(&mut store.data_mut().host);
-        let Some(host) = host else { unreachable!("the host was lent a few lines above and nothing takes it") };
-        (host, started.map(|instance| Vm { exports: exports(&mut store, &instance), store, module, limits, fuel_used: 0 }))
+        let Some(host) = host else {
+            unreachable!("the host was lent a few lines above and nothing takes it")
+        };
+        (
+            host,
+            started.map(|instance| Vm {
+                exports: exports(&mut store, &instance),
+                store,
+                module,
+                limits,
+                fuel_used: 0,
+            }),
+        )
     }
 
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
-    pub fn call(&mut self, host: H, context: ContextId, callback: Callback) -> (H, Result<Option<u32>, GuestFault>) {
+    pub fn call(
+        &mut self,
+        host: H,
+        context: ContextId,
+        callback: Callback,
+    ) -> (H, Result<Option<u32>, GuestFault>) {
         let Some(at) = self.exports.iter().position(|(name, _)| *name == callback.name()) else {
             return (host, Ok(None));
         };
@@ -151,7 +181,8 @@ impl<H: HostCalls + 'static> Vm<H> {
         let Some(host) = self.store.data_mut().host.take() else {
             unreachable!("the host was lent a few lines above and nothing takes it")
         };
-        let answer = answer.map(Some).map_err(|error| fault_of(error, callback.name()).with_fuel(self.limits.fuel));
+        let answer =
+            answer.map(Some).map_err(|error| fault_of(error, callback.name()).with_fuel(self.limits.fuel));
         (host, answer)
     }
 
@@ -244,7 +275,12 @@ fn shape<H>(store: &Store<VmState<H>>, function: &Func) -> Option<Export> {
     }
 }
 
-fn invoke<H>(store: &mut Store<VmState<H>>, export: &Export, context: u32, callback: Callback) -> wasmtime::Result<u32> {
+fn invoke<H>(
+    store: &mut Store<VmState<H>>,
+    export: &Export,
+    context: u32,
+    callback: Callback,
+) -> wasmtime::Result<u32> {
     let [a, b, c, d] = arguments(callback);
     match export {
         Export::One(f) => f.call(store, context).map(|()| 0),
@@ -261,9 +297,8 @@ fn arguments(callback: Callback) -> [u32; 4] {
     match callback {
         Callback::ContextCreate { parent } => [parent, 0, 0, 0],
         Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
-        Callback::RequestHeaders { count, end_of_stream } | Callback::ResponseHeaders { count, end_of_stream } => {
-            [count, end_of_stream.into(), 0, 0]
-        }
+        Callback::RequestHeaders { count, end_of_stream }
+        | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
         Callback::RequestBody { size, end_of_stream } | Callback::ResponseBody { size, end_of_stream } => {
             [size, end_of_stream.into(), 0, 0]
         }

@@ -66,7 +66,9 @@ fn enter<H: HostCalls + 'static, T>(
     if let Some(phase) = caller.data().restricts(hostcall) {
         return Err(GuestFault::Restricted { hostcall, phase }.into());
     }
-    let Some(memory) = caller.data().memory() else { return Ok(CallStatus::InvalidMemoryAccess as u32) };
+    let Some(memory) = caller.data().memory() else {
+        return Ok(CallStatus::InvalidMemoryAccess as u32);
+    };
     let mut guest = WasmGuest { caller, memory, read: Cell::new(0), written: 0 };
     let result = call(&mut guest);
     let (read, written) = (guest.read.get(), guest.written);
@@ -211,7 +213,11 @@ fn link_wasi<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtim
 fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
     linker.allow_shadowing(false);
     for import in &IMPORTS {
-        let ty = FuncType::new(linker.engine(), import.params.iter().map(value_type), import.results.iter().map(value_type));
+        let ty = FuncType::new(
+            linker.engine(),
+            import.params.iter().map(value_type),
+            import.results.iter().map(value_type),
+        );
         // A name that is bound already is one of those above.
         let _ = linker.func_new(import.module, import.name, ty, move |mut caller, _, results| {
             if let Some(phase) = caller.data().restricts(import.name) {

@@ -50,7 +50,8 @@ impl Modules {
 
     /// Reads, inspects and compiles a module. The same bytes are compiled once.
     pub fn load(&self, path: &Path) -> Result<Arc<Module>, LoadError> {
-        let wasm = std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+        let wasm =
+            std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
         self.load_bytes(path, &wasm)
     }
 
@@ -64,7 +65,13 @@ impl Modules {
         let info = ModuleInfo::parse(wasm, path.display().to_string()).map_err(LoadError::Module)?;
         let compiled = wasmtime::Module::new(&self.engine, wasm)
             .map_err(|error| LoadError::Compile { path: path.to_owned(), reason: format!("{error:#}") })?;
-        let module = Arc::new(Module { path: path.to_owned(), sha256: sha256.clone(), bytes: wasm.len(), info, compiled });
+        let module = Arc::new(Module {
+            path: path.to_owned(),
+            sha256: sha256.clone(),
+            bytes: wasm.len(),
+            info,
+            compiled,
+        });
         loaded.insert(sha256, Arc::clone(&module));
         Ok(module)
     }
@@ -83,7 +90,11 @@ impl Default for Modules {
 /// Fuel is metered: it ends endless loops, and it counts what a filter costs to the instruction, the same on every machine.
 fn engine(cache: Option<Cache>) -> Engine {
     let mut config = Config::new();
-    config.consume_fuel(true).cranelift_opt_level(OptLevel::Speed).cranelift_nan_canonicalization(true).cache(cache);
+    config
+        .consume_fuel(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .cache(cache);
     // These settings are valid on every supported target; an engine without any is the fallback that cannot fail.
     Engine::new(&config).unwrap_or_default()
 }

@@ -59,19 +59,11 @@ fn a_changed_source_gives_a_module_with_another_hash() {
 
     assert_eq!(before, again, "an unchanged source gives the same file");
     assert_ne!(before.sha256, after.sha256);
-    assert_eq!(
-        hash_of_file(&before.path),
-        before.sha256.to_string(),
-        "the earlier module is still there"
-    );
+    assert_eq!(hash_of_file(&before.path), before.sha256.to_string(), "the earlier module is still there");
     assert_eq!(hash_of_file(&after.path), after.sha256.to_string());
     assert_eq!(
         after.to_string(),
-        format!(
-            "strange.wasm  {} bytes  sha256 {}",
-            after.read().expect("it is there").len(),
-            after.sha256
-        )
+        format!("strange.wasm  {} bytes  sha256 {}", after.read().expect("it is there").len(), after.sha256)
     );
 }
 
@@ -84,10 +76,7 @@ fn a_workspace_without_the_filter_profile_gets_one_and_a_note() {
     let dir = stranger(&answer(1));
     let stripped = guest_in(&dir).rebuild().expect("it builds");
     assert!(
-        stripped
-            .note
-            .as_deref()
-            .is_some_and(|note| note.contains("no [profile.filter]")),
+        stripped.note.as_deref().is_some_and(|note| note.contains("no [profile.filter]")),
         "{:?}",
         stripped.note
     );
@@ -100,10 +89,7 @@ fn a_workspace_without_the_filter_profile_gets_one_and_a_note() {
     );
     let own = guest_in(&dir).rebuild().expect("it builds");
     assert_eq!(own.note, None);
-    assert!(
-        own.len > stripped.len,
-        "its own profile keeps debug information: {own}, {stripped}"
-    );
+    assert!(own.len > stripped.len, "its own profile keeps debug information: {own}, {stripped}");
 }
 
 #[test]
@@ -113,10 +99,7 @@ fn features_targets_and_examples_are_modules_of_their_own() {
     );
     let plain = guest_in(&dir).rebuild().expect("it builds");
     let loud = guest_in(&dir).features(["loud"]).rebuild().expect("it builds");
-    let wasip1 = guest_in(&dir)
-        .target(Target::Wasip1)
-        .rebuild()
-        .expect("it builds");
+    let wasip1 = guest_in(&dir).target(Target::Wasip1).rebuild().expect("it builds");
     let example = guest_in(&dir).example("loop-back").rebuild().expect("it builds");
 
     assert_ne!(plain.sha256, loud.sha256);
@@ -124,14 +107,9 @@ fn features_targets_and_examples_are_modules_of_their_own() {
     assert_ne!(plain.sha256, wasip1.sha256);
     assert_eq!(example.file_name(), "loop_back.wasm");
     for artifact in [plain, loud, wasip1, example] {
-        artifact
-            .read()
-            .expect("each lies where no other build overwrites it");
+        artifact.read().expect("each lies where no other build overwrites it");
     }
-    let error = guest_in(&dir)
-        .example("native")
-        .rebuild()
-        .expect_err("a program is no guest");
+    let error = guest_in(&dir).example("native").rebuild().expect_err("a program is no guest");
     assert_eq!(
         error.to_string(),
         "package `stranger` has no example `native` with crate-type = [\"cdylib\"]; it has these: loop-back"
@@ -147,19 +125,10 @@ fn two_threads_that_want_the_same_guest_get_the_same_file() {
         let threads: Vec<_> = (0..4)
             .map(|number| {
                 let guest = &guest;
-                scope.spawn(move || {
-                    if number % 2 == 0 {
-                        guest.build()
-                    } else {
-                        guest.rebuild()
-                    }
-                })
+                scope.spawn(move || if number % 2 == 0 { guest.build() } else { guest.rebuild() })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic").expect("it builds"))
-            .collect()
+        threads.into_iter().map(|thread| thread.join().expect("no panic").expect("it builds")).collect()
     });
     assert!(artifacts.windows(2).all(|two| two[0] == two[1]), "{artifacts:?}");
 }
@@ -170,18 +139,9 @@ fn an_artefact_somebody_changed_is_not_read() {
     let artifact = guest_in(&dir).rebuild().expect("it builds");
     std::fs::write(&artifact.path, b"something else").expect("a file");
     let error = artifact.read().expect_err("it is not what was built");
-    assert!(
-        error
-            .to_string()
-            .contains("changed since it was built: found sha256 "),
-        "{error}"
-    );
+    assert!(error.to_string().contains("changed since it was built: found sha256 "), "{error}");
     // And the next build puts it right.
-    guest_in(&dir)
-        .rebuild()
-        .expect("it builds")
-        .read()
-        .expect("it is what was built");
+    guest_in(&dir).rebuild().expect("it builds").read().expect("it is what was built");
 }
 
 /// The hash of the guest in the folder `WAYSIDE_TEST_STRANGER`, to a process that has another environment.
@@ -199,12 +159,7 @@ fn settings_of_the_native_build_do_not_change_a_guest() {
     let expected = guest_in(&dir).rebuild().expect("it builds").sha256.to_string();
     // Each of these would stop the build if it reached it.
     let status = std::process::Command::new(std::env::current_exe().expect("this test"))
-        .args([
-            "--exact",
-            "build::guest_of_a_child_process",
-            "--ignored",
-            "--quiet",
-        ])
+        .args(["--exact", "build::guest_of_a_child_process", "--ignored", "--quiet"])
         .env("WAYSIDE_TEST_STRANGER", dir.path())
         .env("RUSTFLAGS", "--no-such-flag")
         .env("CARGO_ENCODED_RUSTFLAGS", "--no-such-flag")
@@ -222,10 +177,7 @@ fn settings_of_the_native_build_do_not_change_a_guest() {
 #[test]
 fn an_unknown_package_is_named_with_the_ones_there_are() {
     let dir = stranger(&answer(1));
-    let error = Guest::package("timeuot")
-        .manifest_dir(dir.path())
-        .build()
-        .expect_err("there is none");
+    let error = Guest::package("timeuot").manifest_dir(dir.path()).build().expect_err("there is none");
     assert!(
         matches!(&error, BuildError::UnknownPackage { package, guests, .. } if package == "timeuot" && guests == &["stranger"])
     );
@@ -235,11 +187,7 @@ fn an_unknown_package_is_named_with_the_ones_there_are() {
 #[test]
 fn a_package_without_a_cdylib_is_told_what_its_manifest_lacks() {
     let dir = stranger(&answer(1));
-    write(
-        &dir,
-        "Cargo.toml",
-        "[package]\nname = \"plain\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
-    );
+    write(&dir, "Cargo.toml", "[package]\nname = \"plain\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
     let error = guest_in(&dir).build().expect_err("an rlib is no guest");
     assert_eq!(
         error.to_string(),
@@ -250,10 +198,7 @@ fn a_package_without_a_cdylib_is_told_what_its_manifest_lacks() {
 #[test]
 fn a_compile_error_of_the_guest_is_shown_whole() {
     let dir = stranger("pub fn one() -> u32 { \"one\" }\n\npub fn two() -> u32 { three() }\n");
-    let error = guest_in(&dir)
-        .build()
-        .expect_err("it does not compile")
-        .to_string();
+    let error = guest_in(&dir).build().expect_err("it does not compile").to_string();
     for part in [
         "guest `stranger` does not compile for wasm32-unknown-unknown",
         "error[E0308]",
@@ -269,10 +214,7 @@ fn a_folder_without_a_package_is_named() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let error = guest_in(&dir).build().expect_err("there is nothing");
     assert!(matches!(error, BuildError::Workspace { .. }));
-    assert!(
-        error.to_string().contains(&dir.path().display().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
 }
 
 /// Stands in for the programs of a machine that lacks the target; real ones cannot be taken away from a running test.
@@ -297,28 +239,15 @@ mod missing_target {
             rustup,
             ..Toolchain::default()
         };
-        let offline = program(
-            &dir,
-            "rustup",
-            "echo 'error: could not download file' >&2; exit 1",
-        );
-        let error = guest_in(&dir)
-            .target(Target::Wasip1)
-            .toolchain(tools(offline))
-            .build()
-            .expect_err("no std");
+        let offline = program(&dir, "rustup", "echo 'error: could not download file' >&2; exit 1");
+        let error =
+            guest_in(&dir).target(Target::Wasip1).toolchain(tools(offline)).build().expect_err("no std");
         assert!(error.to_string().starts_with(
             "the standard library for wasm32-wasip1 is not installed, and `rustup target add` could not install it \
              (error: could not download file): run `rustup target add wasm32-wasip1`"
         ));
-        let error = guest_in(&dir)
-            .toolchain(tools("/nowhere/rustup".into()))
-            .build()
-            .expect_err("no rustup");
-        assert!(
-            error.to_string().contains("`/nowhere/rustup` does not run"),
-            "{error}"
-        );
+        let error = guest_in(&dir).toolchain(tools("/nowhere/rustup".into())).build().expect_err("no rustup");
+        assert!(error.to_string().contains("`/nowhere/rustup` does not run"), "{error}");
     }
 
     #[test]

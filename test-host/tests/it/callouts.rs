@@ -12,19 +12,17 @@ const ASKS: &str = "request_headers: call_out auth 100 /check; return 1
 
 fn after(millis: u64, answer: CalloutAnswer) -> CalloutAnswer {
     match answer {
-        CalloutAnswer::Response { message, .. } => CalloutAnswer::Response {
-            after: Duration::from_millis(millis),
-            message,
-        },
+        CalloutAnswer::Response { message, .. } => {
+            CalloutAnswer::Response { after: Duration::from_millis(millis), message }
+        }
         other => other,
     }
 }
 
 #[test]
 fn an_answer_comes_to_the_root_and_the_stream_goes_on_from_it() {
-    let proxy = chain([script(ASKS)])
-        .cluster("auth", [after(30, CalloutAnswer::status(200, "yes"))])
-        .on(get("/x"));
+    let proxy =
+        chain([script(ASKS)]).cluster("auth", [after(30, CalloutAnswer::status(200, "yes"))]).on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET /check at auth as 4
@@ -54,20 +52,15 @@ fn an_answer_comes_to_the_root_and_the_stream_goes_on_from_it() {
 #[test]
 fn failures_differ_by_their_cause() {
     let failures = [
-        CalloutAnswer::ConnectFailure {
-            after: Duration::from_millis(5),
-        },
+        CalloutAnswer::ConnectFailure { after: Duration::from_millis(5) },
         CalloutAnswer::Silence,
-        CalloutAnswer::Reset {
-            after: Duration::from_millis(5),
-        },
+        CalloutAnswer::Reset { after: Duration::from_millis(5) },
         after(101, CalloutAnswer::status(200, "too late")),
         CalloutAnswer::status(204, ""),
     ];
-    let proxy = failures.iter().fold(
-        chain([script(ASKS)]).cluster("auth", failures.clone()),
-        |proxy, _| proxy.on(get("/x")),
-    );
+    let proxy = failures
+        .iter()
+        .fold(chain([script(ASKS)]).cluster("auth", failures.clone()), |proxy, _| proxy.on(get("/x")));
     expect![[r#"
         5 proxy: upstream answered 200
         client got [:status: 200]
@@ -133,9 +126,8 @@ fn what_cannot_be_called_is_refused_at_once_and_tokens_count_only_what_was_sent_
 #[test]
 fn an_answer_that_comes_after_the_stream_still_comes_to_the_root() {
     let asks = "request_headers: call_out auth 0\ncallout: answered; effective stream; continue request; effective 0; get callout :status\nlog: say log; call_out auth 0";
-    let proxy = chain([script(asks)])
-        .cluster("auth", [after(500, CalloutAnswer::status(200, ""))])
-        .on(get("/x"));
+    let proxy =
+        chain([script(asks)]).cluster("auth", [after(500, CalloutAnswer::status(200, ""))]).on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET / at auth as 4
@@ -178,13 +170,7 @@ fn trailers_of_an_answer_are_shown_and_none_of_it_outlives_the_callback() {
                 callout: answered; buffer callout; get callout_trailers t; add callout x 1; effective stream; continue request
                 response_headers: get callout :status; pairs callout; buffer callout";
     let proxy = chain([script(asks)])
-        .cluster(
-            "auth",
-            [CalloutAnswer::Response {
-                after: Duration::ZERO,
-                message,
-            }],
-        )
+        .cluster("auth", [CalloutAnswer::Response { after: Duration::ZERO, message }])
         .on(get("/x"));
     expect![[r#"
         0 script: called GET / at auth as 4
@@ -217,22 +203,14 @@ fn a_cluster_without_a_script_counts_as_refusing_and_that_is_told() {
         0 script: answered -> [4, 3, 98, 0]
     "#]]
     .assert_eq(
-        &chain([script(&ASKS.replace("auth", "upstream"))])
-            .on(get("/x"))
-            .lines(&["FINDING", "answered"]),
+        &chain([script(&ASKS.replace("auth", "upstream"))]).on(get("/x")).lines(&["FINDING", "answered"]),
     );
 }
 
 #[test]
 fn the_sdk_finds_the_stream_that_asked() {
     let proxy = chain([probe("callout")])
-        .cluster(
-            "auth",
-            [
-                after(10, CalloutAnswer::status(200, "ann")),
-                CalloutAnswer::status(401, ""),
-            ],
-        )
+        .cluster("auth", [after(10, CalloutAnswer::status(200, "ann")), CalloutAnswer::status(401, "")])
         .on(get("/first"))
         .on(get("/second"));
     expect![[r#"
@@ -268,9 +246,7 @@ fn a_reply_from_a_callout_is_seen_by_the_filter_that_waits() {
     let asks = "request_headers: call_out auth 100; return 1
                 callout: effective stream; reply 403 body=no
                 response_headers: get response :status; get request :path";
-    let proxy = chain([script(asks)])
-        .cluster("auth", [CalloutAnswer::status(401, "")])
-        .on(get("/x"));
+    let proxy = chain([script(asks)]).cluster("auth", [CalloutAnswer::status(401, "")]).on(get("/x"));
     expect![[r#"
         GET /x
           0 script: called GET / at auth as 4

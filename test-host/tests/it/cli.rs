@@ -12,10 +12,7 @@ fn timeout() -> Value {
 /// A configuration with the filter timeout, and a recording of two exchanges.
 fn folder() -> Folder {
     let folder = Folder::new();
-    let two = [
-        Recorded::get("/a").answered(200, "hello"),
-        Recorded::get("/b").answered(404, ""),
-    ];
+    let two = [Recorded::get("/a").answered(200, "hello"), Recorded::get("/b").answered(404, "")];
     folder
         .envoy("envoy.json", &[Filter::built("timeout", timeout())])
         .recording("front.inbound.streamed.json", &two);
@@ -35,11 +32,7 @@ fn check_refused(folder: &Folder, arguments: &str, expected: Expect) {
 fn a_replay_that_no_client_would_notice_ends_with_0() {
     let run = folder().wayside(REPLAY);
     assert_eq!((run.status, run.err.as_str()), (0, ""));
-    assert!(
-        run.out.contains("no client would have noticed a difference"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("no client would have noticed a difference"), "{}", run.out);
     assert!(
         run.out
             .ends_with("2 exchanges from 1 proxy: 2 changed, 0 as a client would notice; 0 hung, 0 failed\n")
@@ -49,18 +42,12 @@ fn a_replay_that_no_client_would_notice_ends_with_0() {
 #[test]
 fn a_replay_that_a_client_would_notice_ends_with_1() {
     let folder = folder();
-    let late = Recorded::get("/late")
-        .with("x-envoy-internal", "true")
-        .with("x-envoy-expected-rq-timeout-ms", "1");
+    let late =
+        Recorded::get("/late").with("x-envoy-internal", "true").with("x-envoy-expected-rq-timeout-ms", "1");
     folder.recording("front.inbound.streamed.json", &[late.answered(200, "")]);
     let run = folder.wayside(REPLAY);
     assert_eq!((run.status, run.err.as_str()), (1, ""));
-    assert!(
-        run.out
-            .contains("front/inbound/0001  GET /late  200 → 504  answered by timeout"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("front/inbound/0001  GET /late  200 → 504  answered by timeout"), "{}", run.out);
 }
 
 #[test]
@@ -161,12 +148,7 @@ fn of_a_torn_recording_the_good_part_is_replayed_and_the_rest_noted() {
     let whole = folder.read("front.inbound.streamed.json");
     folder.write("front.inbound.streamed.json", &whole[..whole.len() - 9]);
     let run = folder.wayside(REPLAY);
-    let notes: Vec<_> = run
-        .out
-        .lines()
-        .skip_while(|line| !line.starts_with("notes on"))
-        .take(2)
-        .collect();
+    let notes: Vec<_> = run.out.lines().skip_while(|line| !line.starts_with("notes on")).take(2).collect();
     expect![[r#"
         notes on the recording: NoTimes × 2, ResponseIncomplete × 1, TornRecord × 2
           front.inbound.streamed.json:5:1: the file ends inside the object that begins here, after 154 bytes of it"#]].assert_eq(&notes.join("\n"));
@@ -259,10 +241,7 @@ fn a_setting_changes_one_value_for_this_run() {
             .expect("a list")
             .iter()
             .find(|edit| edit["name"] == "x-envoy-upstream-rq-timeout-ms");
-        added.expect("the filter sets it")["value"]
-            .as_str()
-            .expect("text")
-            .to_owned()
+        added.expect("the filter sets it")["value"].as_str().expect("text").to_owned()
     };
     assert_eq!(sent(""), "14999", "less the hop margin");
     assert_eq!(sent("--set timeout./defaults/timeout=\"2s\""), "1999");
@@ -318,23 +297,15 @@ fn bookshop() -> String {
 
 fn random_bytes(exchange: &Value) -> u64 {
     let filters = exchange["filters"].as_array().expect("a list");
-    filters
-        .iter()
-        .map(|filter| filter["random_bytes"].as_u64().expect("a number"))
-        .sum()
+    filters.iter().map(|filter| filter["random_bytes"].as_u64().expect("a number")).sum()
 }
 
 #[test]
 fn one_seed_gives_the_same_bytes_and_another_differs_only_where_chance_entered() {
     let folder = Folder::new();
     let propagation = json!({ "version": 1, "propagation": { "on_invalid": "restart" } });
-    folder.envoy(
-        "envoy.json",
-        &[
-            Filter::built("telemetry", propagation),
-            Filter::built("timeout", timeout()),
-        ],
-    );
+    folder
+        .envoy("envoy.json", &[Filter::built("telemetry", propagation), Filter::built("timeout", timeout())]);
     let run = |seed: u64, name: &str| {
         let done = folder.wayside_with(&[
             "replay",
@@ -351,10 +322,7 @@ fn one_seed_gives_the_same_bytes_and_another_differs_only_where_chance_entered()
     };
     run(7, "once.json");
     run(7, "again.json");
-    assert!(
-        folder.read("once.json") == folder.read("again.json"),
-        "the same, byte by byte"
-    );
+    assert!(folder.read("once.json") == folder.read("again.json"), "the same, byte by byte");
 
     run(8, "other.json");
     let (mut once, mut other) = (folder.json("once.json"), folder.json("other.json"));
@@ -370,28 +338,19 @@ fn one_seed_gives_the_same_bytes_and_another_differs_only_where_chance_entered()
             assert!(random_bytes(&one) > 0, "{} drew nothing and differs", one["id"]);
         }
     }
-    assert!(
-        differing > 0,
-        "the recording has requests with broken trace contexts"
-    );
+    assert!(differing > 0, "the recording has requests with broken trace contexts");
     for (one, two) in pairs("proxies", &mut once, &mut other) {
         assert!(one == two || one["random_bytes"] != 0, "{}", one["name"]);
     }
     let totals = (once["totals"].take(), other["totals"].take());
-    assert_eq!(
-        totals.0["filters"]["timeout"], totals.1["filters"]["timeout"],
-        "it draws nothing"
-    );
+    assert_eq!(totals.0["filters"]["timeout"], totals.1["filters"]["timeout"], "it draws nothing");
     assert_eq!(once, other, "notes and the rest");
 }
 
 #[test]
 fn a_module_a_recording_and_a_configuration_can_be_inspected() {
     let folder = folder();
-    folder.write(
-        "mine.wasm",
-        sound(r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))"#),
-    );
+    folder.write("mine.wasm", sound(r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))"#));
     folder.envoy("mine.json", &[Filter::new("mine", "mine.wasm".as_ref(), None)]);
     let told = |file: &str| {
         let run = folder.wayside(&format!("inspect {file}"));

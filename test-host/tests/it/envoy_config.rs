@@ -60,14 +60,7 @@ fn plugin(fields: &str) -> PluginSpec {
 
 fn listed(loaded: &Loaded) -> String {
     let line = |item: &wayside::envoy_config::Unsupported| {
-        format!(
-            "{}{item}\n",
-            if item.weight == Weight::Harmless {
-                "(harmless) "
-            } else {
-                ""
-            }
-        )
+        format!("{}{item}\n", if item.weight == Weight::Harmless { "(harmless) " } else { "" })
     };
     loaded.unsupported.iter().map(line).collect()
 }
@@ -77,41 +70,16 @@ fn the_example_loads_with_its_four_filters_in_order() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/envoy/envoy.yaml");
     let loaded = load(&path).unwrap_or_else(|errors| panic!("{errors}"));
     let listener = &loaded.spec.listeners[0];
-    let names: Vec<_> = listener
-        .http
-        .http_filters
-        .filters()
-        .iter()
-        .map(FilterSpec::name)
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "telemetry",
-            "header-auth",
-            "timeout",
-            "retry-budget",
-            "envoy.filters.http.router"
-        ]
-    );
+    let names: Vec<_> = listener.http.http_filters.filters().iter().map(FilterSpec::name).collect();
+    assert_eq!(names, ["telemetry", "header-auth", "timeout", "retry-budget", "envoy.filters.http.router"]);
     assert!(listener.http.use_remote_address);
     for plugin in loaded.spec.plugins() {
-        assert_eq!(
-            plugin.failure_policy,
-            FailurePolicy::Reload {
-                base_interval: Duration::from_secs(1)
-            }
-        );
-        let PluginConfiguration::Raw(text) = &plugin.configuration else {
-            panic!("{plugin:?}")
-        };
+        assert_eq!(plugin.failure_policy, FailurePolicy::Reload { base_interval: Duration::from_secs(1) });
+        let PluginConfiguration::Raw(text) = &plugin.configuration else { panic!("{plugin:?}") };
         serde_json::from_slice::<serde_json::Value>(text).expect("JSON");
     }
-    let may_matter: Vec<_> = loaded
-        .unsupported
-        .iter()
-        .filter(|item| item.weight == Weight::MayMatter)
-        .collect();
+    let may_matter: Vec<_> =
+        loaded.unsupported.iter().filter(|item| item.weight == Weight::MayMatter).collect();
     assert!(may_matter.is_empty(), "{may_matter:?}");
 }
 
@@ -166,10 +134,7 @@ fn a_struct_reaches_the_guest_as_protobuf_bytes_as_in_envoy() {
         r#"configuration: {"@type": type.googleapis.com/google.protobuf.Struct, value: {a: true}},
            vm_config: {code: {local: {filename: x}}}"#,
     );
-    assert_eq!(
-        &plugin.configuration.bytes()[..],
-        [0x0a, 7, 0x0a, 1, b'a', 0x12, 2, 0x20, 1]
-    );
+    assert_eq!(&plugin.configuration.bytes()[..], [0x0a, 7, 0x0a, 1, b'a', 0x12, 2, 0x20, 1]);
 }
 
 #[test]
@@ -204,19 +169,11 @@ fn code_can_stand_in_the_configuration_itself() {
 #[test]
 fn relative_code_paths_start_where_the_caller_says() {
     let text = bootstrap(
-        &format!(
-            "{}, {ROUTER}",
-            wasm("f", "vm_config: {code: {local: {filename: dist/x.wasm}}}")
-        ),
+        &format!("{}, {ROUTER}", wasm("f", "vm_config: {code: {local: {filename: dist/x.wasm}}}")),
         "",
     );
-    let options = LoadOptions {
-        working_directory: Some("/srv".into()),
-        ..LoadOptions::default()
-    };
-    let spec = from_text(&text, Path::new("a.yaml"), &options)
-        .expect("good")
-        .spec;
+    let options = LoadOptions { working_directory: Some("/srv".into()), ..LoadOptions::default() };
+    let spec = from_text(&text, Path::new("a.yaml"), &options).expect("good").spec;
     let code = spec.plugins().next().map(|plugin| plugin.vm.code.clone());
     assert_eq!(code, Some(CodeSource::File("/srv/dist/x.wasm".into())));
 }
@@ -227,16 +184,9 @@ fn only_the_environment_that_was_given_is_copied() {
         "vm_config: {code: {local: {filename: x}}, environment_variables: {host_env_keys: [HOME, PATH]}}";
     let text = bootstrap(&format!("{}, {ROUTER}", wasm("f", fields)), "");
     let host_environment = [("HOME".to_owned(), "/h".to_owned())].into();
-    let options = LoadOptions {
-        host_environment,
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { host_environment, ..LoadOptions::default() };
     let loaded = from_text(&text, Path::new("envoy.yaml"), &options).expect("good");
-    let environment = loaded
-        .spec
-        .plugins()
-        .next()
-        .map(|plugin| plugin.vm.environment.clone());
+    let environment = loaded.spec.plugins().next().map(|plugin| plugin.vm.environment.clone());
     assert_eq!(environment, Some([("HOME".to_owned(), "/h".to_owned())].into()));
     assert!(
         listed(&loaded).contains("host_env_keys[1]: not in the environment given"),
@@ -251,26 +201,13 @@ fn listener_and_manager_fields_reach_the_spec() {
           internal_address_config: {cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]}";
     let text =
         bootstrap(ROUTER, manager).replace("- name: web", "- name: web\n    traffic_direction: inbound");
-    let spec = loaded(&format!(
-        "node: {{id: me, cluster: c, metadata: {{k: 1.5}}}}\n{text}"
-    ))
-    .spec;
+    let spec = loaded(&format!("node: {{id: me, cluster: c, metadata: {{k: 1.5}}}}\n{text}")).spec;
     let listener = &spec.listeners[0];
-    assert_eq!(
-        (
-            spec.name.as_str(),
-            spec.node.id.as_str(),
-            spec.node.cluster.as_str()
-        ),
-        ("envoy", "me", "c")
-    );
+    assert_eq!((spec.name.as_str(), spec.node.id.as_str(), spec.node.cluster.as_str()), ("envoy", "me", "c"));
     // Envoy's YAML loader knows no decimals: a text is what a guest gets.
     assert_eq!(spec.node.metadata["k"], "1.5");
     assert_eq!(listener.direction, Direction::Inbound);
-    assert_eq!(
-        listener.address.map(|address| address.to_string()).as_deref(),
-        Some("127.0.0.1:80")
-    );
+    assert_eq!(listener.address.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:80"));
     assert!(listener.http.use_remote_address && listener.http.preserve_external_request_id);
     assert!(!listener.http.generate_request_id);
     let contains =
@@ -287,17 +224,11 @@ fn clusters_keep_their_endpoints_and_metadata() {
        {health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 1}}}}]}]}}";
     let spec = loaded(&text).spec;
     let cluster = &spec.clusters["c"];
-    let endpoints: Vec<_> = cluster
-        .endpoints
-        .iter()
-        .map(|e| format!("{}:{} {}", e.host, e.port, e.healthy))
-        .collect();
+    let endpoints: Vec<_> =
+        cluster.endpoints.iter().map(|e| format!("{}:{} {}", e.host, e.port, e.healthy)).collect();
     assert_eq!(endpoints, ["shop:8080 true", "10.0.0.1:1 false"]);
     assert_eq!(cluster.connect_timeout, Duration::from_millis(250));
-    assert_eq!(
-        cluster.metadata.namespace("ns").map(|fields| fields["k"].clone()),
-        Some("v".into())
-    );
+    assert_eq!(cluster.metadata.namespace("ns").map(|fields| fields["k"].clone()), Some("v".into()));
 }
 
 #[test]
@@ -327,12 +258,7 @@ fn a_route_that_cannot_be_emulated_is_left_out_and_listed() {
             {match: {prefix: /}, direct_response: {status: 201}}]}]}";
     let text = bootstrap(ROUTER, "").replace("route_config: {name: r, virtual_hosts: []}", routes);
     let loaded = loaded(&text);
-    assert_eq!(
-        loaded.spec.listeners[0].http.routes.virtual_hosts()[0]
-            .routes
-            .len(),
-        1
-    );
+    assert_eq!(loaded.spec.listeners[0].http.routes.virtual_hosts()[0].routes.len(), 1);
     assert!(
         listed(&loaded)
             .contains("connect_matcher: this kind of match is not emulated: the route is left out")
@@ -391,16 +317,10 @@ fn what_envoy_would_refuse_in_a_plugin_is_refused() {
             ),
             "\"A\" in key_values and in host_env_keys",
         ),
-        (
-            "vm_config: {code: {local: {inline_bytes: '!'}}}".to_owned(),
-            "found text that is not base64",
-        ),
+        ("vm_config: {code: {local: {inline_bytes: '!'}}}".to_owned(), "found text that is not base64"),
         ("vm_config: {code: {}}".to_owned(), "found no code"),
         ("name: x".to_owned(), "found no vm_config"),
-        (
-            format!("configuration: {{value: x}}, vm_config: {{{code}}}"),
-            "found no @type",
-        ),
+        (format!("configuration: {{value: x}}, vm_config: {{{code}}}"), "found no @type"),
         (format!("name: a, Name: b, vm_config: {{{code}}}"), ""),
     ] {
         let result = parse(&filter(&fields));
@@ -409,10 +329,9 @@ fn what_envoy_would_refuse_in_a_plugin_is_refused() {
                 result.is_ok_and(|loaded| listed(&loaded).contains("config.Name: not emulated")),
                 "{fields}"
             ),
-            part => assert!(
-                result.as_ref().is_err_and(|errors| errors.contains(part)),
-                "{fields}: {result:?}"
-            ),
+            part => {
+                assert!(result.as_ref().is_err_and(|errors| errors.contains(part)), "{fields}: {result:?}")
+            }
         }
     }
 }
@@ -454,65 +373,29 @@ fn routes_that_lead_nowhere_are_refused() {
         bootstrap(ROUTER, "").replace("virtual_hosts: []", &hosts)
     };
     for (route, part) in [
-        (
-            "{match: {prefix: /}, route: {cluster: nosuch}}",
-            "to the unknown cluster \"nosuch\"",
-        ),
-        (
-            "{match: {prefix: /}}",
-            "found no action, expected route, direct_response or redirect",
-        ),
-        (
-            "{match: {}, direct_response: {status: 200}}",
-            "found no path to match",
-        ),
-        (
-            "{match: {prefix: /, path: /}, direct_response: {status: 200}}",
-            "found both prefix and path",
-        ),
-        (
-            "{match: {prefix: /}, direct_response: {status: 199}}",
-            "expected a status from 200 to 599",
-        ),
-        (
-            "{match: {safe_regex: {regex: '('}}, direct_response: {status: 200}}",
-            "unclosed group",
-        ),
-        (
-            "{match: {safe_regex: {regex: 'a)(b'}}, direct_response: {status: 200}}",
-            "unopened group",
-        ),
-        (
-            "{match: {path_separated_prefix: /a/}, direct_response: {status: 200}}",
-            "found the text \"/a/\"",
-        ),
-        (
-            "{match: {prefix: /}, route: {weighted_clusters: {clusters: []}}}",
-            "found weights that sum to 0",
-        ),
+        ("{match: {prefix: /}, route: {cluster: nosuch}}", "to the unknown cluster \"nosuch\""),
+        ("{match: {prefix: /}}", "found no action, expected route, direct_response or redirect"),
+        ("{match: {}, direct_response: {status: 200}}", "found no path to match"),
+        ("{match: {prefix: /, path: /}, direct_response: {status: 200}}", "found both prefix and path"),
+        ("{match: {prefix: /}, direct_response: {status: 199}}", "expected a status from 200 to 599"),
+        ("{match: {safe_regex: {regex: '('}}, direct_response: {status: 200}}", "unclosed group"),
+        ("{match: {safe_regex: {regex: 'a)(b'}}, direct_response: {status: 200}}", "unopened group"),
+        ("{match: {path_separated_prefix: /a/}, direct_response: {status: 200}}", "found the text \"/a/\""),
+        ("{match: {prefix: /}, route: {weighted_clusters: {clusters: []}}}", "found weights that sum to 0"),
     ] {
         let result = parse(&with(route));
-        assert!(
-            result.as_ref().is_err_and(|errors| errors.contains(part)),
-            "{route}: {result:?}"
-        );
+        assert!(result.as_ref().is_err_and(|errors| errors.contains(part)), "{route}: {result:?}");
     }
 }
 
 #[test]
 fn a_text_that_is_no_configuration_is_refused_where_it_stops_being_one() {
-    refused(
-        "",
-        expect!["envoy.yaml:1:1: found an empty file, expected an Envoy bootstrap configuration"],
-    );
+    refused("", expect!["envoy.yaml:1:1: found an empty file, expected an Envoy bootstrap configuration"]);
     refused(
         "# nothing\n",
         expect!["envoy.yaml:1:1: found an empty file, expected an Envoy bootstrap configuration"],
     );
-    refused(
-        "[1]",
-        expect!["envoy.yaml:1:1: found a list of 1, expected an object"],
-    );
+    refused("[1]", expect!["envoy.yaml:1:1: found a list of 1, expected an object"]);
     refused(
         "{}",
         expect!["envoy.yaml:1:1: found no static_resources, expected static_resources with listeners"],
@@ -523,10 +406,7 @@ fn a_text_that_is_no_configuration_is_refused_where_it_stops_being_one() {
             "envoy.yaml:1:19: static_resources: found no listener, expected a listener with an HTTP connection manager"
         ],
     );
-    refused(
-        "a: {b: 1",
-        expect!["envoy.yaml:1:4: found unclosed bracket '{', expected YAML"],
-    );
+    refused("a: {b: 1", expect!["envoy.yaml:1:4: found unclosed bracket '{', expected YAML"]);
     refused(
         "a: 1\n---\nb: 1\n",
         expect![
@@ -543,10 +423,7 @@ fn a_text_that_is_no_configuration_is_refused_where_it_stops_being_one() {
             "envoy.yaml:1:8: found an alias to a value that contains it, expected an alias to a finished value"
         ],
     );
-    refused(
-        "[a]: 1",
-        expect!["envoy.yaml:1:1: found a list or map as a key, expected a field name"],
-    );
+    refused("[a]: 1", expect!["envoy.yaml:1:1: found a list or map as a key, expected a field name"]);
     refused(
         &("[".repeat(101) + &"]".repeat(101)),
         expect![
@@ -591,17 +468,9 @@ fn json_is_read_as_json() {
         "node": {"metadata": {"k": 1.5}}}"#;
     let parse = |text: &str| from_text(text, Path::new("gw.json"), &LoadOptions::default());
     let spec = parse(json).unwrap_or_else(|errors| panic!("{errors}")).spec;
-    assert_eq!(
-        (spec.name.as_str(), &spec.node.metadata["k"]),
-        ("gw", &serde_json::json!(1.5))
-    );
-    let errors = parse(&json.replace("1.5", "yes"))
-        .err()
-        .map(|errors| errors.to_string());
-    assert_eq!(
-        errors.as_deref(),
-        Some("gw.json:5:36: found \"yes\" without quotes, expected a JSON value")
-    );
+    assert_eq!((spec.name.as_str(), &spec.node.metadata["k"]), ("gw", &serde_json::json!(1.5)));
+    let errors = parse(&json.replace("1.5", "yes")).err().map(|errors| errors.to_string());
+    assert_eq!(errors.as_deref(), Some("gw.json:5:36: found \"yes\" without quotes, expected a JSON value"));
 }
 
 #[test]
@@ -609,13 +478,7 @@ fn control_planes_wrappers_are_looked_through() {
     let filter = r#"{name: f, typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct,
         type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm,
         value: {config: {vm_config: {code: {local: {filename: x}}}}}}}"#;
-    assert_eq!(
-        loaded(&bootstrap(&format!("{filter}, {ROUTER}"), ""))
-            .spec
-            .plugins()
-            .count(),
-        1
-    );
+    assert_eq!(loaded(&bootstrap(&format!("{filter}, {ROUTER}"), "")).spec.plugins().count(), 1);
 }
 
 #[test]
@@ -624,10 +487,7 @@ fn files_that_cannot_be_read_say_why() {
     let said = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
         fs::write(&path, bytes).expect("written");
-        let errors = load(&path)
-            .err()
-            .map(|errors| errors.to_string())
-            .unwrap_or_default();
+        let errors = load(&path).err().map(|errors| errors.to_string()).unwrap_or_default();
         errors.replace(&format!("{}/", folder.path().display()), "")
     };
     assert_eq!(
@@ -643,10 +503,8 @@ fn files_that_cannot_be_read_say_why() {
         said("d.yaml", &vec![b'#'; (32 << 20) + 1]),
         "d.yaml: found more than 32 MiB, expected a smaller file"
     );
-    let missing = load(&folder.path().join("none.yaml"))
-        .err()
-        .map(|errors| errors.to_string())
-        .unwrap_or_default();
+    let missing =
+        load(&folder.path().join("none.yaml")).err().map(|errors| errors.to_string()).unwrap_or_default();
     assert!(
         missing.ends_with(
             "none.yaml: found No such file or directory (os error 2), expected a configuration file"
@@ -660,31 +518,20 @@ fn a_folder_holds_one_file_a_proxy() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
     let options = LoadOptions::default();
-    let errors = || {
-        load_dir(folder.path(), &options)
-            .err()
-            .map(|errors| errors.to_string())
-            .unwrap_or_default()
-    };
+    let errors =
+        || load_dir(folder.path(), &options).err().map(|errors| errors.to_string()).unwrap_or_default();
     assert!(errors().contains("found no configuration, expected files named <proxy>.yaml"));
     write("b.yaml", &bootstrap(ROUTER, ""));
     write("a.yml", &bootstrap(ROUTER, ""));
     write("README.md", "not a configuration");
-    let names: Vec<_> = load_dir(folder.path(), &options)
-        .expect("good")
-        .into_iter()
-        .map(|loaded| loaded.spec.name)
-        .collect();
+    let names: Vec<_> =
+        load_dir(folder.path(), &options).expect("good").into_iter().map(|loaded| loaded.spec.name).collect();
     assert_eq!(names, ["a", "b"]);
     write("c.yaml", "[]");
     write("d.yaml", "{}");
     assert_eq!(errors().lines().count(), 2, "{}", errors());
     write("a.json", "{}");
-    assert!(
-        errors().contains("found a second file for proxy a, besides "),
-        "{}",
-        errors()
-    );
+    assert!(errors().contains("found a second file for proxy a, besides "), "{}", errors());
 }
 
 fn with_configuration(json: &str) -> String {
@@ -692,10 +539,7 @@ fn with_configuration(json: &str) -> String {
         "name: plugin-name, vm_config: {{code: {{local: {{filename: x}}}}}}, \
          configuration: {{\"@type\": type.googleapis.com/google.protobuf.StringValue, value: '{json}'}}"
     );
-    bootstrap(
-        &format!("{}, {ROUTER}", wasm("envoy.filters.http.wasm", &fields)),
-        "",
-    )
+    bootstrap(&format!("{}, {ROUTER}", wasm("envoy.filters.http.wasm", &fields)), "")
 }
 
 #[test]
@@ -708,23 +552,14 @@ fn a_setting_changes_one_value_and_keeps_the_rest_in_order() {
             assert_eq!(setting.apply(&mut spec), Ok(1));
         }
         let bytes = spec.plugins().next().map(|plugin| plugin.configuration.bytes());
-        assert_eq!(
-            bytes.as_deref(),
-            Some(&br#"{"z":1,"defaults":{"timeout":"2s","a/b":[1,[3,4]]}}"#[..])
-        );
+        assert_eq!(bytes.as_deref(), Some(&br#"{"z":1,"defaults":{"timeout":"2s","a/b":[1,[3,4]]}}"#[..]));
     }
 }
 
 #[test]
 fn a_setting_that_would_change_nothing_is_an_error() {
-    let mut spec = loaded(&with_configuration(
-        r#"{"defaults": {"timeout": "15s", "tick": "1s"}}"#,
-    ))
-    .spec;
-    let mut said = |text: &str| match text
-        .parse::<Setting>()
-        .and_then(|setting| setting.apply(&mut spec))
-    {
+    let mut spec = loaded(&with_configuration(r#"{"defaults": {"timeout": "15s", "tick": "1s"}}"#)).spec;
+    let mut said = |text: &str| match text.parse::<Setting>().and_then(|setting| setting.apply(&mut spec)) {
         Ok(count) => format!("{count} changed"),
         Err(error) => error.to_string(),
     };
@@ -740,13 +575,6 @@ fn a_setting_that_would_change_nothing_is_an_error() {
         .assert_eq(&said("plugin-name"));
     let mut spec = loaded(&with_configuration("not json")).spec;
     let setting: Setting = "plugin-name./a=1".parse().expect("a setting");
-    let error = setting
-        .apply(&mut spec)
-        .err()
-        .map(|error| error.to_string())
-        .unwrap_or_default();
-    assert!(
-        error.contains("the configuration of envoy.filters.http.wasm is not JSON text"),
-        "{error}"
-    );
+    let error = setting.apply(&mut spec).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("the configuration of envoy.filters.http.wasm is not JSON text"), "{error}");
 }

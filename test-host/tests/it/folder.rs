@@ -67,18 +67,12 @@ impl Folder {
 
     /// A recording of exchanges, one segment a line.
     pub(crate) fn recording(&self, name: &str, exchanges: &[Recorded]) -> &Self {
-        let text: String = (1..)
-            .zip(exchanges)
-            .map(|(id, exchange)| exchange.segments(id))
-            .collect();
+        let text: String = (1..).zip(exchanges).map(|(id, exchange)| exchange.segments(id)).collect();
         self.write(name, text)
     }
 
     pub(crate) fn module(&self, name: &str, wat: &str) -> PathBuf {
-        self.write(
-            name,
-            wat::parse_str(wat).expect("the test's own text is WebAssembly"),
-        );
+        self.write(name, wat::parse_str(wat).expect("the test's own text is WebAssembly"));
         self.path(name)
     }
 
@@ -93,11 +87,8 @@ impl Folder {
             .current_dir(self.0.path())
             .output()
             .expect("the command starts");
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes)
-                .expect("UTF-8")
-                .replace(&self.shown(), "<folder>")
-        };
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8").replace(&self.shown(), "<folder>");
         Run {
             status: output.status.code().expect("it ends by itself"),
             out: text(output.stdout),
@@ -159,8 +150,7 @@ impl Recorded {
     }
 
     pub(crate) fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.request
-            .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self.request.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 

@@ -17,10 +17,7 @@ fn on_request(ops: &str) -> String {
 #[test]
 fn headers_are_read_by_name_without_regard_to_case_and_the_first_of_several() {
     let ops = "request_headers: get request x-a; get request X-A; get request x-none; get request x-empty; pairs request; size request";
-    let traffic = get("/x")
-        .header("x-a", "1")
-        .header("x-a", "2")
-        .header("x-empty", "");
+    let traffic = get("/x").header("x-a", "1").header("x-a", "2").header("x-empty", "");
     expect![[r#"
         0 script: get request x-a -> "1"
         0 script: get request X-A -> "1"
@@ -102,11 +99,8 @@ fn header_values_need_not_be_utf8() {
 
 #[test]
 fn a_malformed_list_of_pairs_wipes_the_map_and_is_told() {
-    let text = chain([
-        script("response_headers: set_raw response \\x01\\x00"),
-        script("").named("outer"),
-    ])
-    .on(get("/x").answer_header("x", "1"));
+    let text = chain([script("response_headers: set_raw response \\x01\\x00"), script("").named("outer")])
+        .on(get("/x").answer_header("x", "1"));
     expect![[r#"
         0 script: FINDING proxy_set_header_map_pairs: not a list of pairs: no count at byte 0; Envoy takes it as an empty list
         0 script: set_raw response \x01\x00 -> ok
@@ -131,24 +125,14 @@ fn maps_come_and_go_with_the_phases() {
         "tick",
     ];
     let lines = phases.map(|phase| format!("{phase}: say {phase}; {maps}; {writes}"));
-    let traffic = post("/x", ["one"])
-        .trailer("t", "1")
-        .answer_body(["two"])
-        .answer_trailer("r", "2")
-        .after(15);
+    let traffic =
+        post("/x", ["one"]).trailer("t", "1").answer_body(["two"]).answer_trailer("r", "2").after(15);
     let text = chain([script(&format!("configure: tick 10\n{}", lines.join("\n")))])
         .on(traffic)
         .lines(&["script: "]);
-    let answers = text
-        .lines()
-        .filter(|line| !line.contains("on_") && !line.contains('+'));
-    let answers: Vec<String> = answers
-        .map(|line| {
-            line.split_once("script: ")
-                .map_or(line, |(_, said)| said)
-                .to_owned()
-        })
-        .collect();
+    let answers = text.lines().filter(|line| !line.contains("on_") && !line.contains('+'));
+    let answers: Vec<String> =
+        answers.map(|line| line.split_once("script: ").map_or(line, |(_, said)| said).to_owned()).collect();
     expect![[r#"
         request_headers
         get request :path -> "/x"
@@ -323,10 +307,7 @@ fn shared_data_is_compared_and_swapped_and_a_missing_key_is_created_whatever_the
 fn shared_data_is_shared_by_the_vm_id_and_nothing_else() {
     let writes = script("request_headers: set_shared k 1").named("a").vm_id("one");
     let reads = |name: &str, id: &str| {
-        script("response_headers: shared k")
-            .named(name)
-            .vm_id(id)
-            .environment("N", name)
+        script("response_headers: shared k").named(name).vm_id(id).environment("N", name)
     };
     let text = chain([writes, reads("b", "one"), reads("c", "two")]).on(get("/x"));
     expect![[r#"
@@ -378,21 +359,10 @@ fn metrics_are_counted_set_and_recorded_by_their_kind() {
 #[expect(clippy::too_many_lines, reason = "a snapshot")]
 fn properties_follow_the_phases() {
     let paths = "property request.path; property request.headers.x-a; number request.size; property response.code_details; number response.code; property xds.route_name; property xds.cluster_name; property upstream.address; number request.duration";
-    let phases = [
-        "request_headers",
-        "request_body@more",
-        "response_headers",
-        "log",
-        "done",
-    ];
+    let phases = ["request_headers", "request_body@more", "response_headers", "log", "done"];
     let lines = phases.map(|phase| format!("{phase}: say {phase}; {paths}"));
-    let traffic = post("/x?y=1", ["one"])
-        .header("x-a", "1")
-        .header("x-a", "2")
-        .after(5);
-    let text = chain([script(&lines.join("\n"))])
-        .on(traffic)
-        .lines(&["->", "say", "script: "]);
+    let traffic = post("/x?y=1", ["one"]).header("x-a", "1").header("x-a", "2").after(5);
+    let text = chain([script(&lines.join("\n"))]).on(traffic).lines(&["->", "say", "script: "]);
     let text: Vec<&str> = text
         .lines()
         .filter(|line| !line.contains("on_"))
@@ -559,9 +529,7 @@ fn time_is_virtual_and_the_same_for_every_way_to_ask() {
 
 #[test]
 fn randomness_is_counted_and_limited() {
-    let text = chain([script("request_headers: random 0; random 65537")])
-        .on(get("/x"))
-        .lines(&["random"]);
+    let text = chain([script("request_headers: random 0; random 65537")]).on(get("/x")).lines(&["random"]);
     expect![[r#"
         0 script: drew 0 random bytes
         0 script: random 0 -> 0 
@@ -572,9 +540,7 @@ fn randomness_is_counted_and_limited() {
 
 #[test]
 fn environment_variables_are_those_of_the_configuration() {
-    let filter = script("request_headers: environment")
-        .environment("B", "2")
-        .environment("A", "1 and more");
+    let filter = script("request_headers: environment").environment("B", "2").environment("A", "1 and more");
     expect![[r#"
         0 script: environment -> "A=1 and more\x00B=2\x00"
     "#]]
@@ -610,12 +576,7 @@ fn logs_below_the_level_are_dropped_and_wasi_output_is_logged() {
         0 script: on_request_headers = Continue
         0 script: on_response_headers = Continue
     "#]]
-    .assert_eq(
-        &chain([script(ops)])
-            .log_level(LogLevel::Error)
-            .on(get("/x"))
-            .lines(&["script:"]),
-    );
+    .assert_eq(&chain([script(ops)]).log_level(LogLevel::Error).on(get("/x")).lines(&["script:"]));
 }
 
 #[test]
@@ -642,9 +603,7 @@ fn what_the_host_does_not_have_answers_unimplemented_and_is_listed() {
 fn the_status_of_a_failed_callout_stays() {
     use wayside::upstream::CalloutAnswer;
     let ops = "request_headers: call_out auth 0; return 1\ncallout: effective stream; continue request\nresponse_headers: status\nlog: status";
-    let reset = CalloutAnswer::Reset {
-        after: std::time::Duration::ZERO,
-    };
+    let reset = CalloutAnswer::Reset { after: std::time::Duration::ZERO };
     expect![[r#"
         0 script: call_out auth 0 -> 4
         0 script: effective stream -> ok
@@ -715,9 +674,5 @@ fn a_small_filter_costs_this_much_for_each_request() {
     "#]]
     .assert_eq(&counts(second));
     assert_eq!(counts(first), counts(second));
-    assert!(
-        second.fuel > 0 && second.fuel < 1_500,
-        "fuel for one request: {}",
-        second.fuel
-    );
+    assert!(second.fuel > 0 && second.fuel < 1_500, "fuel for one request: {}", second.fuel);
 }

@@ -7,9 +7,7 @@ use crate::support::{Proxy, chain, get, wat};
 
 /// A module with these fields, the version marker, one page of memory and an allocator.
 fn module(fields: &str) -> String {
-    bare(&format!(
-        "{fields} (func (export \"malloc\") (param i32) (result i32) (i32.const 4096))"
-    ))
+    bare(&format!("{fields} (func (export \"malloc\") (param i32) (result i32) (i32.const 4096))"))
 }
 
 /// The same without the allocator.
@@ -44,10 +42,7 @@ fn on_request(body: &str) -> String {
 }
 
 fn small() -> Limits {
-    Limits {
-        fuel: 100_000,
-        memory: 1 << 20,
-    }
+    Limits { fuel: 100_000, memory: 1 << 20 }
 }
 
 fn run(text: &str) -> Proxy {
@@ -99,12 +94,8 @@ fn a_write_of_overlapping_vectors_cannot_fill_the_hosts_memory() {
                     (local.set $n (i32.add (local.get $n) (i32.const 1)))
                     (br_if $more (i32.lt_u (local.get $n) (i32.const 8000))))
                 (call $say (call $fd_write (i32.const 1) (i32.const 1024) (i32.const 8000) (i32.const 200)))";
-    let proxy = chain([wat(&module(&on_request(body)))])
-        .limits(Limits {
-            fuel: 10_000_000,
-            ..small()
-        })
-        .on(get("/x"));
+    let proxy =
+        chain([wat(&module(&on_request(body)))]).limits(Limits { fuel: 10_000_000, ..small() }).on(get("/x"));
     expect![[r#"
         0 wat: E
         0 wat: on_request_headers = Continue
@@ -125,10 +116,7 @@ fn an_endless_loop_runs_out_of_fuel_and_breaks_the_vm() {
 
 #[test]
 fn endless_recursion_breaks_the_vm() {
-    let fields = format!(
-        "(func $again (call $again) (call $again)) {}",
-        on_request("(call $again)")
-    );
+    let fields = format!("(func $again (call $again) (call $again)) {}", on_request("(call $again)"));
     let proxy = chain([wat(&module(&fields))]).on(get("/x"));
     expect![[r#"
         0 wat: FAULT trapped in on_request_headers: wasm trap: call stack exhausted
@@ -155,10 +143,7 @@ fn memory_does_not_grow_beyond_its_limit() {
 
 #[test]
 fn a_module_that_begins_with_more_memory_than_its_limit_does_not_start() {
-    let text = module("").replace(
-        "(memory (export \"memory\") 1)",
-        "(memory (export \"memory\") 17)",
-    );
+    let text = module("").replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 17)");
     expect![[r#"
         envoy.yaml:1:1: filter wat: trapped in its start functions: memory minimum size of 17 pages exceeds memory limits
     "#]].assert_eq(&run(&text).text());
@@ -199,10 +184,8 @@ fn an_allocator_that_gives_what_it_does_not_have_makes_the_call_fail() {
 
 #[test]
 fn an_allocator_that_traps_breaks_the_vm() {
-    let fields = format!(
-        "{} (func (export \"malloc\") (param i32) (result i32) unreachable)",
-        on_request(READ_PATH)
-    );
+    let fields =
+        format!("{} (func (export \"malloc\") (param i32) (result i32) unreachable)", on_request(READ_PATH));
     expect![[r#"
         0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
@@ -257,9 +240,7 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
     expect![[r#"
         0 proxy: :path
     "#]]
-    .assert_eq(&starts(
-        "(drop (call $log (i32.const 2) (i32.const 0) (i32.const 5)))",
-    ));
+    .assert_eq(&starts("(drop (call $log (i32.const 2) (i32.const 0) (i32.const 5)))"));
     expect![[r#"
         envoy.yaml:1:1: filter wat: called proxy_get_header_map_pairs while starting, where Envoy allows only logging and WASI
     "#]].assert_eq(&starts("(drop (call $pairs (i32.const 0) (i32.const 200) (i32.const 204)))"));

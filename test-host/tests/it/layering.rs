@@ -18,33 +18,13 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("router", &["message"]),
     ("written", &["message"]),
     ("upstream", &["abi", "message", "written"]),
-    (
-        "proxy",
-        &[
-            "abi", "clock", "message", "router", "stream", "trace", "upstream", "vm",
-        ],
-    ),
+    ("proxy", &["abi", "clock", "message", "router", "stream", "trace", "upstream", "vm"]),
     ("sim", &["clock", "message", "proxy"]),
-    (
-        "replay",
-        &["abi", "clock", "message", "proxy", "sim", "upstream", "vm"],
-    ),
+    ("replay", &["abi", "clock", "message", "proxy", "sim", "upstream", "vm"]),
     ("traffic", &["message"]),
     // Of `proxy` only its specification: checked below.
     ("envoy_config", &["message", "proxy", "router"]),
-    (
-        "report",
-        &[
-            "abi",
-            "clock",
-            "envoy_config",
-            "message",
-            "proxy",
-            "replay",
-            "stream",
-            "trace",
-        ],
-    ),
+    ("report", &["abi", "clock", "envoy_config", "message", "proxy", "replay", "stream", "trace"]),
     (
         "scenario",
         &[
@@ -95,9 +75,8 @@ fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)
-            .expect("a folder of sources")
-            .map(|entry| entry.expect("an entry").path())
+        for entry in
+            fs::read_dir(&folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path())
         {
             if entry.is_dir() {
                 folders.push(entry);
@@ -107,16 +86,8 @@ fn sources() -> Vec<Source> {
                 let text = fs::read_to_string(&entry).expect("a source is text");
                 let path = entry.strip_prefix(&root).expect("it lies below").to_owned();
                 let first = path.components().next().expect("a part").as_os_str();
-                let module = Path::new(first)
-                    .file_stem()
-                    .expect("a name")
-                    .to_string_lossy()
-                    .into_owned();
-                found.push(Source {
-                    module,
-                    code: code_of(&text),
-                    path,
-                });
+                let module = Path::new(first).file_stem().expect("a name").to_string_lossy().into_owned();
+                found.push(Source { module, code: code_of(&text), path });
             }
         }
     }
@@ -126,9 +97,7 @@ fn sources() -> Vec<Source> {
 
 fn code_of(text: &str) -> String {
     let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let lines = before_tests
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default());
+    let lines = before_tests.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -165,9 +134,7 @@ fn first_names(list: &str) -> Vec<String> {
 }
 
 fn name_at(text: &str) -> Option<String> {
-    let end = text
-        .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
     (end > 0).then(|| text[..end].to_owned())
 }
 
@@ -181,11 +148,7 @@ fn modules_use_only_those_that_the_table_allows() {
             continue;
         }
         let Some(allowed) = table.get(source.module.as_str()) else {
-            wrong.push(format!(
-                "{}: module `{}` is not in the table",
-                source.path.display(),
-                source.module
-            ));
+            wrong.push(format!("{}: module `{}` is not in the table", source.path.display(), source.module));
             continue;
         };
         for name in used(&source.code)
@@ -193,19 +156,12 @@ fn modules_use_only_those_that_the_table_allows() {
             .filter(|name| *name != source.module && table.contains_key(name.as_str()))
         {
             if !allowed.contains(&name.as_str()) {
-                wrong.push(format!(
-                    "{}: `{}` may not use `{name}`",
-                    source.path.display(),
-                    source.module
-                ));
+                wrong.push(format!("{}: `{}` may not use `{name}`", source.path.display(), source.module));
             }
             edges.insert((source.module.clone(), name));
         }
     }
-    assert!(
-        edges.contains(&("proxy".to_owned(), "stream".to_owned())),
-        "edges are found at all"
-    );
+    assert!(edges.contains(&("proxy".to_owned(), "stream".to_owned())), "edges are found at all");
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
@@ -226,10 +182,7 @@ fn names_that_belong_to_one_layer_are_spoken_there_only() {
     for source in sources() {
         for (name, modules) in rules {
             if source.code.contains(name) && !modules.contains(&source.module.as_str()) {
-                wrong.push(format!(
-                    "{}: `{name}` belongs to {modules:?}",
-                    source.path.display()
-                ));
+                wrong.push(format!("{}: `{name}` belongs to {modules:?}", source.path.display()));
             }
         }
     }
@@ -251,11 +204,7 @@ fn only_the_event_loop_moves_the_clock_and_raw_configuration_stays_in_its_folder
     let configuration = sources.iter().filter(|source| source.module == "envoy_config");
     for source in configuration {
         let beyond = source.code.replace("proxy::spec", "").contains("proxy::");
-        assert!(
-            !beyond,
-            "{}: of `proxy` it may use `spec` only",
-            source.path.display()
-        );
+        assert!(!beyond, "{}: of `proxy` it may use `spec` only", source.path.display());
     }
 }
 

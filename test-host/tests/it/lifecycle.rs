@@ -11,9 +11,7 @@ use wayside::{
 
 use crate::support::{Filter, chain, get, post, probe, script};
 
-const RELOAD: FailurePolicy = FailurePolicy::Reload {
-    base_interval: Duration::from_secs(1),
-};
+const RELOAD: FailurePolicy = FailurePolicy::Reload { base_interval: Duration::from_secs(1) };
 
 #[test]
 fn each_plugin_has_a_root_of_its_own_and_equal_vms_are_shared() {
@@ -21,16 +19,10 @@ fn each_plugin_has_a_root_of_its_own_and_equal_vms_are_shared() {
                 vm_start: context
                 configure: context
                 request_headers: context";
-    let shares = |name: &str| {
-        script("")
-            .named(name)
-            .vm_id("one")
-            .vm_configured(&says.replace("                ", ""))
-    };
+    let shares =
+        |name: &str| script("").named(name).vm_id("one").vm_configured(&says.replace("                ", ""));
     let apart = shares("c").environment("A", "1");
-    let proxy = chain([shares("a"), shares("b"), apart])
-        .on(get("/x"))
-        .on(get("/y"));
+    let proxy = chain([shares("a"), shares("b"), apart]).on(get("/x")).on(get("/y"));
     expect![[r#"
         0 a: context -> 3 of 1
         0 a: context -> 3 of 1
@@ -75,11 +67,8 @@ fn a_filter_that_never_saw_the_request_is_made_known_to_it_at_the_end() {
 
 #[test]
 fn a_stream_that_waits_for_ever_is_ended_and_logged() {
-    let text = chain([script(
-        "request_headers: return 1\nlog: say log\ndelete: say delete",
-    )])
-    .on(get("/x"))
-    .text();
+    let text =
+        chain([script("request_headers: return 1\nlog: say log\ndelete: say delete")]).on(get("/x")).text();
     expect![[r#"
         GET /x
           0 script: on_request_headers = StopAllAndWatermark
@@ -112,10 +101,7 @@ fn a_plugin_that_does_not_start_stops_the_replay_with_its_own_words() {
 
 /// What became of a stream, in a word or two.
 fn end_of(outcome: &Outcome) -> String {
-    let status = outcome
-        .downstream_response
-        .as_ref()
-        .and_then(|response| response.headers.first(b":status"));
+    let status = outcome.downstream_response.as_ref().and_then(|response| response.headers.first(b":status"));
     let status = status.map_or("nothing".to_owned(), |status| status.escape_ascii().to_string());
     format!("{status} {:?}", outcome.end)
 }
@@ -123,21 +109,9 @@ fn end_of(outcome: &Outcome) -> String {
 /// The first stream breaks the filter in a phase; another comes at once and one two seconds later.
 #[test]
 fn a_broken_vm_by_phase_and_policy() {
-    let policies = [
-        FailurePolicy::Closed,
-        FailurePolicy::Open,
-        FailurePolicy::LegacyOpen,
-        RELOAD,
-    ];
+    let policies = [FailurePolicy::Closed, FailurePolicy::Open, FailurePolicy::LegacyOpen, RELOAD];
     let mut table = String::new();
-    for phase in [
-        "request_headers",
-        "request_body",
-        "response_headers",
-        "response_body",
-        "log",
-        "done",
-    ] {
+    for phase in ["request_headers", "request_body", "response_headers", "response_body", "log", "done"] {
         for policy in policies {
             let mark =
                 "request_headers: only request :path /broken; add request x-kept 1; set_property boom 1";
@@ -215,13 +189,10 @@ fn a_panic_takes_every_filter_of_its_vm_with_it_and_no_other() {
     let one = |name: &str, text: &str| script(text).named(name).vm_id("one").vm_configured("");
     let apart = |text: &str| script(text).named("apart");
     let breaks = "tick: panic\nconfigure: tick 20";
-    let proxy = chain([
-        one("breaks", breaks),
-        one("with", ""),
-        apart("response_headers: get response :status"),
-    ])
-    .on(traffic())
-    .on(get("/y"));
+    let proxy =
+        chain([one("breaks", breaks), one("with", ""), apart("response_headers: get response :status")])
+            .on(traffic())
+            .on(get("/y"));
     expect![[r#"
         GET /x
           0 breaks: on_request_headers = Continue
@@ -253,22 +224,12 @@ fn asks() -> &'static str {
 
 #[test]
 fn a_stream_that_waits_for_a_callout_of_a_broken_vm_hangs() {
-    let answer = CalloutAnswer::Response {
-        after: Duration::from_millis(500),
-        message: Default::default(),
-    };
+    let answer = CalloutAnswer::Response { after: Duration::from_millis(500), message: Default::default() };
     for policy in [FailurePolicy::Closed, RELOAD] {
         let proxy = chain([script(asks()).failing(policy)]).cluster("auth", [answer.clone()]);
-        let proxy = proxy
-            .on(get("/asks").at(0))
-            .on(get("/breaks").at(100))
-            .on(get("/after").at(1200));
+        let proxy = proxy.on(get("/asks").at(0)).on(get("/breaks").at(100)).on(get("/after").at(1200));
         let ends: Vec<String> = proxy.outcomes().iter().map(end_of).collect();
-        let after = if policy == RELOAD {
-            "200 Complete"
-        } else {
-            "503 Complete"
-        };
+        let after = if policy == RELOAD { "200 Complete" } else { "503 Complete" };
         assert_eq!(ends, ["nothing Hung", "503 Complete", after], "{policy:?}");
     }
 }
@@ -282,10 +243,7 @@ fn a_reloaded_vm_starts_afresh_and_does_not_know_the_streams_and_callouts_of_the
                 response_headers: context
                 callout: say never
                 log: context";
-    let answer = CalloutAnswer::Response {
-        after: Duration::from_millis(3000),
-        message: Default::default(),
-    };
+    let answer = CalloutAnswer::Response { after: Duration::from_millis(3000), message: Default::default() };
     let proxy = chain([script(says).failing(RELOAD)])
         .cluster("auth", [answer])
         .on(get("/asks").at(0).after(2500))
@@ -335,12 +293,9 @@ fn a_reloaded_vm_starts_afresh_and_does_not_know_the_streams_and_callouts_of_the
 #[test]
 fn a_filter_passed_by_under_fail_open_is_passed_by_on_the_way_back_too() {
     let breaks = script("request_headers: panic\nresponse_headers: say never").failing(FailurePolicy::Open);
-    let proxy = chain([
-        breaks,
-        script("response_headers: get response :status").named("inner"),
-    ])
-    .on(get("/x"))
-    .on(get("/y"));
+    let proxy = chain([breaks, script("response_headers: get response :status").named("inner")])
+        .on(get("/x"))
+        .on(get("/y"));
     expect![[r#"
         GET /x
           0 script: FAULT trapped in on_request_headers: wasm trap: wasm `unreachable` instruction executed
@@ -368,11 +323,7 @@ fn a_late_read_through_the_sdk_panics() {
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]]
-    .assert_eq(
-        &chain([probe("late-read")])
-            .on(get("/x"))
-            .lines(&["FAULT", "client got", "end:"]),
-    );
+    .assert_eq(&chain([probe("late-read")]).on(get("/x")).lines(&["FAULT", "client got", "end:"]));
 }
 
 #[test]
@@ -386,18 +337,13 @@ fn ticks_come_one_period_after_the_last_until_they_are_switched_off() {
         140 script: now -> 1767225600140000000
         190 script: now -> 1767225600190000000
     "#]]
-    .assert_eq(
-        &chain([script(ticks)])
-            .on(get("/x").at(0))
-            .lines(&["now ->", "end:"]),
-    );
+    .assert_eq(&chain([script(ticks)]).on(get("/x").at(0)).lines(&["now ->", "end:"]));
 }
 
 #[test]
 fn a_deadline_is_kept_by_a_tick_while_the_upstream_is_silent() {
-    let proxy = chain([probe("deadline")])
-        .on(get("/slow").at(0).after(60_000))
-        .on(get("/quick").at(100).after(5));
+    let proxy =
+        chain([probe("deadline")]).on(get("/slow").at(0).after(60_000)).on(get("/quick").at(100).after(5));
     expect![[r#"
         GET /slow
           0 deadline: on_request_headers = Continue

@@ -21,11 +21,7 @@ fn check_refused(fields: &str, expected: Expect) {
 }
 
 fn check_bytes_refused(bytes: &[u8], expected: Expect) {
-    expected.assert_eq(
-        &ModuleInfo::parse(bytes, "filter.wasm")
-            .expect_err("Envoy refuses it")
-            .to_string(),
-    );
+    expected.assert_eq(&ModuleInfo::parse(bytes, "filter.wasm").expect_err("Envoy refuses it").to_string());
 }
 
 #[test]
@@ -48,30 +44,15 @@ fn a_sound_module_tells_what_it_is() {
         ["proxy_log", "random_get"]
     );
     assert_eq!(
-        info.callbacks
-            .iter()
-            .map(|callback| callback.name)
-            .collect::<Vec<_>>(),
+        info.callbacks.iter().map(|callback| callback.name).collect::<Vec<_>>(),
         ["proxy_on_request_headers"]
     );
     assert_eq!(info.allocator, Allocator::Malloc, "Envoy prefers malloc");
     assert_eq!(info.start.calls, ["_initialize", "main"]);
     assert!(!info.start.section);
-    assert_eq!(
-        info.memory,
-        Some(MemoryLimits {
-            initial: Pages(2),
-            maximum: Some(Pages(16))
-        })
-    );
+    assert_eq!(info.memory, Some(MemoryLimits { initial: Pages(2), maximum: Some(Pages(16)) }));
     assert_eq!(info.own_name.as_deref(), Some("timeout"));
-    assert_eq!(
-        info.producers
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect::<Vec<_>>(),
-        ["Rust", "rustc"]
-    );
+    assert_eq!(info.producers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["Rust", "rustc"]);
 }
 
 #[test]
@@ -89,10 +70,7 @@ fn the_first_marker_decides_and_only_if_it_is_a_function() {
 
 #[test]
 fn an_empty_file_is_called_empty() {
-    check_bytes_refused(
-        b"",
-        expect!["filter.wasm: the file is empty, expected a WebAssembly module"],
-    );
+    check_bytes_refused(b"", expect!["filter.wasm: the file is empty, expected a WebAssembly module"]);
 }
 
 #[test]
@@ -148,10 +126,7 @@ fn every_truncation_of_a_module_is_refused_without_a_panic() {
             [Problem::Empty | Problem::Truncated { .. } | Problem::Malformed { .. }]
         );
         // Cut between two sections before the exports, a module is merely a poorer one.
-        let poorer = error
-            .problems
-            .iter()
-            .any(|problem| matches!(problem, Problem::NoAbiVersion { .. }));
+        let poorer = error.problems.iter().any(|problem| matches!(problem, Problem::NoAbiVersion { .. }));
         assert!(inside_a_section || poorer, "cut at {cut}: {error}");
     }
 }
@@ -308,26 +283,16 @@ fn all_problems_are_listed_at_once() {
 
 #[test]
 fn a_module_cannot_flood_the_terminal() {
-    let imports: String = (0..500)
-        .map(|i| format!(r#"(import "env" "\1b[2J{i}" (func))"#))
-        .collect();
-    let shown = parse(&format!("{imports} {SOUND}"))
-        .expect_err("they are unknown")
-        .to_string();
+    let imports: String = (0..500).map(|i| format!(r#"(import "env" "\1b[2J{i}" (func))"#)).collect();
+    let shown = parse(&format!("{imports} {SOUND}")).expect_err("they are unknown").to_string();
     assert!(shown.ends_with("and 480 more"), "{shown}");
-    assert!(
-        !shown.contains('\x1b'),
-        "control characters of a module are escaped: {shown}"
-    );
+    assert!(!shown.contains('\x1b'), "control characters of a module are escaped: {shown}");
 }
 
 /// One import of each function a version has, with the types of the table.
 fn module_with_every_import(version: AbiVersion) -> String {
     let words = |types: &[AbiType]| -> String {
-        types
-            .iter()
-            .map(|one| if *one == AbiType::I32 { " i32" } else { " i64" })
-            .collect()
+        types.iter().map(|one| if *one == AbiType::I32 { " i32" } else { " i64" }).collect()
     };
     let mut fields: Vec<String> = IMPORTS
         .iter()
@@ -341,20 +306,10 @@ fn module_with_every_import(version: AbiVersion) -> String {
         })
         .collect();
     fields.push(SOUND.replace("proxy_abi_version_0_2_1", version.marker()));
-    for callback in CALLBACKS
-        .iter()
-        .filter(|callback| callback.versions.contains(&version))
-    {
-        let (result, body) = if callback.answers {
-            ("(result i32)", "i32.const 1")
-        } else {
-            ("", "")
-        };
+    for callback in CALLBACKS.iter().filter(|callback| callback.versions.contains(&version)) {
+        let (result, body) = if callback.answers { ("(result i32)", "i32.const 1") } else { ("", "") };
         let params = words(&vec![AbiType::I32; callback.params]);
-        fields.push(format!(
-            r#"(func (export "{}") (param{params}) {result} {body})"#,
-            callback.name
-        ));
+        fields.push(format!(r#"(func (export "{}") (param{params}) {result} {body})"#, callback.name));
     }
     fields.join("\n")
 }
@@ -407,15 +362,8 @@ fn envoy_gives_the_same_verdicts() {
     let mut taken = 0;
     for fields in &modules {
         let ours = parse(fields);
-        let theirs = envoy_takes(
-            &envoy,
-            &wat::parse_str(format!("(module {fields})")).expect("text"),
-        );
-        assert_eq!(
-            ours.is_ok(),
-            theirs,
-            "Envoy takes it: {theirs}; we say {ours:?} to\n{fields}"
-        );
+        let theirs = envoy_takes(&envoy, &wat::parse_str(format!("(module {fields})")).expect("text"));
+        assert_eq!(ours.is_ok(), theirs, "Envoy takes it: {theirs}; we say {ours:?} to\n{fields}");
         taken += usize::from(theirs);
     }
     assert!(
@@ -443,11 +391,7 @@ fn envoy_takes(envoy: &Path, wasm: &[u8]) -> bool {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (module, config) = (dir.path().join("filter.wasm"), dir.path().join("envoy.yaml"));
     std::fs::write(&module, wasm).expect("a file");
-    std::fs::write(
-        &config,
-        ENVOY_CONFIG.replace("MODULE", &module.display().to_string()),
-    )
-    .expect("a file");
+    std::fs::write(&config, ENVOY_CONFIG.replace("MODULE", &module.display().to_string())).expect("a file");
     let output = std::process::Command::new(envoy)
         .args(["--mode", "validate", "--log-level", "error", "--config-path"])
         .arg(&config)
@@ -455,10 +399,7 @@ fn envoy_takes(envoy: &Path, wasm: &[u8]) -> bool {
         .expect("ENVOY_BIN runs");
     let said = String::from_utf8_lossy(&output.stderr);
     // A refusal for any other reason than the module would be a mistake of this test.
-    assert!(
-        output.status.success() || said.contains("Unable to create Wasm plugin"),
-        "{said}"
-    );
+    assert!(output.status.success() || said.contains("Unable to create Wasm plugin"), "{said}");
     output.status.success()
 }
 

@@ -38,9 +38,7 @@ fn replayed(filters: &[(&str, &str)], exchanges: &[Recorded]) -> (Folder, crate:
         .iter()
         .map(|(name, does)| Filter::new(name, &folder.module(&format!("{name}.wasm"), &guest(does)), None))
         .collect();
-    folder
-        .envoy("envoy.json", &modules)
-        .recording("front.inbound.streamed.json", exchanges);
+    folder.envoy("envoy.json", &modules).recording("front.inbound.streamed.json", exchanges);
     let run = folder.wayside(
         "replay --envoy envoy.json --traffic front.inbound.streamed.json --json r.json --html r.html --junit r.xml",
     );
@@ -48,10 +46,7 @@ fn replayed(filters: &[(&str, &str)], exchanges: &[Recorded]) -> (Folder, crate:
 }
 
 fn two() -> [Recorded; 2] {
-    [
-        Recorded::get("/a").answered(200, "hello"),
-        Recorded::get("/b").answered(404, ""),
-    ]
+    [Recorded::get("/a").answered(200, "hello"), Recorded::get("/b").answered(404, "")]
 }
 
 #[test]
@@ -139,32 +134,20 @@ fn junit_has_a_case_for_each_exchange_and_fails_those_a_client_would_notice() {
 fn a_stream_that_hangs_and_a_filter_that_fails_are_failures_in_every_form() {
     let (folder, run) = replayed(&[("waiting", WAITS)], &two());
     assert_eq!(run.status, 1);
+    assert!(folder.read("r.xml").contains(r#"<failure message="the stream never ended" type="hung">"#));
     assert!(
-        folder
-            .read("r.xml")
-            .contains(r#"<failure message="the stream never ended" type="hung">"#)
-    );
-    assert!(
-        folder
-            .read("r.html")
-            .contains(r#"<span class="tag bad">hung</span> <b>1 ×</b>"#),
+        folder.read("r.html").contains(r#"<span class="tag bad">hung</span> <b>1 ×</b>"#),
         "one a status"
     );
 
     let (folder, run) = replayed(&[("failing", FAILS)], &two());
     assert_eq!(run.status, 1);
     assert!(
-        folder
-            .read("r.xml")
-            .contains(r#"<failure message="failing failed: "#),
+        folder.read("r.xml").contains(r#"<failure message="failing failed: "#),
         "{}",
         folder.read("r.xml")
     );
-    assert!(
-        folder
-            .read("r.html")
-            .contains(r#"<span class="tag bad">filter failed</span>"#)
-    );
+    assert!(folder.read("r.html").contains(r#"<span class="tag bad">filter failed</span>"#));
 }
 
 fn hostile() -> Vec<Recorded> {
@@ -173,9 +156,7 @@ fn hostile() -> Vec<Recorded> {
         Recorded::get(b"/\xff\xfe\x1b[31m\x00\r\n")
             .with("x-\u{202e}evil", "\u{feff}</code></td>")
             .answered(200, ""),
-        Recorded::get("/]]><!--")
-            .with("x-mark", "\"><img src=x onerror=alert(1)>")
-            .answered(200, ""),
+        Recorded::get("/]]><!--").with("x-mark", "\"><img src=x onerror=alert(1)>").answered(200, ""),
     ]
 }
 
@@ -229,53 +210,32 @@ fn said_to_be_missing(html: &str) -> usize {
     let line =
         regex::Regex::new(r#"class="more">([^<]*?)([\d\u{202f}]+) more exchanges"#).expect("a pattern");
     line.captures_iter(html)
-        .map(|found| {
-            found[2]
-                .replace('\u{202f}', "")
-                .parse::<usize>()
-                .expect("a number")
-        })
+        .map(|found| found[2].replace('\u{202f}', "").parse::<usize>().expect("a number"))
         .sum()
 }
 
 #[test]
 fn what_the_page_does_not_show_it_counts() {
     let many = |status: u16, count: usize| vec![Recorded::get("/").answered(status, ""); count];
-    let exchanges: Vec<_> = [
-        (200, 1_200),
-        (201, 900),
-        (202, 900),
-        (204, 900),
-        (206, 900),
-        (207, 900),
-        (208, 300),
-    ]
-    .into_iter()
-    .flat_map(|(status, count)| many(status, count))
-    .collect();
+    let exchanges: Vec<_> =
+        [(200, 1_200), (201, 900), (202, 900), (204, 900), (206, 900), (207, 900), (208, 300)]
+            .into_iter()
+            .flat_map(|(status, count)| many(status, count))
+            .collect();
     let (folder, _run) = replayed(&[("guard", ANSWERS)], &exchanges);
     let html = folder.read("r.html");
     let shown = html.matches(r#"<details class="exchange">"#).count();
-    assert_eq!(
-        shown,
-        300 + 6 * 783,
-        "all of the small group, and as many of each large one"
-    );
+    assert_eq!(shown, 300 + 6 * 783, "all of the small group, and as many of each large one");
     assert_eq!(shown + said_to_be_missing(&html), exchanges.len());
     assert!(html.contains("417 more exchanges of this kind"), "of 1,200");
-    assert_eq!(
-        folder.json("r.json")["exchanges"].as_array().map(Vec::len),
-        Some(exchanges.len())
-    );
+    assert_eq!(folder.json("r.json")["exchanges"].as_array().map(Vec::len), Some(exchanges.len()));
 }
 
 #[test]
 fn a_long_value_is_cut_and_says_so() {
     let long = "é".repeat(5_000);
-    let (folder, _run) = replayed(
-        &[("guard", ANSWERS)],
-        &[Recorded::get(format!("/{long}")).answered(200, "")],
-    );
+    let (folder, _run) =
+        replayed(&[("guard", ANSWERS)], &[Recorded::get(format!("/{long}")).answered(200, "")]);
     let html = folder.read("r.html");
     assert!(html.contains("é… (4401 more letters)"));
     assert!(!html.contains(&long));

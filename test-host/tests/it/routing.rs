@@ -38,20 +38,14 @@ fn direct(name: &str, matches: &str) -> String {
 }
 
 fn taken(spec: &ProxySpec, headers: &[(&str, &str)]) -> String {
-    let headers = HeaderMap::from_iter(
-        headers
-            .iter()
-            .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())),
-    );
+    let headers =
+        HeaderMap::from_iter(headers.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
     let selected = spec.listeners[0].http.routes.select(&headers);
     selected.map_or("-".to_owned(), |selected| selected.route.name.clone())
 }
 
 fn host(name: &str, domains: &str) -> String {
-    format!(
-        "{{name: {name}, domains: [{domains}], routes: [{}]}}",
-        direct(name, "prefix: /")
-    )
+    format!("{{name: {name}, domains: [{domains}], routes: [{}]}}", direct(name, "prefix: /"))
 }
 
 #[test]
@@ -65,14 +59,8 @@ fn the_most_specific_domain_wins_and_there_is_no_second_try() {
         host("upper", "UPPER.com"),
         host("star_inside", "'mid*dle.com'"),
         host("star_twice", "'*x*.com'"),
-        format!(
-            "{{name: only, domains: ['*.only.com'], routes: [{}]}}",
-            direct("only", "prefix: /nope")
-        ),
-        format!(
-            "{{name: any, domains: ['*'], routes: [{}]}}",
-            direct("any", "path: /any")
-        ),
+        format!("{{name: only, domains: ['*.only.com'], routes: [{}]}}", direct("only", "prefix: /nope")),
+        format!("{{name: any, domains: ['*'], routes: [{}]}}", direct("any", "path: /any")),
     ];
     let spec = proxy(&hosts.join(", "), "");
     for (authority, path, expected) in [
@@ -109,22 +97,11 @@ fn the_most_specific_domain_wins_and_there_is_no_second_try() {
 
 #[test]
 fn the_port_is_left_out_of_the_choice_only_where_the_configuration_says_so() {
-    let spec = proxy(
-        &host("v", "a.com, '[::1]'"),
-        "ignore_port_in_host_matching: true,",
-    );
-    for (authority, expected) in [
-        ("a.com:81", "v"),
-        ("a.com", "v"),
-        ("[::1]:81", "v"),
-        ("[::1]", "v"),
-        ("b:81", "-"),
-    ] {
-        assert_eq!(
-            taken(&spec, &[(":authority", authority), (":path", "/")]),
-            expected,
-            "{authority}"
-        );
+    let spec = proxy(&host("v", "a.com, '[::1]'"), "ignore_port_in_host_matching: true,");
+    for (authority, expected) in
+        [("a.com:81", "v"), ("a.com", "v"), ("[::1]:81", "v"), ("[::1]", "v"), ("b:81", "-")]
+    {
+        assert_eq!(taken(&spec, &[(":authority", authority), (":path", "/")]), expected, "{authority}");
     }
 }
 
@@ -137,20 +114,11 @@ fn paths_are_compared_as_they_stand_without_their_query() {
         direct("any_case", "path: /ICASE, case_sensitive: false"),
         direct("prefix_with_query", "prefix: '/pq?x'"),
         direct("regex", "safe_regex: {regex: '/re/[0-9]+'}"),
-        direct(
-            "regex_any_case",
-            "safe_regex: {regex: '/RE2/[a-z]+'}, case_sensitive: false",
-        ),
+        direct("regex_any_case", "safe_regex: {regex: '/RE2/[a-z]+'}, case_sensitive: false"),
         direct("prefix_any_case", "prefix: /PreI, case_sensitive: false"),
-        direct(
-            "separated_any_case",
-            "path_separated_prefix: /PsI, case_sensitive: false",
-        ),
+        direct("separated_any_case", "path_separated_prefix: /PsI, case_sensitive: false"),
     ];
-    let spec = proxy(
-        &format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")),
-        "",
-    );
+    let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")), "");
     for (path, expected) in [
         ("/api/dev", "separated"),
         ("/api/dev/", "separated"),
@@ -179,39 +147,20 @@ fn paths_are_compared_as_they_stand_without_their_query() {
         ("/PSI/x", "separated_any_case"),
         ("/psix", "-"),
     ] {
-        assert_eq!(
-            taken(&spec, &[(":authority", "a"), (":path", path)]),
-            expected,
-            "{path}"
-        );
+        assert_eq!(taken(&spec, &[(":authority", "a"), (":path", path)]), expected, "{path}");
     }
 }
 
 #[test]
 fn query_parameters_count_by_their_first_value_undecoded() {
     let routes = [
-        direct(
-            "value",
-            "path: /q1, query_parameters: [{name: k, string_match: {exact: v}}]",
-        ),
-        direct(
-            "present",
-            "path: /q2, query_parameters: [{name: k, present_match: true}]",
-        ),
-        direct(
-            "absent",
-            "path: /q3, query_parameters: [{name: k, present_match: false}]",
-        ),
+        direct("value", "path: /q1, query_parameters: [{name: k, string_match: {exact: v}}]"),
+        direct("present", "path: /q2, query_parameters: [{name: k, present_match: true}]"),
+        direct("absent", "path: /q3, query_parameters: [{name: k, present_match: false}]"),
         direct("named", "path: /q4, query_parameters: [{name: k}]"),
-        direct(
-            "encoded",
-            "path: /q5, query_parameters: [{name: k, string_match: {exact: 'a%20b'}}]",
-        ),
+        direct("encoded", "path: /q5, query_parameters: [{name: k, string_match: {exact: 'a%20b'}}]"),
     ];
-    let spec = proxy(
-        &format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")),
-        "",
-    );
+    let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")), "");
     for (path, expected) in [
         ("/q1?k=v", "value"),
         ("/q1?k=v2", "-"),
@@ -233,11 +182,7 @@ fn query_parameters_count_by_their_first_value_undecoded() {
         ("/q4?k=1", "named"),
         ("/q5?k=a%20b", "encoded"),
     ] {
-        assert_eq!(
-            taken(&spec, &[(":authority", "a"), (":path", path)]),
-            expected,
-            "{path}"
-        );
+        assert_eq!(taken(&spec, &[(":authority", "a"), (":path", path)]), expected, "{path}");
     }
 }
 
@@ -245,18 +190,8 @@ fn query_parameters_count_by_their_first_value_undecoded() {
 /// `~` treats a missing header as empty.
 #[test]
 fn header_conditions_hold_where_envoy_says_they_do() {
-    const VALUES: [&[&str]; 10] = [
-        &[],
-        &[""],
-        &["a"],
-        &["A"],
-        &["abc"],
-        &["a", "c"],
-        &["3"],
-        &["5"],
-        &["+3"],
-        &["3x"],
-    ];
+    const VALUES: [&[&str]; 10] =
+        [&[], &[""], &["a"], &["A"], &["abc"], &["a", "c"], &["3"], &["5"], &["+3"], &["3x"]];
     const EXPECTED: [(&str, &str, &str); 27] = [
         ("string_match: {exact: a}", "", "..Y..Y...."),
         ("string_match: {exact: a}", "~", "..Y..Y...."),
@@ -290,26 +225,15 @@ fn header_conditions_hold_where_envoy_says_they_do() {
         let mut parts = vec!["name: X".to_owned()];
         parts.extend((!condition.is_empty()).then(|| condition.to_owned()));
         parts.extend(flags.contains('!').then(|| "invert_match: true".to_owned()));
-        parts.extend(
-            flags
-                .contains('~')
-                .then(|| "treat_missing_header_as_empty: true".to_owned()),
-        );
-        let route = direct(
-            "taken",
-            &format!("prefix: /, headers: [{{{}}}]", parts.join(", ")),
-        );
+        parts.extend(flags.contains('~').then(|| "treat_missing_header_as_empty: true".to_owned()));
+        let route = direct("taken", &format!("prefix: /, headers: [{{{}}}]", parts.join(", ")));
         let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{route}]}}"), "");
         let found: String = VALUES
             .iter()
             .map(|values| {
                 let mut headers = vec![(":authority", "a"), (":path", "/")];
                 headers.extend(values.iter().map(|value| ("x", *value)));
-                if taken(&spec, &headers) == "taken" {
-                    'Y'
-                } else {
-                    '.'
-                }
+                if taken(&spec, &headers) == "taken" { 'Y' } else { '.' }
             })
             .collect();
         assert_eq!(found, expected, "{condition} {flags}");
@@ -320,19 +244,10 @@ fn header_conditions_hold_where_envoy_says_they_do() {
 fn grpc_and_pseudo_headers_can_be_matched() {
     let routes = [
         direct("grpc", "path: /g, grpc: {}"),
-        direct(
-            "method",
-            "path: /m, headers: [{name: ':method', string_match: {exact: POST}}]",
-        ),
-        direct(
-            "host",
-            "path: /h, headers: [{name: host, string_match: {exact: a}}]",
-        ),
+        direct("method", "path: /m, headers: [{name: ':method', string_match: {exact: POST}}]"),
+        direct("host", "path: /h, headers: [{name: host, string_match: {exact: a}}]"),
     ];
-    let spec = proxy(
-        &format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")),
-        "",
-    );
+    let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{}]}}", routes.join(", ")), "");
     let with = |path, name, value| taken(&spec, &[(":authority", "a"), (":path", path), (name, value)]);
     for (content_type, expected) in [
         ("application/grpc", "grpc"),
@@ -342,11 +257,7 @@ fn grpc_and_pseudo_headers_can_be_matched() {
         ("application/GRPC", "-"),
         ("application/json", "-"),
     ] {
-        assert_eq!(
-            with("/g", "content-type", content_type),
-            expected,
-            "{content_type}"
-        );
+        assert_eq!(with("/g", "content-type", content_type), expected, "{content_type}");
     }
     assert_eq!(with("/m", ":method", "POST"), "method");
     assert_eq!(with("/m", ":method", "GET"), "-");
@@ -355,17 +266,11 @@ fn grpc_and_pseudo_headers_can_be_matched() {
 
 #[test]
 fn bytes_that_are_not_utf8_match_no_text_and_break_nothing() {
-    let route = direct(
-        "taken",
-        "prefix: /, headers: [{name: x, string_match: {contains: a}}]",
-    );
+    let route = direct("taken", "prefix: /, headers: [{name: x, string_match: {contains: a}}]");
     let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{route}]}}"), "");
     for (value, expected) in [(&b"\xff\xfe"[..], false), (b"\xffa\xfe", true)] {
-        let headers = HeaderMap::from_iter([
-            (&b":authority"[..], &b"\xff"[..]),
-            (b":path", b"/\xff"),
-            (b"x", value),
-        ]);
+        let headers =
+            HeaderMap::from_iter([(&b":authority"[..], &b"\xff"[..]), (b":path", b"/\xff"), (b"x", value)]);
         assert_eq!(spec.listeners[0].http.routes.select(&headers).is_some(), expected);
     }
 }
@@ -397,15 +302,9 @@ fn redirects_point_where_envoys_point() {
         let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{route}]}}"), "");
         let headers = HeaderMap::from_iter([(":authority", authority), (":path", target)]);
         let selected = spec.listeners[0].http.routes.select(&headers).expect("a route");
-        let RouteAction::Redirect(redirect) = &selected.route.action else {
-            panic!("no redirect")
-        };
+        let RouteAction::Redirect(redirect) = &selected.route.action else { panic!("no redirect") };
         let location = redirect.location(b"http", authority.as_bytes(), target.as_bytes(), matched);
-        assert_eq!(
-            location.escape_ascii().to_string(),
-            expected,
-            "{authority}{target}"
-        );
+        assert_eq!(location.escape_ascii().to_string(), expected, "{authority}{target}");
         assert_eq!(redirect.status, 301);
     }
 }
@@ -416,9 +315,7 @@ fn weighted_clusters_share_by_the_streams_random_number() {
     let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{route}]}}"), "");
     let headers = HeaderMap::from_iter([(":authority", "x"), (":path", "/")]);
     let selected = spec.listeners[0].http.routes.select(&headers).expect("a route");
-    let picked: String = (0..8)
-        .filter_map(|random| selected.cluster(&headers, random))
-        .collect();
+    let picked: String = (0..8).filter_map(|random| selected.cluster(&headers, random)).collect();
     assert_eq!(picked, "abbbabbb");
 }
 
@@ -427,18 +324,11 @@ fn a_route_without_a_retry_policy_has_its_virtual_hosts() {
     let routes = "{name: own, match: {prefix: /own}, route: {cluster: a, retry_policy: {retry_on: reset}}}, \
                   {name: hosts, match: {prefix: /}, route: {cluster: a}}";
     let policy = "retry_policy: {retry_on: '5xx,nonsense', num_retries: 4}";
-    let spec = proxy(
-        &format!("{{name: v, domains: ['*'], routes: [{routes}], {policy}}}"),
-        "",
-    );
+    let spec = proxy(&format!("{{name: v, domains: ['*'], routes: [{routes}], {policy}}}"), "");
     for (path, retries) in [("/own", 1), ("/", 4)] {
         let headers = HeaderMap::from_iter([(":authority", "x"), (":path", path)]);
         let selected = spec.listeners[0].http.routes.select(&headers).expect("a route");
-        assert_eq!(
-            selected.retry_policy().map(|policy| policy.num_retries),
-            Some(retries),
-            "{path}"
-        );
+        assert_eq!(selected.retry_policy().map(|policy| policy.num_retries), Some(retries), "{path}");
     }
 }
 
@@ -449,16 +339,7 @@ fn the_routers_own_replies_read_as_envoys() {
         format!("{} {:?} {} {flag}", reply.status, reply.body, reply.details)
     };
     assert_eq!(told(RouterReply::ROUTE_NOT_FOUND), r#"404 "" route_not_found NR"#);
-    assert_eq!(
-        told(RouterReply::CLUSTER_NOT_FOUND),
-        r#"503 "" cluster_not_found NC"#
-    );
-    assert_eq!(
-        told(RouterReply::NO_HEALTHY_UPSTREAM),
-        r#"503 "no healthy upstream" no_healthy_upstream UH"#
-    );
-    assert_eq!(
-        told(RouterReply::TIMEOUT),
-        r#"504 "upstream request timeout" response_timeout UT"#
-    );
+    assert_eq!(told(RouterReply::CLUSTER_NOT_FOUND), r#"503 "" cluster_not_found NC"#);
+    assert_eq!(told(RouterReply::NO_HEALTHY_UPSTREAM), r#"503 "no healthy upstream" no_healthy_upstream UH"#);
+    assert_eq!(told(RouterReply::TIMEOUT), r#"504 "upstream request timeout" response_timeout UT"#);
 }

@@ -15,12 +15,8 @@ fn requests_go_forward_and_responses_backward_and_every_log_comes_before_any_don
                 log: say log
                 done: say done
                 delete: say delete";
-    let text = chain([
-        script(said).named("a").vm_id(""),
-        script(said).named("b").vm_id(""),
-    ])
-    .on(get("/x"))
-    .text();
+    let text =
+        chain([script(said).named("a").vm_id(""), script(said).named("b").vm_id("")]).on(get("/x")).text();
     expect![[r#"
         GET /x
           0 a: created
@@ -96,10 +92,7 @@ fn with_trailers_no_body_callback_is_the_last_one() {
                 request_trailers: get request_trailers t; add request_trailers u 2
                 response_body@end: say never
                 response_trailers: get response_trailers r; remove response_trailers r";
-    let traffic = post("/x", ["one"])
-        .trailer("t", "1")
-        .answer_body(["two"])
-        .answer_trailer("r", "3");
+    let traffic = post("/x", ["one"]).trailer("t", "1").answer_body(["two"]).answer_trailer("r", "3");
     expect![[r#"
         POST /x
           0 script: on_request_headers = Continue
@@ -128,9 +121,7 @@ fn with_trailers_no_body_callback_is_the_last_one() {
 fn trailers_added_with_the_last_body_are_passed_on() {
     let adds = "request_body@end: add request_trailers t 1; say added\nrequest_trailers: say never";
     let sees = "request_body@end: say never\nrequest_trailers: get request_trailers t";
-    let text = chain([script(adds).named("a"), script(sees).named("b")])
-        .on(post("/x", ["one"]))
-        .text();
+    let text = chain([script(adds).named("a"), script(sees).named("b")]).on(post("/x", ["one"])).text();
     expect![[r#"
         POST /x
           0 a: on_request_headers = Continue
@@ -190,9 +181,7 @@ fn with_the_header_stop_option_the_body_comes_and_lets_the_headers_go_and_they_s
     let waits = "request_headers: return 1
                  request_body@more: call 1; add request x-late 1; return 0
                  request_body: told; get request x-late";
-    let text = chain([script(waits).stopping_headers_only()])
-        .on(post("/x", ["one", "two"]))
-        .text();
+    let text = chain([script(waits).stopping_headers_only()]).on(post("/x", ["one", "two"])).text();
     expect![[r#"
         POST /x
           0 script: on_request_headers = StopIteration
@@ -235,9 +224,7 @@ fn a_body_held_until_its_end_is_shown_with_a_growing_size() {
         upstream got [:path: /x, :method: POST] "onetwothree"
     "#]]
     .assert_eq(
-        &chain([script(holds)])
-            .on(post("/x", ["one", "two", "three"]))
-            .lines(&["script:", "upstream got"]),
+        &chain([script(holds)]).on(post("/x", ["one", "two", "three"])).lines(&["script:", "upstream got"]),
     );
 }
 
@@ -256,11 +243,7 @@ fn a_body_held_outside_the_filters_view_is_shown_piece_by_piece_and_still_whole_
         0 script: on_response_headers = Continue
         upstream got [:path: /x, :method: POST] "onetwo"
     "#]]
-    .assert_eq(
-        &chain([script(holds)])
-            .on(post("/x", ["one", "two"]))
-            .lines(&["script:", "upstream got"]),
-    );
+    .assert_eq(&chain([script(holds)]).on(post("/x", ["one", "two"])).lines(&["script:", "upstream got"]));
 }
 
 #[test]
@@ -297,11 +280,7 @@ fn a_body_held_until_the_trailers_can_be_replaced_there() {
         0 script: on_response_trailers = Continue
         client got [:status: 200] "new" [t: 1]
     "#]]
-    .assert_eq(
-        &chain([script(holds)])
-            .on(traffic)
-            .lines(&["script:", "client got"]),
-    );
+    .assert_eq(&chain([script(holds)]).on(traffic).lines(&["script:", "client got"]));
 }
 
 #[test]
@@ -312,19 +291,13 @@ fn a_body_held_at_its_end_and_never_let_go_hangs() {
         client got nothing
         end: Hung after 0ns, 
     "#]]
-    .assert_eq(
-        &chain([script(holds)])
-            .on(post("/x", ["one"]))
-            .lines(&["got", "end:"]),
-    );
+    .assert_eq(&chain([script(holds)]).on(post("/x", ["one"])).lines(&["got", "end:"]));
 }
 
 #[test]
 fn the_upstream_answers_only_once_it_has_the_whole_request() {
     let holds = "configure: tick 50\nrequest_body@end: return 1\ntick: effective stream; continue request";
-    let text = chain([script(holds)])
-        .on(post("/x", ["one"]).after(7))
-        .lines(&["answered", "end:"]);
+    let text = chain([script(holds)]).on(post("/x", ["one"]).after(7)).lines(&["answered", "end:"]);
     expect![[r#"
         57 proxy: upstream answered 200
         end: Complete after 57ms, via_upstream
@@ -380,13 +353,9 @@ fn a_reply_to_the_request_headers_is_seen_by_the_filters_that_saw_the_request_an
     let replies = "request_headers: reply 403 body=no x-a=1 x-a=2 details=not\\stoday
                    response_headers: get response :status; get request :path
                    response_body@end: told";
-    let text = chain([
-        script(sees).named("a"),
-        script(replies).named("b"),
-        script(sees).named("c"),
-    ])
-    .on(get("/x"))
-    .text();
+    let text = chain([script(sees).named("a"), script(replies).named("b"), script(sees).named("c")])
+        .on(get("/x"))
+        .text();
     expect![[r#"
         GET /x
           0 a: on_request_headers = Continue
@@ -436,9 +405,7 @@ fn a_reply_to_the_response_headers_goes_past_all_filters() {
     let sees = "response_headers: say never";
     let replies = "response_headers: reply 500 body=instead";
     let traffic = get("/x").answer_body(["secret"]);
-    let text = chain([script(sees).named("a"), script(replies).named("b")])
-        .on(traffic)
-        .text();
+    let text = chain([script(sees).named("a"), script(replies).named("b")]).on(traffic).text();
     expect![[r#"
         GET /x
           0 a: on_request_headers = Continue
@@ -471,11 +438,7 @@ fn a_reply_to_the_response_body_comes_too_late_and_resets_the_stream() {
           client got [:status: 200]
           end: Reset after 0ns, 
     "#]]
-    .assert_eq(
-        &chain([script(replies)])
-            .on(get("/x").answer_body(["secret"]))
-            .text(),
-    );
+    .assert_eq(&chain([script(replies)]).on(get("/x").answer_body(["secret"])).text());
 }
 
 /// As Envoy.
@@ -486,11 +449,7 @@ fn of_two_replies_in_one_callback_the_first_goes_out_with_the_details_of_the_sec
         client got [:status: 403, content-length: 3, content-type: text/plain] "one"
         end: Complete after 0ns, second
     "#]]
-    .assert_eq(
-        &chain([script(replies)])
-            .on(get("/x"))
-            .lines(&["client got", "end:"]),
-    );
+    .assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["client got", "end:"]));
 }
 
 #[test]
@@ -500,11 +459,7 @@ fn of_two_replies_the_second_wins_when_it_comes_from_the_responses_headers_of_th
         client got [:status: 404, content-length: 3, content-type: text/plain] "two"
         end: Complete after 0ns, 
     "#]]
-    .assert_eq(
-        &chain([script(replies)])
-            .on(get("/x"))
-            .lines(&["client got", "end:"]),
-    );
+    .assert_eq(&chain([script(replies)]).on(get("/x")).lines(&["client got", "end:"]));
 }
 
 #[test]
@@ -578,23 +533,16 @@ fn what_would_crash_envoy_is_told_and_not_done() {
         client got [:status: 200]
         end: Complete after 0ns, via_upstream
     "#]]
-    .assert_eq(
-        &chain([script(dies)])
-            .on(get("/x"))
-            .lines(&["FINDING", "client got", "end:"]),
-    );
+    .assert_eq(&chain([script(dies)]).on(get("/x")).lines(&["FINDING", "client got", "end:"]));
 }
 
 /// As Envoy, which runs what lies behind twice; here it runs once.
 #[test]
 fn going_on_both_by_call_and_by_answer_is_told() {
     let both = "request_headers: continue request";
-    let text = chain([
-        script(both).named("a"),
-        script("request_headers: say once").named("b"),
-    ])
-    .on(get("/x"))
-    .lines(&["once", "FINDING", "upstream got"]);
+    let text = chain([script(both).named("a"), script("request_headers: say once").named("b")])
+        .on(get("/x"))
+        .lines(&["once", "FINDING", "upstream got"]);
     expect![[r#"
         0 a: FINDING continue_stream, and then answered to continue: Envoy runs the rest of the chain twice
         0 b: once
@@ -698,11 +646,9 @@ fn headers_that_there_must_be_are_asked_for() {
 
 #[test]
 fn an_exchange_without_a_recorded_response_breaks_off_as_it_did() {
-    let text = chain([script(
-        "log: number response.flags; property response.code_details",
-    )])
-    .on(get("/x").unanswered())
-    .text();
+    let text = chain([script("log: number response.flags; property response.code_details")])
+        .on(get("/x").unanswered())
+        .text();
     expect![[r#"
         GET /x
           0 script: on_request_headers = Continue
@@ -720,9 +666,8 @@ fn an_exchange_without_a_recorded_response_breaks_off_as_it_did() {
 #[test]
 fn a_silent_upstream_is_given_up_after_the_routes_timeout_and_filters_see_the_504() {
     let sees = "response_headers: get response :status\nlog: number response.flags";
-    let proxy = chain([script(sees)])
-        .route_timeout(std::time::Duration::from_millis(300))
-        .on(get("/x").after(5000));
+    let proxy =
+        chain([script(sees)]).route_timeout(std::time::Duration::from_millis(300)).on(get("/x").after(5000));
     expect![[r#"
         GET /x
           0 script: on_request_headers = Continue
@@ -769,41 +714,21 @@ fn more_than_a_megabyte_is_not_buffered_but_may_wait() {
     let mib = 1024 * 1024;
     let sent = |script: &str, sizes: &[usize]| {
         let chunks: Vec<Vec<u8>> = sizes.iter().map(|size| vec![b'a'; *size]).collect();
-        let outcomes = chain([crate::support::script(script)])
-            .on(post("/x", []).chunks(&chunks))
-            .outcomes();
-        let got = outcomes[0]
-            .upstream_request
-            .as_ref()
-            .map_or(0, wayside::message::Message::body_len);
+        let outcomes = chain([crate::support::script(script)]).on(post("/x", []).chunks(&chunks)).outcomes();
+        let got = outcomes[0].upstream_request.as_ref().map_or(0, wayside::message::Message::body_len);
         let details = outcomes[0].details.clone().unwrap_or_default();
         format!("{} reached the upstream, {}", got, details.escape_ascii())
     };
     let holds = |answer| format!("request_body@more: return {answer}");
-    assert_eq!(
-        sent(&holds(1), &[mib - 1, 1]),
-        "1048576 reached the upstream, via_upstream"
-    );
-    assert_eq!(
-        sent(&holds(1), &[mib, 1]),
-        "0 reached the upstream, request_payload_too_large"
-    );
-    assert_eq!(
-        sent(&holds(1), &[mib + 1]),
-        "0 reached the upstream, request_payload_too_large"
-    );
-    assert_eq!(
-        sent(&holds(2), &[mib, 1]),
-        "1048577 reached the upstream, via_upstream"
-    );
+    assert_eq!(sent(&holds(1), &[mib - 1, 1]), "1048576 reached the upstream, via_upstream");
+    assert_eq!(sent(&holds(1), &[mib, 1]), "0 reached the upstream, request_payload_too_large");
+    assert_eq!(sent(&holds(1), &[mib + 1]), "0 reached the upstream, request_payload_too_large");
+    assert_eq!(sent(&holds(2), &[mib, 1]), "1048577 reached the upstream, via_upstream");
     assert_eq!(
         sent("request_headers: return 3", &[mib, 1]),
         "0 reached the upstream, request_payload_too_large"
     );
-    assert_eq!(
-        sent("request_body: return 0", &[mib, 1]),
-        "1048577 reached the upstream, via_upstream"
-    );
+    assert_eq!(sent("request_body: return 0", &[mib, 1]), "1048577 reached the upstream, via_upstream");
 }
 
 /// As Envoy.
@@ -814,11 +739,7 @@ fn a_response_too_large_to_buffer_is_a_500_while_its_headers_are_held_and_a_rese
         |headers: &str| script(&format!("{headers}\nresponse_body@more: return 1")).stopping_headers_only();
     let traffic =
         || get("/x").answered_by(|response| response.body = vec![vec![b'a'; 1024 * 1024 + 1].into()]);
-    let shown = |text: String| {
-        text.lines()
-            .map(|line| format!("{:.120}\n", line))
-            .collect::<String>()
-    };
+    let shown = |text: String| text.lines().map(|line| format!("{:.120}\n", line)).collect::<String>();
     let held = chain([sees.clone(), holds("response_headers: return 1")]).on(traffic());
     expect![[r#"
         0 outer: on_request_headers = Continue

@@ -21,14 +21,16 @@ fn workspace() -> PathBuf {
 /// Replays the bundled recording through the example's configuration, with modules built for `target`.
 fn replay_with(target: Target) -> Replay {
     let example = workspace().join("examples/envoy/envoy.yaml");
-    let mut spec = envoy_config::load_with(&example, &LoadOptions::default()).expect("the example is valid").spec;
+    let mut spec =
+        envoy_config::load_with(&example, &LoadOptions::default()).expect("the example is valid").spec;
     for plugin in spec.plugins_mut() {
         let package = format!("wayside-{}", plugin.filter_name);
         let artifact = Guest::package(package).target(target).build().expect("the filter builds");
         plugin.vm.code = CodeSource::File(artifact.path);
     }
     let recording = workspace().join("test-host/recordings/bookshop");
-    let recording = traffic::load(&[recording], &traffic::Limits::default()).expect("the recording is readable");
+    let recording =
+        traffic::load(&[recording], &traffic::Limits::default()).expect("the recording is readable");
     let specs = Specs::Everywhere(Arc::new(spec));
     replay::replay(&Arc::new(Modules::new()), &specs, recording, &Options::default(), |_| Services::default())
         .expect("the filters accept the example's configuration")

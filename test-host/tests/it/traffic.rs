@@ -14,9 +14,7 @@ use wayside::{
 };
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/tap")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tap").join(name)
 }
 
 fn load(paths: &[PathBuf]) -> Recording {
@@ -47,13 +45,7 @@ fn kinds(exchange: &Exchange) -> Vec<NoteKind> {
 }
 
 fn path_of(exchange: &Exchange) -> String {
-    exchange
-        .request
-        .headers
-        .first(b":path")
-        .unwrap()
-        .escape_ascii()
-        .to_string()
+    exchange.request.headers.first(b":path").unwrap().escape_ascii().to_string()
 }
 
 fn block(headers: &HeaderMap) -> String {
@@ -68,13 +60,7 @@ fn duplicates_order_and_empty_values_are_as_the_client_sent_them() {
     let recording = load_data(&["streamed-delimited"]);
     let exchange = &recording.exchanges[0];
     let shown = block(&exchange.request.headers).replace(
-        &exchange
-            .request
-            .headers
-            .first(b"x-request-id")
-            .unwrap()
-            .escape_ascii()
-            .to_string(),
+        &exchange.request.headers.first(b"x-request-id").unwrap().escape_ascii().to_string(),
         "<id>",
     );
     expect![[r#"
@@ -90,25 +76,14 @@ fn duplicates_order_and_empty_values_are_as_the_client_sent_them() {
         x-request-id: <id>
     "#]]
     .assert_eq(&shown);
-    let cookies: Vec<_> = exchange
-        .response
-        .as_ref()
-        .unwrap()
-        .headers
-        .all(b"set-cookie")
-        .collect();
+    let cookies: Vec<_> = exchange.response.as_ref().unwrap().headers.all(b"set-cookie").collect();
     assert_eq!(cookies, ["a=1", "b=2"]);
 }
 
 /// A message without what its form cannot tell: chunk borders, and what Envoy does to headers behind the first filter.
 fn comparable(message: &Message) -> (HeaderMap, Vec<u8>, Option<HeaderMap>) {
     let mut headers = message.headers.clone();
-    for changed in [
-        &b"x-envoy-expected-rq-timeout-ms"[..],
-        b"date",
-        b"server",
-        b"transfer-encoding",
-    ] {
+    for changed in [&b"x-envoy-expected-rq-timeout-ms"[..], b"date", b"server", b"transfer-encoding"] {
         headers.remove(changed);
     }
     (headers, message.whole_body().to_vec(), message.trailers.clone())
@@ -124,16 +99,8 @@ fn all_forms_of_the_same_traffic_give_the_same_exchanges() {
         assert_eq!(recording.exchanges.len(), 10, "{form}");
         for (one, other) in first.exchanges.iter().zip(&recording.exchanges) {
             assert_eq!(one.id, other.id);
-            assert_eq!(
-                comparable(&one.request),
-                comparable(&other.request),
-                "{form} {}",
-                one.id
-            );
-            let responses = (
-                one.response.as_ref().map(comparable),
-                other.response.as_ref().map(comparable),
-            );
+            assert_eq!(comparable(&one.request), comparable(&other.request), "{form} {}", one.id);
+            let responses = (one.response.as_ref().map(comparable), other.response.as_ref().map(comparable));
             assert_eq!(responses.0, responses.1, "{form} {}", one.id);
         }
     }
@@ -147,10 +114,7 @@ fn both_encodings_of_a_form_are_alike_to_the_last_field() {
         for (one, other) in json.exchanges.into_iter().zip(delimited.exchanges) {
             assert_eq!(kinds(&one), kinds(&other));
             // Each tap reads the clock for itself.
-            assert_eq!(
-                one.timing.request_headers.is_some(),
-                other.timing.request_headers.is_some()
-            );
+            assert_eq!(one.timing.request_headers.is_some(), other.timing.request_headers.is_some());
             let other = Exchange {
                 origin: one.origin.clone(),
                 notes: one.notes.clone(),
@@ -166,11 +130,7 @@ fn both_encodings_of_a_form_are_alike_to_the_last_field() {
 fn every_exchange_says_what_its_recording_lacks() {
     let told = |name: &str| -> String {
         let recording = load_data(&[name]);
-        recording
-            .exchanges
-            .iter()
-            .map(|e| format!("{} {} {:?}\n", e.id, path_of(e), kinds(e)))
-            .collect()
+        recording.exchanges.iter().map(|e| format!("{} {} {:?}\n", e.id, path_of(e), kinds(e))).collect()
     };
     expect![[r#"
         front/outbound/0001 /plain [NoTimes]
@@ -215,32 +175,20 @@ fn every_exchange_says_what_its_recording_lacks() {
 
 #[test]
 fn a_streamed_and_a_buffered_recording_are_one_with_chunk_borders_and_times() {
-    for forms in [
-        ["streamed-json", "buffered-delimited"],
-        ["buffered-json", "streamed-delimited"],
-    ] {
+    for forms in [["streamed-json", "buffered-delimited"], ["buffered-json", "streamed-delimited"]] {
         let recording = load_data(&forms);
         assert_eq!(recording.exchanges.len(), 10);
         for exchange in &recording.exchanges {
             assert!(!kinds(exchange).contains(&NoteKind::HeadersAfterLaterFilters));
             assert!(!kinds(exchange).contains(&NoteKind::NoTimes));
-            assert!(
-                !exchange
-                    .request
-                    .headers
-                    .contains(b"x-envoy-expected-rq-timeout-ms")
-            );
+            assert!(!exchange.request.headers.contains(b"x-envoy-expected-rq-timeout-ms"));
             let (request, response) = (exchange.timing.request_headers, exchange.timing.response_headers);
             assert!(request.unwrap() < response.unwrap());
             assert!(request.unwrap() > Duration::from_secs(1_700_000_000));
             assert!(exchange.connection.remote.unwrap().ip().is_loopback());
             assert!(exchange.connection.upstream_remote.unwrap().ip().is_loopback());
         }
-        let chunked = recording
-            .exchanges
-            .iter()
-            .find(|e| path_of(e) == "/chunked")
-            .unwrap();
+        let chunked = recording.exchanges.iter().find(|e| path_of(e) == "/chunked").unwrap();
         assert_eq!(chunked.request.body, ["first", "second"]);
         assert_eq!(chunked.response.as_ref().unwrap().body, ["one", "two"]);
     }
@@ -249,9 +197,7 @@ fn a_streamed_and_a_buffered_recording_are_one_with_chunk_borders_and_times() {
 #[test]
 fn files_as_envoy_names_them_are_joined_by_the_trace_id_in_the_name() {
     let recording = load_data(&["per-trace"]);
-    let [exchange] = &recording.exchanges[..] else {
-        panic!("{recording:?}")
-    };
+    let [exchange] = &recording.exchanges[..] else { panic!("{recording:?}") };
     assert_eq!(exchange.id.to_string(), "front/outbound/0001");
     assert_eq!(exchange.origin.trace_id, trace_id_of("per-trace"));
     assert_eq!(kinds(exchange), []);
@@ -268,27 +214,17 @@ fn one_message_a_file_is_read_and_text_protobuf_is_refused_by_name() {
     let recording = load_data(&["buffered-binary"]);
     assert_eq!(path_of(&recording.exchanges[0]), "/plain");
     let found = error(&[data("buffered-text")]);
-    assert!(
-        found.contains("front.outbound.buffered.pb_text@0: found text protobuf"),
-        "{found}"
-    );
+    assert!(found.contains("front.outbound.buffered.pb_text@0: found text protobuf"), "{found}");
     assert!(found.contains("PROTO_BINARY_LENGTH_DELIMITED"), "{found}");
 }
 
 #[test]
 fn trailers_that_were_sent_twice_are_there_twice() {
     let recording = load_data(&["streamed-json"]);
-    let exchange = recording
-        .exchanges
-        .iter()
-        .find(|e| path_of(e) == "/trailers")
-        .unwrap();
+    let exchange = recording.exchanges.iter().find(|e| path_of(e) == "/trailers").unwrap();
     assert_eq!(block(exchange.request.trailers.as_ref().unwrap()), "x-sum: 7\n");
     let response = exchange.response.as_ref().unwrap();
-    assert_eq!(
-        block(response.trailers.as_ref().unwrap()),
-        "x-after: 1\nx-after: 2\n"
-    );
+    assert_eq!(block(response.trailers.as_ref().unwrap()), "x-after: 1\nx-after: 2\n");
 }
 
 #[test]
@@ -300,15 +236,10 @@ fn a_torn_last_record_leaves_the_others_and_says_where_it_begins() {
         let whole = fs::read(data(name)).unwrap();
         let (_folder, path) = file(name.rsplit_once('/').unwrap().1, &whole[..whole.len() - 3]);
         let recording = load(std::slice::from_ref(&path));
-        let [note] = &recording.notes[..] else {
-            panic!("{:?}", recording.notes)
-        };
+        let [note] = &recording.notes[..] else { panic!("{:?}", recording.notes) };
         assert_eq!(note.kind, NoteKind::TornRecord);
         if name.ends_with("json") {
-            let torn = recording
-                .exchanges
-                .iter()
-                .filter(|e| kinds(e).contains(&NoteKind::TornRecord));
+            let torn = recording.exchanges.iter().filter(|e| kinds(e).contains(&NoteKind::TornRecord));
             assert_eq!(torn.map(path_of).collect::<Vec<_>>(), ["/cut"]);
         }
         let before = load(&[data(name)]);
@@ -319,20 +250,14 @@ fn a_torn_last_record_leaves_the_others_and_says_where_it_begins() {
             assert_eq!(one.response, other.response);
         }
         let place = note.place.strip_prefix(path.to_str().unwrap()).unwrap();
-        assert!(
-            place.starts_with(if name.ends_with("json") { ":8" } else { "@" }),
-            "{place}"
-        );
+        assert!(place.starts_with(if name.ends_with("json") { ":8" } else { "@" }), "{place}");
     }
 }
 
 #[test]
 fn what_cannot_be_used_at_all_is_an_error_with_file_and_position() {
     let missing = error(&["/nowhere/at.json".into()]);
-    assert!(
-        missing.starts_with("/nowhere/at.json: cannot be read"),
-        "{missing}"
-    );
+    assert!(missing.starts_with("/nowhere/at.json: cannot be read"), "{missing}");
     let (_folder, empty) = file("empty.json", "");
     assert_eq!(
         error(std::slice::from_ref(&empty)),
@@ -366,12 +291,7 @@ fn a_bad_file_beside_a_good_one_is_a_note() {
         .notes
         .iter()
         .map(|n| {
-            format!(
-                "{:?} {} {}\n",
-                n.kind,
-                n.place.replace(folder.path().to_str().unwrap(), ""),
-                n.text
-            )
+            format!("{:?} {} {}\n", n.kind, n.place.replace(folder.path().to_str().unwrap(), ""), n.text)
         })
         .collect();
     expect![[r#"
@@ -387,11 +307,8 @@ fn an_object_that_is_no_trace_is_left_out_with_line_and_column() {
     let bad = "{\n \"http_streamed_trace_segment\": {\n  \"trace_id\": \"x\"\n }\n}\n";
     let (_folder, path) = file("a.json", format!("{bad}{good}, {good}"));
     let recording = load(std::slice::from_ref(&path));
-    let notes: String = recording
-        .notes
-        .iter()
-        .map(|n| format!("{:?} {} {}\n", n.kind, n.place, n.text))
-        .collect();
+    let notes: String =
+        recording.notes.iter().map(|n| format!("{:?} {} {}\n", n.kind, n.place, n.text)).collect();
     let notes = notes.replace(path.to_str().unwrap(), "a.json");
     expect![[r#"
         RecordSkipped a.json:3:17 left out: a record that is not a TraceWrapper: invalid value: string "x", expected a number that is not negative, or a string of one
@@ -400,11 +317,7 @@ fn an_object_that_is_no_trace_is_left_out_with_line_and_column() {
     // The same ids again: another ten exchanges, not one merged with the other.
     assert_eq!(recording.exchanges.len(), 20);
     assert_eq!(
-        recording
-            .exchanges
-            .iter()
-            .filter(|e| kinds(e).contains(&NoteKind::TraceIdReused))
-            .count(),
+        recording.exchanges.iter().filter(|e| kinds(e).contains(&NoteKind::TraceIdReused)).count(),
         10
     );
 }
@@ -431,22 +344,8 @@ fn segments_of_many_streams_may_lie_between_one_another() {
         .exchanges
         .iter()
         .map(|e| {
-            let status = e
-                .response
-                .as_ref()
-                .unwrap()
-                .headers
-                .first(b":status")
-                .unwrap()
-                .clone();
-            format!(
-                "{} {} {:?} {:?} {}\n",
-                e.id,
-                path_of(e),
-                e.request.body,
-                status,
-                e.origin.trace_id
-            )
+            let status = e.response.as_ref().unwrap().headers.first(b":status").unwrap().clone();
+            format!("{} {} {:?} {:?} {}\n", e.id, path_of(e), e.request.body, status, e.origin.trace_id)
         })
         .collect();
     expect![[r#"
@@ -460,23 +359,15 @@ fn segments_of_many_streams_may_lie_between_one_another() {
 
 #[test]
 fn a_lying_length_allocates_nothing() {
-    let (_folder, good) = file(
-        "good.json",
-        fs::read(data("streamed-json/front.outbound.streamed.json")).unwrap(),
-    );
+    let (_folder, good) =
+        file("good.json", fs::read(data("streamed-json/front.outbound.streamed.json")).unwrap());
     // 2^60 bytes, and a length of eleven bytes.
-    for lie in [
-        &b"\x80\x80\x80\x80\x80\x80\x80\x80\x10\x12\x02\x08\x01"[..],
-        &[0xff; 12],
-    ] {
+    for lie in [&b"\x80\x80\x80\x80\x80\x80\x80\x80\x10\x12\x02\x08\x01"[..], &[0xff; 12]] {
         let (_folder, path) = file("lie.pb_length_delimited", lie);
         let recording = load(&[good.clone(), path.clone()]);
         assert_eq!(recording.exchanges.len(), 10);
         assert!(
-            recording
-                .notes
-                .iter()
-                .any(|n| n.place == format!("{}@0", path.display())),
+            recording.notes.iter().any(|n| n.place == format!("{}@0", path.display())),
             "{:?}",
             recording.notes
         );
@@ -521,20 +412,11 @@ fn a_body_of_100_mb_is_cut_at_the_limit_and_says_so() {
     out.into_inner().unwrap().sync_all().unwrap();
 
     let recording = load(&[path]);
-    let [big, other] = &recording.exchanges[..] else {
-        panic!("{} exchanges", recording.exchanges.len())
-    };
+    let [big, other] = &recording.exchanges[..] else { panic!("{} exchanges", recording.exchanges.len()) };
     assert_eq!(big.request.body_len(), 16 << 20);
     assert_eq!(other.request.body_len(), 0);
-    let cut = big
-        .notes
-        .iter()
-        .find(|n| n.kind == NoteKind::BodyTruncatedByLimit)
-        .unwrap();
-    assert_eq!(
-        cut.text,
-        "kept 16777216 of 104857600 bytes of the request body (limit: 16 MiB)"
-    );
+    let cut = big.notes.iter().find(|n| n.kind == NoteKind::BodyTruncatedByLimit).unwrap();
+    assert_eq!(cut.text, "kept 16777216 of 104857600 bytes of the request body (limit: 16 MiB)");
     assert!(cut.place.ends_with("big.outbound.streamed.pb_length_delimited@0"));
 }
 
@@ -544,8 +426,7 @@ fn a_record_of_100_mb_is_read_past() {
     let good = fs::read(data("streamed-json/front.outbound.streamed.json")).unwrap();
     let path = folder.path().join("big.json");
     let mut out = std::io::BufWriter::new(fs::File::create(&path).unwrap());
-    out.write_all(br#"{"http_buffered_trace":{"request":{"body":{"as_string":""#)
-        .unwrap();
+    out.write_all(br#"{"http_buffered_trace":{"request":{"body":{"as_string":""#).unwrap();
     let part = vec![b'x'; 1 << 20];
     for _ in 0..100 {
         out.write_all(&part).unwrap();
@@ -556,34 +437,20 @@ fn a_record_of_100_mb_is_read_past() {
 
     let recording = load(std::slice::from_ref(&path));
     assert_eq!(recording.exchanges.len(), 10);
-    let [note] = &recording.notes[..] else {
-        panic!("{:?}", recording.notes)
-    };
+    let [note] = &recording.notes[..] else { panic!("{:?}", recording.notes) };
     assert_eq!(note.kind, NoteKind::RecordSkipped);
     assert_eq!(note.place, format!("{}:1:1", path.display()));
-    assert_eq!(
-        note.text,
-        "left out: an object of 104857661 bytes, where a record may have 64 MiB"
-    );
+    assert_eq!(note.text, "left out: an object of 104857661 bytes, where a record may have 64 MiB");
 }
 
 #[test]
 fn a_recording_beyond_the_limits_is_an_error_that_says_where() {
     let good = data("streamed-delimited/front.outbound.streamed.pb_length_delimited");
-    let limits = Limits {
-        total_bytes: ByteSize::kib(8),
-        ..Limits::default()
-    };
+    let limits = Limits { total_bytes: ByteSize::kib(8), ..Limits::default() };
     let error = traffic::load(std::slice::from_ref(&good), &limits).unwrap_err();
     assert!(matches!(error, TrafficError::TooLarge { limit, .. } if limit == ByteSize::kib(8)));
-    assert!(
-        error.to_string().starts_with(&format!("{}@", good.display())),
-        "{error}"
-    );
-    let limits = Limits {
-        exchanges: 3,
-        ..Limits::default()
-    };
+    assert!(error.to_string().starts_with(&format!("{}@", good.display())), "{error}");
+    let limits = Limits { exchanges: 3, ..Limits::default() };
     let error = traffic::load(&[good], &limits).unwrap_err();
     assert!(matches!(error, TrafficError::TooMany { limit: 3, .. }), "{error}");
 }
@@ -612,11 +479,9 @@ fn fields_that_are_not_known_are_told() {
 
 #[test]
 fn a_recording_can_be_summed_up() {
-    let loaded = traffic::load_with_files(
-        &[data("streamed-json"), data("buffered-delimited")],
-        &Limits::default(),
-    )
-    .unwrap();
+    let loaded =
+        traffic::load_with_files(&[data("streamed-json"), data("buffered-delimited")], &Limits::default())
+            .unwrap();
     let mut summary = Summary::of(&loaded.recording, &loaded.files);
     let (first, last) = summary.span.take().unwrap();
     assert!(first < last);
@@ -656,40 +521,24 @@ fn a_recording_can_be_summed_up() {
 
 #[test]
 fn an_exchange_says_that_a_part_of_it_was_left_out() {
-    let limits = Limits {
-        record_bytes: ByteSize::kib(2),
-        ..Limits::default()
-    };
+    let limits = Limits { record_bytes: ByteSize::kib(2), ..Limits::default() };
     for form in STREAMED {
         let recording = traffic::load(&[data(form)], &limits).unwrap();
-        let large = recording
-            .exchanges
-            .iter()
-            .find(|e| path_of(e) == "/large")
-            .unwrap();
-        assert!(
-            kinds(large).contains(&NoteKind::RecordSkipped),
-            "{:?}",
-            large.notes
-        );
+        let large = recording.exchanges.iter().find(|e| path_of(e) == "/large").unwrap();
+        assert!(kinds(large).contains(&NoteKind::RecordSkipped), "{:?}", large.notes);
         assert_eq!(large.request.body_len(), 0);
     }
 }
 
 #[test]
 fn zeros_at_the_end_of_a_file_are_one_note() {
-    let mut bytes = fs::read(data(
-        "streamed-delimited/front.outbound.streamed.pb_length_delimited",
-    ))
-    .unwrap();
+    let mut bytes = fs::read(data("streamed-delimited/front.outbound.streamed.pb_length_delimited")).unwrap();
     let end = bytes.len();
     bytes.resize(end + 100_000, 0);
     let (_folder, path) = file("a.pb_length_delimited", bytes);
     let recording = load(std::slice::from_ref(&path));
     assert_eq!(recording.exchanges.len(), 10);
-    let [note] = &recording.notes[..] else {
-        panic!("{:?}", recording.notes)
-    };
+    let [note] = &recording.notes[..] else { panic!("{:?}", recording.notes) };
     assert_eq!(note.place, format!("{}@{end}", path.display()));
     assert_eq!(note.text, "left out: 100000 bytes of zero, expected a record");
 }
@@ -713,21 +562,11 @@ fn concurrent_exchanges_with_one_request_id_are_paired_by_all_that_they_say() {
         |name: &str, records: &[String]| fs::write(folder.path().join(name), records.concat()).unwrap();
     write(
         "a.inbound.streamed.json",
-        &[
-            streamed(1, "/one"),
-            streamed(2, "/two"),
-            streamed(3, "/same"),
-            streamed(4, "/same"),
-        ],
+        &[streamed(1, "/one"), streamed(2, "/two"), streamed(3, "/same"), streamed(4, "/same")],
     );
     write(
         "a.inbound.buffered.json",
-        &[
-            buffered("/same", 4),
-            buffered("/two", 1),
-            buffered("/same", 3),
-            buffered("/one", 2),
-        ],
+        &[buffered("/same", 4), buffered("/two", 1), buffered("/same", 3), buffered("/one", 2)],
     );
     let recording = load(&[folder.path().to_owned()]);
     let shown: String = recording
@@ -735,13 +574,7 @@ fn concurrent_exchanges_with_one_request_id_are_paired_by_all_that_they_say() {
         .iter()
         .map(|e| {
             let second = e.timing.request_headers.unwrap().as_secs() % 60;
-            format!(
-                "{} {} {second}s trace {} {:?}\n",
-                e.id,
-                path_of(e),
-                e.origin.trace_id,
-                kinds(e)
-            )
+            format!("{} {} {second}s trace {} {:?}\n", e.id, path_of(e), e.origin.trace_id, kinds(e))
         })
         .collect();
     expect![[r#"
@@ -775,15 +608,8 @@ fn told(recording: &Recording, folder: &tempfile::TempDir) -> String {
 
 #[test]
 fn a_stream_answered_before_the_tap_saw_a_request_is_told_once_and_is_no_loss() {
-    let refused = [
-        None,
-        Some(("response_headers", ":status=400")),
-        Some(("response_trailers", "x=1")),
-    ];
-    let served = [
-        Some(("request_headers", ":path=/")),
-        Some(("response_headers", ":status=200")),
-    ];
+    let refused = [None, Some(("response_headers", ":status=400")), Some(("response_trailers", "x=1"))];
+    let served = [Some(("request_headers", ":path=/")), Some(("response_headers", ":status=200"))];
     // Neither a request nor a response: what that was, nobody can tell.
     let empty = [None];
     let streamed =
@@ -802,18 +628,10 @@ fn a_stream_answered_before_the_tap_saw_a_request_is_told_once_and_is_no_loss() 
     ];
     fs::write(folder.path().join("a.inbound.buffered.json"), twice.join("\n")).unwrap();
     // Of another proxy, with a buffered trace only.
-    fs::write(
-        folder.path().join("b.inbound.buffered.json"),
-        twice[..2].join("\n"),
-    )
-    .unwrap();
+    fs::write(folder.path().join("b.inbound.buffered.json"), twice[..2].join("\n")).unwrap();
     let recording = load(&[folder.path().to_owned()]);
     assert_eq!(
-        recording
-            .exchanges
-            .iter()
-            .map(|e| e.id.to_string())
-            .collect::<Vec<_>>(),
+        recording.exchanges.iter().map(|e| e.id.to_string()).collect::<Vec<_>>(),
         ["a/inbound/0001", "b/inbound/0001"]
     );
     expect![[r#"

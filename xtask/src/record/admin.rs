@@ -34,12 +34,7 @@ impl Admin {
 
     /// The value of one counter or gauge.
     pub(super) async fn stat(self, name: &str) -> anyhow::Result<u64> {
-        let stats = self
-            .json(&format!(
-                "/stats?format=json&filter=^{}$",
-                name.replace('.', "\\.")
-            ))
-            .await?;
+        let stats = self.json(&format!("/stats?format=json&filter=^{}$", name.replace('.', "\\."))).await?;
         stats["stats"]
             .as_array()
             .into_iter()
@@ -62,11 +57,8 @@ impl Admin {
         let stream = TcpStream::connect(self.0).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let talking = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "admin")
-            .body(Empty::<Bytes>::new())?;
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, "admin").body(Empty::<Bytes>::new())?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();

@@ -143,13 +143,7 @@ pub(super) fn socket<const N: usize, const M: usize>(
     statuses: [u16; M],
 ) -> Case {
     let parts = parts.into_iter().map(Bytes::from_static).collect();
-    Case {
-        over: Over::Socket {
-            parts,
-            statuses: statuses.into(),
-        },
-        ..get(name, "/")
-    }
+    Case { over: Over::Socket { parts, statuses: statuses.into() }, ..get(name, "/") }
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -162,11 +156,7 @@ struct Copies {
 
 /// A gRPC call of the stock service that ends with `status`.
 pub(super) fn grpc(name: &'static str, method: &'static str, isbn: &str, count: u32, status: u32) -> Case {
-    let message = Copies {
-        isbn: isbn.to_owned(),
-        count,
-    }
-    .encode_to_vec();
+    let message = Copies { isbn: isbn.to_owned(), count }.encode_to_vec();
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     frame.extend(message);

@@ -40,11 +40,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(server: SocketAddr) -> Self {
-        Client {
-            server,
-            http1: None,
-            http2: None,
-        }
+        Client { server, http1: None, http2: None }
     }
 
     /// Sends a case, as often at once as it says.
@@ -178,18 +174,10 @@ async fn receive(
         return Ok(());
     }
     let answer = answer.await?;
-    ensure!(
-        answer.status() == case.status,
-        "expected status {}, found {}",
-        case.status,
-        answer.status()
-    );
+    ensure!(answer.status() == case.status, "expected status {}, found {}", case.status, answer.status());
     let (head, mut body) = answer.into_parts();
     if case.until == Until::FirstBytes {
-        ensure!(
-            body.frame().await.is_some_and(|frame| frame.is_ok()),
-            "expected the first bytes of a body"
-        );
+        ensure!(body.frame().await.is_some_and(|frame| frame.is_ok()), "expected the first bytes of a body");
         return Ok(());
     }
     let collected = match (body.collect().await, case.until) {
@@ -222,14 +210,8 @@ async fn socket(server: SocketAddr, parts: &[Bytes], statuses: &[u16]) -> anyhow
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     let text = String::from_utf8_lossy(&answer);
-    let found: Vec<u16> = text
-        .split("HTTP/1.1 ")
-        .skip(1)
-        .filter_map(|rest| rest.get(..3)?.parse().ok())
-        .collect();
-    ensure!(
-        found == statuses,
-        "expected statuses {statuses:?}, found {found:?}"
-    );
+    let found: Vec<u16> =
+        text.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect();
+    ensure!(found == statuses, "expected statuses {statuses:?}, found {found:?}");
     Ok(())
 }

@@ -116,12 +116,7 @@ const INBOUND_ROUTES: &str = r#"            - name: local
 fn outbound_routes(service: Service) -> String {
     let mut yaml = String::new();
     let unavailable = (service == Service::Storefront).then_some("recommendations");
-    for callee in service
-        .calls()
-        .iter()
-        .map(|callee| callee.name())
-        .chain(unavailable)
-    {
+    for callee in service.calls().iter().map(|callee| callee.name()).chain(unavailable) {
         let _ = write!(
             yaml,
             r#"            - name: {callee}
@@ -156,20 +151,12 @@ enum Upstream {
 
 impl Upstream {
     fn of(service: Service) -> Self {
-        if service.speaks_grpc() {
-            Upstream::Http2
-        } else {
-            Upstream::Http1
-        }
+        if service.speaks_grpc() { Upstream::Http2 } else { Upstream::Http1 }
     }
 
     /// From a sidecar to the service it stands before. Only the storefront has clients of both kinds.
     fn own(service: Service) -> Self {
-        if service == Service::Storefront {
-            Upstream::AsDownstream
-        } else {
-            Upstream::of(service)
-        }
+        if service == Service::Storefront { Upstream::AsDownstream } else { Upstream::of(service) }
     }
 
     fn options(self) -> &'static str {

@@ -110,21 +110,14 @@ impl Mesh {
     /// A sidecar must know its service's port and a service its sidecar's, so each service's socket is bound first and served
     /// last; and a sidecar must know those of the services called, so the leaves come first.
     async fn start(envoy: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let mut mesh = Mesh {
-            sidecars: Vec::new(),
-            services: JoinSet::new(),
-        };
+        let mut mesh = Mesh { sidecars: Vec::new(), services: JoinSet::new() };
         let mut inbound = BTreeMap::new();
         for service in Service::LEAVES_FIRST {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let ports = Ports {
-                service: listener.local_addr()?.port(),
-                inbound: inbound.clone(),
-            };
+            let ports = Ports { service: listener.local_addr()?.port(), inbound: inbound.clone() };
             let sidecar = Sidecar::start(envoy, service, &ports, folder).await?;
             inbound.insert(service, sidecar.inbound.port());
-            mesh.services
-                .spawn(bookshop::serve(service, listener, sidecar.outbound));
+            mesh.services.spawn(bookshop::serve(service, listener, sidecar.outbound));
             mesh.sidecars.push(sidecar);
         }
         Ok(mesh)
@@ -132,10 +125,7 @@ impl Mesh {
 
     /// Where clients knock.
     fn entry(&self) -> anyhow::Result<SocketAddr> {
-        let storefront = self
-            .sidecars
-            .iter()
-            .find(|sidecar| sidecar.service == Service::Storefront);
+        let storefront = self.sidecars.iter().find(|sidecar| sidecar.service == Service::Storefront);
         Ok(storefront.context("no storefront")?.inbound)
     }
 
@@ -146,11 +136,7 @@ impl Mesh {
             let service = sidecar.service;
             for (direction, expected) in sidecar.finish().await? {
                 let streams = taps::read(folder, service, direction, expected)?;
-                recorded.push(Recorded {
-                    service,
-                    direction,
-                    streams,
-                });
+                recorded.push(Recorded { service, direction, streams });
             }
         }
         Ok(recorded)
@@ -208,10 +194,7 @@ fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
 /// A recording is kept only if it holds what it is made for; gives how often each thing is in it.
 fn must_hold(recorded: &[Recorded]) -> anyhow::Result<BTreeMap<&'static str, usize>> {
     let mut counts = BTreeMap::new();
-    for Recorded {
-        direction, streams, ..
-    } in recorded
-    {
+    for Recorded { direction, streams, .. } in recorded {
         for stream in streams {
             for (what, holds) in provenance::features(*direction, stream) {
                 *counts.entry(what).or_insert(0) += usize::from(holds);
@@ -227,24 +210,12 @@ fn must_hold(recorded: &[Recorded]) -> anyhow::Result<BTreeMap<&'static str, usi
 
 /// Every request that a service behind the storefront got must have been seen leaving another one under the same id.
 fn hops_join(recorded: &[Recorded]) -> anyhow::Result<()> {
-    let of = |direction: Direction| {
-        recorded
-            .iter()
-            .filter(move |listener| listener.direction == direction)
-    };
+    let of = |direction: Direction| recorded.iter().filter(move |listener| listener.direction == direction);
     let id = |stream: &Stream| taps::request_header(stream, "x-request-id").map(str::to_owned);
-    let sent: BTreeSet<_> = of(Direction::Outbound)
-        .flat_map(|listener| &listener.streams)
-        .map(id)
-        .collect();
+    let sent: BTreeSet<_> = of(Direction::Outbound).flat_map(|listener| &listener.streams).map(id).collect();
     for listener in of(Direction::Inbound).filter(|listener| listener.service != Service::Storefront) {
         for stream in &listener.streams {
-            ensure!(
-                sent.contains(&id(stream)),
-                "{}: nobody sent request {:?}",
-                listener.service,
-                id(stream)
-            );
+            ensure!(sent.contains(&id(stream)), "{}: nobody sent request {:?}", listener.service, id(stream));
         }
     }
     Ok(())
@@ -255,17 +226,9 @@ fn save(recorded: &[Recorded]) -> anyhow::Result<Vec<Written>> {
     std::fs::create_dir_all(&data)?;
     std::fs::create_dir_all(&configs)?;
     let mut written = Vec::new();
-    for Recorded {
-        service,
-        direction,
-        streams,
-    } in recorded
-    {
+    for Recorded { service, direction, streams } in recorded {
         written.push(taps::write(&data, *service, *direction, streams)?);
-        std::fs::write(
-            configs.join(format!("{service}.yaml")),
-            config::config(*service, &Ports::default()),
-        )?;
+        std::fs::write(configs.join(format!("{service}.yaml")), config::config(*service, &Ports::default()))?;
     }
     Ok(written)
 }
@@ -276,10 +239,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_order_and_loses_no_case() {
-        let (once, again) = (
-            shuffled((0..50).collect::<Vec<_>>(), 1),
-            shuffled((0..50).collect(), 1),
-        );
+        let (once, again) = (shuffled((0..50).collect::<Vec<_>>(), 1), shuffled((0..50).collect(), 1));
         assert_eq!(once, again);
         assert_ne!(once, shuffled((0..50).collect(), 2));
         let mut sorted = once;

@@ -14,13 +14,8 @@ pub(super) fn features(direction: Direction, stream: &Stream) -> [(&'static str,
     let outbound = direction == Direction::Outbound;
     let status = response_header(stream, ":status");
     let attempts = response_header(stream, "x-envoy-attempt-count");
-    let has = |wanted: fn(&Piece) -> bool| {
-        stream
-            .segments
-            .iter()
-            .filter_map(|s| s.piece.as_ref())
-            .any(wanted)
-    };
+    let has =
+        |wanted: fn(&Piece) -> bool| stream.segments.iter().filter_map(|s| s.piece.as_ref()).any(wanted);
     let grpc_status = response_header(stream, "grpc-status");
     [
         (
@@ -30,44 +25,20 @@ pub(super) fn features(direction: Direction, stream: &Stream) -> [(&'static str,
         ("answered with 2xx", status.is_some_and(|s| s.starts_with('2'))),
         ("answered with 4xx", status.is_some_and(|s| s.starts_with('4'))),
         ("answered with 5xx", status.is_some_and(|s| s.starts_with('5'))),
-        (
-            "timed out by Envoy (504, outbound)",
-            outbound && status == Some("504"),
-        ),
-        (
-            "answered at the second attempt (outbound)",
-            outbound && attempts == Some("2"),
-        ),
-        (
-            "answered at the third attempt (outbound)",
-            outbound && attempts == Some("3"),
-        ),
+        ("timed out by Envoy (504, outbound)", outbound && status == Some("504")),
+        ("answered at the second attempt (outbound)", outbound && attempts == Some("2")),
+        ("answered at the third attempt (outbound)", outbound && attempts == Some("3")),
         ("without any answer (the client left)", status.is_none()),
         (
             "without request headers (refused before the first filter)",
             !has(|p| matches!(p, Piece::RequestHeaders(_))),
         ),
-        (
-            "with a request body",
-            has(|p| matches!(p, Piece::RequestBodyChunk(_))),
-        ),
-        (
-            "with request trailers",
-            has(|p| matches!(p, Piece::RequestTrailers(_))),
-        ),
-        (
-            "with response trailers",
-            has(|p| matches!(p, Piece::ResponseTrailers(_))),
-        ),
-        (
-            "with a gRPC status in the response headers",
-            grpc_status.is_some(),
-        ),
+        ("with a request body", has(|p| matches!(p, Piece::RequestBodyChunk(_)))),
+        ("with request trailers", has(|p| matches!(p, Piece::RequestTrailers(_)))),
+        ("with response trailers", has(|p| matches!(p, Piece::ResponseTrailers(_)))),
+        ("with a gRPC status in the response headers", grpc_status.is_some()),
         ("with a response body of several chunks", chunks(stream) > 1),
-        (
-            "with a response body of 64 KiB or more",
-            response_bytes(stream) >= 64 * 1024,
-        ),
+        ("with a response body of 64 KiB or more", response_bytes(stream) >= 64 * 1024),
     ]
 }
 
@@ -98,16 +69,10 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let path = folder.join("README.md");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (head, rest) = text
-        .split_once(BEGIN)
-        .with_context(|| format!("README.md: expected the line {BEGIN}"))?;
-    let (_, tail) = rest
-        .split_once(END)
-        .with_context(|| format!("README.md: expected the line {END}"))?;
-    fs::write(
-        path,
-        format!("{head}{BEGIN}{}{END}{tail}", counted(version, written, features)),
-    )?;
+    let (head, rest) =
+        text.split_once(BEGIN).with_context(|| format!("README.md: expected the line {BEGIN}"))?;
+    let (_, tail) = rest.split_once(END).with_context(|| format!("README.md: expected the line {END}"))?;
+    fs::write(path, format!("{head}{BEGIN}{}{END}{tail}", counted(version, written, features)))?;
     Ok(())
 }
 

@@ -57,13 +57,7 @@ impl Sidecar {
             .current_dir(folder)
             .args(["--config-path", &format!("{service}.yaml")])
             .args(["--admin-address-path", &format!("{service}.admin")])
-            .args([
-                "--disable-hot-restart",
-                "--concurrency",
-                "1",
-                "--log-level",
-                "warning",
-            ])
+            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log)?)
@@ -76,21 +70,11 @@ impl Sidecar {
         };
         let admin = ready.with_context(|| failed(service, &log))?;
         let port = async |direction: Direction| -> anyhow::Result<SocketAddr> {
-            let port = admin
-                .listener_port(direction.name())
-                .await
-                .with_context(|| failed(service, &log))?;
+            let port = admin.listener_port(direction.name()).await.with_context(|| failed(service, &log))?;
             Ok(([127, 0, 0, 1], port).into())
         };
         let (inbound, outbound) = (port(Direction::Inbound).await?, port(Direction::Outbound).await?);
-        Ok(Sidecar {
-            service,
-            inbound,
-            outbound,
-            admin,
-            process,
-            log,
-        })
+        Ok(Sidecar { service, inbound, outbound, admin, process, log })
     }
 
     /// Waits until no stream is open, lets Envoy exit, which closes every file, and gives how many streams each tap of
@@ -102,21 +86,12 @@ impl Sidecar {
                 .await
                 .with_context(|| format!("{}: streams still open on {direction}", self.service))??;
             // Both taps of a listener add to the one counter.
-            let both = self
-                .admin
-                .stat(&format!("http.{direction}.tap.rq_tapped"))
-                .await?;
-            ensure!(
-                both % 2 == 0,
-                "{}: {direction}: one tap saw more than the other ({both})",
-                self.service
-            );
+            let both = self.admin.stat(&format!("http.{direction}.tap.rq_tapped")).await?;
+            ensure!(both % 2 == 0, "{}: {direction}: one tap saw more than the other ({both})", self.service);
             tapped.push((direction, usize::try_from(both / 2)?));
         }
         self.admin.quit().await?;
-        let status = timeout(DRAIN_LIMIT, self.process.wait())
-            .await
-            .context("Envoy does not end")??;
+        let status = timeout(DRAIN_LIMIT, self.process.wait()).await.context("Envoy does not end")??;
         if !status.success() {
             bail!("{}", failed(self.service, &self.log));
         }
@@ -138,9 +113,7 @@ async fn ready(file: PathBuf) -> Admin {
     let mut tick = ticks();
     loop {
         tick.tick().await;
-        let address = fs::read_to_string(&file)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let address = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
         if let Some(admin) = address.map(Admin)
             && admin.is_ready().await
         {

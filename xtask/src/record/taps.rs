@@ -118,13 +118,7 @@ fn stream(trace_id: u64, streamed_bytes: Vec<u8>, buffered_bytes: Vec<u8>) -> an
         Some(Trace::HttpBufferedTrace(trace)) => trace,
         other => bail!("expected a buffered trace, found {other:?}"),
     };
-    Ok(Stream {
-        trace_id,
-        segments,
-        buffered,
-        streamed_bytes,
-        buffered_bytes,
-    })
+    Ok(Stream { trace_id, segments, buffered, streamed_bytes, buffered_bytes })
 }
 
 /// The content of every `<service>.<direction>.<kind>_<trace id>.<extension>`.
@@ -138,10 +132,7 @@ fn files(
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(rest) = name.strip_prefix(&prefix) else {
             continue;
         };
@@ -171,14 +162,8 @@ pub(super) fn write(
     direction: Direction,
     streams: &[Stream],
 ) -> anyhow::Result<Written> {
-    let streamed: Vec<u8> = streams
-        .iter()
-        .flat_map(|stream| stream.streamed_bytes.iter().copied())
-        .collect();
-    let buffered: Vec<u8> = streams
-        .iter()
-        .flat_map(|stream| stream.buffered_bytes.iter().copied())
-        .collect();
+    let streamed: Vec<u8> = streams.iter().flat_map(|stream| stream.streamed_bytes.iter().copied()).collect();
+    let buffered: Vec<u8> = streams.iter().flat_map(|stream| stream.buffered_bytes.iter().copied()).collect();
     for (kind, bytes) in [(Kind::Streamed, &streamed), (Kind::Buffered, &buffered)] {
         let path = folder.join(format!("{service}.{direction}.{kind}.{EXTENSION}"));
         // A service that calls nobody has no outbound streams, and an empty file would only be in the way.
@@ -218,15 +203,8 @@ fn first_value<'a>(
     name: &str,
     wanted: fn(&Piece) -> Option<&Headers>,
 ) -> Option<&'a str> {
-    let headers = stream
-        .segments
-        .iter()
-        .find_map(|segment| wanted(segment.piece.as_ref()?))?;
-    headers
-        .headers
-        .iter()
-        .find(|header| header.key == name)
-        .map(|header| header.value.as_str())
+    let headers = stream.segments.iter().find_map(|segment| wanted(segment.piece.as_ref()?))?;
+    headers.headers.iter().find(|header| header.key == name).map(|header| header.value.as_str())
 }
 
 #[cfg(test)]
@@ -240,10 +218,7 @@ mod tests {
     use super::*;
 
     fn request_id(headers: &[HeaderValue]) -> Option<&str> {
-        headers
-            .iter()
-            .find(|header| header.key == "x-request-id")
-            .map(|header| header.value.as_str())
+        headers.iter().find(|header| header.key == "x-request-id").map(|header| header.value.as_str())
     }
 
     /// Two files as Envoy writes them for one stream that started `seconds` after the epoch.
@@ -251,21 +226,11 @@ mod tests {
         let piece = Some(Piece::RequestHeaders(Headers::default()));
         let segment = Trace::HttpStreamedTraceSegment(HttpStreamedTraceSegment { trace_id, piece });
         let time = Some(Timestamp { seconds, nanos: 0 });
-        let request = Some(Message {
-            headers: Vec::new(),
-            headers_received_time: time,
-        });
-        let whole = Trace::HttpBufferedTrace(HttpBufferedTrace {
-            request,
-            response: None,
-        });
+        let request = Some(Message { headers: Vec::new(), headers_received_time: time });
+        let whole = Trace::HttpBufferedTrace(HttpBufferedTrace { request, response: None });
         for (kind, trace) in [(Kind::Streamed, segment), (Kind::Buffered, whole)] {
             let bytes = TraceWrapper::of(trace).encode_length_delimited_to_vec();
-            fs::write(
-                folder.join(format!("stock.inbound.{kind}_{trace_id}.{EXTENSION}")),
-                bytes,
-            )
-            .unwrap();
+            fs::write(folder.join(format!("stock.inbound.{kind}_{trace_id}.{EXTENSION}")), bytes).unwrap();
         }
     }
 
@@ -276,10 +241,7 @@ mod tests {
             tapped(folder.path(), trace_id, seconds);
         }
         let streams = read(folder.path(), Service::Stock, Direction::Inbound, 3).unwrap();
-        assert_eq!(
-            streams.iter().map(|stream| stream.trace_id).collect::<Vec<_>>(),
-            [8, 9, 7]
-        );
+        assert_eq!(streams.iter().map(|stream| stream.trace_id).collect::<Vec<_>>(), [8, 9, 7]);
         let written = write(folder.path(), Service::Stock, Direction::Inbound, &streams).unwrap();
         let merged = fs::read(folder.path().join(format!("stock.inbound.streamed.{EXTENSION}"))).unwrap();
         assert_eq!(merged.len(), written.streamed_bytes);
@@ -292,32 +254,16 @@ mod tests {
         tapped(folder.path(), 7, 10);
         let read = |expected| read(folder.path(), Service::Stock, Direction::Inbound, expected);
         assert!(
-            read(2)
-                .unwrap_err()
-                .to_string()
-                .contains("expected 2 streams, found 1 streamed and 1 buffered")
+            read(2).unwrap_err().to_string().contains("expected 2 streams, found 1 streamed and 1 buffered")
         );
-        let file = |id: u64| {
-            folder
-                .path()
-                .join(format!("stock.inbound.buffered_{id}.{EXTENSION}"))
-        };
+        let file = |id: u64| folder.path().join(format!("stock.inbound.buffered_{id}.{EXTENSION}"));
         fs::rename(file(7), file(8)).unwrap();
-        assert!(
-            read(1)
-                .unwrap_err()
-                .to_string()
-                .contains("stream 7 has no buffered trace")
-        );
+        assert!(read(1).unwrap_err().to_string().contains("stream 7 has no buffered trace"));
     }
 
     #[test]
     fn the_committed_files_join_by_position_and_name_nothing_of_the_machine() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .unwrap()
-            .to_str()
-            .unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
         let mut streams = 0;
         for service in Service::LEAVES_FIRST {
             for direction in Direction::BOTH {
@@ -335,16 +281,11 @@ mod tests {
                 for bytes in [&streamed, &buffered] {
                     assert!(bytes.len() < 1_500_000);
                     let text = String::from_utf8_lossy(bytes);
-                    assert!(
-                        !text.contains(root) && !text.contains("/tmp"),
-                        "{service}.{direction}"
-                    );
+                    assert!(!text.contains(root) && !text.contains("/tmp"), "{service}.{direction}");
                 }
                 let mut requests: Vec<(u64, Option<String>)> = Vec::new();
                 for trace in TraceWrapper::decode_all(&streamed).unwrap() {
-                    let Trace::HttpStreamedTraceSegment(segment) = trace else {
-                        panic!("{trace:?}")
-                    };
+                    let Trace::HttpStreamedTraceSegment(segment) = trace else { panic!("{trace:?}") };
                     if requests.last().is_none_or(|(id, _)| *id != segment.trace_id) {
                         assert!(
                             requests.iter().all(|(id, _)| *id != segment.trace_id),
@@ -359,15 +300,9 @@ mod tests {
                 let whole = TraceWrapper::decode_all(&buffered).unwrap();
                 assert_eq!(requests.len(), whole.len());
                 for ((_, streamed), trace) in requests.iter().zip(whole) {
-                    let Trace::HttpBufferedTrace(trace) = trace else {
-                        panic!("{trace:?}")
-                    };
+                    let Trace::HttpBufferedTrace(trace) = trace else { panic!("{trace:?}") };
                     let request = trace.request.unwrap_or_default();
-                    assert_eq!(
-                        streamed.as_deref(),
-                        request_id(&request.headers),
-                        "{service}.{direction}"
-                    );
+                    assert_eq!(streamed.as_deref(), request_id(&request.headers), "{service}.{direction}");
                 }
                 streams += requests.len();
             }

@@ -6,10 +6,8 @@ use clap::CommandFactory;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let commands: Vec<_> = crate::Cli::command()
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
+    let commands: Vec<_> =
+        crate::Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let mut findings = Vec::new();
     for path in tree.with_extension("md") {
         for (number, line) in (1..).zip(tree.text(path).lines()) {
@@ -37,12 +35,13 @@ fn check_links<'a>(tree: &'a Tree, markdown: &'a Path, line: &'a str) -> impl It
 fn check_paths<'a>(tree: &'a Tree, markdown: &'a Path, line: &'a str) -> impl Iterator<Item = String> + 'a {
     line.split('`').skip(1).step_by(2).filter_map(move |span| {
         let path = span.split(':').next()?;
-        let plain = path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+        let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
         let first = path.split('/').next()?;
         // A leading slash is a URL's path.
-        let ours = plain && !first.is_empty() && path.contains('/') && tree.files.iter().any(|file| file.starts_with(first));
+        let ours = plain
+            && !first.is_empty()
+            && path.contains('/')
+            && tree.files.iter().any(|file| file.starts_with(first));
         let folder = markdown.parent().unwrap_or(Path::new(""));
         let found = || exists(tree, Path::new(path)) || exists(tree, &folder.join(path));
         (ours && !found()).then(|| format!("names {path}, which does not exist"))
@@ -51,12 +50,8 @@ fn check_paths<'a>(tree: &'a Tree, markdown: &'a Path, line: &'a str) -> impl It
 
 fn check_commands<'a>(line: &'a str, commands: &'a [String]) -> impl Iterator<Item = String> + 'a {
     line.split("cargo xtask ").skip(1).filter_map(move |rest| {
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-            .unwrap_or(rest.len());
-        let name = rest
-            .get(..end)
-            .filter(|name| !name.is_empty() && !name.starts_with('-'))?;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
+        let name = rest.get(..end).filter(|name| !name.is_empty() && !name.starts_with('-'))?;
         let known = commands.iter().any(|command| command == name);
         (!known).then(|| format!("names `cargo xtask {name}`, which is no command"))
     })

@@ -36,10 +36,7 @@ impl Tree {
             }
         }
         files.sort();
-        Ok(Self {
-            root: root.to_owned(),
-            files,
-        })
+        Ok(Self { root: root.to_owned(), files })
     }
 
     /// Files whose name ends like this.
@@ -52,9 +49,7 @@ impl Tree {
 
     /// The text of a file; what is not UTF-8 is shown as such and fails no check.
     pub(super) fn text(&self, file: &Path) -> String {
-        std::fs::read(self.root.join(file)).map_or_else(
-            |_| String::new(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        )
+        std::fs::read(self.root.join(file))
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }

@@ -19,22 +19,15 @@ const MAX_DEPTH: usize = 3;
 fn check_folders(files: &[PathBuf]) -> Vec<Finding> {
     let mut folders: BTreeMap<&Path, BTreeSet<&Path>> = BTreeMap::new();
     let mut findings = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
-    {
-        let Some(src) = file
-            .ancestors()
-            .find(|folder| folder.file_name().is_some_and(|name| name == "src"))
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+        let Some(src) = file.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "src"))
         else {
             continue;
         };
         let depth = file.components().count() - src.components().count();
         if depth > MAX_DEPTH {
-            findings.push(Finding::of_file(
-                file,
-                format!("lies {depth} levels below src/, {MAX_DEPTH} at most"),
-            ));
+            findings
+                .push(Finding::of_file(file, format!("lies {depth} levels below src/, {MAX_DEPTH} at most")));
         }
         for entry in file.ancestors().take_while(|entry| *entry != src) {
             if let Some(folder) = entry.parent() {
@@ -46,10 +39,7 @@ fn check_folders(files: &[PathBuf]) -> Vec<Finding> {
         // What `mod.rs` says about a folder is no entry to find one's way among.
         let found = entries.iter().filter(|entry| !entry.ends_with("mod.rs")).count();
         if found > MAX_ENTRIES {
-            findings.push(Finding::of_file(
-                folder,
-                format!("holds {found} entries, {MAX_ENTRIES} at most"),
-            ));
+            findings.push(Finding::of_file(folder, format!("holds {found} entries, {MAX_ENTRIES} at most")));
         }
     }
     findings
@@ -57,10 +47,8 @@ fn check_folders(files: &[PathBuf]) -> Vec<Finding> {
 
 fn check_filters(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for manifest in tree
-        .files
-        .iter()
-        .filter(|file| file.starts_with("filters") && file.ends_with("Cargo.toml"))
+    for manifest in
+        tree.files.iter().filter(|file| file.starts_with("filters") && file.ends_with("Cargo.toml"))
     {
         let Some(filter) = manifest.parent() else { continue };
         for needed in ["README.md", "example.json"] {
@@ -81,11 +69,7 @@ fn check_filters(tree: &Tree) -> Vec<Finding> {
 /// A test file that nobody declares is never compiled, and looks as if it passed.
 fn check_test_files(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for main in tree
-        .files
-        .iter()
-        .filter(|file| file.ends_with("tests/it/main.rs"))
-    {
+    for main in tree.files.iter().filter(|file| file.ends_with("tests/it/main.rs")) {
         let Some(folder) = main.parent() else { continue };
         let text = tree.text(main);
         for file in tree.with_extension("rs") {
@@ -168,10 +152,7 @@ mod tests {
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
         assert_eq!(
             messages(&files),
-            [
-                "a/src/b/c/d/e.rs: lies 4 levels below src/, 3 at most",
-                "a/src: holds 21 entries, 20 at most"
-            ]
+            ["a/src/b/c/d/e.rs: lies 4 levels below src/, 3 at most", "a/src: holds 21 entries, 20 at most"]
         );
     }
 }

@@ -42,11 +42,7 @@ impl Finding {
     }
 
     fn at(path: &std::path::Path, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            message: message.into(),
-        }
+        Self { path: path.to_owned(), line, message: message.into() }
     }
 }
 

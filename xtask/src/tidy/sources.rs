@@ -12,22 +12,14 @@ const MARK: &str = concat!("TO", "DO");
 const IGNORE: &str = concat!("#[", "ignore]");
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    tree.with_extension("rs")
-        .flat_map(|path| check_file(path, &tree.text(path)))
-        .collect()
+    tree.with_extension("rs").flat_map(|path| check_file(path, &tree.text(path))).collect()
 }
 
 fn check_file(path: &Path, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let head = text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with("#!["));
+    let head = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
     if !head.is_some_and(|line| line.starts_with("//! ")) {
-        findings.push(Finding::of_file(
-            path,
-            "begins without a `//!` that says what the file is for",
-        ));
+        findings.push(Finding::of_file(path, "begins without a `//!` that says what the file is for"));
     }
     let lines = lines_without_tests(path, text);
     if lines > MAX_LINES {
@@ -38,18 +30,10 @@ fn check_file(path: &Path, text: &str) -> Vec<Finding> {
     }
     for (number, line) in (1..).zip(text.lines()) {
         if marks_no_issue(line) {
-            findings.push(Finding::at(
-                path,
-                number,
-                format!("a {MARK} names its issue: `{MARK}(#12): …`"),
-            ));
+            findings.push(Finding::at(path, number, format!("a {MARK} names its issue: `{MARK}(#12): …`")));
         }
         if line.trim() == IGNORE {
-            findings.push(Finding::at(
-                path,
-                number,
-                "an ignored test says why: `#[ignore = \"…\"]`",
-            ));
+            findings.push(Finding::at(path, number, "an ignored test says why: `#[ignore = \"…\"]`"));
         }
     }
     findings
@@ -68,10 +52,7 @@ fn marks_no_issue(line: &str) -> bool {
     let Some((_, rest)) = line.split_once(MARK) else {
         return false;
     };
-    let issue = rest
-        .strip_prefix("(#")
-        .and_then(|rest| rest.split_once(')'))
-        .map(|(number, _)| number);
+    let issue = rest.strip_prefix("(#").and_then(|rest| rest.split_once(')')).map(|(number, _)| number);
     !issue.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -80,10 +61,7 @@ mod tests {
     use super::*;
 
     fn messages(text: &str) -> Vec<String> {
-        check_file(Path::new("src/a.rs"), text)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check_file(Path::new("src/a.rs"), text).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -94,10 +72,7 @@ mod tests {
             messages("use std::fmt;\n"),
             ["src/a.rs: begins without a `//!` that says what the file is for"]
         );
-        assert_eq!(
-            messages(""),
-            ["src/a.rs: begins without a `//!` that says what the file is for"]
-        );
+        assert_eq!(messages(""), ["src/a.rs: begins without a `//!` that says what the file is for"]);
     }
 
     #[test]
@@ -105,10 +80,7 @@ mod tests {
         let code = format!("//! Long.\n{}", "const A: u8 = 0;\n".repeat(MAX_LINES - 1));
         assert_eq!(messages(&code), [""; 0]);
         assert_eq!(
-            messages(&format!(
-                "{code}\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-                "// line\n".repeat(500)
-            )),
+            messages(&format!("{code}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "// line\n".repeat(500))),
             [""; 0]
         );
         assert_eq!(
@@ -121,11 +93,7 @@ mod tests {
     fn a_note_to_do_something_names_its_issue() {
         assert_eq!(messages(&format!("//! A.\n// {MARK}(#12): more\n")), [""; 0]);
         for note in ["", "(me)", "(#)", "(#12", " #12"] {
-            assert_eq!(
-                messages(&format!("//! A.\n// {MARK}{note}: more\n")).len(),
-                1,
-                "{note}"
-            );
+            assert_eq!(messages(&format!("//! A.\n// {MARK}{note}: more\n")).len(), 1, "{note}");
         }
     }
 

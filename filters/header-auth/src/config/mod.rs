@@ -62,31 +62,22 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     if let Some(identity) = &identity {
         check_sources_apart(&providers, identity, &mut at.at("providers"));
     }
-    let known = Known {
-        names: &names,
-        providers: &providers,
-    };
+    let known = Known { names: &names, providers: &providers };
     let default = check_default(&raw.defaults, &known, &mut at.at("defaults"));
-    let case = if raw.case_insensitive {
-        PathCase::Folded
-    } else {
-        PathCase::Kept
-    };
-    let rules = Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| {
-        match rule.read(at.pointer()) {
+    let case = if raw.case_insensitive { PathCase::Folded } else { PathCase::Kept };
+    let rules =
+        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| match rule.read(at.pointer()) {
             Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
             Err(errors) => {
                 at.absorb(errors);
                 None
             }
-        }
-    });
+        });
     let realm = check_realm(raw.challenge_realm, &mut at.at("challenge_realm"));
     let metrics = check_metrics(raw.metrics, &mut at.at("metrics"));
     let max_credential_bytes = usize::try_from(raw.max_credential_bytes).unwrap_or(usize::MAX);
     if !(1..=65_536).contains(&max_credential_bytes) {
-        at.at("max_credential_bytes")
-            .refuse("1 to 65536", raw.max_credential_bytes);
+        at.at("max_credential_bytes").refuse("1 to 65536", raw.max_credential_bytes);
     }
     let policy = Policy {
         identity: identity?,
@@ -97,11 +88,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
     };
-    Some(Config {
-        mode: raw.mode,
-        policy,
-        metrics,
-    })
+    Some(Config { mode: raw.mode, policy, metrics })
 }
 
 /// The providers that rules may name.
@@ -133,12 +120,9 @@ fn check_rule(
 ) -> Option<Access> {
     match (&raw.require, &defaults.require) {
         (Some(require), _) => check_access(require, raw.authorize.as_ref(), known, at),
-        (None, Some(require)) => check_access(
-            require,
-            raw.authorize.as_ref().or(defaults.authorize.as_ref()),
-            known,
-            at,
-        ),
+        (None, Some(require)) => {
+            check_access(require, raw.authorize.as_ref().or(defaults.authorize.as_ref()), known, at)
+        }
         (None, None) => None,
     }
 }
@@ -161,23 +145,14 @@ fn check_access(
         }
     };
     let Some(authorize) = authorize else {
-        return Some(Access {
-            require,
-            authorize: None,
-        });
+        return Some(Access { require, authorize: None });
     };
     if matches!(require, Require::None | Require::Optional(_)) {
-        at.at("authorize").refuse(
-            "a `require` of `any` or `all` with it",
-            "one that lets strangers in",
-        );
+        at.at("authorize").refuse("a `require` of `any` or `all` with it", "one that lets strangers in");
         return None;
     }
     let authorize = check_authorize(authorize, &mut at.at("authorize"))?;
-    Some(Access {
-        require,
-        authorize: Some(authorize),
-    })
+    Some(Access { require, authorize: Some(authorize) })
 }
 
 fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Option<Vec<Rc<Provider>>> {
@@ -199,16 +174,10 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
 
 fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize> {
     let mut good = true;
-    let lists = [
-        ("subjects", &raw.subjects),
-        ("scopes_all", &raw.scopes_all),
-        ("scopes_any", &raw.scopes_any),
-    ];
+    let lists =
+        [("subjects", &raw.subjects), ("scopes_all", &raw.scopes_all), ("scopes_any", &raw.scopes_any)];
     if lists.iter().all(|(_, list)| list.is_none()) {
-        at.refuse(
-            "at least one of `subjects`, `scopes_all` and `scopes_any`",
-            "none",
-        );
+        at.refuse("at least one of `subjects`, `scopes_all` and `scopes_any`", "none");
         good = false;
     }
     for (field, list) in lists {
@@ -217,14 +186,8 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
             good = false;
         }
     }
-    good &= check_scopes(
-        raw.scopes_all.as_deref().unwrap_or_default(),
-        &mut at.at("scopes_all"),
-    );
-    good &= check_scopes(
-        raw.scopes_any.as_deref().unwrap_or_default(),
-        &mut at.at("scopes_any"),
-    );
+    good &= check_scopes(raw.scopes_all.as_deref().unwrap_or_default(), &mut at.at("scopes_all"));
+    good &= check_scopes(raw.scopes_any.as_deref().unwrap_or_default(), &mut at.at("scopes_any"));
     good.then(|| Authorize {
         subjects: raw.subjects.clone(),
         scopes_all: raw.scopes_all.clone().unwrap_or_default(),
@@ -237,12 +200,9 @@ fn check_scopes(scopes: &[String], at: &mut Checks<'_>) -> bool {
     let mut good = true;
     for (index, scope) in scopes.iter().enumerate() {
         if scope.is_empty()
-            || !scope
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+            || !scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
         {
-            at.at(index)
-                .refuse("a scope of visible ASCII characters without \" and \\", NOT_SHOWN);
+            at.at(index).refuse("a scope of visible ASCII characters without \" and \\", NOT_SHOWN);
             good = false;
         }
     }
@@ -255,8 +215,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             prefix.as_str().to_owned()
         }
         _ => {
-            at.at("prefix")
-                .refuse("the start of a header name that ends with `-`", NOT_SHOWN);
+            at.at("prefix").refuse("the start of a header name that ends with `-`", NOT_SHOWN);
             return None;
         }
     };
@@ -268,12 +227,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
         at.refuse("three different names", "one name twice");
         return None;
     }
-    Some(IdentityHeaders {
-        prefix,
-        subject,
-        provider,
-        scopes,
-    })
+    Some(IdentityHeaders { prefix, subject, provider, scopes })
 }
 
 fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Checks<'_>) -> Option<String> {
@@ -295,8 +249,7 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
     match OwnedName::parse(&name) {
         Some(name) if !LOAD_BEARING.contains(&name.as_str()) => Some(name.as_str().to_owned()),
         _ => {
-            at.at(field)
-                .refuse("the name of a header that HTTP itself does not need", NOT_SHOWN);
+            at.at(field).refuse("the name of a header that HTTP itself does not need", NOT_SHOWN);
             None
         }
     }
@@ -336,20 +289,14 @@ fn check_metrics(raw: RawMetrics, at: &mut Checks<'_>) -> Metrics {
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !matches!(label.as_str(), "provider" | "reason" | "rule") {
-            at.at("labels")
-                .at(index)
-                .refuse("`provider`, `reason` or `rule`, each once", NOT_SHOWN);
+            at.at("labels").at(index).refuse("`provider`, `reason` or `rule`, each once", NOT_SHOWN);
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);
     if !(1..=100_000).contains(&max_series) {
         at.at("max_series").refuse("1 to 100000", raw.max_series);
     }
-    Metrics {
-        prefix: raw.prefix,
-        labels: raw.labels,
-        max_series,
-    }
+    Metrics { prefix: raw.prefix, labels: raw.labels, max_series }
 }
 
 #[cfg(test)]

@@ -37,28 +37,22 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
         "api_key" => {
             if raw.users.is_some() {
-                at.at("users")
-                    .refuse("no users in a provider of kind `api_key`", "some");
+                at.at("users").refuse("no users in a provider of kind `api_key`", "some");
             }
             let sources = check_sources(raw.sources.unwrap_or_default(), &mut at.at("sources"));
             let keys = check_keys(raw.keys.unwrap_or_default(), &mut at.at("keys"));
-            Some(Kind::ApiKey {
-                sources: sources?,
-                keys: keys?,
-            })
+            Some(Kind::ApiKey { sources: sources?, keys: keys? })
         }
         "basic" => {
             for (field, given) in [("sources", raw.sources.is_some()), ("keys", raw.keys.is_some())] {
                 if given {
-                    at.at(field)
-                        .refuse("no such field in a provider of kind `basic`", "one");
+                    at.at(field).refuse("no such field in a provider of kind `basic`", "one");
                 }
             }
             check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
         }
         _ => {
-            at.at("kind")
-                .refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
+            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
@@ -108,8 +102,7 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
         ("authorization", Some(scheme)) => {
             let taken = scheme.eq_ignore_ascii_case("Basic");
             if taken || scheme.is_empty() || !scheme.bytes().all(is_token) {
-                at.at("scheme")
-                    .refuse("an authentication scheme other than Basic", NOT_SHOWN);
+                at.at("scheme").refuse("an authentication scheme other than Basic", NOT_SHOWN);
                 return None;
             }
             Some(Source::Scheme(scheme))
@@ -119,13 +112,11 @@ fn check_header_source(name: &str, scheme: Option<String>, at: &mut Checks<'_>) 
             None
         }
         ("cookie", _) => {
-            at.at("header")
-                .refuse("the source `cookie` with the cookie's name", "the whole header");
+            at.at("header").refuse("the source `cookie` with the cookie's name", "the whole header");
             None
         }
         (_, Some(_)) => {
-            at.at("scheme")
-                .refuse("no scheme but beside `authorization`", "one");
+            at.at("scheme").refuse("no scheme but beside `authorization`", "one");
             None
         }
         (header, None) => Some(Source::Header(header.to_owned())),
@@ -155,8 +146,7 @@ fn check_keys(raw: Vec<RawKey>, at: &mut Checks<'_>) -> Option<KeyStore> {
             continue;
         };
         if keys.insert(key).is_err() {
-            at.at("sha256")
-                .refuse("each digest once", "one that is there already");
+            at.at("sha256").refuse("each digest once", "one that is there already");
             good = false;
         }
     }
@@ -166,23 +156,19 @@ fn check_keys(raw: Vec<RawKey>, at: &mut Checks<'_>) -> Option<KeyStore> {
 fn check_key(raw: RawKey, at: &mut Checks<'_>) -> Option<ApiKey> {
     let digest = Digest::from_hex(&raw.sha256.0);
     if digest.is_none() {
-        at.at("sha256").refuse(
-            "64 hexadecimal digits",
-            format_args!("{} characters (not shown)", raw.sha256.0.len()),
-        );
+        at.at("sha256")
+            .refuse("64 hexadecimal digits", format_args!("{} characters (not shown)", raw.sha256.0.len()));
     }
     let empty = digest.is_some_and(|digest| digest.matches(&Digest::of(&[])).into());
     if empty {
-        at.at("sha256")
-            .refuse("the digest of a key", "the digest of nothing");
+        at.at("sha256").refuse("the digest of a key", "the digest of nothing");
     }
     let not_before = moment(raw.not_before, &mut at.at("not_before"));
     let not_after = moment(raw.not_after, &mut at.at("not_after"));
     if let (Some(Some(start)), Some(Some(end))) = (not_before, not_after)
         && start >= end
     {
-        at.at("not_after")
-            .refuse("a time after `not_before`", "an earlier one");
+        at.at("not_after").refuse("a time after `not_before`", "an earlier one");
         return None;
     }
     let holder = check_holder(raw.id, raw.scopes, "id", at);
@@ -200,10 +186,7 @@ fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>
     match Timestamp::parse(&text) {
         Ok(time) => Some(Some(time)),
         Err(_) => {
-            at.refuse(
-                "a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"",
-                NOT_SHOWN,
-            );
+            at.refuse("a time from 1970 on in UTC, such as \"2027-01-01T00:00:00Z\"", NOT_SHOWN);
             None
         }
     }
@@ -242,32 +225,23 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
         let found = format_args!("{} characters (not shown)", raw.sha256_salted.digest.0.len()).to_string();
         salted.at("digest").refuse("64 hexadecimal digits", found);
     }
-    let password = salt.zip(digest).map(|(salt, digest)| SaltedPassword {
-        salt: Salt(salt),
-        digest,
-    });
+    let password = salt.zip(digest).map(|(salt, digest)| SaltedPassword { salt: Salt(salt), digest });
     let empty =
         password.is_some_and(|password| password.digest.matches(&Digest::of(&[&password.salt.0])).into());
     if empty {
-        salted
-            .at("digest")
-            .refuse("the digest of salt and password", "the digest of the salt alone");
+        salted.at("digest").refuse("the digest of salt and password", "the digest of the salt alone");
     }
     if raw.name.contains(':') {
         at.at("name").refuse("a name without `:`", NOT_SHOWN);
         return None;
     }
     let holder = check_holder(raw.name, raw.scopes, "name", at);
-    Some(User {
-        password: password.filter(|_| !empty)?,
-        holder: holder?,
-    })
+    Some(User { password: password.filter(|_| !empty)?, holder: holder? })
 }
 
 fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Holder> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
-        at.at(field)
-            .refuse("1 to 128 bytes without control characters", NOT_SHOWN);
+        at.at(field).refuse("1 to 128 bytes without control characters", NOT_SHOWN);
         return None;
     }
     let good = super::check_scopes(&scopes, &mut at.at("scopes"));

@@ -165,10 +165,7 @@ pub(super) struct RawIdentity {
 
 impl Default for RawIdentity {
     fn default() -> Self {
-        Self {
-            prefix: "x-auth-".to_owned(),
-            headers: RawIdentityHeaders::default(),
-        }
+        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default() }
     }
 }
 
@@ -216,10 +213,6 @@ pub(super) struct RawMetrics {
 impl Default for RawMetrics {
     fn default() -> Self {
         let labels = ["provider", "reason", "rule"];
-        Self {
-            prefix: "l7".to_owned(),
-            labels: labels.map(str::to_owned).to_vec(),
-            max_series: 1000,
-        }
+        Self { prefix: "l7".to_owned(), labels: labels.map(str::to_owned).to_vec(), max_series: 1000 }
     }
 }

@@ -37,10 +37,7 @@ fn the_shipped_example_is_accepted() {
 
 #[test]
 fn what_is_shown_of_a_configuration_holds_no_whole_digest() {
-    let shown = format!(
-        "{:?}",
-        Config::parse(include_bytes!("../../example.json")).unwrap()
-    );
+    let shown = format!("{:?}", Config::parse(include_bytes!("../../example.json")).unwrap());
     assert!(shown.contains("926127…") && shown.contains("31898c…"), "{shown}");
     for secret in ["9261277", "31898cf", "f1fc6d9"] {
         assert!(!shown.contains(secret), "{shown}");
@@ -58,26 +55,19 @@ fn nothing_is_open_by_omission() {
 
 #[test]
 fn plaintext_is_refused_without_being_repeated() {
-    for (field, value) in [
-        ("key", "\"hunter2\""),
-        ("secret", "\"hunter2\""),
-        ("password", "{\"x\": \"hunter2\"}"),
-    ] {
+    for (field, value) in
+        [("key", "\"hunter2\""), ("secret", "\"hunter2\""), ("password", "{\"x\": \"hunter2\"}")]
+    {
         let message = refusal(&with(&format!(r#"{{"id": "a", "{field}": {value}}}"#), OPEN));
         assert!(
-            message.starts_with(&format!(
-                "/providers/p/keys/0/{field}: plaintext credentials are refused"
-            )),
+            message.starts_with(&format!("/providers/p/keys/0/{field}: plaintext credentials are refused")),
             "{message}"
         );
         assert!(!message.contains("hunter2"), "{message}");
     }
     let user = r#"{"version": 1, "providers": {"p": {"kind": "basic", "users": [{"name": "a", "password": "hunter2"}]}}}"#;
     let message = refusal(user);
-    assert!(
-        message.starts_with("/providers/p/users/0/password: plaintext"),
-        "{message}"
-    );
+    assert!(message.starts_with("/providers/p/users/0/password: plaintext"), "{message}");
 }
 
 #[test]
@@ -90,10 +80,7 @@ fn a_secret_in_the_place_of_its_digest_is_not_repeated() {
 
 #[test]
 fn keys_are_checked_one_by_one() {
-    check(
-        &with("", OPEN),
-        expect!["/providers/p/keys: expected at least one key, found none"],
-    );
+    check(&with("", OPEN), expect!["/providers/p/keys: expected at least one key, found none"]);
     check(
         &with(&format!("{KEY}, {KEY}"), OPEN),
         expect!["/providers/p/keys/1/sha256: expected each digest once, found one that is there already"],
@@ -136,36 +123,18 @@ fn sources_are_places_that_hold_one_credential() {
     }
     for (bad, place) in [
         ("", "/providers/p/sources: expected at least one source"),
-        (
-            r#"{"header": "authorization"}"#,
-            "/providers/p/sources/0: expected a `scheme`",
-        ),
-        (
-            r#"{"header": "authorization", "scheme": "basic"}"#,
-            "/providers/p/sources/0/scheme",
-        ),
-        (
-            r#"{"header": "x-key", "scheme": "Bearer"}"#,
-            "/providers/p/sources/0/scheme",
-        ),
-        (
-            r#"{"header": "cookie"}"#,
-            "/providers/p/sources/0/header: expected the source `cookie`",
-        ),
+        (r#"{"header": "authorization"}"#, "/providers/p/sources/0: expected a `scheme`"),
+        (r#"{"header": "authorization", "scheme": "basic"}"#, "/providers/p/sources/0/scheme"),
+        (r#"{"header": "x-key", "scheme": "Bearer"}"#, "/providers/p/sources/0/scheme"),
+        (r#"{"header": "cookie"}"#, "/providers/p/sources/0/header: expected the source `cookie`"),
         (r#"{"header": ":path"}"#, "/providers/p/sources/0/header"),
         (
             r#"{"header": "X_Auth_Key"}"#,
             "/providers/p/sources/0/header: expected a header outside of `identity`",
         ),
         (r#"{"query": "a b"}"#, "/providers/p/sources/0/query"),
-        (
-            r#"{"query": "a", "cookie": "a"}"#,
-            "/providers/p/sources/0: expected one of",
-        ),
-        (
-            r#"{"query": "a"}, {"query": "a"}"#,
-            "/providers/p/sources/1: expected each source once",
-        ),
+        (r#"{"query": "a", "cookie": "a"}"#, "/providers/p/sources/0: expected one of"),
+        (r#"{"query": "a"}, {"query": "a"}"#, "/providers/p/sources/1: expected each source once"),
         (r#"{"body": "a"}"#, "/providers/p/sources/0/body: unknown field"),
     ] {
         let message = refusal(&with(bad));
@@ -186,15 +155,9 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
             r#", "on_ambiguous_path": "strictest""#,
             "/on_ambiguous_path: expected one of `reject`, found another name (not shown)",
         ),
-        (
-            r#", "bypass_preflight": true"#,
-            "/bypass_preflight: unknown field",
-        ),
+        (r#", "bypass_preflight": true"#, "/bypass_preflight: unknown field"),
         (r#", "allow_plaintext": true"#, "/allow_plaintext: unknown field"),
-        (
-            r#", "route_metadata_namespace": "x""#,
-            "/route_metadata_namespace: unknown field",
-        ),
+        (r#", "route_metadata_namespace": "x""#, "/route_metadata_namespace: unknown field"),
     ] {
         let message = refusal(&with(KEY, &format!("{OPEN}{more}")));
         assert!(message.starts_with(place), "{message}");
@@ -209,46 +172,22 @@ fn rules_name_providers_that_exist_and_demands_that_can_be_met() {
             r#"{"require": {"any": ["q"]}}"#,
             "/defaults/require/any/0: expected the name of a provider, found another value (not shown)",
         ),
-        (
-            r#"{"require": {"any": []}}"#,
-            "/defaults/require/any: expected at least one provider",
-        ),
-        (
-            r#"{"require": {"all": ["p", "p"]}}"#,
-            "/defaults/require/all/1: expected each provider once",
-        ),
+        (r#"{"require": {"any": []}}"#, "/defaults/require/any: expected at least one provider"),
+        (r#"{"require": {"all": ["p", "p"]}}"#, "/defaults/require/all/1: expected each provider once"),
         (
             r#"{"require": "some"}"#,
             "/defaults/require: expected one of `none`, `any`, `all`, `optional`, found another name (not shown)",
         ),
-        (
-            r#"{"require": "none", "authorize": {"subjects": ["a"]}}"#,
-            "/defaults/authorize",
-        ),
-        (
-            r#"{"require": {"optional": ["p"]}, "authorize": {"subjects": ["a"]}}"#,
-            "/defaults/authorize",
-        ),
-        (
-            r#"{"require": {"any": ["p"]}, "authorize": {}}"#,
-            "/defaults/authorize: expected at least one of",
-        ),
-        (
-            r#"{"require": {"any": ["p"]}, "authorize": {"scopes_any": []}}"#,
-            "/defaults/authorize/scopes_any",
-        ),
+        (r#"{"require": "none", "authorize": {"subjects": ["a"]}}"#, "/defaults/authorize"),
+        (r#"{"require": {"optional": ["p"]}, "authorize": {"subjects": ["a"]}}"#, "/defaults/authorize"),
+        (r#"{"require": {"any": ["p"]}, "authorize": {}}"#, "/defaults/authorize: expected at least one of"),
+        (r#"{"require": {"any": ["p"]}, "authorize": {"scopes_any": []}}"#, "/defaults/authorize/scopes_any"),
     ] {
         let message = refusal(&require(bad));
         assert!(message.starts_with(place), "{bad}: {message}");
     }
-    let message = refusal(&with(
-        KEY,
-        &format!(r#"{OPEN}, "rules": [{{"config": {{"requires": "none"}}}}]"#),
-    ));
-    assert!(
-        message.starts_with("/rules/0/config/requires: unknown field"),
-        "{message}"
-    );
+    let message = refusal(&with(KEY, &format!(r#"{OPEN}, "rules": [{{"config": {{"requires": "none"}}}}]"#)));
+    assert!(message.starts_with("/rules/0/config/requires: unknown field"), "{message}");
 }
 
 #[test]
@@ -270,10 +209,7 @@ fn every_wrong_value_is_reported_at_once() {
 #[test]
 fn identity_headers_are_three_and_not_those_of_http() {
     let with = |identity: &str| with(KEY, &format!(r#"{OPEN}, "identity": {identity}"#));
-    assert_eq!(
-        refusal(&with(r#"{"prefix": "X-User-", "headers": {"subject": "x-who"}}"#)),
-        "accepted"
-    );
+    assert_eq!(refusal(&with(r#"{"prefix": "X-User-", "headers": {"subject": "x-who"}}"#)), "accepted");
     for bad in [
         r#"{"headers": {"subject": "host"}}"#,
         r#"{"headers": {"subject": "x auth"}}"#,
@@ -380,9 +316,8 @@ fn no_error_repeats_a_value_wherever_a_secret_was_put_by_mistake() {
         for document in replaced(&full, canary) {
             let message = refusal(&document.to_string());
             refused += usize::from(message != "accepted");
-            for line in message
-                .lines()
-                .filter(|line| !number_fields.iter().any(|field| line.starts_with(field)))
+            for line in
+                message.lines().filter(|line| !number_fields.iter().any(|field| line.starts_with(field)))
             {
                 for secret in ["canary", "ub4dor", "4711081516", "abababab"] {
                     assert!(!line.contains(secret), "{line}");
@@ -390,8 +325,5 @@ fn no_error_repeats_a_value_wherever_a_secret_was_put_by_mistake() {
             }
         }
     }
-    assert!(
-        refused > 400,
-        "only {refused} of these documents were refused at all"
-    );
+    assert!(refused > 400, "only {refused} of these documents were refused at all");
 }

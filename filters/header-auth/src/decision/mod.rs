@@ -38,10 +38,7 @@ pub struct Request<'a> {
 /// Names alone: any value may be a credential.
 impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self
-            .headers
-            .iter()
-            .map(|(name, _)| name.escape_ascii().to_string());
+        let names = self.headers.iter().map(|(name, _)| name.escape_ascii().to_string());
         f.debug_list().entries(names).finish()
     }
 }
@@ -68,23 +65,12 @@ impl Policy {
         let claimed = self.identity.claimed(request.headers);
         let claimed_identity = !claimed.is_empty();
         // A rule must not be chosen by an identity that nobody vouches for.
-        let genuine: Vec<Header<'_>> = request
-            .headers
-            .iter()
-            .filter(|(name, _)| !claimed.contains(name))
-            .copied()
-            .collect();
-        let (rule, access) = match self.select(&Request {
-            headers: &genuine,
-            ..*request
-        }) {
+        let genuine: Vec<Header<'_>> =
+            request.headers.iter().filter(|(name, _)| !claimed.contains(name)).copied().collect();
+        let (rule, access) = match self.select(&Request { headers: &genuine, ..*request }) {
             Ok(selected) => selected,
             Err(reason) => {
-                return Decision {
-                    rule: DEFAULT_RULE,
-                    claimed_identity,
-                    outcome: Err(Denial::of(reason)),
-                };
+                return Decision { rule: DEFAULT_RULE, claimed_identity, outcome: Err(Denial::of(reason)) };
             }
         };
         let outcome = if claimed.iter().all(|name| is_removable(name)) {
@@ -92,22 +78,14 @@ impl Policy {
         } else {
             Err(Denial::of(Reason::UnremovableHeader))
         };
-        Decision {
-            rule,
-            claimed_identity,
-            outcome,
-        }
+        Decision { rule, claimed_identity, outcome }
     }
 
     /// The rule for a request, if every reading of its path leads to the same one.
     fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
         let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
         let method = pseudo(":method")?.unwrap_or_default();
-        let path = if self.asked.path {
-            self.path_of(method, pseudo(":path")?)?
-        } else {
-            None
-        };
+        let path = if self.asked.path { self.path_of(method, pseudo(":path")?)? } else { None };
         let view = RequestView {
             method,
             authority: pseudo(":authority")?.unwrap_or_default(),
@@ -118,17 +96,12 @@ impl Policy {
         };
         let rule = self.rules.select(&view);
         if let Some(lenient) = path.as_ref().and_then(CanonicalPath::lenient) {
-            let other = self.rules.select(&RequestView {
-                path: Some(lenient),
-                ..view
-            });
+            let other = self.rules.select(&RequestView { path: Some(lenient), ..view });
             if other.map(|rule| &rule.name) != rule.map(|rule| &rule.name) {
                 return Err(Reason::AmbiguousPath);
             }
         }
-        Ok(rule.map_or((DEFAULT_RULE, &self.default), |rule| {
-            (rule.name.as_str(), &rule.config)
-        }))
+        Ok(rule.map_or((DEFAULT_RULE, &self.default), |rule| (rule.name.as_str(), &rule.config)))
     }
 
     fn path_of(&self, method: &[u8], target: Option<&[u8]>) -> Result<Option<CanonicalPath>, Reason> {
@@ -153,11 +126,7 @@ impl Policy {
         claimed: &[&[u8]],
         now: Timestamp,
     ) -> Result<Admitted<'p>, Denial> {
-        let terms = Terms {
-            max_credential_bytes: self.max_credential_bytes,
-            realm: &self.realm,
-            now,
-        };
+        let terms = Terms { max_credential_bytes: self.max_credential_bytes, realm: &self.realm, now };
         let admission = access.admit(headers, &terms)?;
         let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
         if let Admission::Known { provider, holder } = admission {

@@ -14,9 +14,7 @@ const BASIC: &str = "Basic cmVhZGVyOmRlbW8tcGFzc3dvcmQ=";
 const NOW: Timestamp = Timestamp(Duration::from_secs(1_800_000_000));
 
 fn example() -> Policy {
-    Config::parse(include_bytes!("../../example.json"))
-        .unwrap()
-        .policy
+    Config::parse(include_bytes!("../../example.json")).unwrap().policy
 }
 
 /// The example with these defaults, rules and nothing else changed.
@@ -30,12 +28,7 @@ fn policy(defaults: &str, rules: &str) -> Policy {
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Pairs {
-    let pseudo = [
-        (":method", "GET"),
-        (":path", path),
-        (":authority", "shop.example"),
-        (":scheme", "http"),
-    ];
+    let pseudo = [(":method", "GET"), (":path", path), (":authority", "shop.example"), (":scheme", "http")];
     pseudo
         .iter()
         .chain(headers)
@@ -44,36 +37,18 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Pairs {
 }
 
 fn decide<'p>(policy: &'p Policy, pairs: &Pairs) -> Decision<'p> {
-    let headers: Vec<Header<'_>> = pairs
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    policy.decide(
-        &Request {
-            headers: &headers,
-            route_name: b"",
-            cluster: b"",
-        },
-        NOW,
-    )
+    let headers: Vec<Header<'_>> =
+        pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+    policy.decide(&Request { headers: &headers, route_name: b"", cluster: b"" }, NOW)
 }
 
 /// `rule: what` with `what` one of `open`, `anonymous`, `provider/subject` and `status reason`.
 fn verdict(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> String {
     let decision = decide(policy, &request(path, headers));
     let what = match &decision.outcome {
-        Ok(Admitted {
-            admission: Admission::Open,
-            ..
-        }) => "open".to_owned(),
-        Ok(Admitted {
-            admission: Admission::Anonymous,
-            ..
-        }) => "anonymous".to_owned(),
-        Ok(Admitted {
-            admission: Admission::Known { provider, holder },
-            ..
-        }) => {
+        Ok(Admitted { admission: Admission::Open, .. }) => "open".to_owned(),
+        Ok(Admitted { admission: Admission::Anonymous, .. }) => "anonymous".to_owned(),
+        Ok(Admitted { admission: Admission::Known { provider, holder }, .. }) => {
             format!("{}/{}", provider.name, holder.name)
         }
         Err(denial) => format!("{} {}", denial.reason.status(), denial.reason.label()),
@@ -97,22 +72,14 @@ fn upstream(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> Vec<String
     }
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
     let other = pairs.iter().filter(|(name, _)| !name.starts_with(b":"));
-    other
-        .map(|(name, value)| format!("{}: {}", text(name), text(value)))
-        .collect()
+    other.map(|(name, value)| format!("{}: {}", text(name), text(value))).collect()
 }
 
 #[test]
 fn a_good_credential_passes_as_its_holder_and_is_not_shown_to_the_upstream() {
     let policy = example();
-    assert_eq!(
-        verdict(&policy, "/books", &[("x-api-key", KEY)]),
-        "default: partners/demo"
-    );
-    assert_eq!(
-        verdict(&policy, "/books", &[("authorization", BASIC)]),
-        "default: people/reader"
-    );
+    assert_eq!(verdict(&policy, "/books", &[("x-api-key", KEY)]), "default: partners/demo");
+    assert_eq!(verdict(&policy, "/books", &[("authorization", BASIC)]), "default: people/reader");
     assert_eq!(
         upstream(&policy, "/books", &[("x-api-key", KEY), ("accept", "*/*")]),
         [
@@ -124,11 +91,7 @@ fn a_good_credential_passes_as_its_holder_and_is_not_shown_to_the_upstream() {
     );
     assert_eq!(
         upstream(&policy, "/books", &[("authorization", BASIC)]),
-        [
-            "x-auth-subject: reader",
-            "x-auth-provider: people",
-            "x-auth-scopes: books:read"
-        ]
+        ["x-auth-subject: reader", "x-auth-provider: people", "x-auth-scopes: books:read"]
     );
 }
 
@@ -138,37 +101,15 @@ fn bad_missing_and_double_keys_have_their_own_status() {
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[], "401 missing"),
         (&[("x-api-key", "wrong")], "401 unknown_credential"),
-        (
-            &[("x-api-key", "demo-key-0001-not-a-secre")],
-            "401 unknown_credential",
-        ),
-        (
-            &[("x-api-key", "DEMO-KEY-0001-NOT-A-SECRET")],
-            "401 unknown_credential",
-        ),
-        (
-            &[("x-api-key", KEY), ("x-api-key", KEY)],
-            "400 duplicate_credential",
-        ),
-        (
-            &[("x-api-key", ""), ("x-api-key", KEY)],
-            "400 duplicate_credential",
-        ),
-        (
-            &[("x-api-key", "demo-key-0001-not-a-secret,x")],
-            "400 malformed_credential",
-        ),
-        (
-            &[("x-api-key", "demo-key-0001-not-a-secret ")],
-            "400 malformed_credential",
-        ),
+        (&[("x-api-key", "demo-key-0001-not-a-secre")], "401 unknown_credential"),
+        (&[("x-api-key", "DEMO-KEY-0001-NOT-A-SECRET")], "401 unknown_credential"),
+        (&[("x-api-key", KEY), ("x-api-key", KEY)], "400 duplicate_credential"),
+        (&[("x-api-key", ""), ("x-api-key", KEY)], "400 duplicate_credential"),
+        (&[("x-api-key", "demo-key-0001-not-a-secret,x")], "400 malformed_credential"),
+        (&[("x-api-key", "demo-key-0001-not-a-secret ")], "400 malformed_credential"),
     ];
     for (headers, expected) in table {
-        assert_eq!(
-            verdict(&policy, "/books", headers),
-            format!("default: {expected}"),
-            "{headers:?}"
-        );
+        assert_eq!(verdict(&policy, "/books", headers), format!("default: {expected}"), "{headers:?}");
     }
 }
 
@@ -176,45 +117,20 @@ fn bad_missing_and_double_keys_have_their_own_status() {
 fn bad_authorization_fields_have_their_own_status() {
     let policy = example();
     let table: &[(&[(&str, &str)], &str)] = &[
-        (
-            &[("authorization", "Basic cmVhZGVyOndyb25n")],
-            "401 unknown_credential",
-        ),
-        (
-            &[("authorization", "Basic bm9ib2R5OmRlbW8tcGFzc3dvcmQ=")],
-            "401 unknown_credential",
-        ),
+        (&[("authorization", "Basic cmVhZGVyOndyb25n")], "401 unknown_credential"),
+        (&[("authorization", "Basic bm9ib2R5OmRlbW8tcGFzc3dvcmQ=")], "401 unknown_credential"),
         (&[("authorization", "Basic cmVhZGVy")], "400 malformed_credential"),
-        (
-            &[("authorization", "Basic cmVhZGVyOmRlbW8tcGFzc3dvcmQ")],
-            "400 malformed_credential",
-        ),
+        (&[("authorization", "Basic cmVhZGVyOmRlbW8tcGFzc3dvcmQ")], "400 malformed_credential"),
         (&[("authorization", "Basic")], "400 malformed_credential"),
         (&[("authorization", "Bearer abc")], "401 missing"),
-        (
-            &[("authorization", "Basic cmVhZGVyOmRlbW8tcGFzc3dvcmQ=,Basic eDp5")],
-            "400 malformed_credential",
-        ),
-        (
-            &[("authorization", BASIC), ("authorization", BASIC)],
-            "400 duplicate_credential",
-        ),
+        (&[("authorization", "Basic cmVhZGVyOmRlbW8tcGFzc3dvcmQ=,Basic eDp5")], "400 malformed_credential"),
+        (&[("authorization", BASIC), ("authorization", BASIC)], "400 duplicate_credential"),
         // A good credential does not outweigh a request that reads in two ways, but it does a second, wrong one.
-        (
-            &[("authorization", BASIC), ("x-api-key", "a,b")],
-            "400 malformed_credential",
-        ),
-        (
-            &[("authorization", BASIC), ("x-api-key", "wrong")],
-            "people/reader",
-        ),
+        (&[("authorization", BASIC), ("x-api-key", "a,b")], "400 malformed_credential"),
+        (&[("authorization", BASIC), ("x-api-key", "wrong")], "people/reader"),
     ];
     for (headers, expected) in table {
-        assert_eq!(
-            verdict(&policy, "/books", headers),
-            format!("default: {expected}"),
-            "{headers:?}"
-        );
+        assert_eq!(verdict(&policy, "/books", headers), format!("default: {expected}"), "{headers:?}");
     }
 }
 
@@ -222,15 +138,9 @@ fn bad_authorization_fields_have_their_own_status() {
 fn a_credential_beyond_the_limit_is_not_even_read() {
     let policy = example();
     let long = "k".repeat(8193);
-    assert_eq!(
-        verdict(&policy, "/books", &[("x-api-key", &long)]),
-        "default: 431 credential_too_long"
-    );
+    assert_eq!(verdict(&policy, "/books", &[("x-api-key", &long)]), "default: 431 credential_too_long");
     let long = format!("Basic {}", "k".repeat(65_536));
-    assert_eq!(
-        verdict(&policy, "/books", &[("authorization", &long)]),
-        "default: 431 credential_too_long"
-    );
+    assert_eq!(verdict(&policy, "/books", &[("authorization", &long)]), "default: 431 credential_too_long");
 }
 
 #[test]
@@ -238,10 +148,7 @@ fn the_scheme_has_no_case_and_any_number_of_spaces() {
     let policy = example();
     for scheme in ["basic ", "BASIC ", "bAsIc    "] {
         let value = BASIC.replace("Basic ", scheme);
-        assert_eq!(
-            verdict(&policy, "/books", &[("authorization", &value)]),
-            "default: people/reader"
-        );
+        assert_eq!(verdict(&policy, "/books", &[("authorization", &value)]), "default: people/reader");
     }
 }
 
@@ -275,26 +182,12 @@ fn every_spelling_of_a_protected_path_meets_its_rule_or_is_refused() {
         "/;/admin",
         "/public//../admin",
     ] {
-        assert_eq!(
-            verdict(&policy, path, &[]),
-            "default: 400 ambiguous_path",
-            "{path}"
-        );
+        assert_eq!(verdict(&policy, path, &[]), "default: 400 ambiguous_path", "{path}");
     }
     for path in ["/admin\0", "/%zz", "/\u{e9}", "admin", "", "/a b"] {
-        assert_eq!(
-            verdict(&policy, path, &[]),
-            "default: 400 malformed_path",
-            "{path}"
-        );
+        assert_eq!(verdict(&policy, path, &[]), "default: 400 malformed_path", "{path}");
     }
-    for path in [
-        "/administrator",
-        "/public/admin",
-        "/Admin/x",
-        "/a%20b/%40c",
-        "/files;v=1",
-    ] {
+    for path in ["/administrator", "/public/admin", "/Admin/x", "/a%20b/%40c", "/files;v=1"] {
         assert_eq!(verdict(&policy, path, &[]), "default: open", "{path}");
     }
 }
@@ -310,10 +203,7 @@ fn servers_that_fold_case_can_be_told() {
 #[test]
 fn a_path_no_rule_asks_about_is_not_judged() {
     let policy = policy(r#"{"require": {"any": ["partners"]}}"#, "[]");
-    assert_eq!(
-        verdict(&policy, "/a%2Fb\\", &[("x-api-key", KEY)]),
-        "default: partners/demo"
-    );
+    assert_eq!(verdict(&policy, "/a%2Fb\\", &[("x-api-key", KEY)]), "default: partners/demo");
 }
 
 #[test]
@@ -321,15 +211,9 @@ fn connect_has_no_path_and_falls_to_the_defaults() {
     let policy = example();
     let mut pairs = request("/", &[]);
     pairs.retain(|(name, _)| name != b":path" && name != b":method");
-    assert_eq!(
-        decide(&policy, &pairs).outcome.unwrap_err().reason,
-        Reason::MalformedPath
-    );
+    assert_eq!(decide(&policy, &pairs).outcome.unwrap_err().reason, Reason::MalformedPath);
     pairs.push((b":method".to_vec(), b"CONNECT".to_vec()));
-    assert_eq!(
-        decide(&policy, &pairs).outcome.unwrap_err().reason,
-        Reason::Missing
-    );
+    assert_eq!(decide(&policy, &pairs).outcome.unwrap_err().reason, Reason::Missing);
 }
 
 #[test]
@@ -352,11 +236,7 @@ fn nobody_else_writes_the_identity_on_any_kind_of_route() {
     with_key.push(("x-api-key", KEY));
     assert_eq!(
         upstream(&example(), "/books", &with_key),
-        [
-            "x-auth-subject: demo",
-            "x-auth-provider: partners",
-            "x-auth-scopes: books:read orders:write"
-        ]
+        ["x-auth-subject: demo", "x-auth-provider: partners", "x-auth-scopes: books:read orders:write"]
     );
     assert!(decide(&example(), &request("/healthz", &spoofed)).claimed_identity);
 }
@@ -365,10 +245,7 @@ fn nobody_else_writes_the_identity_on_any_kind_of_route() {
 fn a_claimed_identity_chooses_no_rule() {
     let rules = r#"[{"match": {"headers": [{"name": "x-auth-role", "present": true}]}, "config": {"require": "none"}}]"#;
     let policy = policy(r#"{"require": {"any": ["partners"]}}"#, rules);
-    assert_eq!(
-        verdict(&policy, "/", &[("x-auth-role", "root")]),
-        "default: 401 missing"
-    );
+    assert_eq!(verdict(&policy, "/", &[("x-auth-role", "root")]), "default: 401 missing");
 }
 
 #[test]
@@ -387,14 +264,8 @@ fn an_identity_header_that_cannot_be_removed_stops_the_request() {
 fn optional_lets_strangers_in_but_not_liars() {
     let policy = policy(r#"{"require": {"optional": ["partners", "people"]}}"#, "[]");
     assert_eq!(verdict(&policy, "/", &[]), "default: anonymous");
-    assert_eq!(
-        verdict(&policy, "/", &[("x-api-key", KEY)]),
-        "default: partners/demo"
-    );
-    assert_eq!(
-        verdict(&policy, "/", &[("x-api-key", "wrong")]),
-        "default: 401 unknown_credential"
-    );
+    assert_eq!(verdict(&policy, "/", &[("x-api-key", KEY)]), "default: partners/demo");
+    assert_eq!(verdict(&policy, "/", &[("x-api-key", "wrong")]), "default: 401 unknown_credential");
     assert_eq!(
         verdict(&policy, "/", &[("x-api-key", "wrong"), ("authorization", BASIC)]),
         "default: 401 unknown_credential"
@@ -404,14 +275,8 @@ fn optional_lets_strangers_in_but_not_liars() {
 #[test]
 fn all_needs_every_provider_and_names_the_first() {
     let policy = policy(r#"{"require": {"all": ["people", "partners"]}}"#, "[]");
-    assert_eq!(
-        verdict(&policy, "/", &[("x-api-key", KEY)]),
-        "default: 401 missing"
-    );
-    assert_eq!(
-        verdict(&policy, "/", &[("authorization", BASIC)]),
-        "default: 401 missing"
-    );
+    assert_eq!(verdict(&policy, "/", &[("x-api-key", KEY)]), "default: 401 missing");
+    assert_eq!(verdict(&policy, "/", &[("authorization", BASIC)]), "default: 401 missing");
     assert_eq!(
         verdict(&policy, "/", &[("authorization", BASIC), ("x-api-key", "wrong")]),
         "default: 401 unknown_credential"
@@ -424,30 +289,18 @@ fn all_needs_every_provider_and_names_the_first() {
 
 #[test]
 fn who_is_known_but_not_meant_is_forbidden() {
-    assert_eq!(
-        verdict(&example(), "/admin", &[("x-api-key", KEY)]),
-        "admin: 403 not_authorized"
-    );
+    assert_eq!(verdict(&example(), "/admin", &[("x-api-key", KEY)]), "admin: 403 not_authorized");
     let rule = |authorize: &str| {
-        policy(
-            &format!(r#"{{"require": {{"any": ["partners"]}}, "authorize": {authorize}}}"#),
-            "[]",
-        )
+        policy(&format!(r#"{{"require": {{"any": ["partners"]}}, "authorize": {authorize}}}"#), "[]")
     };
     for (authorize, expected) in [
         (r#"{"subjects": ["demo"]}"#, "partners/demo"),
         (r#"{"subjects": ["other"]}"#, "403 not_authorized"),
-        (
-            r#"{"scopes_all": ["books:read", "orders:write"]}"#,
-            "partners/demo",
-        ),
+        (r#"{"scopes_all": ["books:read", "orders:write"]}"#, "partners/demo"),
         (r#"{"scopes_all": ["books:read", "admin"]}"#, "403 not_authorized"),
         (r#"{"scopes_any": ["books:read", "admin"]}"#, "partners/demo"),
         (r#"{"scopes_any": ["admin"]}"#, "403 not_authorized"),
-        (
-            r#"{"subjects": ["demo"], "scopes_any": ["admin"]}"#,
-            "403 not_authorized",
-        ),
+        (r#"{"subjects": ["demo"], "scopes_any": ["admin"]}"#, "403 not_authorized"),
     ] {
         assert_eq!(
             verdict(&rule(authorize), "/", &[("x-api-key", KEY)]),
@@ -460,23 +313,13 @@ fn who_is_known_but_not_meant_is_forbidden() {
 #[test]
 fn challenges_name_every_way_in_and_no_fault() {
     let challenges = |policy: &Policy, headers: &[(&str, &str)]| {
-        decide(policy, &request("/books", headers))
-            .outcome
-            .unwrap_err()
-            .challenges
+        decide(policy, &request("/books", headers)).outcome.unwrap_err().challenges
     };
-    let both = [
-        "ApiKey realm=\"bookshop\"",
-        "Basic realm=\"bookshop\", charset=\"UTF-8\"",
-    ];
+    let both = ["ApiKey realm=\"bookshop\"", "Basic realm=\"bookshop\", charset=\"UTF-8\""];
     assert_eq!(challenges(&example(), &[]), both);
     assert_eq!(challenges(&example(), &[("x-api-key", "wrong")]), both);
     assert_eq!(challenges(&example(), &[("authorization", "Basic eDp5")]), both);
-    assert_eq!(
-        challenges(&example(), &[("x-api-key", "a,b")]),
-        [""; 0],
-        "a 400 has no challenge"
-    );
+    assert_eq!(challenges(&example(), &[("x-api-key", "a,b")]), [""; 0], "a 400 has no challenge");
 
     let mut json: serde_json::Value = serde_json::from_slice(include_bytes!("../../example.json")).unwrap();
     json["providers"]["partners"]["sources"] =
@@ -489,37 +332,21 @@ fn challenges_name_every_way_in_and_no_fault() {
         ["Bearer realm=\"bookshop\", error=\"invalid_token\""]
     );
     let good = format!("bearer {KEY}");
-    assert_eq!(
-        verdict(&bearer, "/books", &[("authorization", &good)]),
-        "default: partners/demo"
-    );
-    assert_eq!(
-        upstream(&bearer, "/books", &[("authorization", &good)]).len(),
-        3,
-        "the token is hidden"
-    );
+    assert_eq!(verdict(&bearer, "/books", &[("authorization", &good)]), "default: partners/demo");
+    assert_eq!(upstream(&bearer, "/books", &[("authorization", &good)]).len(), 3, "the token is hidden");
 }
 
 #[test]
 fn keys_expire_by_the_time_that_is_handed_in() {
     let policy = example();
     let pairs = request("/books", &[("x-api-key", KEY)]);
-    let headers: Vec<Header<'_>> = pairs
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let request = Request {
-        headers: &headers,
-        route_name: b"",
-        cluster: b"",
-    };
+    let headers: Vec<Header<'_>> =
+        pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+    let request = Request { headers: &headers, route_name: b"", cluster: b"" };
     let end = Timestamp::parse("2099-01-01T00:00:00Z").unwrap();
     let just_before = Timestamp(end.0 - Duration::from_nanos(1));
     assert!(policy.decide(&request, just_before).outcome.is_ok());
-    assert_eq!(
-        policy.decide(&request, end).outcome.unwrap_err().reason,
-        Reason::Expired
-    );
+    assert_eq!(policy.decide(&request, end).outcome.unwrap_err().reason, Reason::Expired);
 }
 
 proptest! {

@@ -111,11 +111,7 @@ fn values<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u
 pub fn only<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Flaw> {
     let mut values = values(headers, name);
     let first = values.next();
-    if values.next().is_some() {
-        Err(Flaw::Duplicate)
-    } else {
-        Ok(first)
-    }
+    if values.next().is_some() { Err(Flaw::Duplicate) } else { Ok(first) }
 }
 
 fn query_value<'a>(headers: &[Header<'a>], name: &str, limit: usize) -> Result<Option<Cow<'a, [u8]>>, Flaw> {
@@ -123,10 +119,7 @@ fn query_value<'a>(headers: &[Header<'a>], name: &str, limit: usize) -> Result<O
         return Ok(None);
     };
     let mut found = None;
-    for pair in query
-        .split(|byte| *byte == b'&')
-        .filter(|pair| is_parameter(pair, name))
-    {
+    for pair in query.split(|byte| *byte == b'&').filter(|pair| is_parameter(pair, name)) {
         if found.is_some() {
             return Err(Flaw::Duplicate);
         }
@@ -155,11 +148,7 @@ fn cookie_value<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8
         .filter(|crumb| is_cookie(crumb, name))
         .map(|crumb| split_at(crumb, b'=').map_or(&[][..], |(_, value)| value.trim_ascii()));
     let first = found.next();
-    if found.next().is_some() {
-        Err(Flaw::Duplicate)
-    } else {
-        Ok(first)
-    }
+    if found.next().is_some() { Err(Flaw::Duplicate) } else { Ok(first) }
 }
 
 fn is_cookie(crumb: &[u8], name: &str) -> bool {
@@ -185,19 +174,11 @@ fn unescape(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !bytes.contains(&b'%') {
         return Some(Cow::Borrowed(bytes));
     }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut plain = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter().copied();
     while let Some(byte) = bytes.next() {
-        plain.push(if byte == b'%' {
-            (digit(bytes.next()?)? << 4) | digit(bytes.next()?)?
-        } else {
-            byte
-        });
+        plain.push(if byte == b'%' { (digit(bytes.next()?)? << 4) | digit(bytes.next()?)? } else { byte });
     }
     Some(Cow::Owned(plain))
 }
@@ -255,9 +236,7 @@ fn hide_parameters<'s>(
     let path = values(headers, ":path").next()?;
     let (before, query) = split_at(path, b'?')?;
     let is_credential = |pair: &&[u8]| {
-        sources
-            .clone()
-            .any(|source| matches!(source, Source::Query(name) if is_parameter(pair, name)))
+        sources.clone().any(|source| matches!(source, Source::Query(name) if is_parameter(pair, name)))
     };
     let pairs: Vec<&[u8]> = query.split(|byte| *byte == b'&').collect();
     if !pairs.iter().any(is_credential) {
@@ -274,14 +253,9 @@ fn hide_parameters<'s>(
 
 fn hide_cookies<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[Header<'_>]) -> Vec<Edit> {
     let is_credential = |crumb: &&[u8]| {
-        sources
-            .clone()
-            .any(|source| matches!(source, Source::Cookie(name) if is_cookie(crumb, name)))
+        sources.clone().any(|source| matches!(source, Source::Cookie(name) if is_cookie(crumb, name)))
     };
-    let crumbs = |line: &'_ [u8]| {
-        line.split(|byte| *byte == b';')
-            .any(|crumb| is_credential(&crumb))
-    };
+    let crumbs = |line: &'_ [u8]| line.split(|byte| *byte == b';').any(|crumb| is_credential(&crumb));
     if !values(headers, "cookie").any(crumbs) {
         return Vec::new();
     }

@@ -86,10 +86,7 @@ impl Budget {
         if deposit {
             self.window.deposit(1);
         }
-        let mut grant = Grant {
-            slot: self.window.current(),
-            ..Grant::default()
-        };
+        let mut grant = Grant { slot: self.window.current(), ..Grant::default() };
         while grant.retries() < wanted {
             if self.share_allows(limits) {
                 self.window.withdraw();
@@ -123,10 +120,7 @@ impl Budget {
         let tokens = u64::from(to_floor).saturating_mul(TOKEN);
         self.floor = self.floor.saturating_add(tokens).min(limits.full_floor());
         self.window.refund(grant.slot, unused.saturating_sub(to_floor));
-        Settlement {
-            refunded: unused,
-            overdraft: used.saturating_sub(granted),
-        }
+        Settlement { refunded: unused, overdraft: used.saturating_sub(granted) }
     }
 
     fn advance(&mut self, limits: &Limits, now: Monotonic) {
@@ -136,9 +130,7 @@ impl Budget {
         self.window.advance(limits.slots.number_at(now.since_start()));
         let elapsed = now.since(self.refilled);
         let refill = elapsed.as_nanos().saturating_mul(u128::from(limits.floor_rate));
-        let floor = u128::from(self.floor)
-            .saturating_add(refill)
-            .min(u128::from(limits.full_floor()));
+        let floor = u128::from(self.floor).saturating_add(refill).min(u128::from(limits.full_floor()));
         self.floor = u64::try_from(floor).unwrap_or(u64::MAX);
         self.refilled = self.refilled.max(now);
     }
@@ -151,14 +143,10 @@ impl Budget {
             FloorStyle::PerSecond => 0,
             FloorStyle::Window => u128::from(limits.floor_rate).saturating_mul(limits.window().as_nanos()),
         };
-        let wanted = u128::from(self.window.withdrawals())
-            .saturating_add(1)
-            .saturating_mul(den);
+        let wanted = u128::from(self.window.withdrawals()).saturating_add(1).saturating_mul(den);
         let share = u128::from(self.window.deposits()).saturating_mul(u128::from(limits.ratio.numerator()));
         wanted.saturating_mul(NANO_MILLI)
-            <= share
-                .saturating_mul(NANO_MILLI)
-                .saturating_add(floor.saturating_mul(den))
+            <= share.saturating_mul(NANO_MILLI).saturating_add(floor.saturating_mul(den))
     }
 
     /// What the bucket holds after one token is taken.
@@ -210,10 +198,7 @@ impl Wire for Budget {
         }
         let ring = pairs.iter().map(|pair| {
             let [a, b, c, d, e, f, g, h] = *pair;
-            Slot {
-                deposits: u32::from_le_bytes([a, b, c, d]),
-                withdrawals: u32::from_le_bytes([e, f, g, h]),
-            }
+            Slot { deposits: u32::from_le_bytes([a, b, c, d]), withdrawals: u32::from_le_bytes([e, f, g, h]) }
         });
         Some(Budget {
             window: Window::from_slots(ring.collect(), u64::from_le_bytes(*current))?,

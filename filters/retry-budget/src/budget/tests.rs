@@ -10,10 +10,7 @@ fn at(millis: u64) -> Monotonic {
 fn limits(ratio_ten_thousandths: u32, floor_style: FloorStyle, rate: u32, burst: u32) -> Limits {
     Limits {
         ratio: Ratio::from_ten_thousandths(ratio_ten_thousandths),
-        slots: Slots {
-            count: 10,
-            length: Duration::from_secs(1),
-        },
+        slots: Slots { count: 10, length: Duration::from_secs(1) },
         floor_style,
         floor_rate: rate,
         floor_burst: burst,
@@ -27,11 +24,7 @@ fn deposit(budget: &mut Budget, limits: &Limits, now: Monotonic, count: u32) {
 
 /// Withdraws until refused, and says how often that worked.
 fn drain(budget: &mut Budget, limits: &Limits, now: Monotonic) -> u32 {
-    (0..)
-        .take_while(|_| !budget.grant(limits, now, 1, false).is_empty())
-        .count()
-        .try_into()
-        .unwrap()
+    (0..).take_while(|_| !budget.grant(limits, now, 1, false).is_empty()).count().try_into().unwrap()
 }
 
 #[test]
@@ -40,11 +33,7 @@ fn every_ratio_gives_exactly_its_share() {
         let limits = limits(ratio, FloorStyle::Window, 0, 0);
         let mut budget = Budget::new(&limits, at(0));
         deposit(&mut budget, &limits, at(0), 100);
-        assert_eq!(
-            drain(&mut budget, &limits, at(0)),
-            100 * ratio / 10_000,
-            "ratio {ratio}/10000"
-        );
+        assert_eq!(drain(&mut budget, &limits, at(0)), 100 * ratio / 10_000, "ratio {ratio}/10000");
     }
     for ratio in [1, 1_000, 2_000, 3_000, 3_333, 6_000, 9_999, 20_000] {
         let limits = limits(ratio, FloorStyle::Window, 0, 0);
@@ -57,11 +46,7 @@ fn every_ratio_gives_exactly_its_share() {
 #[test]
 fn nothing_deposited_is_nothing_granted() {
     let limits = limits(2_000, FloorStyle::Window, 0, 0);
-    assert!(
-        Budget::new(&limits, at(0))
-            .grant(&limits, at(0), 5, false)
-            .is_empty()
-    );
+    assert!(Budget::new(&limits, at(0)).grant(&limits, at(0), 5, false).is_empty());
 }
 
 #[test]
@@ -80,11 +65,7 @@ fn a_floor_bucket_gives_its_burst_and_then_its_rate() {
     assert_eq!(drain(&mut budget, &limits, at(0)), 3);
     assert_eq!(drain(&mut budget, &limits, at(999)), 0);
     assert_eq!(drain(&mut budget, &limits, at(1_000)), 1);
-    assert_eq!(
-        drain(&mut budget, &limits, at(1_000_000)),
-        3,
-        "never more than the burst"
-    );
+    assert_eq!(drain(&mut budget, &limits, at(1_000_000)), 3, "never more than the burst");
 }
 
 #[test]
@@ -92,10 +73,7 @@ fn a_slow_floor_loses_nothing_to_rounding() {
     let limits = limits(0, FloorStyle::PerSecond, 1, 1_000);
     let mut budget = Budget::new(&limits, at(0));
     assert_eq!(drain(&mut budget, &limits, at(0)), 1);
-    let granted: u32 = (1..1_000_000)
-        .step_by(7)
-        .map(|millis| drain(&mut budget, &limits, at(millis)))
-        .sum();
+    let granted: u32 = (1..1_000_000).step_by(7).map(|millis| drain(&mut budget, &limits, at(millis))).sum();
     assert_eq!(granted, 0);
     assert_eq!(
         drain(&mut budget, &limits, at(1_000_000)),
@@ -120,29 +98,13 @@ fn what_was_not_used_can_be_granted_again() {
     let mut budget = Budget::new(&limits, at(0));
     deposit(&mut budget, &limits, at(0), 5);
     let grant = budget.grant(&limits, at(0), 3, false);
-    assert_eq!(
-        (grant.from_ratio, grant.from_floor),
-        (1, 1),
-        "the share first, then the floor"
-    );
+    assert_eq!((grant.from_ratio, grant.from_floor), (1, 1), "the share first, then the floor");
     assert!(budget.grant(&limits, at(1), 1, false).is_empty());
     let settled = budget.settle(&limits, at(2), &grant, 0, false);
-    assert_eq!(
-        settled,
-        Settlement {
-            refunded: 2,
-            overdraft: 0
-        }
-    );
+    assert_eq!(settled, Settlement { refunded: 2, overdraft: 0 });
     assert_eq!(budget.grant(&limits, at(3), 3, false).retries(), 2);
     let settled = budget.settle(&limits, at(4), &grant, 3, false);
-    assert_eq!(
-        settled,
-        Settlement {
-            refunded: 0,
-            overdraft: 1
-        }
-    );
+    assert_eq!(settled, Settlement { refunded: 0, overdraft: 1 });
 }
 
 #[test]
@@ -169,14 +131,9 @@ fn total_failure_is_amplified_by_the_ratio_and_not_by_one_request_more() {
 #[test]
 fn any_bytes_are_a_budget_or_none_and_never_grant_more_than_asked() {
     let limits = limits(2_000, FloorStyle::PerSecond, 1_000, 3_000);
-    for bytes in [
-        vec![],
-        vec![0xff; 23],
-        vec![0xff; 24],
-        vec![0xff; 104],
-        vec![0xff; 24 + 8 * 61],
-        vec![0; 105],
-    ] {
+    for bytes in
+        [vec![], vec![0xff; 23], vec![0xff; 24], vec![0xff; 104], vec![0xff; 24 + 8 * 61], vec![0; 105]]
+    {
         if let Some(mut budget) = Budget::decode(&bytes) {
             assert!(budget.grant(&limits, at(0), 3, true).retries() <= 3);
         }
@@ -261,17 +218,12 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let passed = prop_oneof![8 => 0..300_i64, 1 => -5..0_i64, 1 => 900..12_000_i64];
-    (
-        passed,
-        any::<bool>(),
-        any::<prop::sample::Index>(),
-        0..4_u8,
-        any::<bool>(),
-    )
-        .prop_map(|(passed, grant, index, number, deposit)| match grant {
+    (passed, any::<bool>(), any::<prop::sample::Index>(), 0..4_u8, any::<bool>()).prop_map(
+        |(passed, grant, index, number, deposit)| match grant {
             true => Step::Grant(passed, number, deposit),
             false => Step::Settle(passed, index, number, deposit),
-        })
+        },
+    )
 }
 
 proptest! {

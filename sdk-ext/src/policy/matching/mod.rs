@@ -115,9 +115,7 @@ impl Match {
     pub fn parse(raw: RawMatch, case: PathCase, at: &mut Checks<'_>) -> Option<Self> {
         let host = optional(raw.host, |host| parse_host(&host, &mut at.at("host")));
         let path = optional(raw.path, |path| parse_path(path, case, &mut at.at("path")));
-        let methods = optional(raw.methods, |methods| {
-            parse_methods(methods, &mut at.at("methods"))
-        });
+        let methods = optional(raw.methods, |methods| parse_methods(methods, &mut at.at("methods")));
         let headers = parse_headers(raw.headers, &mut at.at("headers"));
         let route_name = optional(raw.route_name, |name| parse_name(name, &mut at.at("route_name")));
         let cluster = optional(raw.cluster, |name| parse_name(name, &mut at.at("cluster")));
@@ -133,27 +131,15 @@ impl Match {
 
     /// Whether every condition holds. A header condition holds if any value of that header satisfies it.
     pub fn matches(&self, request: &RequestView<'_>) -> bool {
-        self.host
-            .as_ref()
-            .is_none_or(|host| host.matches(request.authority))
+        self.host.as_ref().is_none_or(|host| host.matches(request.authority))
+            && self.path.as_ref().is_none_or(|path| request.path.is_some_and(|given| path.matches(given)))
             && self
-                .path
+                .methods
                 .as_ref()
-                .is_none_or(|path| request.path.is_some_and(|given| path.matches(given)))
-            && self.methods.as_ref().is_none_or(|methods| {
-                methods
-                    .iter()
-                    .any(|method| method_matches(method, request.method))
-            })
+                .is_none_or(|methods| methods.iter().any(|method| method_matches(method, request.method)))
             && self.headers.iter().all(|header| header.matches(request.headers))
-            && self
-                .route_name
-                .as_ref()
-                .is_none_or(|name| name.as_bytes() == request.route_name)
-            && self
-                .cluster
-                .as_ref()
-                .is_none_or(|name| name.as_bytes() == request.cluster)
+            && self.route_name.as_ref().is_none_or(|name| name.as_bytes() == request.route_name)
+            && self.cluster.as_ref().is_none_or(|name| name.as_bytes() == request.cluster)
     }
 
     /// Whether the path decides anything here.
@@ -178,10 +164,7 @@ impl HostMatch {
         match self {
             Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
             Self::Suffix(suffix) => host.len().checked_sub(suffix.len()).is_some_and(|start| {
-                start > 0
-                    && host
-                        .get(start..)
-                        .is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+                start > 0 && host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
             }),
         }
     }
@@ -207,9 +190,7 @@ impl PathMatch {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             Self::Template(segments) => {
                 let mut given = path.split('/').skip(1);
-                segments
-                    .iter()
-                    .all(|segment| given.next().is_some_and(|text| segment.matches(text)))
+                segments.iter().all(|segment| given.next().is_some_and(|text| segment.matches(text)))
                     && given.next().is_none()
             }
         }
@@ -267,10 +248,7 @@ fn parse_host(host: &str, at: &mut Checks<'_>) -> Option<HostMatch> {
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']');
     let bare = host_of(name.as_bytes()) == name.as_bytes();
     if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) || !bare {
-        at.refuse_value(
-            "a host name or `*.` and a host name, without a port or a dot at the end",
-            host,
-        );
+        at.refuse_value("a host name or `*.` and a host name, without a port or a dot at the end", host);
         return None;
     }
     Some(if name.len() == host.len() {
@@ -293,10 +271,8 @@ fn parse_path(raw: RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> Option<
             .then(|| PathMatch::Prefix(fold(path.strip_suffix('/').unwrap_or(&path)))),
         RawPathMatch::Template(template) => {
             let at = &mut at.at("template");
-            let filled: Vec<_> = template
-                .split('/')
-                .map(|segment| if is_variable(segment) { "x" } else { segment })
-                .collect();
+            let filled: Vec<_> =
+                template.split('/').map(|segment| if is_variable(segment) { "x" } else { segment }).collect();
             let mut segments = Vec::with_capacity(filled.len());
             for segment in template.split('/').skip(1) {
                 if is_variable(segment) {
@@ -314,15 +290,9 @@ fn parse_path(raw: RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> Option<
 }
 
 fn is_variable(segment: &str) -> bool {
-    segment
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .is_some_and(|name| {
-            !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        })
+    segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
 }
 
 /// Requests are matched in canonical form, so a rule in any other form would never match.
@@ -358,11 +328,7 @@ fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String
         good = false;
     }
     for (index, method) in methods.iter().enumerate() {
-        if method.is_empty()
-            || !method
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
-        {
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
             at.at(index).refuse_value("a method in capital letters", method);
             good = false;
         }
@@ -398,10 +364,7 @@ fn parse_header(raw: RawHeaderMatch, at: &mut Checks<'_>) -> Option<HeaderMatch>
             return None;
         }
     };
-    Some(HeaderMatch {
-        name: name.as_str().to_owned(),
-        value,
-    })
+    Some(HeaderMatch { name: name.as_str().to_owned(), value })
 }
 
 #[cfg(test)]

@@ -27,20 +27,14 @@ const REQUEST: RequestView<'static> = RequestView {
 };
 
 fn at(path: &str) -> RequestView<'_> {
-    RequestView {
-        path: Some(path),
-        ..REQUEST
-    }
+    RequestView { path: Some(path), ..REQUEST }
 }
 
 #[test]
 fn an_empty_match_matches_everything_even_without_a_path() {
     let rule = rule(json!({}));
     assert!(rule.matches(&at("/x")));
-    assert!(rule.matches(&RequestView {
-        path: None,
-        ..REQUEST
-    }));
+    assert!(rule.matches(&RequestView { path: None, ..REQUEST }));
 }
 
 #[test]
@@ -61,15 +55,8 @@ fn hosts_match_exactly_or_by_suffix_without_port_case_and_trailing_dot() {
         ("[::1]", "[::1]:80", true),
     ];
     for (pattern, authority, expected) in table {
-        let request = RequestView {
-            authority: authority.as_bytes(),
-            ..REQUEST
-        };
-        assert_eq!(
-            rule(json!({ "host": pattern })).matches(&request),
-            expected,
-            "{pattern} {authority}"
-        );
+        let request = RequestView { authority: authority.as_bytes(), ..REQUEST };
+        assert_eq!(rule(json!({ "host": pattern })).matches(&request), expected, "{pattern} {authority}");
     }
 }
 
@@ -92,11 +79,7 @@ fn paths_match_on_segment_borders() {
         (json!({"template": "/v1/{a}/x/{b}"}), "/v1/u/x/7", true),
     ];
     for (pattern, path, expected) in table {
-        assert_eq!(
-            rule(json!({ "path": pattern })).matches(&at(path)),
-            expected,
-            "{pattern} {path}"
-        );
+        assert_eq!(rule(json!({ "path": pattern })).matches(&at(path)), expected, "{pattern} {path}");
     }
 }
 
@@ -109,31 +92,15 @@ fn a_rule_for_folded_paths_is_folded_too() {
 #[test]
 fn get_is_also_head_and_methods_keep_their_case() {
     let rule = rule(json!({ "methods": ["GET", "POST"] }));
-    for (method, expected) in [
-        ("GET", true),
-        ("HEAD", true),
-        ("POST", true),
-        ("get", false),
-        ("PUT", false),
-    ] {
-        assert_eq!(
-            rule.matches(&RequestView {
-                method: method.as_bytes(),
-                ..REQUEST
-            }),
-            expected,
-            "{method}"
-        );
+    for (method, expected) in [("GET", true), ("HEAD", true), ("POST", true), ("get", false), ("PUT", false)]
+    {
+        assert_eq!(rule.matches(&RequestView { method: method.as_bytes(), ..REQUEST }), expected, "{method}");
     }
 }
 
 #[test]
 fn headers_match_by_any_of_their_values_as_bytes() {
-    let headers: &[(&[u8], &[u8])] = &[
-        (b"X-Tier", b"free"),
-        (b"x-tier", b"gold-1"),
-        (b"x-raw", b"\xff\xfe"),
-    ];
+    let headers: &[(&[u8], &[u8])] = &[(b"X-Tier", b"free"), (b"x-tier", b"gold-1"), (b"x-raw", b"\xff\xfe")];
     let table = [
         (json!({"name": "x-tier", "exact": "free"}), true),
         (json!({"name": "X-TIER", "prefix": "gold"}), true),
@@ -145,11 +112,7 @@ fn headers_match_by_any_of_their_values_as_bytes() {
     ];
     for (pattern, expected) in table {
         let request = RequestView { headers, ..REQUEST };
-        assert_eq!(
-            rule(json!({ "headers": [pattern] })).matches(&request),
-            expected,
-            "{pattern}"
-        );
+        assert_eq!(rule(json!({ "headers": [pattern] })).matches(&request), expected, "{pattern}");
     }
 }
 
@@ -157,25 +120,15 @@ fn headers_match_by_any_of_their_values_as_bytes() {
 fn route_and_cluster_match_exactly_and_say_that_they_are_needed() {
     let rule = rule(json!({ "route_name": "checkout", "cluster": "payments" }));
     assert!(rule.asks_route_name() && rule.asks_cluster());
-    assert!(rule.matches(&RequestView {
-        route_name: b"checkout",
-        cluster: b"payments",
-        ..REQUEST
-    }));
-    assert!(!rule.matches(&RequestView {
-        route_name: b"checkout",
-        ..REQUEST
-    }));
+    assert!(rule.matches(&RequestView { route_name: b"checkout", cluster: b"payments", ..REQUEST }));
+    assert!(!rule.matches(&RequestView { route_name: b"checkout", ..REQUEST }));
     assert!(!Match::default().asks_route_name() && !Match::default().asks_cluster());
 }
 
 #[test]
 fn all_conditions_must_hold() {
     let rule = rule(json!({ "path": { "prefix": "/a" }, "methods": ["PUT"] }));
-    assert!(rule.matches(&RequestView {
-        method: b"PUT",
-        ..at("/a/b")
-    }));
+    assert!(rule.matches(&RequestView { method: b"PUT", ..at("/a/b") }));
     assert!(!rule.matches(&at("/a/b")));
 }
 
@@ -200,45 +153,27 @@ fn a_condition_that_cannot_match_is_refused_with_its_place() {
             json!({"path": {"exact": "/a%2fb"}}),
             "/match/path/exact: expected a canonical path, found \"/a%2fb\", which has an enc",
         ),
-        (
-            json!({"path": {"exact": "/a?b=c"}}),
-            "expected the canonical form \"/a\"",
-        ),
+        (json!({"path": {"exact": "/a?b=c"}}), "expected the canonical form \"/a\""),
         (
             json!({"path": {"template": "/a/x{id}"}}),
             "/match/path/template: expected `{name}` as a whole segment, found \"x{id}\"",
         ),
-        (
-            json!({"path": {"template": "/a//{id}"}}),
-            "/match/path/template: expected the canonical form",
-        ),
+        (json!({"path": {"template": "/a//{id}"}}), "/match/path/template: expected the canonical form"),
         (json!({"host": "*"}), "/match/host: expected a host name"),
         (json!({"host": "a.example:80"}), "found \"a.example:80\""),
         (json!({"host": ""}), "/match/host"),
-        (
-            json!({"methods": []}),
-            "/match/methods: expected at least one method, found an empty list",
-        ),
+        (json!({"methods": []}), "/match/methods: expected at least one method, found an empty list"),
         (
             json!({"methods": ["GET", "put"]}),
             "/match/methods/1: expected a method in capital letters, found \"put\"",
         ),
-        (
-            json!({"headers": [{"name": "x"}]}),
-            "/match/headers/0: expected one of",
-        ),
-        (
-            json!({"headers": [{"name": "x", "exact": "a", "present": true}]}),
-            "found several",
-        ),
+        (json!({"headers": [{"name": "x"}]}), "/match/headers/0: expected one of"),
+        (json!({"headers": [{"name": "x", "exact": "a", "present": true}]}), "found several"),
         (
             json!({"headers": [{"name": "x y", "present": true}]}),
             "/match/headers/0/name: expected a header name",
         ),
-        (
-            json!({"route_name": ""}),
-            "/match/route_name: expected a name, found an empty one",
-        ),
+        (json!({"route_name": ""}), "/match/route_name: expected a name, found an empty one"),
     ];
     for (json, expected) in table {
         let message = parsed(&json, PathCase::Kept).unwrap_err();

@@ -249,11 +249,7 @@ pub(crate) fn grpc_call(service: &[u8]) -> Answer<u32> {
 }
 
 pub(crate) fn register_queue(name: &[u8]) -> Answer<u32> {
-    out_number!(u32, |id| proxy_register_shared_queue(
-        name.as_ptr(),
-        name.len(),
-        id
-    ))
+    out_number!(u32, |id| proxy_register_shared_queue(name.as_ptr(), name.len(), id))
 }
 
 pub(crate) fn shared(key: &[u8]) -> (u32, Vec<u8>, u32) {

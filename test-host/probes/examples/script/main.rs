@@ -47,12 +47,7 @@ fn run(context: u32, callback: &str, end: Option<bool>, otherwise: u32) -> u32 {
         let root = state.roots.get(&context).copied().unwrap_or(context);
         let calls = state.calls.entry((context, callback.to_owned())).or_default();
         *calls += 1;
-        let now = ops::Now {
-            context,
-            root,
-            calls: *calls,
-            last_stream: state.last_stream,
-        };
+        let now = ops::Now { context, root, calls: *calls, last_stream: state.last_stream };
         let suffixed = end.map(|end| format!("{callback}@{}", if end { "end" } else { "more" }));
         let script = state.scripts.get(&root).into_iter().flatten();
         let lines = script.filter(|(name, _)| name == callback || Some(name) == suffixed.as_ref());

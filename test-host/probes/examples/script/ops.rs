@@ -82,11 +82,9 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
         "set_raw" => status(abi::set_pairs(map(args.first()), &text(1))),
         "told" => SIZE.get().to_string(),
         "answered" => format!("{:?}", CALLOUT.get()),
-        "buffer" => with_bytes(abi::buffer(
-            buffer(args.first()),
-            num(1),
-            args.get(2).map_or(u32::MAX, |_| num(2)),
-        )),
+        "buffer" => {
+            with_bytes(abi::buffer(buffer(args.first()), num(1), args.get(2).map_or(u32::MAX, |_| num(2))))
+        }
         "buffer_status" => {
             let (answer, len, flags) = abi::buffer_status(buffer(args.first()));
             format!("{} {len} {flags}", status(answer))
@@ -117,10 +115,9 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
         }
         "set_shared" => status(abi::set_shared(&text(0), &text(1), num(2))),
         "define" => with_number(abi::define_metric(num(0), &text(1))),
-        "increment" => status(abi::increment_metric(
-            num(0),
-            args.get(1).and_then(|n| n.parse().ok()).unwrap_or(0),
-        )),
+        "increment" => {
+            status(abi::increment_metric(num(0), args.get(1).and_then(|n| n.parse().ok()).unwrap_or(0)))
+        }
         "record" => status(abi::record_metric(num(0), num(1).into())),
         "metric" => with_long(abi::metric(num(0))),
         "log" => status(abi::log(num(0), &text(1))),
@@ -145,29 +142,16 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
 
 /// `reply 403 body=no details=why grpc=7 x-a=1`: what is neither body, details nor grpc is a header.
 fn reply(args: &[&str]) -> String {
-    let of = |key: &str| {
-        args.iter()
-            .find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='))
-    };
+    let of = |key: &str| args.iter().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='));
     let headers: Vec<&str> = args
         .iter()
         .skip(1)
         .copied()
-        .filter(|arg| {
-            !["body=", "details=", "grpc="]
-                .iter()
-                .any(|key| arg.starts_with(key))
-        })
+        .filter(|arg| !["body=", "details=", "grpc="].iter().any(|key| arg.starts_with(key)))
         .collect();
     let grpc = of("grpc").and_then(|text| text.parse().ok()).unwrap_or(-1);
     let (details, body) = (bytes(of("details").as_ref()), bytes(of("body").as_ref()));
-    status(abi::reply(
-        number(args.first()),
-        &details,
-        &body,
-        &encoded(&headers),
-        grpc,
-    ))
+    status(abi::reply(number(args.first()), &details, &body, &encoded(&headers), grpc))
 }
 
 /// `call_out cluster timeout [path [body]]`; a path of `-` leaves all headers out.
@@ -179,24 +163,12 @@ fn call_out(args: &[&str]) -> String {
     } else {
         encoded(&[":method=GET", &path, ":authority=callout"])
     };
-    with_number(abi::http_call(
-        &cluster,
-        &headers,
-        &bytes(args.get(3)),
-        &[],
-        number(args.get(1)),
-    ))
+    with_number(abi::http_call(&cluster, &headers, &bytes(args.get(3)), &[], number(args.get(1))))
 }
 
 fn status(number: u32) -> String {
-    let names = [
-        "ok",
-        "not_found",
-        "bad_argument",
-        "serialization_failure",
-        "parse_failure",
-        "bad_expression",
-    ];
+    let names =
+        ["ok", "not_found", "bad_argument", "serialization_failure", "parse_failure", "bad_expression"];
     let more = [
         "invalid_memory_access",
         "empty",
@@ -205,11 +177,7 @@ fn status(number: u32) -> String {
         "internal_failure",
         "broken_connection",
     ];
-    let name = names
-        .iter()
-        .chain(&more)
-        .chain(&["unimplemented"])
-        .nth(number as usize);
+    let name = names.iter().chain(&more).chain(&["unimplemented"]).nth(number as usize);
     name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }
 
@@ -218,27 +186,15 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 fn with_bytes((answer, bytes): (u32, Vec<u8>)) -> String {
-    if answer == 0 {
-        shown(&bytes)
-    } else {
-        status(answer)
-    }
+    if answer == 0 { shown(&bytes) } else { status(answer) }
 }
 
 fn with_number((answer, number): (u32, u32)) -> String {
-    if answer == 0 {
-        number.to_string()
-    } else {
-        status(answer)
-    }
+    if answer == 0 { number.to_string() } else { status(answer) }
 }
 
 fn with_long((answer, number): (u32, u64)) -> String {
-    if answer == 0 {
-        number.to_string()
-    } else {
-        status(answer)
-    }
+    if answer == 0 { number.to_string() } else { status(answer) }
 }
 
 fn with_i64((answer, bytes): (u32, Vec<u8>)) -> String {
@@ -289,19 +245,13 @@ fn encoded(pairs: &[&str]) -> Vec<u8> {
 }
 
 fn number(word: Option<&&str>) -> u32 {
-    word.and_then(|word| word.parse::<i64>().ok())
-        .map_or(0, |number| number as u32)
+    word.and_then(|word| word.parse::<i64>().ok()).map_or(0, |number| number as u32)
 }
 
 /// `a.b.c`, where a part may hold dots as `\x2e`.
 fn path(word: Option<&&str>) -> Vec<u8> {
-    word.map(|word| {
-        word.split('.')
-            .map(|part| bytes(Some(&part)))
-            .collect::<Vec<_>>()
-            .join(&0)
-    })
-    .unwrap_or_default()
+    word.map(|word| word.split('.').map(|part| bytes(Some(&part))).collect::<Vec<_>>().join(&0))
+        .unwrap_or_default()
 }
 
 fn bytes(word: Option<&&str>) -> Vec<u8> {
@@ -317,11 +267,7 @@ fn bytes(word: Option<&&str>) -> Vec<u8> {
             (b'\\', [b'x', high, low, tail @ ..]) => {
                 let digits = [*high, *low];
                 let digits = std::str::from_utf8(&digits).ok();
-                out.push(
-                    digits
-                        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-                        .unwrap_or(b'?'),
-                );
+                out.push(digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(b'?'));
                 rest = tail;
             }
             _ => out.push(*first),

@@ -41,7 +41,11 @@ pub(crate) fn get_property<G: Guest>(guest: &mut G, path: GuestSlice, out: Guest
     guest.return_bytes(&value, out)
 }
 
-pub(crate) fn set_property<G: Guest>(guest: &mut G, path: GuestSlice, value: GuestSlice) -> Result<(), Refusal> {
+pub(crate) fn set_property<G: Guest>(
+    guest: &mut G,
+    path: GuestSlice,
+    value: GuestSlice,
+) -> Result<(), Refusal> {
     let (path, value) = (guest.read(path)?, guest.read(value)?);
     Ok(guest.host().set_property(path, value)?)
 }

@@ -50,13 +50,21 @@ pub(crate) fn replace_header_map_value<G: Guest>(
     Ok(guest.host().replace_header(map, name, value)?)
 }
 
-pub(crate) fn remove_header_map_value<G: Guest>(guest: &mut G, map: u32, name: GuestSlice) -> Result<(), Refusal> {
+pub(crate) fn remove_header_map_value<G: Guest>(
+    guest: &mut G,
+    map: u32,
+    name: GuestSlice,
+) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
     let name = guest.read(name)?;
     Ok(guest.host().remove_header(map, &name)?)
 }
 
-pub(crate) fn set_header_map_pairs<G: Guest>(guest: &mut G, map: u32, headers: GuestSlice) -> Result<(), Refusal> {
+pub(crate) fn set_header_map_pairs<G: Guest>(
+    guest: &mut G,
+    map: u32,
+    headers: GuestSlice,
+) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
     let headers = read_pairs(guest, "proxy_set_header_map_pairs", headers)?;
     Ok(guest.host().set_headers(map, headers)?)
@@ -77,7 +85,12 @@ pub(crate) fn get_buffer_bytes<G: Guest>(
     guest.return_bytes(&bytes[start..end], out)
 }
 
-pub(crate) fn get_buffer_status<G: Guest>(guest: &mut G, buffer: u32, len: u32, flags: u32) -> Result<(), Refusal> {
+pub(crate) fn get_buffer_status<G: Guest>(
+    guest: &mut G,
+    buffer: u32,
+    len: u32,
+    flags: u32,
+) -> Result<(), Refusal> {
     let buffer = BufferType::decode(buffer)?;
     let bytes = guest.host().buffer(buffer)?;
     guest.write_u32(len, u32::try_from(bytes.len()).unwrap_or(u32::MAX))?;

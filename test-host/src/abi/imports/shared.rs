@@ -24,7 +24,12 @@ pub(crate) fn set_shared_data<G: Guest>(
     Ok(guest.host().set_shared_data(key, value, cas)?)
 }
 
-pub(crate) fn define_metric<G: Guest>(guest: &mut G, kind: u32, name: GuestSlice, id: u32) -> Result<(), Refusal> {
+pub(crate) fn define_metric<G: Guest>(
+    guest: &mut G,
+    kind: u32,
+    name: GuestSlice,
+    id: u32,
+) -> Result<(), Refusal> {
     let kind = MetricType::decode(kind)?;
     let name = guest.read(name)?;
     let number = guest.host().define_metric(kind, name)?;

@@ -20,16 +20,10 @@ impl<'a> TypedConfig<'a> {
         if !is_wrapper {
             return Some(Self { type_name, fields });
         }
-        let type_name = name_in_url(
-            fields
-                .required("type_url", "the type URL of the wrapped message")?
-                .text()?,
-        );
+        let type_name =
+            name_in_url(fields.required("type_url", "the type URL of the wrapped message")?.text()?);
         let value = fields.required("value", "the wrapped message")?;
-        Some(Self {
-            type_name,
-            fields: value.fields()?,
-        })
+        Some(Self { type_name, fields: value.fields()? })
     }
 
     /// The type alone, where the rest is not looked at.
@@ -38,13 +32,10 @@ impl<'a> TypedConfig<'a> {
             return None;
         };
         let text = |wanted: &str| {
-            entries
-                .iter()
-                .find(|(key, _)| key == wanted)
-                .and_then(|(_, node)| match &node.value {
-                    Value::Text(text) => Some(name_in_url(text)),
-                    _ => None,
-                })
+            entries.iter().find(|(key, _)| key == wanted).and_then(|(_, node)| match &node.value {
+                Value::Text(text) => Some(name_in_url(text)),
+                _ => None,
+            })
         };
         match text("@type") {
             Some("xds.type.v3.TypedStruct" | "udpa.type.v1.TypedStruct") => {

@@ -51,10 +51,7 @@ pub(in super::super) fn parse(text: &str, syntax: Syntax) -> Result<Node, Syntax
     let mut composer = Composer::new(syntax);
     for event in Parser::new_from_str_with_options(text, options()) {
         let (event, span) = event.map_err(|error| SyntaxError {
-            at: Position {
-                line: error.marker().line(),
-                column: error.marker().col() + 1,
-            },
+            at: Position { line: error.marker().line(), column: error.marker().col() + 1 },
             found: error.info(),
             expected: match syntax {
                 Syntax::Yaml => "YAML".to_owned(),
@@ -99,35 +96,24 @@ struct Composer {
 
 impl Composer {
     fn new(syntax: Syntax) -> Self {
-        Self {
-            syntax,
-            open: Vec::new(),
-            root: None,
-            anchors: HashMap::new(),
-            nodes: 0,
-            started: Vec::new(),
-        }
+        Self { syntax, open: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, started: Vec::new() }
     }
 
     fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), SyntaxError> {
-        let at = Position {
-            line: span.start.line(),
-            column: span.start.col() + 1,
-        };
+        let at = Position { line: span.start.line(), column: span.start.col() + 1 };
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 self.count(1, at)?;
                 if self.waits_for_key() {
                     return self.key(text.into_owned(), at);
                 }
-                let value = match style {
-                    ScalarStyle::Plain => resolve_plain(&text, self.syntax).map_err(|found| SyntaxError {
-                        at,
-                        found,
-                        expected: "a JSON value".to_owned(),
-                    })?,
-                    _ => Value::Text(text.into_owned()),
-                };
+                let value =
+                    match style {
+                        ScalarStyle::Plain => resolve_plain(&text, self.syntax).map_err(|found| {
+                            SyntaxError { at, found, expected: "a JSON value".to_owned() }
+                        })?,
+                        _ => Value::Text(text.into_owned()),
+                    };
                 self.finish(Node { at, value }, anchor, 1);
                 Ok(())
             }
@@ -148,9 +134,7 @@ impl Composer {
     }
 
     fn waits_for_key(&self) -> bool {
-        self.open
-            .last()
-            .is_some_and(|open| open.key.is_none() && matches!(open.node.value, Value::Map(_)))
+        self.open.last().is_some_and(|open| open.key.is_none() && matches!(open.node.value, Value::Map(_)))
     }
 
     fn key(&mut self, key: String, at: Position) -> Result<(), SyntaxError> {
@@ -179,11 +163,7 @@ impl Composer {
         self.count(1, at)?;
         if self.waits_for_key() {
             let found = "a list or map as a key".to_owned();
-            return Err(SyntaxError {
-                at,
-                found,
-                expected: "a field name".to_owned(),
-            });
+            return Err(SyntaxError { at, found, expected: "a field name".to_owned() });
         }
         if self.open.len() >= MAX_DEPTH {
             let found = format!("nesting deeper than {MAX_DEPTH} levels");
@@ -194,12 +174,7 @@ impl Composer {
             });
         }
         self.started.push(self.nodes - 1);
-        self.open.push(Open {
-            node: Node { at, value },
-            anchor,
-            key: None,
-            keys: HashSet::new(),
-        });
+        self.open.push(Open { node: Node { at, value }, anchor, key: None, keys: HashSet::new() });
         Ok(())
     }
 
@@ -212,19 +187,11 @@ impl Composer {
     fn alias(&mut self, anchor: usize, at: Position) -> Result<(), SyntaxError> {
         let Some(target) = self.anchors.get(&anchor).cloned() else {
             let found = "an alias to a value that contains it".to_owned();
-            return Err(SyntaxError {
-                at,
-                found,
-                expected: "an alias to a finished value".to_owned(),
-            });
+            return Err(SyntaxError { at, found, expected: "an alias to a finished value".to_owned() });
         };
         if self.waits_for_key() {
             let found = "an alias as a key".to_owned();
-            return Err(SyntaxError {
-                at,
-                found,
-                expected: "a field name".to_owned(),
-            });
+            return Err(SyntaxError { at, found, expected: "a field name".to_owned() });
         }
         self.count(target.1, at)?;
         self.finish(target.0.clone(), 0, target.1);
@@ -238,23 +205,8 @@ impl Composer {
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open {
-                node:
-                    Node {
-                        value: Value::List(items),
-                        ..
-                    },
-                ..
-            }) => items.push(node),
-            Some(Open {
-                node:
-                    Node {
-                        value: Value::Map(entries),
-                        ..
-                    },
-                key,
-                ..
-            }) => {
+            Some(Open { node: Node { value: Value::List(items), .. }, .. }) => items.push(node),
+            Some(Open { node: Node { value: Value::Map(entries), .. }, key, .. }) => {
                 entries.push((key.take().unwrap_or_default(), node));
             }
             Some(_) => {}
@@ -265,11 +217,7 @@ impl Composer {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
             let found = format!("more than {MAX_NODES} values");
-            return Err(SyntaxError {
-                at,
-                found,
-                expected: "a smaller configuration".to_owned(),
-            });
+            return Err(SyntaxError { at, found, expected: "a smaller configuration".to_owned() });
         }
         Ok(())
     }

@@ -27,19 +27,11 @@ pub(in super::super) struct Findings {
 
 impl Findings {
     pub(in super::super) fn new(file: PathBuf) -> Self {
-        Self {
-            file: Arc::new(file),
-            errors: RefCell::default(),
-            unsupported: RefCell::default(),
-        }
+        Self { file: Arc::new(file), errors: RefCell::default(), unsupported: RefCell::default() }
     }
 
     pub(in super::super) fn place(&self, position: Option<Position>, path: &str) -> Place {
-        Place {
-            file: Arc::clone(&self.file),
-            position,
-            path: path.to_owned(),
-        }
+        Place { file: Arc::clone(&self.file), position, path: path.to_owned() }
     }
 
     pub(in super::super) fn error(
@@ -50,11 +42,7 @@ impl Findings {
         expected: impl Into<String>,
     ) {
         let place = self.place(position, path);
-        self.errors.borrow_mut().push(ConfigError {
-            place,
-            found: found.into(),
-            expected: expected.into(),
-        });
+        self.errors.borrow_mut().push(ConfigError { place, found: found.into(), expected: expected.into() });
     }
 
     pub(in super::super) fn has_errors(&self) -> bool {
@@ -62,11 +50,7 @@ impl Findings {
     }
 
     fn unsupported(&self, place: Place, reason: impl Into<String>, weight: Weight) {
-        self.unsupported.borrow_mut().push(Unsupported {
-            place,
-            reason: reason.into(),
-            weight,
-        });
+        self.unsupported.borrow_mut().push(Unsupported { place, reason: reason.into(), weight });
     }
 
     pub(in super::super) fn into_parts(self) -> (Vec<ConfigError>, Vec<Unsupported>) {
@@ -86,11 +70,7 @@ pub(in super::super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(in super::super) fn root(node: &'a Node, findings: &'a Findings) -> Self {
-        Self {
-            node,
-            path: String::new(),
-            findings,
-        }
+        Self { node, path: String::new(), findings }
     }
 
     pub(in super::super) fn value(&self) -> &'a Value {
@@ -106,8 +86,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(in super::super) fn error(&self, found: impl Into<String>, expected: impl Into<String>) {
-        self.findings
-            .error(Some(self.node.at), &self.path, found, expected);
+        self.findings.error(Some(self.node.at), &self.path, found, expected);
     }
 
     /// Records that the value is of another kind than wanted.
@@ -197,11 +176,7 @@ impl<'a> Cursor<'a> {
         items
             .iter()
             .enumerate()
-            .map(|(index, node)| Cursor {
-                node,
-                path: at(index),
-                findings: self.findings,
-            })
+            .map(|(index, node)| Cursor { node, path: at(index), findings: self.findings })
             .collect()
     }
 
@@ -211,10 +186,7 @@ impl<'a> Cursor<'a> {
             self.wrong("a map");
             return Vec::new();
         };
-        entries
-            .iter()
-            .map(|(key, node)| (key.as_str(), self.child(key, node)))
-            .collect()
+        entries.iter().map(|(key, node)| (key.as_str(), self.child(key, node))).collect()
     }
 
     /// The fields of a message.
@@ -223,14 +195,8 @@ impl<'a> Cursor<'a> {
             self.wrong("an object");
             return None;
         };
-        let entries = entries
-            .iter()
-            .map(|(key, node)| (key.as_str(), node, Cell::new(false)))
-            .collect();
-        let fields = Fields {
-            cursor: self.clone(),
-            entries,
-        };
+        let entries = entries.iter().map(|(key, node)| (key.as_str(), node, Cell::new(false))).collect();
+        let fields = Fields { cursor: self.clone(), entries };
         fields.refuse_two_spellings();
         Some(fields)
     }
@@ -252,20 +218,13 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {
-        let plain = !key.is_empty()
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-@".contains(&b));
+        let plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-@".contains(&b));
         let path = match (self.path.is_empty(), plain) {
             (true, true) => key.to_owned(),
             (false, true) => format!("{}.{key}", self.path),
             (_, false) => format!("{}[{key:?}]", self.path),
         };
-        Cursor {
-            node,
-            path,
-            findings: self.findings,
-        }
+        Cursor { node, path, findings: self.findings }
     }
 }
 
@@ -341,9 +300,7 @@ impl<'a> Fields<'a> {
         let mut seen = HashMap::new();
         for (key, node, _) in &self.entries {
             if let Some(other) = seen.insert(snake_case(key), key) {
-                self.cursor
-                    .child(key, node)
-                    .error(format!("both {other} and {key}"), "a field once");
+                self.cursor.child(key, node).error(format!("both {other} and {key}"), "a field once");
             }
         }
     }
@@ -402,9 +359,6 @@ fn to_json(node: &Node) -> serde_json::Value {
         Value::Number(number) => serde_json::Value::Number(number.clone()),
         Value::Text(text) => serde_json::Value::String(text.clone()),
         Value::List(items) => items.iter().map(to_json).collect(),
-        Value::Map(entries) => entries
-            .iter()
-            .map(|(key, node)| (key.clone(), to_json(node)))
-            .collect(),
+        Value::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), to_json(node))).collect(),
     }
 }

@@ -56,11 +56,7 @@ fn yaml_integer(text: &str) -> Option<i64> {
         return None;
     }
     let magnitude = i64::from_str_radix(digits, radix).ok()?;
-    if negative {
-        magnitude.checked_neg()
-    } else {
-        Some(magnitude)
-    }
+    if negative { magnitude.checked_neg() } else { Some(magnitude) }
 }
 
 fn resolve_json(text: &str) -> Result<Value, String> {

@@ -24,10 +24,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            exchanges: 5_000,
-            bytes: 24 << 20,
-        }
+        Limits { exchanges: 5_000, bytes: 24 << 20 }
     }
 }
 
@@ -70,10 +67,7 @@ impl Fate {
 
 pub(super) fn section(exchanges: &[ExchangeReport], limits: Limits) -> Markup {
     let groups = grouped(exchanges);
-    let each = share(
-        groups.iter().map(|(_, _, members)| members.len()).collect(),
-        limits.exchanges,
-    );
+    let each = share(groups.iter().map(|(_, _, members)| members.len()).collect(), limits.exchanges);
     let mut room = limits;
     let mut out = String::new();
     let mut unseen = (0, 0);
@@ -99,15 +93,10 @@ fn grouped(exchanges: &[ExchangeReport]) -> Vec<(Fate, String, Vec<&ExchangeRepo
     let mut groups: BTreeMap<(Fate, String), Vec<&ExchangeReport>> = BTreeMap::new();
     for exchange in exchanges {
         let fate = Fate::of(exchange);
-        groups
-            .entry((fate, headline(fate, exchange)))
-            .or_default()
-            .push(exchange);
+        groups.entry((fate, headline(fate, exchange))).or_default().push(exchange);
     }
-    let mut groups: Vec<_> = groups
-        .into_iter()
-        .map(|((fate, said), members)| (fate, said, members))
-        .collect();
+    let mut groups: Vec<_> =
+        groups.into_iter().map(|((fate, said), members)| (fate, said, members)).collect();
     groups.sort_by_key(|(fate, _, members)| (*fate, std::cmp::Reverse(members.len())));
     groups
 }
@@ -116,35 +105,20 @@ fn headline(fate: Fate, exchange: &ExchangeReport) -> String {
     let mut said = answer_of(exchange);
     let names_of = |which: fn(&FilterStep) -> bool| {
         let filters = exchange.filters.iter().filter(|filter| which(filter));
-        filters
-            .map(|filter| filter.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+        filters.map(|filter| filter.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     let answered = exchange.filters.iter().any(|filter| filter.answered.is_some());
     match fate {
-        Fate::Failed => said.push_str(&format!(
-            "  failed: {}",
-            names_of(|filter| !filter.faults.is_empty())
-        )),
+        Fate::Failed => said.push_str(&format!("  failed: {}", names_of(|filter| !filter.faults.is_empty()))),
         Fate::RequestChanged => {
-            said.push_str(&format!(
-                "  request changed by {}",
-                names_of(|filter| !filter.changed.is_empty())
-            ));
+            said.push_str(&format!("  request changed by {}", names_of(|filter| !filter.changed.is_empty())));
         }
         // Whoever answers answers in other words: that is no news.
         Fate::Noticed if !answered && exchange.recorded_status == exchange.replayed_status => {
-            let differing = exchange
-                .differences
-                .iter()
-                .filter(|difference| difference.is_visible());
+            let differing = exchange.differences.iter().filter(|difference| difference.is_visible());
             let names: BTreeSet<String> = differing
                 .map(|difference| {
-                    difference
-                        .name
-                        .as_ref()
-                        .map_or(difference.label().to_owned(), ToString::to_string)
+                    difference.name.as_ref().map_or(difference.label().to_owned(), ToString::to_string)
                 })
                 .collect();
             said.push_str(&format!("  differs in {}", Vec::from_iter(names).join(", ")));
@@ -225,10 +199,7 @@ mod tests {
     fn section_of(exchanges: usize, bytes: usize) -> (usize, String) {
         let all: Vec<_> = ["200", "200", "200", "404", "404", "500"].map(exchange).into();
         let html = section(&all, Limits { exchanges, bytes }).into_string();
-        let missing = html
-            .split("class=\"more\">")
-            .skip(1)
-            .filter_map(|line| line.split(" in the").next());
+        let missing = html.split("class=\"more\">").skip(1).filter_map(|line| line.split(" in the").next());
         let missing: Vec<_> = missing.map(str::to_owned).collect();
         (html.matches("class=\"exchange\"").count(), missing.join("; "))
     }
@@ -236,18 +207,11 @@ mod tests {
     #[test]
     fn what_is_not_shown_is_counted() {
         assert_eq!(section_of(6, usize::MAX), (6, String::new()));
-        assert_eq!(
-            section_of(5, usize::MAX),
-            (5, "1 more exchanges of this kind".to_owned())
-        );
+        assert_eq!(section_of(5, usize::MAX), (5, "1 more exchanges of this kind".to_owned()));
         let few = "2 more exchanges of this kind; 1 more exchanges of this kind; 1 group not shown: 1 more exchanges";
         assert_eq!(section_of(2, usize::MAX), (2, few.to_owned()));
         let none_left = "2 more exchanges of this kind; 2 groups not shown: 3 more exchanges";
-        assert_eq!(
-            section_of(6, 1),
-            (1, none_left.to_owned()),
-            "no room in bytes for a second one"
-        );
+        assert_eq!(section_of(6, 1), (1, none_left.to_owned()), "no room in bytes for a second one");
     }
 
     #[test]

@@ -52,9 +52,6 @@ mod tests {
     #[test]
     fn thousands_are_set_apart() {
         let shown = |n: u64| number(n).into_string().replace('\u{202f}', "_");
-        assert_eq!(
-            [7, 100, 1000, 12_345_678].map(shown),
-            ["7", "100", "1_000", "12_345_678"]
-        );
+        assert_eq!([7, 100, 1000, 12_345_678].map(shown), ["7", "100", "1_000", "12_345_678"]);
     }
 }

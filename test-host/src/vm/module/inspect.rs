@@ -16,9 +16,7 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<ModuleInfo, Vec<Proble
 
     let abi = abi_version(&types);
     if abi.is_none() {
-        problems.push(Problem::NoAbiVersion {
-            found: unknown_marker(&types),
-        });
+        problems.push(Problem::NoAbiVersion { found: unknown_marker(&types) });
     }
     let imports = check_imports(&types, abi, &mut problems);
     let callbacks = check_callbacks(&types, abi, &mut problems);
@@ -55,9 +53,7 @@ fn validate(bytes: &[u8]) -> Result<Types, Problem> {
     }
     let start = bytes.get(..MAGIC.len()).unwrap_or(bytes);
     if !MAGIC.starts_with(start) {
-        return Err(Problem::NotWasm {
-            first: bytes.iter().take(8).copied().collect(),
-        });
+        return Err(Problem::NotWasm { first: bytes.iter().take(8).copied().collect() });
     }
     if Parser::is_component(bytes) {
         return Err(Problem::Component);
@@ -67,10 +63,7 @@ fn validate(bytes: &[u8]) -> Result<Types, Problem> {
 }
 
 fn malformed(error: wasmparser::Error) -> Problem {
-    Problem::Malformed {
-        offset: error.offset(),
-        message: error.message().to_owned(),
-    }
+    Problem::Malformed { offset: error.offset(), message: error.message().to_owned() }
 }
 
 /// What the validator does not keep.
@@ -96,10 +89,9 @@ fn read_sections(bytes: &[u8]) -> Result<Sections, Problem> {
                     });
                 }
                 KnownCustom::Producers(fields) => sections.producers = read_producers(fields),
-                _ => sections.custom.push(CustomSection {
-                    name: section.name().to_owned(),
-                    len: section.data().len(),
-                }),
+                _ => sections
+                    .custom
+                    .push(CustomSection { name: section.name().to_owned(), len: section.data().len() }),
             },
             _ => {}
         }
@@ -129,9 +121,7 @@ fn exports<'a>(types: &'a TypesRef<'a>) -> impl Iterator<Item = (&'a str, Entity
 }
 
 fn function(types: &TypesRef<'_>, name: &str) -> Option<FuncType> {
-    functions(types)
-        .find(|(export, _)| *export == name)
-        .map(|(_, found)| found.clone())
+    functions(types).find(|(export, _)| *export == name).map(|(_, found)| found.clone())
 }
 
 fn function_type<'a>(types: &'a TypesRef<'a>, entity: EntityType) -> Option<&'a FuncType> {
@@ -184,11 +174,7 @@ fn check_imports(types: &TypesRef<'_>, abi: Option<AbiVersion>, problems: &mut V
             EntityType::Global(_) => "global",
             EntityType::Tag(_) => "tag",
         };
-        problems.push(Problem::ImportKind {
-            module: module.to_owned(),
-            name: name.to_owned(),
-            kind,
-        });
+        problems.push(Problem::ImportKind { module: module.to_owned(), name: name.to_owned(), kind });
     }
     imports
 }
@@ -249,10 +235,7 @@ fn check_words(
     answers: bool,
     abi: Option<AbiVersion>,
 ) -> Result<(), Problem> {
-    let expected = (
-        vec![ValType::I32; params],
-        vec![ValType::I32; usize::from(answers)],
-    );
+    let expected = (vec![ValType::I32; params], vec![ValType::I32; usize::from(answers)]);
     if found.params() == expected.0.as_slice() && found.results() == expected.1.as_slice() {
         return Ok(());
     }
@@ -265,17 +248,10 @@ fn check_words(
 }
 
 fn check_start(types: &TypesRef<'_>, section: bool, problems: &mut Vec<Problem>) -> Start {
-    const REACTOR: [(&str, usize, bool); 3] = [
-        ("_initialize", 0, false),
-        ("main", 2, true),
-        ("__main_void", 0, true),
-    ];
+    const REACTOR: [(&str, usize, bool); 3] =
+        [("_initialize", 0, false), ("main", 2, true), ("__main_void", 0, true)];
     const COMMAND: [(&str, usize, bool); 1] = [("_start", 0, false)];
-    let looked_up: &[_] = if function(types, "_initialize").is_some() {
-        &REACTOR
-    } else {
-        &COMMAND
-    };
+    let looked_up: &[_] = if function(types, "_initialize").is_some() { &REACTOR } else { &COMMAND };
     let mut calls = Vec::new();
     for &(name, params, answers) in looked_up {
         let Some(found) = function(types, name) else {
@@ -310,30 +286,18 @@ fn check_allocator(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<
 
 /// The memory the host works on: the exported one, else the imported one.
 fn check_memory(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<MemoryLimits> {
-    let imported = types
-        .core_imports()
-        .into_iter()
-        .flatten()
-        .map(|(_, _, entity)| entity);
-    let memory = exports(types)
-        .map(|(_, entity)| entity)
-        .chain(imported)
-        .find_map(|entity| match entity {
-            EntityType::Memory(memory) => Some(memory),
-            _ => None,
-        });
+    let imported = types.core_imports().into_iter().flatten().map(|(_, _, entity)| entity);
+    let memory = exports(types).map(|(_, entity)| entity).chain(imported).find_map(|entity| match entity {
+        EntityType::Memory(memory) => Some(memory),
+        _ => None,
+    });
     let memory = memory?;
     if memory.memory64 {
         problems.push(Problem::Memory64);
     } else if memory.initial > MAX_INITIAL.0 {
-        problems.push(Problem::MemoryTooLarge {
-            pages: memory.initial,
-        });
+        problems.push(Problem::MemoryTooLarge { pages: memory.initial });
     }
-    Some(MemoryLimits {
-        initial: Pages(memory.initial),
-        maximum: memory.maximum.map(Pages),
-    })
+    Some(MemoryLimits { initial: Pages(memory.initial), maximum: memory.maximum.map(Pages) })
 }
 
 /// What Envoy 1.40's V8 gives: 1 GiB.
@@ -351,13 +315,7 @@ fn value_types(types: &[AbiType]) -> Vec<ValType> {
 
 /// `(i32, i64) -> i32`
 fn shown(params: &[ValType], results: &[ValType]) -> String {
-    let list = |types: &[ValType]| {
-        types
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match results {
         [] => format!("({}) -> nothing", list(params)),
         [one] => format!("({}) -> {one}", list(params)),

@@ -51,10 +51,7 @@ impl ModuleInfo {
     /// would stop the linking comes in one error.
     pub fn parse(bytes: &[u8], name: impl Into<String>) -> Result<Self, ModuleError> {
         let name = name.into();
-        inspect::inspect(bytes, &name).map_err(|problems| ModuleError {
-            module: name,
-            problems,
-        })
+        inspect::inspect(bytes, &name).map_err(|problems| ModuleError { module: name, problems })
     }
 }
 

@@ -159,11 +159,7 @@ fn shown(module: &str, name: &str) -> String {
 }
 
 fn shown_bytes(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 fn looks_like(first: &[u8]) -> &'static str {
@@ -185,10 +181,7 @@ fn other_marker(found: Option<&str>) -> String {
 fn unknown_import_hint(module: &str, name: &str, abi: Option<AbiVersion>) -> String {
     if let (Some(import), Some(abi)) = (import_table::find(module, name), abi) {
         let versions: Vec<_> = import.versions.iter().map(ToString::to_string).collect();
-        return format!(
-            "it exists only in ABI {}, this module declares {abi}",
-            versions.join(" and ")
-        );
+        return format!("it exists only in ABI {}, this module declares {abi}", versions.join(" and "));
     }
     if module.starts_with("__wbindgen") {
         return "built with wasm-bindgen, which needs JavaScript: a dependency expects a browser (often getrandom's `js` or \
@@ -201,11 +194,7 @@ fn unknown_import_hint(module: &str, name: &str, abi: Option<AbiVersion>) -> Str
     if name == "proc_raise" {
         return "Envoy's host offers all of WASI preview 1 but this".into();
     }
-    if let Some(import) = import_table::IMPORTS
-        .iter()
-        .rev()
-        .find(|import| import.name == name)
-    {
+    if let Some(import) = import_table::IMPORTS.iter().rev().find(|import| import.name == name) {
         return format!("the host offers {}.{name}", import.module);
     }
     if module == "env"

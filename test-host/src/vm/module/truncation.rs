@@ -11,12 +11,7 @@ pub(super) fn find_cut(bytes: &[u8]) -> Result<(), Problem> {
     let len = bytes.len();
     let mut reader = BinaryReader::new(bytes, 0);
     if reader.read_bytes(HEADER).is_err() {
-        return Err(Problem::Truncated {
-            what: "header".into(),
-            starts_at: 0,
-            ends_at: HEADER as u64,
-            len,
-        });
+        return Err(Problem::Truncated { what: "header".into(), starts_at: 0, ends_at: HEADER as u64, len });
     }
     while !reader.eof() {
         let starts_at = reader.current_position() as u64;

@@ -34,30 +34,21 @@ impl Bootstrap {
             fs::read_to_string(&example).unwrap_or_else(|error| panic!("{}: {error}", example.display()));
         let document =
             serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", example.display()));
-        let mut bootstrap = Bootstrap {
-            document,
-            artifacts: Vec::new(),
-        };
+        let mut bootstrap = Bootstrap { document, artifacts: Vec::new() };
         for (file, package) in FILTERS {
             let artifact = build::guest(package).unwrap_or_else(|error| panic!("{error}"));
             bootstrap.load_from(file, &artifact);
             bootstrap.artifacts.push(artifact);
         }
         bootstrap.set("/admin/address/socket_address/port_value", json!(0));
-        bootstrap.set(
-            "/static_resources/listeners/0/address/socket_address/port_value",
-            json!(0),
-        );
+        bootstrap.set("/static_resources/listeners/0/address/socket_address/port_value", json!(0));
         bootstrap
     }
 
     /// What a comparison needs that a gateway at the edge must not have.
     pub(super) fn for_comparison(&mut self, upstream_port: u16) {
         let endpoint = "/static_resources/clusters/0/load_assignment/endpoints/0/lb_endpoints/0/endpoint";
-        self.set(
-            &format!("{endpoint}/address/socket_address/port_value"),
-            json!(upstream_port),
-        );
+        self.set(&format!("{endpoint}/address/socket_address/port_value"), json!(upstream_port));
         // What a first filter was recorded to see is to be what the first filter sees here: callers from this machine are
         // internal, as they were to the recorded proxies, and nothing is added that stands in the recording already.
         let loopback = json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
@@ -66,22 +57,14 @@ impl Bootstrap {
         self.put(MANAGER, "preserve_external_request_id", json!(true));
         // What the upstream sends as `server` is to reach the client, so that it is compared too.
         self.put(MANAGER, "server_header_transformation", json!("PASS_THROUGH"));
-        self.put(
-            MANAGER,
-            "http_protocol_options",
-            json!({ "enable_trailers": true }),
-        );
+        self.put(MANAGER, "http_protocol_options", json!({ "enable_trailers": true }));
         let options = json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } }
             }
         });
-        self.put(
-            "/static_resources/clusters/0",
-            "typed_extension_protocol_options",
-            options,
-        );
+        self.put("/static_resources/clusters/0", "typed_extension_protocol_options", options);
         // One attempt a request: a replay has the last attempt's response and makes one attempt.
         let route = format!("{MANAGER}/route_config/virtual_hosts/0/routes/0/route");
         if let Some(route) = self.at(&route).as_object_mut() {
@@ -93,17 +76,10 @@ impl Bootstrap {
 
     /// Adds a field to the configuration of one filter.
     pub(super) fn misspell(&mut self, filter: &str, field: &str) {
-        let filters = self
-            .at(&format!("{MANAGER}/http_filters"))
-            .as_array_mut()
-            .expect("a list of filters");
-        let plugin = filters
-            .iter_mut()
-            .find(|entry| entry["name"] == filter)
-            .expect("the example has the filter");
-        let value = plugin
-            .pointer_mut("/typed_config/config/configuration/value")
-            .expect("a StringValue");
+        let filters = self.at(&format!("{MANAGER}/http_filters")).as_array_mut().expect("a list of filters");
+        let plugin =
+            filters.iter_mut().find(|entry| entry["name"] == filter).expect("the example has the filter");
+        let value = plugin.pointer_mut("/typed_config/config/configuration/value").expect("a StringValue");
         let mut document: Value = serde_json::from_str(value.as_str().expect("text")).expect("JSON");
         document[field] = json!(1);
         *value = json!(document.to_string());
@@ -111,10 +87,7 @@ impl Bootstrap {
 
     /// The names of the Wasm filters in the order of the chain.
     pub(super) fn filters(&self) -> Vec<String> {
-        let filters = self
-            .document
-            .pointer(&format!("{MANAGER}/http_filters"))
-            .and_then(Value::as_array);
+        let filters = self.document.pointer(&format!("{MANAGER}/http_filters")).and_then(Value::as_array);
         let wasm = |entry: &&Value| entry.pointer("/typed_config/config/vm_config").is_some();
         filters
             .into_iter()
@@ -132,10 +105,7 @@ impl Bootstrap {
     }
 
     fn load_from(&mut self, file: &str, artifact: &Artifact) {
-        let filters = self
-            .at(&format!("{MANAGER}/http_filters"))
-            .as_array_mut()
-            .expect("a list of filters");
+        let filters = self.at(&format!("{MANAGER}/http_filters")).as_array_mut().expect("a list of filters");
         let place = "/typed_config/config/vm_config/code/local/filename";
         let wanted = format!("dist/{file}");
         let mut names = filters.iter_mut().filter_map(|entry| entry.pointer_mut(place));
@@ -146,9 +116,7 @@ impl Bootstrap {
     }
 
     fn at(&mut self, pointer: &str) -> &mut Value {
-        self.document
-            .pointer_mut(pointer)
-            .unwrap_or_else(|| panic!("the example has nothing at {pointer}"))
+        self.document.pointer_mut(pointer).unwrap_or_else(|| panic!("the example has nothing at {pointer}"))
     }
 
     /// Changes what is there.

@@ -16,10 +16,7 @@ pub(super) async fn send(
     request: &Message,
     spelling: Spelling,
 ) -> io::Result<Option<Message>> {
-    let to_head = request
-        .headers
-        .first(b":method")
-        .is_some_and(|method| &method[..] == b"HEAD");
+    let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
     let bytes = wire::request(request, spelling);
     let exchange = async {
         let mut stream = TcpStream::connect(to).await?;

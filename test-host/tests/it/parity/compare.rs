@@ -22,12 +22,7 @@ pub(super) fn compare(rules: &Rules, exchange: &str, envoy: &Seen, replay: &Seen
         }
     } else {
         let (envoy, replay) = (envoy.upstream.len(), replay.upstream.len());
-        found.push(line(
-            exchange,
-            "requests at the upstream",
-            &envoy.to_string(),
-            &replay.to_string(),
-        ));
+        found.push(line(exchange, "requests at the upstream", &envoy.to_string(), &replay.to_string()));
     }
     match (&envoy.client, &replay.client) {
         (Some(envoy), Some(replay)) => {
@@ -36,15 +31,9 @@ pub(super) fn compare(rules: &Rules, exchange: &str, envoy: &Seen, replay: &Seen
         (None, None) => {}
         (envoy, replay) => {
             let told = |side: &Option<Message>| {
-                side.as_ref()
-                    .map_or("none".to_owned(), |m| status(m).escape_ascii().to_string())
+                side.as_ref().map_or("none".to_owned(), |m| status(m).escape_ascii().to_string())
             };
-            found.push(line(
-                exchange,
-                "response at the client",
-                &told(envoy),
-                &told(replay),
-            ));
+            found.push(line(exchange, "response at the client", &told(envoy), &told(replay)));
         }
     }
     found
@@ -60,30 +49,16 @@ fn messages(
 ) {
     for name in [":status", ":method", ":authority", ":path"] {
         let value = |message: &Message| {
-            message
-                .headers
-                .first(name.as_bytes())
-                .map(|v| v.escape_ascii().to_string())
-                .unwrap_or_default()
+            message.headers.first(name.as_bytes()).map(|v| v.escape_ascii().to_string()).unwrap_or_default()
         };
         if value(envoy) != value(replay) {
-            found.push(line(
-                exchange,
-                &format!("{place:?} {name}"),
-                &value(envoy),
-                &value(replay),
-            ));
+            found.push(line(exchange, &format!("{place:?} {name}"), &value(envoy), &value(replay)));
         }
     }
     let (mut ours, mut theirs) = (fields(Some(&replay.headers)), fields(Some(&envoy.headers)));
     rules.reconcile(place, exchange, &mut theirs, &mut ours);
     if ours != theirs {
-        found.push(line(
-            exchange,
-            &format!("{place:?} headers"),
-            &list(&theirs),
-            &list(&ours),
-        ));
+        found.push(line(exchange, &format!("{place:?} headers"), &list(&theirs), &list(&ours)));
     }
     if envoy.whole_body() != replay.whole_body() {
         let told = |message: &Message| {
@@ -94,41 +69,22 @@ fn messages(
                 body.get(..body.len().min(200)).unwrap_or_default().escape_ascii()
             )
         };
-        found.push(line(
-            exchange,
-            &format!("{place:?} body"),
-            &told(envoy),
-            &told(replay),
-        ));
+        found.push(line(exchange, &format!("{place:?} body"), &told(envoy), &told(replay)));
     }
     let (ours, theirs) = (fields(replay.trailers.as_ref()), fields(envoy.trailers.as_ref()));
     if ours != theirs {
-        found.push(line(
-            exchange,
-            &format!("{place:?} trailers"),
-            &list(&theirs),
-            &list(&ours),
-        ));
+        found.push(line(exchange, &format!("{place:?} trailers"), &list(&theirs), &list(&ours)));
     }
 }
 
 fn status(message: &Message) -> &[u8] {
-    message
-        .headers
-        .first(b":status")
-        .map(|status| &status[..])
-        .unwrap_or_default()
+    message.headers.first(b":status").map(|status| &status[..]).unwrap_or_default()
 }
 
 /// All but pseudo headers, which are no fields in HTTP/1.1.
 fn fields(headers: Option<&HeaderMap>) -> Vec<(Bytes, Bytes)> {
-    let fields = headers
-        .into_iter()
-        .flatten()
-        .filter(|header| !header.name.starts_with(b":"));
-    fields
-        .map(|header| (header.name.clone(), header.value.clone()))
-        .collect()
+    let fields = headers.into_iter().flatten().filter(|header| !header.name.starts_with(b":"));
+    fields.map(|header| (header.name.clone(), header.value.clone())).collect()
 }
 
 fn list(fields: &[(Bytes, Bytes)]) -> String {

@@ -78,10 +78,7 @@ impl Rules {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let rules: Vec<Rule> =
             serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert!(
-            rules.iter().all(|rule| !rule.reason.is_empty()),
-            "every rule has a reason"
-        );
+        assert!(rules.iter().all(|rule| !rule.reason.is_empty()), "every rule has a reason");
         Rules(rules)
     }
 
@@ -91,16 +88,11 @@ impl Rules {
 
     /// A comparison that is made once more counts once.
     pub(super) fn forget(&self, place: Place) {
-        self.0
-            .iter()
-            .filter(|rule| rule.place == place)
-            .for_each(|rule| rule.used.set(0));
+        self.0.iter().filter(|rule| rule.place == place).for_each(|rule| rule.used.set(0));
     }
 
     pub(super) fn for_metric(&self, name: &str) -> Option<&Rule> {
-        self.0
-            .iter()
-            .find(|rule| rule.place == Place::Metrics && name.ends_with(&rule.field))
+        self.0.iter().find(|rule| rule.place == Place::Metrics && name.ends_with(&rule.field))
     }
 
     /// Takes out of both lists what rules let pass; what is left must be equal.
@@ -123,10 +115,7 @@ impl Rules {
         let unused = self.0.iter().filter(|rule| rule.used.get() == 0);
         unused
             .map(|rule| {
-                format!(
-                    "{:?} {} {:?}: nothing differs there any more",
-                    rule.place, rule.field, rule.kind
-                )
+                format!("{:?} {} {:?}: nothing differs there any more", rule.place, rule.field, rule.kind)
             })
             .collect()
     }
@@ -135,15 +124,7 @@ impl Rules {
     pub(super) fn usage(&self) -> Vec<String> {
         self.0
             .iter()
-            .map(|rule| {
-                format!(
-                    "{:?} {} {:?}: {}",
-                    rule.place,
-                    rule.field,
-                    rule.kind,
-                    rule.used.get()
-                )
-            })
+            .map(|rule| format!("{:?} {} {:?}: {}", rule.place, rule.field, rule.kind, rule.used.get()))
             .collect()
     }
 }
@@ -152,11 +133,7 @@ impl Rule {
     fn apply(&self, envoy: &mut Vec<Field>, replay: &mut Vec<Field>) {
         let name = self.field.as_bytes();
         let values = |fields: &[Field]| {
-            fields
-                .iter()
-                .filter(|field| field.0 == name)
-                .map(|field| field.1.clone())
-                .collect::<Vec<_>>()
+            fields.iter().filter(|field| field.0 == name).map(|field| field.1.clone()).collect::<Vec<_>>()
         };
         let (in_envoy, in_replay) = (values(envoy), values(replay));
         if !in_envoy.iter().chain(&in_replay).all(|value| self.allows(value)) {
@@ -170,11 +147,7 @@ impl Rule {
                 replay.retain(|field| field.0 != name)
             }
             Kind::Value if in_envoy.len() == in_replay.len() && in_envoy != in_replay => {
-                for field in envoy
-                    .iter_mut()
-                    .chain(replay.iter_mut())
-                    .filter(|field| field.0 == name)
-                {
+                for field in envoy.iter_mut().chain(replay.iter_mut()).filter(|field| field.0 == name) {
                     field.1 = Bytes::new();
                 }
             }

@@ -25,11 +25,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// insists on one (`WAYSIDE_REQUIRE_ENVOY=1`).
 pub(super) fn binary() -> Option<PathBuf> {
     if let Some(named) = env::var_os("ENVOY_BIN").map(PathBuf::from) {
-        assert!(
-            named.is_file(),
-            "ENVOY_BIN is {}, expected the path of an Envoy binary",
-            named.display()
-        );
+        assert!(named.is_file(), "ENVOY_BIN is {}, expected the path of an Envoy binary", named.display());
         return Some(named);
     }
     let binary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("envoy/1.40.0/envoy/_bin/envoy");
@@ -68,13 +64,7 @@ impl Envoy {
             .arg(config)
             .arg("--admin-address-path")
             .arg(&address)
-            .args([
-                "--disable-hot-restart",
-                "--concurrency",
-                "1",
-                "--log-level",
-                "warning",
-            ])
+            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log)?)
@@ -86,12 +76,7 @@ impl Envoy {
         };
         let (admin, listener) =
             ready.map_err(|error| io::Error::other(format!("{error}\n{}", said(&log))))?;
-        Ok(Envoy {
-            listener,
-            admin,
-            process,
-            log,
-        })
+        Ok(Envoy { listener, admin, process, log })
     }
 
     /// What the administration interface answers.
@@ -116,9 +101,7 @@ pub(super) async fn validate(binary: &Path, config: &Path) -> io::Result<Output>
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    timeout(START_LIMIT, command)
-        .await
-        .map_err(|_| io::Error::other("envoy --mode validate does not end"))?
+    timeout(START_LIMIT, command).await.map_err(|_| io::Error::other("envoy --mode validate does not end"))?
 }
 
 /// Envoy writes the address of its administration interface to a file, and says there when it is live.
@@ -126,26 +109,17 @@ async fn ready(file: &Path) -> (SocketAddr, SocketAddr) {
     let mut poll = tokio::time::interval(POLL);
     loop {
         poll.tick().await;
-        let Some(admin) = fs::read_to_string(file)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-        else {
+        let Some(admin) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) else {
             continue;
         };
-        if !ask(admin, "/ready")
-            .await
-            .is_ok_and(|answer| answer.trim() == "LIVE")
-        {
+        if !ask(admin, "/ready").await.is_ok_and(|answer| answer.trim() == "LIVE") {
             continue;
         }
         let Ok(listeners) = ask(admin, "/listeners").await else {
             continue;
         };
         // `<name>::<address>`
-        let address = listeners
-            .lines()
-            .next()
-            .and_then(|line| line.split_once("::")?.1.trim().parse().ok());
+        let address = listeners.lines().next().and_then(|line| line.split_once("::")?.1.trim().parse().ok());
         if let Some(listener) = address {
             return (admin, listener);
         }
@@ -156,22 +130,11 @@ async fn ask(admin: SocketAddr, path: &str) -> io::Result<String> {
     let headers = HeaderMap::from_iter(
         [(":method", "GET"), (":path", path), (":authority", "admin")].map(|(n, v)| (n, v.to_owned())),
     );
-    let answer = client::send(
-        admin,
-        &Message {
-            headers,
-            ..Message::default()
-        },
-        Spelling::LowerCase,
-    )
-    .await?;
+    let answer = client::send(admin, &Message { headers, ..Message::default() }, Spelling::LowerCase).await?;
     let answer = answer.ok_or_else(|| io::Error::other("the administration interface does not answer"))?;
     Ok(String::from_utf8_lossy(&answer.whole_body()).into_owned())
 }
 
 fn said(log: &Path) -> String {
-    format!(
-        "Envoy's log:\n{}",
-        fs::read_to_string(log).unwrap_or_else(|error| error.to_string())
-    )
+    format!("Envoy's log:\n{}", fs::read_to_string(log).unwrap_or_else(|error| error.to_string()))
 }

@@ -55,19 +55,9 @@ impl Cases {
             }
             cases.add(name, exchange);
         }
-        for Handmade {
-            name,
-            spelling,
-            request,
-            response,
-            after,
-        } in handmade::load()
-        {
+        for Handmade { name, spelling, request, response, after } in handmade::load() {
             cases.add(format!("handmade/{name}"), handmade_exchange(request, response));
-            let case = cases
-                .cases
-                .last_mut()
-                .expect("hand-made exchanges are comparable");
+            let case = cases.cases.last_mut().expect("hand-made exchanges are comparable");
             (case.spelling, case.after) = (spelling, after);
         }
         cases
@@ -79,15 +69,9 @@ impl Cases {
         }
         let number = u32::try_from(self.cases.len() + 1).expect("few exchanges");
         let request = request_for_both(exchange.request);
-        let response = exchange
-            .response
-            .map(|response| response_for_both(response, &request));
+        let response = exchange.response.map(|response| response_for_both(response, &request));
         let exchange = Exchange {
-            id: ExchangeId {
-                proxy: Arc::from(PROXY),
-                direction: Direction::Unspecified,
-                number,
-            },
+            id: ExchangeId { proxy: Arc::from(PROXY), direction: Direction::Unspecified, number },
             origin: exchange.origin,
             request,
             response,
@@ -97,13 +81,7 @@ impl Cases {
             notes: Vec::new(),
         };
         let wire = request_on_the_wire(exchange.request.clone());
-        self.cases.push(Case {
-            name,
-            wire,
-            spelling: Spelling::LowerCase,
-            after: Duration::ZERO,
-            exchange,
-        });
+        self.cases.push(Case { name, wire, spelling: Spelling::LowerCase, after: Duration::ZERO, exchange });
     }
 
     pub(super) fn total(&self) -> usize {
@@ -125,16 +103,8 @@ fn with_the_demo_key(exchange: &Exchange) -> Option<Exchange> {
 
 fn handmade_exchange(request: Message, response: Message) -> Exchange {
     Exchange {
-        id: ExchangeId {
-            proxy: Arc::from(PROXY),
-            direction: Direction::Unspecified,
-            number: 0,
-        },
-        origin: Origin {
-            file: "handmade.yaml".into(),
-            offset: 0,
-            trace_id: 0,
-        },
+        id: ExchangeId { proxy: Arc::from(PROXY), direction: Direction::Unspecified, number: 0 },
+        origin: Origin { file: "handmade.yaml".into(), offset: 0, trace_id: 0 },
         request,
         response: Some(response),
         timing: Timing::default(),
@@ -166,13 +136,8 @@ fn not_comparable(exchange: &Exchange) -> Option<&'static str> {
 
 /// The tightest deadline of the request, as far as it can be read.
 fn deadline(exchange: &Exchange) -> Option<Duration> {
-    let text = |name: &[u8]| {
-        exchange
-            .request
-            .headers
-            .first(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
-    };
+    let text =
+        |name: &[u8]| exchange.request.headers.first(name).and_then(|value| std::str::from_utf8(value).ok());
     let millis = text(b"x-envoy-expected-rq-timeout-ms")
         .unwrap_or_default()
         .split(',')
@@ -182,10 +147,8 @@ fn deadline(exchange: &Exchange) -> Option<Duration> {
 }
 
 fn is_cut(message: &Message) -> bool {
-    let has_body = !matches!(
-        message.headers.first(b":status").map(|status| &status[..]),
-        Some(b"204" | b"304")
-    );
+    let has_body =
+        !matches!(message.headers.first(b":status").map(|status| &status[..]), Some(b"204" | b"304"));
     has_body && wire::content_length(&message.headers).is_some_and(|length| length != message.body_len())
 }
 
@@ -225,19 +188,12 @@ fn response_for_both(mut response: Message, request: &Message) -> Message {
     }
     if !response.headers.contains(b"content-length") {
         let is_empty = response.body.is_empty() && response.trailers.is_none();
-        let (name, value) = if is_empty {
-            ("content-length", "0")
-        } else {
-            ("transfer-encoding", "chunked")
-        };
+        let (name, value) = if is_empty { ("content-length", "0") } else { ("transfer-encoding", "chunked") };
         response.headers.push(name, value);
     }
     response
 }
 
 fn is_to_head(request: &Message) -> bool {
-    request
-        .headers
-        .first(b":method")
-        .is_some_and(|method| &method[..] == b"HEAD")
+    request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD")
 }

@@ -102,26 +102,10 @@ pub(super) fn load() -> Vec<Handmade> {
     entries.into_iter().map(handmade).collect()
 }
 
-fn handmade(
-    Entry {
-        name,
-        request,
-        response,
-    }: Entry,
-) -> Handmade {
-    let spelling = if request.in_capitals {
-        Spelling::Capitals
-    } else {
-        Spelling::LowerCase
-    };
+fn handmade(Entry { name, request, response }: Entry) -> Handmade {
+    let spelling = if request.in_capitals { Spelling::Capitals } else { Spelling::LowerCase };
     let after = Duration::from_millis(response.after_ms);
-    Handmade {
-        name,
-        spelling,
-        request: request_of(request),
-        response: response_of(response),
-        after,
-    }
+    Handmade { name, spelling, request: request_of(request), response: response_of(response), after }
 }
 
 /// In the form that a first filter sees: with what the connection manager adds, in its order.
@@ -141,11 +125,8 @@ fn request_of(raw: RawRequest) -> Message {
     }
     headers.push("x-forwarded-proto", "http");
     headers.push("x-request-id", "6b1f9f0c-4f5e-4c1a-9d57-3a3f5d1e7a10");
-    let (name, value) = if raw.external {
-        ("x-envoy-external-address", "127.0.0.1")
-    } else {
-        ("x-envoy-internal", "true")
-    };
+    let (name, value) =
+        if raw.external { ("x-envoy-external-address", "127.0.0.1") } else { ("x-envoy-internal", "true") };
     headers.push(name, value);
     message(headers, raw.body, raw.trailers.as_deref())
 }
@@ -168,11 +149,7 @@ fn message(headers: HeaderMap, body: RawBody, trailers: Option<&[RawField]>) -> 
         extend(&mut trailers, fields);
         trailers
     });
-    Message {
-        headers,
-        body: bytes.chunks(16 << 10).map(Bytes::copy_from_slice).collect(),
-        trailers,
-    }
+    Message { headers, body: bytes.chunks(16 << 10).map(Bytes::copy_from_slice).collect(), trailers }
 }
 
 fn extend(headers: &mut HeaderMap, fields: &[RawField]) {

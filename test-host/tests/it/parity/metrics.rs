@@ -59,13 +59,8 @@ impl EnvoyStats {
                 }
             }
             for histogram in entry["histograms"]["details"].as_array().into_iter().flatten() {
-                if let Some(name) = histogram["name"]
-                    .as_str()
-                    .and_then(|name| name.strip_prefix(PREFIX))
-                {
-                    stats
-                        .values
-                        .insert(name.to_owned(), Shown::Buckets(buckets(&histogram["totals"])?));
+                if let Some(name) = histogram["name"].as_str().and_then(|name| name.strip_prefix(PREFIX)) {
+                    stats.values.insert(name.to_owned(), Shown::Buckets(buckets(&histogram["totals"])?));
                 }
             }
         }
@@ -75,21 +70,15 @@ impl EnvoyStats {
 
 fn buckets(totals: &Value) -> Option<Vec<(f64, f64, u64)>> {
     let bucket = |total: &Value| {
-        Some((
-            total["lower_bound"].as_f64()?,
-            total["width"].as_f64()?,
-            total["count"].as_u64()?,
-        ))
+        Some((total["lower_bound"].as_f64()?, total["width"].as_f64()?, total["count"].as_u64()?))
     };
     totals.as_array()?.iter().map(bucket).collect()
 }
 
 /// What differs that no rule lets pass. A metric that one side does not show is one that nothing was counted in.
 pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Vec<String> {
-    let ours: BTreeMap<String, &Metric> = replay
-        .iter()
-        .map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric))
-        .collect();
+    let ours: BTreeMap<String, &Metric> =
+        replay.iter().map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric)).collect();
     let mut names: Vec<&String> = ours.keys().chain(envoy.values.keys()).collect();
     names.sort();
     names.dedup();
@@ -110,9 +99,7 @@ pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Ve
             rule.applied();
             continue;
         }
-        found.push(format!(
-            "metric {name}\n    Envoy:  {theirs:?}\n    replay: {ours:?}"
-        ));
+        found.push(format!("metric {name}\n    Envoy:  {theirs:?}\n    replay: {ours:?}"));
     }
     found
 }
@@ -127,15 +114,10 @@ fn expected(ours: Option<&Metric>, theirs: Option<&Shown>) -> Shown {
                 Some(Shown::Buckets(buckets)) => buckets.clone(),
                 _ => Vec::new(),
             };
-            let mut buckets: Vec<(f64, f64, u64)> = known
-                .into_iter()
-                .map(|(from, width, _)| (from, width, 0))
-                .collect();
+            let mut buckets: Vec<(f64, f64, u64)> =
+                known.into_iter().map(|(from, width, _)| (from, width, 0)).collect();
             for (value, count) in values {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "the values are milliseconds and attempts"
-                )]
+                #[expect(clippy::cast_precision_loss, reason = "the values are milliseconds and attempts")]
                 let value = *value as f64;
                 let place = buckets
                     .iter_mut()

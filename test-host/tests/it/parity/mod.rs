@@ -64,16 +64,12 @@ async fn the_replay_does_what_the_real_envoy_does() {
     let rules = Rules::load();
     let replayed = in_the_replay(&config, &cases);
 
-    let mut envoy = Envoy::start(&binary, folder.path(), &config)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
+    let mut envoy =
+        Envoy::start(&binary, folder.path(), &config).await.unwrap_or_else(|error| panic!("{error}"));
     let mut found = Vec::new();
     for (case, outcome) in cases.cases.iter().zip(&replayed.outcome.outcomes) {
         let exchange = &case.exchange;
-        upstream.answer_with(
-            exchange.response.clone().expect("those without are left out"),
-            case.after,
-        );
+        upstream.answer_with(exchange.response.clone().expect("those without are left out"), case.after);
         let client = client::send(envoy.listener, &case.wire, case.spelling).await;
         let seen = Seen {
             upstream: upstream.take_received(),
@@ -91,12 +87,8 @@ async fn the_replay_does_what_the_real_envoy_does() {
     found.extend(rules.stale());
     report(&bootstrap, &cases, &rules, &replayed, &found);
     assert!(found.is_empty(), "{}\n{}", found.join("\n"), envoy.log());
-    let forwarded = replayed
-        .outcome
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.upstream_request.is_some())
-        .count();
+    let forwarded =
+        replayed.outcome.outcomes.iter().filter(|outcome| outcome.upstream_request.is_some()).count();
     assert!(
         forwarded >= AT_LEAST,
         "{forwarded} exchanges reached the upstream, expected {AT_LEAST} and more"
@@ -106,18 +98,10 @@ async fn the_replay_does_what_the_real_envoy_does() {
 fn in_the_replay(config: &std::path::Path, cases: &Cases) -> ReplayedProxy {
     let loaded = envoy_config::load(config).unwrap_or_else(|errors| panic!("{errors}"));
     let exchanges = cases.cases.iter().map(|case| case.exchange.clone()).collect();
-    let recording = Recording {
-        exchanges,
-        notes: Vec::new(),
-    };
+    let recording = Recording { exchanges, notes: Vec::new() };
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
-    let replayed = replay(
-        &Arc::new(Modules::new()),
-        &specs,
-        recording,
-        &Options::default(),
-        |_| Services::default(),
-    );
+    let replayed =
+        replay(&Arc::new(Modules::new()), &specs, recording, &Options::default(), |_| Services::default());
     let mut replayed = replayed.unwrap_or_else(|error| panic!("{error}"));
     let proxy = replayed.proxies.remove(0);
     assert_eq!(proxy.outcome.outcomes.len(), cases.cases.len());
@@ -167,26 +151,15 @@ fn report(bootstrap: &Bootstrap, cases: &Cases, rules: &Rules, replayed: &Replay
     for usage in rules.usage() {
         say(&format!("rule needed: {usage}"));
     }
-    let forwarded = replayed
-        .outcome
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.upstream_request.is_some())
-        .count();
+    let forwarded =
+        replayed.outcome.outcomes.iter().filter(|outcome| outcome.upstream_request.is_some()).count();
     let (compared, total) = (cases.cases.len(), cases.total());
     say(&format!(
         "compared {compared} of {total} exchanges; {forwarded} reached the upstream, the filters answered the others"
     ));
-    say(&format!(
-        "compared {} metrics of the filters",
-        metrics::counted(&replayed.outcome.metrics)
-    ));
+    say(&format!("compared {} metrics of the filters", metrics::counted(&replayed.outcome.metrics)));
     for (reason, names) in &cases.excluded {
-        say(&format!(
-            "excluded: {reason}: {} ({})",
-            names.len(),
-            names.join(", ")
-        ));
+        say(&format!("excluded: {reason}: {} ({})", names.len(), names.join(", ")));
     }
     say(&format!(
         "compared {} exchanges, {} rules, {} differences",

@@ -43,22 +43,13 @@ async fn envoy_and_the_replay_refuse_a_field_they_do_not_know_and_name_it_alike(
         let config = bootstrap.write(folder.path(), &format!("{filter}.json"));
         let output = validate(&binary, &config).await.expect("Envoy runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            !output.status.success(),
-            "Envoy takes {filter} with a field it does not know"
-        );
+        assert!(!output.status.success(), "Envoy takes {filter} with a field it does not know");
         let reason = wasm_log(&said).unwrap_or_else(|| panic!("{filter} does not say why:\n{said}"));
-        assert!(
-            reason.contains(MISSPELT),
-            "{filter} does not name the field: {reason}"
-        );
+        assert!(reason.contains(MISSPELT), "{filter} does not name the field: {reason}");
         let refused = start(&config).expect_err("the replay takes what Envoy refuses");
         assert!(matches!(refused, StartError::Refused { .. }), "{refused}");
         let replayed = refused.to_string();
-        assert!(
-            replayed.contains(&reason),
-            "{filter}\n  Envoy:  {reason}\n  replay: {replayed}"
-        );
+        assert!(replayed.contains(&reason), "{filter}\n  Envoy:  {reason}\n  replay: {replayed}");
         assert!(replayed.contains(&format!("filter {filter}")), "{replayed}");
     }
 }

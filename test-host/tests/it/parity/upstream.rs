@@ -37,31 +37,18 @@ impl Upstream {
         let (address, script) = (listener.local_addr()?, Arc::new(Mutex::new(Script::default())));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&script)));
-        Ok(Upstream {
-            address,
-            script,
-            _tasks: tasks,
-        })
+        Ok(Upstream { address, script, _tasks: tasks })
     }
 
     /// From now on every request is answered by this, so long after it has come in whole.
     pub(super) fn answer_with(&self, answer: Message, after: Duration) {
-        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Script {
-            answer,
-            after,
-            received: Vec::new(),
-        };
+        *self.script.lock().unwrap_or_else(PoisonError::into_inner) =
+            Script { answer, after, received: Vec::new() };
     }
 
     /// What has come in since.
     pub(super) fn take_received(&self) -> Vec<Message> {
-        std::mem::take(
-            &mut self
-                .script
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .received,
-        )
+        std::mem::take(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner).received)
     }
 }
 
@@ -77,10 +64,7 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>) {
     let (read, mut write) = stream.split();
     let mut reader = Reader::new(read);
     while let Ok(Some(request)) = reader.message(Kind::Request).await {
-        let to_head = request
-            .headers
-            .first(b":method")
-            .is_some_and(|method| &method[..] == b"HEAD");
+        let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
         let (answer, after) = {
             let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
             script.received.push(request);

@@ -57,11 +57,7 @@ fn rest(out: &mut Vec<u8>, message: &Message, spelling: Spelling, headers_only: 
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"0\r\n");
-    fields(
-        out,
-        message.trailers.as_ref().unwrap_or(&HeaderMap::new()),
-        spelling,
-    );
+    fields(out, message.trailers.as_ref().unwrap_or(&HeaderMap::new()), spelling);
 }
 
 /// All but pseudo headers, and the empty line.
@@ -79,16 +75,11 @@ fn fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) {
 }
 
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
-    headers
-        .first(b"transfer-encoding")
-        .is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"))
+    headers.first(b"transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"))
 }
 
 pub(super) fn content_length(headers: &HeaderMap) -> Option<usize> {
-    std::str::from_utf8(headers.first(b"content-length")?)
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(headers.first(b"content-length")?).ok()?.parse().ok()
 }
 
 /// Messages from one end of a connection, one behind the other.
@@ -100,10 +91,7 @@ pub(super) struct Reader<R> {
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn new(from: R) -> Self {
-        Reader {
-            from,
-            unread: BytesMut::new(),
-        }
+        Reader { from, unread: BytesMut::new() }
     }
 
     /// The next message; `None` at the end of the connection. Interim responses are passed over.
@@ -119,10 +107,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             let no_body =
                 matches!(kind, Kind::Response { to_head: true }) || matches!(&status[..], b"204" | b"304");
             if no_body {
-                return Ok(Some(Message {
-                    headers,
-                    ..Message::default()
-                }));
+                return Ok(Some(Message { headers, ..Message::default() }));
             }
             let (body, trailers) = match (is_chunked(&headers), content_length(&headers)) {
                 (true, _) => self.chunks().await?,
@@ -131,11 +116,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 (false, None) => (self.until_closed().await?, None),
             };
             let body = if body.is_empty() { Vec::new() } else { vec![body] };
-            return Ok(Some(Message {
-                headers,
-                body,
-                trailers,
-            }));
+            return Ok(Some(Message { headers, body, trailers }));
         }
     }
 
@@ -146,11 +127,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 return Ok(Some(headers));
             }
             if !self.more().await? {
-                return if self.unread.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(cut("a message's head"))
-                };
+                return if self.unread.is_empty() { Ok(None) } else { Err(cut("a message's head")) };
             }
         }
     }
@@ -234,11 +211,7 @@ fn parse_head(bytes: &[u8], kind: Kind) -> io::Result<Option<(usize, HeaderMap)>
     let httparse::Status::Complete(length) = status else {
         return Ok(None);
     };
-    for (name, value) in fields
-        .iter()
-        .take_while(|field| !field.name.is_empty())
-        .map(field)
-    {
+    for (name, value) in fields.iter().take_while(|field| !field.name.is_empty()).map(field) {
         match (&name[..], kind) {
             (b"host", Kind::Request) => headers.push(":authority", value),
             _ => headers.push(name, value),
@@ -248,10 +221,7 @@ fn parse_head(bytes: &[u8], kind: Kind) -> io::Result<Option<(usize, HeaderMap)>
 }
 
 fn field(field: &httparse::Header<'_>) -> (Bytes, Bytes) {
-    (
-        Bytes::copy_from_slice(field.name.as_bytes()),
-        Bytes::copy_from_slice(field.value),
-    )
+    (Bytes::copy_from_slice(field.name.as_bytes()), Bytes::copy_from_slice(field.value))
 }
 
 fn bad(what: &str) -> io::Error {
@@ -259,8 +229,5 @@ fn bad(what: &str) -> io::Error {
 }
 
 fn cut(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        format!("the connection ended within {what}"),
-    )
+    io::Error::new(io::ErrorKind::UnexpectedEof, format!("the connection ended within {what}"))
 }

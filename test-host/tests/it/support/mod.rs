@@ -51,10 +51,7 @@ struct Cluster {
 }
 
 pub(crate) fn chain(filters: impl IntoIterator<Item = Filter>) -> Proxy {
-    let upstream = Cluster {
-        healthy: true,
-        answers: None,
-    };
+    let upstream = Cluster { healthy: true, answers: None };
     Proxy {
         filters: filters.into_iter().collect(),
         traffic: Vec::new(),
@@ -73,20 +70,14 @@ impl Proxy {
 
     /// A cluster that filters may call, and what it answers, one call after the other; the last for all that follow.
     pub(crate) fn cluster(mut self, name: &str, answers: impl IntoIterator<Item = CalloutAnswer>) -> Self {
-        let cluster = Cluster {
-            healthy: true,
-            answers: Some(answers.into_iter().collect()),
-        };
+        let cluster = Cluster { healthy: true, answers: Some(answers.into_iter().collect()) };
         self.clusters.insert(name.to_owned(), cluster);
         self
     }
 
     /// A cluster none of whose endpoints is healthy.
     pub(crate) fn cluster_without_host(mut self, name: &str) -> Self {
-        let cluster = Cluster {
-            healthy: false,
-            answers: Some(vec![CalloutAnswer::NoHealthyHost]),
-        };
+        let cluster = Cluster { healthy: false, answers: Some(vec![CalloutAnswer::NoHealthyHost]) };
         self.clusters.insert(name.to_owned(), cluster);
         self
     }
@@ -113,11 +104,7 @@ impl Proxy {
 
     /// What happened, as text.
     pub(crate) fn text(self) -> String {
-        let names: Vec<String> = self
-            .filters
-            .iter()
-            .map(|filter| filter.spec.filter_name.clone())
-            .collect();
+        let names: Vec<String> = self.filters.iter().map(|filter| filter.spec.filter_name.clone()).collect();
         match self.run() {
             Ok(replay) => text::of(&replay, &names),
             Err(error) => format!("{error}\n"),
@@ -127,40 +114,25 @@ impl Proxy {
     /// The lines of the text that hold one of these words.
     pub(crate) fn lines(self, words: &[&str]) -> String {
         let text = self.text();
-        let lines = text
-            .lines()
-            .filter(|line| words.iter().any(|word| line.contains(word)));
+        let lines = text.lines().filter(|line| words.iter().any(|word| line.contains(word)));
         lines.map(|line| format!("{}\n", line.trim_start())).collect()
     }
 
     /// What became of each exchange.
     pub(crate) fn outcomes(self) -> Vec<Outcome> {
-        self.run()
-            .expect("the filters start")
-            .outcomes()
-            .cloned()
-            .collect()
+        self.run().expect("the filters start").outcomes().cloned().collect()
     }
 
     pub(crate) fn run(self) -> Result<Replay, StartError> {
-        let exchanges = self
-            .traffic
-            .iter()
-            .zip(1u32..)
-            .map(|(traffic, number)| traffic.exchange(number));
-        let recording = Recording {
-            exchanges: exchanges.collect(),
-            notes: Vec::new(),
-        };
+        let exchanges = self.traffic.iter().zip(1u32..).map(|(traffic, number)| traffic.exchange(number));
+        let recording = Recording { exchanges: exchanges.collect(), notes: Vec::new() };
         let specs = Specs::Everywhere(Arc::new(self.spec()));
         replay::replay(&MODULES, &specs, recording, &self.options, |_| self.services())
     }
 
     fn services(&self) -> Services {
-        let scripted = self
-            .clusters
-            .iter()
-            .filter_map(|(name, cluster)| Some((name, cluster.answers.clone()?)));
+        let scripted =
+            self.clusters.iter().filter_map(|(name, cluster)| Some((name, cluster.answers.clone()?)));
         scripted.fold(Services::default(), |services, (name, answers)| {
             let mut answers = answers.into_iter().peekable();
             services.with(name, move |_: &_| {
@@ -174,11 +146,8 @@ impl Proxy {
     }
 
     fn spec(&self) -> ProxySpec {
-        let mut chain: Vec<FilterSpec> = self
-            .filters
-            .iter()
-            .map(|filter| FilterSpec::Wasm(Box::new(filter.spec.clone())))
-            .collect();
+        let mut chain: Vec<FilterSpec> =
+            self.filters.iter().map(|filter| FilterSpec::Wasm(Box::new(filter.spec.clone()))).collect();
         chain.push(FilterSpec::Router(RouterSpec {
             filter_name: "router".to_owned(),
             ..RouterSpec::default()
@@ -202,11 +171,7 @@ impl Proxy {
         };
         ProxySpec {
             name: "envoy".to_owned(),
-            node: NodeSpec {
-                id: "node-1".to_owned(),
-                cluster: "mesh".to_owned(),
-                ..NodeSpec::default()
-            },
+            node: NodeSpec { id: "node-1".to_owned(), cluster: "mesh".to_owned(), ..NodeSpec::default() },
             listeners: vec![listener],
             clusters: self
                 .clusters
@@ -239,11 +204,8 @@ impl Cluster {
 /// `/elsewhere` has a route of its own; everything else goes by `main`.
 fn routes(timeout: Option<Duration>) -> RouteTable {
     let route = |name: &str, prefix: &str| {
-        let forward = Forward {
-            cluster: ClusterChoice::Name("upstream".to_owned()),
-            timeout,
-            retry_policy: None,
-        };
+        let forward =
+            Forward { cluster: ClusterChoice::Name("upstream".to_owned()), timeout, retry_policy: None };
         let matches = RouteMatch {
             path: PathMatch::Prefix(prefix.to_owned()),
             case_sensitive: true,
@@ -252,12 +214,7 @@ fn routes(timeout: Option<Duration>) -> RouteTable {
             grpc_only: false,
         };
         let action = RouteAction::Forward(forward);
-        Arc::new(Route {
-            name: name.to_owned(),
-            matches,
-            action,
-            metadata: Metadata::default(),
-        })
+        Arc::new(Route { name: name.to_owned(), matches, action, metadata: Metadata::default() })
     };
     let host = VirtualHost {
         name: "host".to_owned(),

@@ -41,12 +41,7 @@ pub(super) fn of(replay: &Replay, filters: &[String]) -> String {
 
 fn exchange(text: &mut String, outcome: &Outcome, filters: &[String]) {
     let first = |name: &[u8]| {
-        outcome
-            .exchange
-            .request
-            .headers
-            .first(name)
-            .map(|value| value.escape_ascii().to_string())
+        outcome.exchange.request.headers.first(name).map(|value| value.escape_ascii().to_string())
     };
     let method = first(b":method").unwrap_or_default();
     let _ = writeln!(text, "{method} {}", first(b":path").unwrap_or_default());
@@ -55,17 +50,9 @@ fn exchange(text: &mut String, outcome: &Outcome, filters: &[String]) {
     }
     message(text, "upstream", outcome.upstream_request.as_ref());
     message(text, "client", outcome.downstream_response.as_ref());
-    let details = outcome
-        .details
-        .as_ref()
-        .map(|details| details.escape_ascii().to_string())
-        .unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "  end: {:?} after {:?}, {details}",
-        outcome.end,
-        outcome.ended - outcome.started
-    );
+    let details =
+        outcome.details.as_ref().map(|details| details.escape_ascii().to_string()).unwrap_or_default();
+    let _ = writeln!(text, "  end: {:?} after {:?}, {details}", outcome.end, outcome.ended - outcome.started);
 }
 
 fn message(text: &mut String, who: &str, message: Option<&Message>) {
@@ -74,11 +61,8 @@ fn message(text: &mut String, who: &str, message: Option<&Message>) {
         return;
     };
     let _ = write!(text, "  {who} got {}", fields(&message.headers));
-    let chunks: Vec<String> = message
-        .body
-        .iter()
-        .map(|chunk| format!("\"{}\"", chunk.escape_ascii()))
-        .collect();
+    let chunks: Vec<String> =
+        message.body.iter().map(|chunk| format!("\"{}\"", chunk.escape_ascii())).collect();
     if !chunks.is_empty() {
         let _ = write!(text, " {}", chunks.join(" "));
     }
@@ -89,16 +73,8 @@ fn message(text: &mut String, who: &str, message: Option<&Message>) {
 }
 
 fn fields(headers: &HeaderMap) -> String {
-    let shown = headers
-        .iter()
-        .filter(|header| !matches!(&header.name[..], b":authority" | b":scheme"));
-    format!(
-        "[{}]",
-        shown
-            .map(|header| format!("{header:?}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
+    let shown = headers.iter().filter(|header| !matches!(&header.name[..], b":authority" | b":scheme"));
+    format!("[{}]", shown.map(|header| format!("{header:?}")).collect::<Vec<_>>().join(", "))
 }
 
 fn event(text: &mut String, entry: &Entry, filters: &[String]) {
@@ -110,14 +86,8 @@ fn event(text: &mut String, entry: &Entry, filters: &[String]) {
 fn what(what: &What) -> String {
     let shown = |bytes: &Bytes| bytes.escape_ascii().to_string();
     match what {
-        What::Called {
-            callback,
-            action: Some(action),
-        } => format!("{callback} = {action:?}"),
-        What::Called {
-            callback,
-            action: None,
-        } => (*callback).to_owned(),
+        What::Called { callback, action: Some(action) } => format!("{callback} = {action:?}"),
+        What::Called { callback, action: None } => (*callback).to_owned(),
         What::Header { map, edit } => format!("{map:?} {}", header_edit(edit)),
         What::Body { path, edit, bytes } => {
             let edit = match edit {
@@ -127,45 +97,23 @@ fn what(what: &What) -> String {
             };
             format!("{path:?} body {edit} {bytes} bytes")
         }
-        What::Replied {
-            status,
-            details,
-            body,
-        } => format!(
-            "replied {status} with {body} bytes, details \"{}\"",
-            shown(details)
-        ),
+        What::Replied { status, details, body } => {
+            format!("replied {status} with {body} bytes, details \"{}\"", shown(details))
+        }
         What::Resumed { path } => format!("resumed {path:?}"),
         What::Closed => "closed".to_owned(),
-        What::CalledOut {
-            cluster,
-            method,
-            path,
-            token,
-        } => {
-            format!(
-                "called {} {} at {} as {token}",
-                shown(method),
-                shown(path),
-                shown(cluster)
-            )
+        What::CalledOut { cluster, method, path, token } => {
+            format!("called {} {} at {} as {token}", shown(method), shown(path), shown(cluster))
         }
         What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
-        What::Logged {
-            level: LogLevel::Info,
-            text,
-        } => shown(text).replace("\\\"", "\"").replace("\\\\", "\\"),
+        What::Logged { level: LogLevel::Info, text } => {
+            shown(text).replace("\\\"", "\"").replace("\\\\", "\\")
+        }
         What::Logged { level, text } => format!("[{level:?}] {}", shown(text)),
-        What::Counted {
-            metric,
-            kind,
-            change: Change::By(by),
-        } => format!("{kind:?} {} by {by}", shown(metric)),
-        What::Counted {
-            metric,
-            kind,
-            change: Change::Recorded(value),
-        } => {
+        What::Counted { metric, kind, change: Change::By(by) } => {
+            format!("{kind:?} {} by {by}", shown(metric))
+        }
+        What::Counted { metric, kind, change: Change::Recorded(value) } => {
             format!("{kind:?} {} recorded {value}", shown(metric))
         }
         What::SetProperty { path, bytes } => format!("property {} set to {bytes} bytes", shown(path)),

@@ -28,24 +28,14 @@ pub(crate) fn post<const N: usize>(path: &str, body: [&str; N]) -> Traffic {
 }
 
 fn chunks<const N: usize>(body: [&str; N]) -> Vec<Bytes> {
-    body.into_iter()
-        .map(|chunk| Bytes::copy_from_slice(chunk.as_bytes()))
-        .collect()
+    body.into_iter().map(|chunk| Bytes::copy_from_slice(chunk.as_bytes())).collect()
 }
 
 impl Traffic {
     pub(crate) fn new(method: &str, path: &str) -> Self {
-        let request = [
-            (":authority", "shop"),
-            (":path", path),
-            (":method", method),
-            (":scheme", "http"),
-        ];
+        let request = [(":authority", "shop"), (":path", path), (":method", method), (":scheme", "http")];
         let mut traffic = Traffic {
-            request: Message {
-                headers: HeaderMap::from_iter(request.map(owned)),
-                ..Message::default()
-            },
+            request: Message { headers: HeaderMap::from_iter(request.map(owned)), ..Message::default() },
             response: None,
             at: None,
             latency: Duration::ZERO,
@@ -71,10 +61,7 @@ impl Traffic {
 
     pub(crate) fn answered(mut self, status: u16) -> Self {
         let headers = [(":status".to_owned(), status.to_string())].into_iter().collect();
-        self.response = Some(Message {
-            headers,
-            ..Message::default()
-        });
+        self.response = Some(Message { headers, ..Message::default() });
         self
     }
 
@@ -116,21 +103,14 @@ impl Traffic {
     pub(super) fn exchange(&self, number: u32) -> Exchange {
         let begins = EPOCH + self.at.unwrap_or(Duration::from_secs(u64::from(number) - 1));
         Exchange {
-            id: ExchangeId {
-                proxy: Arc::from("shop"),
-                direction: Direction::Inbound,
-                number,
-            },
-            origin: Origin {
-                file: PathBuf::from("written by hand"),
-                offset: 0,
-                trace_id: number.into(),
-            },
+            id: ExchangeId { proxy: Arc::from("shop"), direction: Direction::Inbound, number },
+            origin: Origin { file: PathBuf::from("written by hand"), offset: 0, trace_id: number.into() },
             request: self.request.clone(),
             response: self.response.clone(),
             timing: Timing {
                 request_headers: Some(begins),
                 response_headers: Some(begins + self.latency),
+                ..Timing::default()
             },
             connection: Connection {
                 local: Some(([10, 0, 0, 1], 80).into()),

@@ -37,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "replay",
             "report",
             "traffic",
+            "trace",
             "upstream",
             "vm",
         ],

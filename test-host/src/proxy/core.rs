@@ -48,6 +48,10 @@ pub(crate) enum Due {
         token: u32,
         answer: AnsweredCallout,
     },
+    /// The recorded client went away without an answer.
+    ClientLeaves {
+        stream: StreamId,
+    },
     UpstreamAnswer {
         stream: StreamId,
     },

@@ -76,6 +76,9 @@ impl Proxy {
             stream.manager.receive(Path::Decode, request);
         }
         core.pass_by_failed_open(&mut stream);
+        if let Some(after) = stream.client_stays() {
+            core.due.push((after, Due::ClientLeaves { stream: id }));
+        }
         core.streams.insert(id, stream);
         core.choose_route(id);
         self.ready.push_back(id);
@@ -90,6 +93,7 @@ impl Proxy {
             Due::CalloutAnswer { plugin, generation, token, answer } => {
                 self.callout_answered(plugin, generation, token, answer);
             }
+            Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
         }

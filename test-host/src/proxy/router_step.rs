@@ -114,6 +114,11 @@ impl Proxy {
             return Err(lacking_header("request", ":method", 503, 1 << 18));
         }
         stream.send_headers_upstream(&route, forward, now);
+        if stream.exchange.timing.request_stalls {
+            // The request has no end that an answer could wait for: what was recorded came before it.
+            let latency = stream.recorded_latency();
+            core.due.push((latency, Due::UpstreamAnswer { stream: id }));
+        }
         core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
         Ok(())
     }
@@ -177,6 +182,20 @@ impl Proxy {
         self.end_stream(id, End::Complete);
     }
 
+    /// The client is gone, as it was in the recording: nothing more can be told to it.
+    pub(super) fn client_left(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&id) else { return };
+        if stream.end.is_some() {
+            return;
+        }
+        stream.route.frozen = true;
+        stream.details = Some("downstream_remote_disconnect".into());
+        stream.response_flags |= 1 << 14;
+        core.note_proxy(id, What::ClientLeft);
+        self.end_stream(id, End::Disconnected);
+    }
+
     /// The recorded response arrives; or, where none was recorded, the stream breaks off as it did then.
     pub(super) fn upstream_answered(&mut self, id: StreamId) {
         let core = self.core_mut();
@@ -187,14 +206,9 @@ impl Proxy {
         if stream.end.is_some() || stream.manager.response.headers.is_some() {
             return;
         }
+        let Some(response) = stream.exchange.response.clone() else { return self.client_left(id) };
         stream.route.answered = Some(now);
         stream.route.frozen = true;
-        let Some(response) = stream.exchange.response.clone() else {
-            stream.details = Some("downstream_remote_disconnect".into());
-            stream.response_flags |= 1 << 14;
-            core.note_proxy(id, What::UpstreamAnswered { status: "no response was recorded".to_owned() });
-            return self.end_stream(id, End::Disconnected);
-        };
         let status =
             response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
@@ -295,6 +309,12 @@ fn flag_bit(flag: ResponseFlag) -> u32 {
 }
 
 impl StreamState {
+    /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
+    pub(super) fn client_stays(&self) -> Option<Duration> {
+        let known = self.exchange.timing.request_headers.and(self.exchange.timing.response_headers);
+        (self.exchange.response.is_none() && known.is_some()).then(|| self.recorded_latency())
+    }
+
     /// Between the request's headers and the response's, as recorded; at once where times are missing.
     fn recorded_latency(&self) -> Duration {
         let timing = self.exchange.timing;

@@ -112,6 +112,7 @@ fn note(step: &mut FilterStep, what: &What) {
         What::CalloutAnswered { .. }
         | What::Routed { .. }
         | What::RouterReplied { .. }
+        | What::ClientLeft
         | What::UpstreamAnswered { .. } => {}
     }
 }
@@ -168,6 +169,7 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
         let said = match &entry.what {
             What::Routed { route, cluster } => format!("routed to cluster {cluster:?} by route {route:?}"),
             What::RouterReplied { status, details } => format!("answered {status} ({details})"),
+            What::ClientLeft => "the client left, as recorded".to_owned(),
             What::UpstreamAnswered { status } => format!("upstream answered {status}"),
             What::Finding { text } => text.clone(),
             _ => return None,

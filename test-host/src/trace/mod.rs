@@ -105,6 +105,8 @@ pub enum What {
         status: u32,
         details: String,
     },
+    /// The client went away, as recorded.
+    ClientLeft,
     /// The upstream's answer arrived.
     UpstreamAnswered {
         status: String,

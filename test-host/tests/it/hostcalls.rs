@@ -356,7 +356,6 @@ fn metrics_are_counted_set_and_recorded_by_their_kind() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a snapshot")]
 fn properties_follow_the_phases() {
     let paths = "property request.path; property request.headers.x-a; number request.size; property response.code_details; number response.code; property xds.route_name; property xds.cluster_name; property upstream.address; number request.duration";
     let phases = ["request_headers", "request_body@more", "response_headers", "log", "done"];

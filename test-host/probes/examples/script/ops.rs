@@ -67,7 +67,6 @@ fn is(args: &[&str]) -> bool {
 }
 
 /// Runs one operation and says what came of it.
-#[expect(clippy::too_many_lines, reason = "a table of operations")]
 fn one(now: Now, name: &str, args: &[&str]) -> String {
     let text = |at: usize| bytes(args.get(at));
     let num = |at: usize| number(args.get(at));

@@ -653,7 +653,7 @@ fn an_exchange_without_a_recorded_response_breaks_off_as_it_did() {
         GET /x
           0 script: on_request_headers = Continue
           0 proxy: routed by main to upstream
-          0 proxy: upstream answered no response was recorded
+          0 proxy: the client left, as recorded
           0 script: number response.flags -> 16384
           0 script: property response.code_details -> "downstream_remote_disconnect"
           upstream got [:path: /x, :method: GET]

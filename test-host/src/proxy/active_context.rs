@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    callouts,
-    core::{AnsweredCallout, Core, Effect, Owner, VmIndex},
+    callouts::{self, AnsweredCallout},
+    core::{Core, Effect, Owner, VmIndex},
     header_rules, properties,
     stream_state::{FilterContext, StreamState},
 };

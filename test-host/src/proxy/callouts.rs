@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use super::core::AnsweredCallout;
 use crate::{
     abi::{CallResult, CallStatus, HttpCallout},
     message::{HeaderMap, Message},
     upstream::CalloutAnswer,
 };
+
+/// A callout's answer in the form in which the guest will see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnsweredCallout {
+    /// `None`: reset, nothing to see.
+    pub(crate) message: Option<Message>,
+    pub(crate) told: String,
+}
 
 /// A callout needs a method, a path and an authority (or `host`); Envoy refuses it otherwise.
 pub(crate) fn check(callout: &HttpCallout) -> CallResult {

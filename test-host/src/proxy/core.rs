@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    callouts::AnsweredCallout,
     metrics::Metrics,
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
     clock::Rng,
-    message::Message,
     stream::{FilterIndex, Path},
     trace::{Entry, PluginIndex, Trace, Usage, What},
     upstream::Services,
@@ -58,14 +58,6 @@ pub(crate) enum Due {
     RouteTimeout {
         stream: StreamId,
     },
-}
-
-/// A callout's answer in the form in which the guest will see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AnsweredCallout {
-    /// `None`: reset, nothing to see.
-    pub(crate) message: Option<Message>,
-    pub(crate) told: String,
 }
 
 /// Who a context id stands for.

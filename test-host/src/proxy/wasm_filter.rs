@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::{AnsweredCallout, Owner},
+    callouts::AnsweredCallout,
+    core::Owner,
     spec::FailurePolicy,
     stream_state::{FilterContext, StreamId},
 };

@@ -12,6 +12,7 @@ mod hostcalls;
 mod hostile_guests;
 mod layering;
 mod lifecycle;
+mod local_replies;
 mod modules;
 mod parity;
 mod report;

@@ -5,7 +5,7 @@ use expect_test::expect;
 use proptest::prelude::*;
 use wayside::proxy::spec::FailurePolicy;
 
-use crate::support::{Traffic, chain, get, post, script};
+use crate::support::{chain, get, post, script};
 
 #[test]
 fn requests_go_forward_and_responses_backward_and_every_log_comes_before_any_done() {

@@ -98,6 +98,20 @@ wire_enum! {
     }
 }
 
+impl std::fmt::Display for LogLevel {
+    /// As Envoy's `--log-level` spells it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+            LogLevel::Critical => "critical",
+        })
+    }
+}
+
 wire_enum! {
     MetricType {
         Counter = 0,

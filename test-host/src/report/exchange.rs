@@ -174,7 +174,7 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             What::Finding { text } => text.clone(),
             _ => return None,
         };
-        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said })
+        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said, fault: false })
     });
     told.collect()
 }

@@ -65,7 +65,7 @@ fn suite<'a>(
 
 /// Filters that failed at their start, in a tick or in a callout's answer; none where none did.
 fn outside_streams(proxy: &ProxyReport) -> Option<TestCase> {
-    let mut faults = proxy.events.iter().filter(|event| event.is_fault()).peekable();
+    let mut faults = proxy.events.iter().filter(|event| event.fault).peekable();
     let first = faults.peek()?;
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_type("fault").set_message(one_line(&first.said));

@@ -113,27 +113,15 @@ fn event(proxy: &ReplayedProxy, entry: &Entry) -> Effect {
     let name =
         entry.plugin.and_then(|plugin| proxy.outcome.filters.get(plugin.0)).map(|filter| filter.name.clone());
     let said = match &entry.what {
-        What::Logged { level, text } => format!("{level:?}: {}", Text::from(text)).to_lowercase_first(),
+        What::Logged { level, text } => format!("{level}: {}", Text::from(text)),
         What::Fault { reason } => format!("failed: {reason}"),
         What::Finding { text } => text.clone(),
         What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
         What::Random { bytes } => format!("drew {bytes} random bytes"),
         other => format!("{other:?}"),
     };
-    Effect { at_us: entry.at.as_micros() as u64, filter: name, said }
-}
-
-trait LowercaseFirst {
-    fn to_lowercase_first(self) -> String;
-}
-
-impl LowercaseFirst for String {
-    fn to_lowercase_first(mut self) -> String {
-        if let Some(first) = self.get_mut(..1) {
-            first.make_ascii_lowercase();
-        }
-        self
-    }
+    let fault = matches!(entry.what, What::Fault { .. });
+    Effect { at_us: entry.at.as_micros() as u64, filter: name, said, fault }
 }
 
 fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {
@@ -162,7 +150,7 @@ fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize)
             sum.cost.add(&filter.cost);
         }
     }
-    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|event| event.is_fault()).count();
+    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|event| event.fault).count();
     totals.statuses = statuses;
     totals
 }

@@ -198,13 +198,8 @@ pub struct Effect {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     pub said: String,
-}
-
-impl Effect {
-    /// A filter failed.
-    pub(super) fn is_fault(&self) -> bool {
-        self.said.starts_with("failed: ")
-    }
+    /// It is a failure: the module broke.
+    pub fault: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -263,7 +263,7 @@ fn step(f: &mut Formatter<'_>, step: &FilterStep) -> fmt::Result {
             .iter()
             .map(|c| format!("called {} {} {} (token {})", c.cluster, c.method, c.path, c.token)),
     );
-    lines.extend(step.logged.iter().map(|line| format!("logged {:?}: {}", line.level, line.text)));
+    lines.extend(step.logged.iter().map(|line| format!("logged {}: {}", line.level, line.text)));
     lines.extend(step.counted.iter().map(count));
     lines.extend(step.properties.iter().map(|path| format!("set property {path}")));
     if step.random_bytes > 0 {

@@ -116,7 +116,7 @@ fn acted(step: &FilterStep) -> Markup {
                 (entries(&step.callouts, "", "called", |call| html! {
                     code { (Shown(&call.cluster)) } ": " code { (Shown(&call.method)) " " (Shown(&call.path)) } " (token " (call.token) ")"
                 }))
-                (entries(&step.logged, "", "logged", |line| html! { b { (format!("{:?}", line.level).to_lowercase()) } " " (Shown(&line.text)) }))
+                (entries(&step.logged, "", "logged", |line| html! { b { (line.level) } " " (Shown(&line.text)) }))
                 (entries(&step.counted, "", "counted", counted))
                 (entries(&step.properties, "", "set property", |path| html! { code { (Shown(path)) } }))
                 @if step.random_bytes > 0 { (entry("", "drew", html! { (number(step.random_bytes)) " random bytes" })) }

@@ -27,14 +27,14 @@ fn one(proxy: &ProxyReport) -> Markup {
                     (plural(moved.len(), "metric")) " not zero, " (number(proxy.random_bytes)) " random bytes"
                     @if !proxy.events.is_empty() { ", " (plural(proxy.events.len(), "event")) " outside streams" }
                 }
-                @if proxy.events.iter().any(|event| event.is_fault()) { " " span.tag.bad { "failed" } }
+                @if proxy.events.iter().any(|event| event.fault) { " " span.tag.bad { "failed" } }
             }
             @if !proxy.events.is_empty() {
                 h3 { "Outside streams" }
                 (listed(&proxy.events, ROWS, "events", |event| html! {
                     span.at { (milliseconds(event.at_us)) } " "
                     b { (Shown(event.filter.as_deref().unwrap_or("proxy"))) } " "
-                    span.text.bad[event.is_fault()] { (Shown(&event.said)) }
+                    span.text.bad[event.fault] { (Shown(&event.said)) }
                 }))
             }
             h3 { "Metrics" }

@@ -18,9 +18,20 @@ use crate::{
 /// A module in the middle of a hostcall, as wasmtime shows it.
 struct WasmGuest<'a, H: 'static> {
     caller: Caller<'a, VmState<H>>,
-    memory: Memory,
+    memory: Option<Memory>,
     read: Cell<usize>,
     written: usize,
+    /// The hostcall wanted a memory of a module that shares none.
+    lacks_memory: Cell<bool>,
+}
+
+impl<H> WasmGuest<'_, H> {
+    fn memory(&self) -> CallResult<Memory> {
+        self.memory.ok_or_else(|| {
+            self.lacks_memory.set(true);
+            CallStatus::InvalidMemoryAccess
+        })
+    }
 }
 
 impl<H: HostCalls> Guest for WasmGuest<'_, H> {
@@ -33,14 +44,15 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
     fn read(&self, from: GuestSlice) -> CallResult<Bytes> {
         let start = from.ptr as usize;
         let end = start.checked_add(from.len as usize).ok_or(CallStatus::InvalidMemoryAccess)?;
-        let bytes = self.memory.data(&self.caller).get(start..end).ok_or(CallStatus::InvalidMemoryAccess)?;
+        let bytes = self.memory()?.data(&self.caller).get(start..end).ok_or(CallStatus::InvalidMemoryAccess)?;
         self.read.set(self.read.get() + bytes.len());
         Ok(Bytes::copy_from_slice(bytes))
     }
 
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult {
         self.written += bytes.len();
-        self.memory.write(&mut self.caller, ptr as usize, bytes).map_err(|_| CallStatus::InvalidMemoryAccess)
+        let memory = self.memory()?;
+        memory.write(&mut self.caller, ptr as usize, bytes).map_err(|_| CallStatus::InvalidMemoryAccess)
     }
 
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal> {
@@ -51,8 +63,15 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
         match ptr {
             Ok(0) => Err(CallStatus::InvalidMemoryAccess.into()),
             Ok(ptr) => Ok(ptr),
-            Err(error) => Err(Refusal::Fault(super::instance::fault_of(error, "the guest's allocator"))),
+            Err(error) => {
+                self.caller.data_mut().broke(super::instance::fault_of(error, "the guest's allocator"));
+                Err(CallStatus::InvalidMemoryAccess.into())
+            }
         }
+    }
+
+    fn reads_missing_headers_as_empty(&self) -> bool {
+        self.caller.data().abi() == AbiVersion::V0_1_0
     }
 }
 
@@ -63,19 +82,24 @@ fn enter<H: HostCalls + 'static, T>(
     call: impl FnOnce(&mut WasmGuest<'_, H>) -> Result<T, Refusal>,
     wire: impl FnOnce(Result<T, CallStatus>) -> u32,
 ) -> wasmtime::Result<u32> {
-    if let Some(phase) = caller.data().restricts(hostcall) {
-        return Err(GuestFault::Restricted { hostcall, phase }.into());
+    if let Some(fault) = caller.data().forbids(hostcall) {
+        return Err(fault.into());
     }
-    let Some(memory) = caller.data().memory() else {
-        return Ok(CallStatus::InvalidMemoryAccess as u32);
-    };
-    let mut guest = WasmGuest { caller, memory, read: Cell::new(0), written: 0 };
-    let result = call(&mut guest);
+    let memory = caller.data().memory();
+    let mut guest =
+        WasmGuest { caller, memory, read: Cell::new(0), written: 0, lacks_memory: Cell::new(false) };
+    let allowed = guest.caller.data().capabilities().allow(hostcall);
+    let result = if allowed { call(&mut guest) } else { Err(Refusal::NotCapable) };
     let (read, written) = (guest.read.get(), guest.written);
     guest.host().called(hostcall, read, written);
+    if guest.lacks_memory.get() {
+        let why = "without a memory that the host can see: none is exported or imported";
+        return Err(GuestFault::EnvoyCrash { hostcall, why }.into());
+    }
     match result {
         Ok(value) => Ok(wire(Ok(value))),
         Err(Refusal::Status(status)) => Ok(wire(Err(status))),
+        Err(Refusal::NotCapable) => {}
         Err(Refusal::Fault(fault)) => Err(fault.into()),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     message::{Connection, Direction, Exchange, ExchangeId, Message, Origin, Recording, Timing},
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
-    trace::{Entry, What},
+    trace::{Entry, FindingKind, What},
     upstream::{CalloutAnswer, Services},
     vm::Modules,
 };
@@ -192,10 +192,8 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
 /// What Envoy does not survive is a finding here.
 fn ended(what: &What) -> Option<Ended> {
     match what {
-        What::Finding { text } if text.contains("crashes Envoy") => Some(Ended::Crashed),
-        What::Fault { reason } if reason.contains("used up its fuel") || reason.contains("endless loop") => {
-            Some(Ended::Hung)
-        }
+        What::Finding { kind: FindingKind::WouldCrashEnvoy, .. } => Some(Ended::Crashed),
+        What::Finding { kind: FindingKind::WouldHangEnvoy, .. } => Some(Ended::Hung),
         _ => None,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
     vm::Capabilities,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct ActiveContext {
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
     configuring: bool,
+    /// The callback's name, or that the module starts.
+    pub(crate) callback: &'static str,
 }
 
 impl ActiveContext {
@@ -52,6 +54,7 @@ impl ActiveContext {
             stop: false,
             callout: None,
             configuring: false,
+            callback: AT_START,
         }
     }
 
@@ -232,7 +235,16 @@ impl HostCalls for ActiveContext {
         self.core.usage(owner, plugin).count(hostcall, bytes_in, bytes_out);
     }
 
+    fn answered(&mut self, hostcall: &'static str, number: u32) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.answered(hostcall, self.callback, number);
+        }
+    }
+
     fn unimplemented(&mut self, hostcall: &'static str) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.unimplemented.insert(hostcall);
+        }
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
         let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
         self.finding(FindingKind::Unimplemented, text);

@@ -1,12 +1,14 @@
 //! One VM: an instance of a module, into which the proxy lends itself for one callback at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use wasmtime::{Func, Instance, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
+use wasmtime::{Instance, InstancePre, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 use super::{
+    exports::Exports,
+    guard::Guard,
     link,
-    modules::{Module, Modules},
+    modules::{Metering, Module, Modules},
 };
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
 
@@ -15,13 +17,16 @@ use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
 pub struct Limits {
     /// Linear memory, in bytes. Envoy's limit is 1 GiB.
     pub memory: usize,
-    /// Fuel for one callback, in wasmtime's units (about one an instruction). Envoy has no such limit: it hangs.
+    /// Real time for one callback, to a tenth of a second; it counts where instructions do not ([`Metering::Off`]). Envoy
+    /// has no such limit: it hangs.
+    pub time: Duration,
+    /// Fuel for one callback, in wasmtime's units (about one an instruction); it counts under [`Metering::Fuel`].
     pub fuel: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { memory: 1 << 30, fuel: 2_000_000_000 }
+        Limits { memory: 1 << 30, time: Duration::from_secs(5), fuel: 2_000_000_000 }
     }
 }
 
@@ -82,87 +87,130 @@ impl<H> VmState<H> {
     }
 }
 
-/// An export by the shape of its type: parameters, and whether it returns a number.
-enum Export {
-    One(TypedFunc<u32, ()>),
-    OneResult(TypedFunc<u32, u32>),
-    Two(TypedFunc<(u32, u32), ()>),
-    TwoResult(TypedFunc<(u32, u32), u32>),
-    ThreeResult(TypedFunc<(u32, u32, u32), u32>),
-    Five(TypedFunc<(u32, u32, u32, u32, u32), ()>),
+/// A module with its imports bound to hosts of type `H`: VMs start from it without binding them again.
+pub struct Template<H: 'static> {
+    /// Keeps the guard's thread alive.
+    modules: Arc<Modules>,
+    module: Arc<Module>,
+    linked: InstancePre<VmState<H>>,
+    limits: Limits,
+}
+
+impl<H> std::fmt::Debug for Template<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Template").field("module", &self.module.path).finish_non_exhaustive()
+    }
 }
 
 /// One instance of a module. `H` is the host that is lent to it.
 pub struct Vm<H: 'static> {
     store: Store<VmState<H>>,
-    exports: Vec<(&'static str, Export)>,
-    module: Arc<Module>,
-    limits: Limits,
-    fuel_used: u64,
+    exports: Exports,
+    budget: Budget,
+    fuel_used: Option<u64>,
 }
 
 impl<H> std::fmt::Debug for Vm<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm")
-            .field("module", &self.module.path)
-            .field("fuel_used", &self.fuel_used)
-            .finish_non_exhaustive()
+        f.debug_struct("Vm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
     }
 }
 
-/// Callbacks a guest may export, looked up once.
-const CALLBACKS: [&str; 14] = [
-    "on_context_create",
-    "on_vm_start",
-    "on_configure",
-    "on_tick",
-    "on_request_headers",
-    "on_request_body",
-    "on_request_trailers",
-    "on_response_headers",
-    "on_response_body",
-    "on_response_trailers",
-    "on_http_call_response",
-    "on_done",
-    "on_log",
-    "on_delete",
-];
+/// What a guest has for one callback, before it is ended.
+#[derive(Clone, Copy, Debug)]
+enum Budget {
+    Time { epochs: u64, limit: Duration },
+    Fuel(u64),
+}
 
-impl<H: HostCalls + 'static> Vm<H> {
+impl Budget {
+    fn grant<T>(self, store: &mut Store<T>) -> wasmtime::Result<()> {
+        match self {
+            Budget::Time { epochs, .. } => store.set_epoch_deadline(epochs),
+            Budget::Fuel(fuel) => store.set_fuel(fuel)?,
+        }
+        Ok(())
+    }
+
+    fn used<T>(self, store: &Store<T>) -> Option<u64> {
+        match self {
+            Budget::Time { .. } => None,
+            Budget::Fuel(fuel) => Some(fuel - store.get_fuel().unwrap_or(fuel)),
+        }
+    }
+
+    /// wasmtime does not say how much there was.
+    fn name_in(self, fault: GuestFault) -> GuestFault {
+        match (fault, self) {
+            (GuestFault::OutOfFuel { callback, .. }, Budget::Fuel(fuel)) => {
+                GuestFault::OutOfFuel { callback, fuel }
+            }
+            (GuestFault::Endless { callback, .. }, Budget::Time { limit, .. }) => {
+                GuestFault::Endless { callback, limit }
+            }
+            (fault, _) => fault,
+        }
+    }
+}
+
+impl<H: HostCalls + 'static> Template<H> {
+    /// Binds the imports of a module that `modules` has loaded.
+    ///
+    /// # Errors
+    /// The module's imports are not what inspection found them to be, or the guard's thread cannot be had.
+    pub fn new(modules: &Arc<Modules>, module: Arc<Module>, limits: Limits) -> Result<Self, GuestFault> {
+        let linked = (|| {
+            modules.guard()?;
+            let mut linker = Linker::new(modules.engine());
+            link::link(&mut linker)?;
+            linker.instantiate_pre(&module.compiled)
+        })();
+        let linked = linked.map_err(|error| fault_of(error, START))?;
+        Ok(Template { modules: Arc::clone(modules), module, linked, limits })
+    }
+
     /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(
-        modules: &Modules,
-        module: Arc<Module>,
-        limits: Limits,
-        host: H,
-    ) -> (H, Result<Self, GuestFault>) {
+    pub fn start(&self, host: H) -> (H, Result<Vm<H>, GuestFault>) {
         let state = VmState {
             host: Some(host),
             phase: Phase::Starting,
             memory: None,
             allocator: None,
-            limits: StoreLimitsBuilder::new().memory_size(limits.memory).build(),
+            limits: StoreLimitsBuilder::new().memory_size(self.limits.memory).build(),
         };
-        let mut store = Store::new(modules.engine(), state);
+        let mut store = Store::new(self.modules.engine(), state);
         store.limiter(|state| &mut state.limits);
-        let started = start(&mut store, &module, limits);
+        let budget = self.budget();
+        let started = start(&mut store, &self.linked, budget);
         store.data_mut().enter(Phase::Running);
         let host = std::mem::take(&mut store.data_mut().host);
         let Some(host) = host else {
             unreachable!("the host was lent a few lines above and nothing takes it")
         };
-        (
-            host,
-            started.map(|instance| Vm {
-                exports: exports(&mut store, &instance),
-                store,
-                module,
-                limits,
-                fuel_used: 0,
-            }),
-        )
+        let vm = started.map(|instance| Vm {
+            exports: Exports::of(&mut store, &instance),
+            store,
+            budget,
+            fuel_used: None,
+        });
+        (host, vm)
     }
 
+    fn budget(&self) -> Budget {
+        match self.modules.metering() {
+            Metering::Off => {
+                Budget::Time { epochs: Guard::epochs(self.limits.time), limit: self.limits.time }
+            }
+            Metering::Fuel => Budget::Fuel(self.limits.fuel),
+        }
+    }
+
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+}
+
+impl<H: HostCalls + 'static> Vm<H> {
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
     pub fn call(
         &mut self,
@@ -170,62 +218,50 @@ impl<H: HostCalls + 'static> Vm<H> {
         context: ContextId,
         callback: Callback,
     ) -> (H, Result<Option<u32>, GuestFault>) {
-        let Some(at) = self.exports.iter().position(|(name, _)| *name == callback.name()) else {
+        self.fuel_used = None;
+        if !self.exports.has(callback) {
             return (host, Ok(None));
-        };
+        }
         self.store.data_mut().host = Some(host);
-        let fuelled = self.store.set_fuel(self.limits.fuel);
-        let answer = fuelled.and_then(|()| invoke(&mut self.store, &self.exports[at].1, context.0, callback));
-        self.fuel_used += self.limits.fuel - self.store.get_fuel().unwrap_or(self.limits.fuel);
+        let answer = match self.budget.grant(&mut self.store) {
+            Ok(()) => self.exports.call(&mut self.store, context.0, callback).transpose(),
+            Err(error) => Err(error),
+        };
+        self.fuel_used = self.budget.used(&self.store);
         self.store.data_mut().enter(Phase::Running);
         let Some(host) = self.store.data_mut().host.take() else {
             unreachable!("the host was lent a few lines above and nothing takes it")
         };
-        let answer =
-            answer.map(Some).map_err(|error| fault_of(error, callback.name()).with_fuel(self.limits.fuel));
-        (host, answer)
+        (host, answer.map_err(|error| self.budget.name_in(fault_of(error, callback.name()))))
     }
 
     pub fn exports(&self, callback: Callback) -> bool {
-        self.exports.iter().any(|(name, _)| *name == callback.name())
+        self.exports.has(callback)
     }
 
-    pub fn module(&self) -> &Module {
-        &self.module
-    }
-
-    /// Fuel used by all callbacks since the last time this was asked.
-    pub fn take_fuel_used(&mut self) -> u64 {
-        std::mem::take(&mut self.fuel_used)
+    /// Fuel used by the last callback, where it is metered.
+    pub fn fuel_used(&self) -> Option<u64> {
+        self.fuel_used
     }
 }
 
+/// What a module's start functions are called in errors.
+const START: &str = "its start functions";
+
 fn start<H: HostCalls + 'static>(
     store: &mut Store<VmState<H>>,
-    module: &Module,
-    limits: Limits,
+    linked: &InstancePre<VmState<H>>,
+    budget: Budget,
 ) -> Result<Instance, GuestFault> {
     let instance = (|| {
-        store.set_fuel(limits.fuel)?;
-        let mut linker = Linker::new(store.engine());
-        link::link(&mut linker)?;
-        let instance = linker.instantiate(&mut *store, &module.compiled)?;
+        budget.grant(store)?;
+        let instance = linked.instantiate(&mut *store)?;
         store.data_mut().memory = instance.get_memory(&mut *store, "memory");
         store.data_mut().allocator = allocator(store, &instance);
         run_start_functions(store, &instance)?;
         Ok(instance)
     })();
-    instance.map_err(|error| fault_of(error, "its start functions").with_fuel(limits.fuel))
-}
-
-impl GuestFault {
-    /// wasmtime does not say how much fuel there was.
-    fn with_fuel(self, fuel: u64) -> Self {
-        match self {
-            GuestFault::OutOfFuel { callback, .. } => GuestFault::OutOfFuel { callback, fuel },
-            fault => fault,
-        }
-    }
+    instance.map_err(|error| budget.name_in(fault_of(error, START)))
 }
 
 /// Envoy prefers `malloc`; the specification says the opposite.
@@ -251,69 +287,13 @@ fn run_start_functions<H>(store: &mut Store<VmState<H>>, instance: &Instance) ->
     Ok(())
 }
 
-fn exports<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Vec<(&'static str, Export)> {
-    CALLBACKS
-        .into_iter()
-        .filter_map(|name| {
-            let function = instance.get_func(&mut *store, &format!("proxy_{name}"))?;
-            Some((name, shape(store, &function)?))
-        })
-        .collect()
-}
-
-/// Inspection has checked the types; a function of another shape is no callback of ours.
-fn shape<H>(store: &Store<VmState<H>>, function: &Func) -> Option<Export> {
-    let ty = function.ty(store);
-    match (ty.params().len(), ty.results().len()) {
-        (1, 0) => function.typed(store).ok().map(Export::One),
-        (1, 1) => function.typed(store).ok().map(Export::OneResult),
-        (2, 0) => function.typed(store).ok().map(Export::Two),
-        (2, 1) => function.typed(store).ok().map(Export::TwoResult),
-        (3, 1) => function.typed(store).ok().map(Export::ThreeResult),
-        (5, 0) => function.typed(store).ok().map(Export::Five),
-        _ => None,
-    }
-}
-
-fn invoke<H>(
-    store: &mut Store<VmState<H>>,
-    export: &Export,
-    context: u32,
-    callback: Callback,
-) -> wasmtime::Result<u32> {
-    let [a, b, c, d] = arguments(callback);
-    match export {
-        Export::One(f) => f.call(store, context).map(|()| 0),
-        Export::OneResult(f) => f.call(store, context),
-        Export::Two(f) => f.call(store, (context, a)).map(|()| 0),
-        Export::TwoResult(f) => f.call(store, (context, a)),
-        Export::ThreeResult(f) => f.call(store, (context, a, b)),
-        Export::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
-    }
-}
-
-/// The arguments behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.
-fn arguments(callback: Callback) -> [u32; 4] {
-    match callback {
-        Callback::ContextCreate { parent } => [parent, 0, 0, 0],
-        Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
-        Callback::RequestHeaders { count, end_of_stream }
-        | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
-        Callback::RequestBody { size, end_of_stream } | Callback::ResponseBody { size, end_of_stream } => {
-            [size, end_of_stream.into(), 0, 0]
-        }
-        Callback::RequestTrailers { count } | Callback::ResponseTrailers { count } => [count, 0, 0, 0],
-        Callback::HttpCallResponse { token, headers, body, trailers } => [token, headers, body, trailers],
-        Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
-    }
-}
-
 /// What a failed call means: the fault that a hostcall raised, fuel, or a trap of the guest's own.
 pub(super) fn fault_of(error: wasmtime::Error, callback: &'static str) -> GuestFault {
     if let Some(fault) = error.downcast_ref::<GuestFault>() {
         return fault.clone();
     }
     match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => GuestFault::Endless { callback, limit: Duration::ZERO },
         Some(Trap::OutOfFuel) => GuestFault::OutOfFuel { callback, fuel: 0 },
         Some(trap) => GuestFault::Trap { callback, reason: trap.to_string() },
         None => GuestFault::Trap { callback, reason: format!("{error:#}") },

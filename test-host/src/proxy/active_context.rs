@@ -20,7 +20,8 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, HeaderEdit, PluginIndex, What},
+    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    vm::Capabilities,
 };
 
 /// The proxy, lent to a VM.
@@ -66,6 +67,12 @@ impl ActiveContext {
         self
     }
 
+    /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let allowed = self.core.plugins[self.plugin.0].spec.allowed_capabilities.clone();
+        Capabilities::only(allowed.unwrap_or_default())
+    }
+
     fn owner(&self) -> Option<Owner> {
         let context = self.effective.unwrap_or(self.current);
         self.core.vms[self.vm.0].contexts.get(&context).copied()
@@ -88,8 +95,8 @@ impl ActiveContext {
         self.core.note(owner, what);
     }
 
-    fn finding(&mut self, text: impl Into<String>) {
-        self.note(What::Finding { text: text.into() });
+    fn finding(&mut self, kind: FindingKind, text: impl Into<String>) {
+        self.note(What::Finding { kind, text: text.into() });
     }
 
     fn stream(&self) -> Option<(&StreamState, &FilterContext)> {
@@ -227,11 +234,25 @@ impl HostCalls for ActiveContext {
 
     fn unimplemented(&mut self, hostcall: &'static str) {
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
-        self.finding(format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)"));
+        let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
+        self.finding(FindingKind::Unimplemented, text);
+    }
+
+    fn not_capable(&mut self, hostcall: &'static str) {
+        let what = if hostcall.starts_with("proxy_") { "proxy-wasm" } else { "WASI" };
+        let text = format!("{hostcall}: a {what} capability that allowed_capabilities does not list");
+        self.finding(FindingKind::NotCapable, text);
     }
 
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError) {
-        self.finding(format!("{hostcall}: {error}; Envoy takes it as an empty list"));
+        let text = format!("{hostcall}: {error}; Envoy takes it as an empty list");
+        self.finding(FindingKind::MalformedPairs, text);
+    }
+
+    fn unusual_status(&mut self, hostcall: &'static str, status: CallStatus) {
+        let number = status as u32;
+        let text = format!("{hostcall} answered {number} ({status:?}), which the Rust SDK's Status lacks");
+        self.finding(FindingKind::UnusualStatus, text);
     }
 
     fn log(&mut self, level: LogLevel, text: Bytes) {
@@ -312,7 +333,8 @@ impl HostCalls for ActiveContext {
             return Ok(());
         };
         if self.is_ending() {
-            self.finding("close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy");
+            let text = "close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
             return Ok(());
         }
         self.core.effects.push_back(Effect::Close { stream, filter });
@@ -322,11 +344,13 @@ impl HostCalls for ActiveContext {
 
     fn send_local_reply(&mut self, reply: LocalReply) -> CallResult {
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
-            self.finding("send_local_response outside a stream: Envoy answers Ok and does nothing");
+            let text = "send_local_response outside a stream: Envoy answers Ok and does nothing";
+            self.finding(FindingKind::LostReply, text);
             return Ok(());
         };
         if self.is_ending() {
-            self.finding("send_local_response in on_log, on_done or on_delete: this crashes Envoy");
+            let text = "send_local_response in on_log, on_done or on_delete: this crashes Envoy";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
             return Ok(());
         }
         self.note(What::Replied {
@@ -437,7 +461,8 @@ impl HostCalls for ActiveContext {
         }
         callouts::check(&callout)?;
         if !self.core.services.has(&cluster) {
-            self.finding(format!("no script answers cluster {cluster:?}: the connection counts as refused"));
+            let text = format!("no script answers cluster {cluster:?}: the connection counts as refused");
+            self.finding(FindingKind::UnansweredCallout, text);
         }
         let contexts = &mut self.core.vms[self.vm.0];
         contexts.next_callout += 4;

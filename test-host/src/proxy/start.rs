@@ -12,7 +12,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{PluginIndex, Trace, Usage, What},
+    trace::{FindingKind, PluginIndex, Trace, Usage, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules, Template},
 };
@@ -114,7 +114,8 @@ impl Proxy {
         let loaded = &mut self.vms[index.0];
         loaded.loaded_at = core.now;
         let lent = ActiveContext::new(core, first, ContextId(0));
-        let (active, started) = loaded.template.start(lent);
+        let capabilities = lent.capabilities();
+        let (active, started) = loaded.template.start(capabilities, lent);
         self.core = Some(active.core);
         loaded.vm = Some(started.map_err(|fault| (first, fault))?);
         for plugin in self.vms[index.0].plugins.clone() {
@@ -138,7 +139,8 @@ impl Proxy {
         for callback in steps {
             let lend = |core, plugin, context| {
                 let active = ActiveContext::new(core, plugin, context);
-                if matches!(callback, Callback::Configure { .. }) { active.configuring() } else { active }
+                // Both may read the plugin's configuration; `on_vm_start`, between them, may not.
+                if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
             };
             let answered = self.call_guest(lend, plugin, root, callback);
             if let Some(fault) = self.fault_of(plugin) {
@@ -170,9 +172,9 @@ impl Proxy {
             self.core_mut().arm_tick(plugin, None);
         }
         match self.start_vm(vm) {
-            Ok(()) => self
-                .core_mut()
-                .note(Some(Owner::Root(plugin)), What::Finding { text: "VM reloaded".to_owned() }),
+            Ok(()) => {
+                self.core_mut().found(Some(Owner::Root(plugin)), FindingKind::VmReloaded, "VM reloaded")
+            }
             Err((_, fault)) => self.core_mut().vms[vm.0].fault = Some(fault),
         }
     }
@@ -264,6 +266,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        noted: 0,
         unimplemented: Default::default(),
     })
 }

@@ -18,9 +18,11 @@ enum Export {
 pub(super) struct Exports([Option<Export>; Callback::NAMES.len()]);
 
 impl Exports {
-    pub(super) fn of<T>(store: &mut Store<T>, instance: &Instance) -> Self {
+    /// Those of an instance that its VM's configuration allows.
+    pub(super) fn of<T>(store: &mut Store<T>, instance: &Instance, allowed: impl Fn(&str) -> bool) -> Self {
         Exports(Callback::NAMES.map(|name| {
-            let function = instance.get_func(&mut *store, &format!("proxy_{name}"))?;
+            let export = format!("proxy_{name}");
+            let function = instance.get_func(&mut *store, &export).filter(|_| allowed(&export))?;
             shape(store, &function)
         }))
     }

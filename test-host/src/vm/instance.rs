@@ -1,16 +1,14 @@
 //! One VM: an instance of a module, into which the proxy lends itself for one callback at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use wasmtime::{Instance, InstancePre, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{Instance, Memory, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-use super::{
-    exports::Exports,
-    guard::Guard,
-    link,
-    modules::{Metering, Module, Modules},
-};
+use super::{budget::Budget, capabilities::Capabilities, exports::Exports, import_table::AbiVersion, link};
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
+
+/// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
+const TABLE_ENTRIES_MAX: usize = 10_000_000;
 
 /// What a guest may use. The defaults are Envoy's where Envoy has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +31,8 @@ impl Default for Limits {
 /// What the guest is doing; Envoy restricts what it may call meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The engine runs the module's start section; Envoy has not set up anything a hostcall needs.
+    Instantiating,
     Starting,
     Allocating,
     Running,
@@ -45,9 +45,49 @@ pub(super) struct VmState<H> {
     memory: Option<Memory>,
     allocator: Option<link::Allocator>,
     limits: StoreLimits,
+    abi: AbiVersion,
+    capabilities: Capabilities,
+    /// The guest's allocator broke. Envoy tells the hostcall's caller so and lets the callback go on to its end; only then
+    /// it finds the VM dead.
+    broken: Option<GuestFault>,
 }
 
 impl<H> VmState<H> {
+    pub(super) fn starting(host: H, abi: AbiVersion, capabilities: Capabilities, limits: Limits) -> Self {
+        VmState {
+            host: Some(host),
+            phase: Phase::Instantiating,
+            memory: None,
+            allocator: None,
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(TABLE_ENTRIES_MAX)
+                .build(),
+            abi,
+            capabilities,
+            broken: None,
+        }
+    }
+
+    /// What the engine asks before a memory or a table grows.
+    pub(super) fn limits(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+
+    /// What hostcalls need of the instance.
+    pub(super) fn provide(&mut self, memory: Option<Memory>, allocator: Option<link::Allocator>) {
+        (self.memory, self.allocator) = (memory, allocator);
+    }
+
+    /// Ends the loan.
+    #[expect(
+        clippy::expect_used,
+        reason = "only Template::start and Vm::call use it, having put the host here"
+    )]
+    pub(super) fn take_host(&mut self) -> H {
+        self.host.take().expect("the host was lent by the same function")
+    }
+
     /// The host lent for this callback.
     #[expect(
         clippy::expect_used,
@@ -70,35 +110,49 @@ impl<H> VmState<H> {
         std::mem::replace(&mut self.phase, phase)
     }
 
-    /// What the guest is doing, where that forbids this hostcall.
-    pub(super) fn restricts(&self, hostcall: &str) -> Option<&'static str> {
+    pub(super) fn abi(&self) -> AbiVersion {
+        self.abi
+    }
+
+    pub(super) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Remembers what broke the allocator, the first time.
+    pub(super) fn broke(&mut self, fault: GuestFault) {
+        self.broken.get_or_insert(fault);
+    }
+
+    /// Why this hostcall ends the guest now, if it does: Envoy allows few calls while a module starts or allocates
+    /// (proxy-wasm-cpp-host `src/wasm.cc`, `include/proxy-wasm/wasm.h`).
+    pub(super) fn forbids(&self, hostcall: &'static str) -> Option<GuestFault> {
+        let restricted = |phase| Some(GuestFault::Restricted { hostcall, phase });
         match self.phase {
             Phase::Running => None,
+            Phase::Instantiating => {
+                let needs_nothing = ["pthread_equal", "emscripten_notify_memory_growth"];
+                let why = "in the module's start section";
+                (!needs_nothing.contains(&hostcall)).then_some(GuestFault::EnvoyCrash { hostcall, why })
+            }
             Phase::Starting => {
-                let forbidden = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];
-                let wasi = !hostcall.starts_with("proxy_") && !hostcall.starts_with("envoy_");
-                (hostcall != "proxy_log" && (!wasi || forbidden.contains(&hostcall))).then_some("starting")
+                let not_wasi = hostcall.starts_with("proxy_") || hostcall.starts_with("envoy_");
+                let forbidden = [
+                    "fd_read",
+                    "fd_seek",
+                    "fd_close",
+                    "path_open",
+                    "proc_exit",
+                    "sched_yield",
+                    "pthread_equal",
+                ];
+                let allowed = hostcall == "proxy_log" || !(not_wasi || forbidden.contains(&hostcall));
+                if allowed { None } else { restricted("starting") }
             }
             Phase::Allocating => {
                 let allowed = ["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
-                (!allowed.contains(&hostcall)).then_some("allocating memory")
+                if allowed.contains(&hostcall) { None } else { restricted("allocating memory") }
             }
         }
-    }
-}
-
-/// A module with its imports bound to hosts of type `H`: VMs start from it without binding them again.
-pub struct Template<H: 'static> {
-    /// Keeps the guard's thread alive.
-    modules: Arc<Modules>,
-    module: Arc<Module>,
-    linked: InstancePre<VmState<H>>,
-    limits: Limits,
-}
-
-impl<H> std::fmt::Debug for Template<H> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Template").field("module", &self.module.path).finish_non_exhaustive()
     }
 }
 
@@ -116,101 +170,13 @@ impl<H> std::fmt::Debug for Vm<H> {
     }
 }
 
-/// What a guest has for one callback, before it is ended.
-#[derive(Clone, Copy, Debug)]
-enum Budget {
-    Time { epochs: u64, limit: Duration },
-    Fuel(u64),
-}
-
-impl Budget {
-    fn grant<T>(self, store: &mut Store<T>) -> wasmtime::Result<()> {
-        match self {
-            Budget::Time { epochs, .. } => store.set_epoch_deadline(epochs),
-            Budget::Fuel(fuel) => store.set_fuel(fuel)?,
-        }
-        Ok(())
-    }
-
-    fn used<T>(self, store: &Store<T>) -> Option<u64> {
-        match self {
-            Budget::Time { .. } => None,
-            Budget::Fuel(fuel) => Some(fuel - store.get_fuel().unwrap_or(fuel)),
-        }
-    }
-
-    /// wasmtime does not say how much there was.
-    fn name_in(self, fault: GuestFault) -> GuestFault {
-        match (fault, self) {
-            (GuestFault::OutOfFuel { callback, .. }, Budget::Fuel(fuel)) => {
-                GuestFault::OutOfFuel { callback, fuel }
-            }
-            (GuestFault::Endless { callback, .. }, Budget::Time { limit, .. }) => {
-                GuestFault::Endless { callback, limit }
-            }
-            (fault, _) => fault,
-        }
-    }
-}
-
-impl<H: HostCalls + 'static> Template<H> {
-    /// Binds the imports of a module that `modules` has loaded.
-    ///
-    /// # Errors
-    /// The module's imports are not what inspection found them to be, or the guard's thread cannot be had.
-    pub fn new(modules: &Arc<Modules>, module: Arc<Module>, limits: Limits) -> Result<Self, GuestFault> {
-        let linked = (|| {
-            modules.guard()?;
-            let mut linker = Linker::new(modules.engine());
-            link::link(&mut linker)?;
-            linker.instantiate_pre(&module.compiled)
-        })();
-        let linked = linked.map_err(|error| fault_of(error, START))?;
-        Ok(Template { modules: Arc::clone(modules), module, linked, limits })
-    }
-
-    /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(&self, host: H) -> (H, Result<Vm<H>, GuestFault>) {
-        let state = VmState {
-            host: Some(host),
-            phase: Phase::Starting,
-            memory: None,
-            allocator: None,
-            limits: StoreLimitsBuilder::new().memory_size(self.limits.memory).build(),
-        };
-        let mut store = Store::new(self.modules.engine(), state);
-        store.limiter(|state| &mut state.limits);
-        let budget = self.budget();
-        let started = start(&mut store, &self.linked, budget);
-        store.data_mut().enter(Phase::Running);
-        let host = std::mem::take(&mut store.data_mut().host);
-        let Some(host) = host else {
-            unreachable!("the host was lent a few lines above and nothing takes it")
-        };
-        let vm = started.map(|instance| Vm {
-            exports: Exports::of(&mut store, &instance),
-            store,
-            budget,
-            fuel_used: None,
-        });
-        (host, vm)
-    }
-
-    fn budget(&self) -> Budget {
-        match self.modules.metering() {
-            Metering::Off => {
-                Budget::Time { epochs: Guard::epochs(self.limits.time), limit: self.limits.time }
-            }
-            Metering::Fuel => Budget::Fuel(self.limits.fuel),
-        }
-    }
-
-    pub fn module(&self) -> &Module {
-        &self.module
-    }
-}
-
 impl<H: HostCalls + 'static> Vm<H> {
+    pub(super) fn new(mut store: Store<VmState<H>>, instance: &Instance, budget: Budget) -> Self {
+        let capabilities = store.data().capabilities.clone();
+        let exports = Exports::of(&mut store, instance, |export| capabilities.allow(export));
+        Vm { store, exports, budget, fuel_used: None }
+    }
+
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
     pub fn call(
         &mut self,
@@ -229,10 +195,13 @@ impl<H: HostCalls + 'static> Vm<H> {
         };
         self.fuel_used = self.budget.used(&self.store);
         self.store.data_mut().enter(Phase::Running);
-        let Some(host) = self.store.data_mut().host.take() else {
-            unreachable!("the host was lent a few lines above and nothing takes it")
+        let host = self.store.data_mut().take_host();
+        let answer = answer.map_err(|error| fault_of(error, callback.name()));
+        let answer = match self.store.data_mut().broken.take() {
+            Some(fault) => Err(fault),
+            None => answer,
         };
-        (host, answer.map_err(|error| self.budget.name_in(fault_of(error, callback.name()))))
+        (host, answer.map_err(|fault| self.budget.name_in(fault)))
     }
 
     pub fn exports(&self, callback: Callback) -> bool {
@@ -243,48 +212,6 @@ impl<H: HostCalls + 'static> Vm<H> {
     pub fn fuel_used(&self) -> Option<u64> {
         self.fuel_used
     }
-}
-
-/// What a module's start functions are called in errors.
-const START: &str = "its start functions";
-
-fn start<H: HostCalls + 'static>(
-    store: &mut Store<VmState<H>>,
-    linked: &InstancePre<VmState<H>>,
-    budget: Budget,
-) -> Result<Instance, GuestFault> {
-    let instance = (|| {
-        budget.grant(store)?;
-        let instance = linked.instantiate(&mut *store)?;
-        store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-        store.data_mut().allocator = allocator(store, &instance);
-        run_start_functions(store, &instance)?;
-        Ok(instance)
-    })();
-    instance.map_err(|error| budget.name_in(fault_of(error, START)))
-}
-
-/// Envoy prefers `malloc`; the specification says the opposite.
-fn allocator<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Option<link::Allocator> {
-    ["malloc", "proxy_on_memory_allocate"]
-        .into_iter()
-        .find_map(|name| instance.get_typed_func::<u32, u32>(&mut *store, name).ok())
-}
-
-fn run_start_functions<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> wasmtime::Result<()> {
-    let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") else {
-        return match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
-            Ok(start) => start.call(&mut *store, ()),
-            Err(_) => Ok(()),
-        };
-    };
-    initialize.call(&mut *store, ())?;
-    if let Ok(main) = instance.get_typed_func::<(u32, u32), u32>(&mut *store, "main") {
-        main.call(&mut *store, (0, 0))?;
-    } else if let Ok(main) = instance.get_typed_func::<(), u32>(&mut *store, "__main_void") {
-        main.call(&mut *store, ())?;
-    }
-    Ok(())
 }
 
 /// What a failed call means: the fault that a hostcall raised, fuel, or a trap of the guest's own.

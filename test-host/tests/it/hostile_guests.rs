@@ -68,14 +68,21 @@ fn pointers_and_lengths_outside_the_memory_are_refused() {
                 (call $say (call $random (i32.const 65530) (i32.const 100)))";
     // 6 is InvalidMemoryAccess, 2 BadArgument; 21 of WASI shows as E.
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_log answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_set_header_map_pairs answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: 2
+        0 wat: 0
         0 wat: drew 100 random bytes
         0 wat: E
         0 wat: on_request_headers = Continue
@@ -175,6 +182,7 @@ fn an_allocator_that_gives_nothing_makes_the_call_fail() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
         0 wat: on_request_headers = Continue
         client got [:status: 200]
@@ -190,6 +198,7 @@ fn an_allocator_that_gives_what_it_does_not_have_makes_the_call_fail() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
         0 wat: on_request_headers = Continue
         client got [:status: 200]
@@ -203,6 +212,8 @@ fn an_allocator_that_traps_breaks_the_vm() {
     let fields =
         format!("{} (func (export \"malloc\") (param i32) (result i32) unreachable)", on_request(READ_PATH));
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
+        0 wat: 6
         0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
@@ -217,6 +228,8 @@ fn an_allocator_that_calls_back_breaks_the_vm() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
+        0 wat: 6
         0 wat: FAULT called proxy_get_header_map_pairs while allocating memory, where Envoy allows only logging and WASI
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
@@ -230,6 +243,8 @@ fn malloc_is_asked_before_the_other_allocator_and_that_one_is_enough() {
     let both = bare(&format!("{} {other} {traps}", on_request(READ_PATH)));
     let one = bare(&format!("{} {other}", on_request(READ_PATH)));
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
+        0 wat: 6
         0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream

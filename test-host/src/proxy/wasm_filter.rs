@@ -212,10 +212,10 @@ impl Proxy {
         let mut lent = lend(core, plugin, context);
         lent.callback = callback.name();
         let (active, answer) = vm.call(lent, context, callback);
-        let fuel = vm.take_fuel_used();
+        let fuel = vm.fuel_used();
         let stop = active.stop;
         let core = self.core.insert(active.core);
-        core.usage(owner, plugin).fuel += fuel;
+        core.usage(owner, plugin).burn(fuel);
         match answer {
             Ok(number) => {
                 if let (Some(ledger), Some(_)) = (&mut core.ledger, number) {

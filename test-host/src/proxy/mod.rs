@@ -43,13 +43,12 @@ use crate::{
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
-    vm::{Modules, Vm},
+    vm::Vm,
 };
 
 /// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
 #[derive(Debug)]
 pub struct Proxy {
-    modules: Arc<Modules>,
     vms: Vec<start::LoadedVm>,
     /// Lent to a VM for the length of a callback, and here at all other times.
     core: Option<Box<Core>>,

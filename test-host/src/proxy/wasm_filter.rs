@@ -210,10 +210,10 @@ impl Proxy {
             return Answered { number: None, stop: false, failed: true };
         };
         let (active, answer) = vm.call(lend(core, plugin, context), context, callback);
-        let fuel = vm.take_fuel_used();
+        let fuel = vm.fuel_used();
         let stop = active.stop;
         let core = self.core.insert(active.core);
-        core.usage(owner, plugin).fuel += fuel;
+        core.usage(owner, plugin).burn(fuel);
         match answer {
             Ok(number) => Answered { number, stop, failed: false },
             Err(fault) => {

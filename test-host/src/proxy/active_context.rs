@@ -10,7 +10,9 @@ use bytes::Bytes;
 use super::{
     callouts::{self, AnsweredCallout},
     core::{Core, Effect, Owner, VmIndex},
-    header_rules, properties,
+    filter_state::{self, FilterStateObject},
+    header_rules,
+    properties::{self, Read},
     stream_state::{FilterContext, StreamState},
 };
 use crate::{
@@ -452,16 +454,23 @@ impl HostCalls for ActiveContext {
     }
 
     fn property(&mut self, path: &[u8]) -> CallResult<Bytes> {
-        if path.is_empty() {
-            return Err(CallStatus::SerializationFailure);
+        let Read { value, lacking } =
+            properties::get(&self.core, self.effective_plugin(), self.stream(), path);
+        if let Some(fact) = lacking
+            && let Some((stream, _)) = self.stream_mut()
+            && stream.lacking.insert(fact)
+        {
+            let text = format!("a property asked for {fact}, which the recording does not tell");
+            self.finding(FindingKind::NotRecorded, text);
         }
-        properties::get(&self.core, self.effective_plugin(), self.stream(), path)
+        value
     }
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
         let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
-        stream.filter_state.insert(path.clone(), value);
+        let object = FilterStateObject { value, read_only: false };
+        stream.filter_state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }

@@ -19,7 +19,9 @@ use super::{
 use crate::{
     abi::{HttpCallout, LogLevel},
     envoy_config,
-    message::{Connection, Direction, Exchange, ExchangeId, Message, Origin, Recording, Timing},
+    message::{
+        Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
+    },
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
     trace::{Entry, FindingKind, Ledger, What},
@@ -114,7 +116,11 @@ fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
             local: peer(10_000),
             remote: peer(40_000),
             upstream_local: peer(40_001),
-            upstream_remote: peer(9),
+            upstream_remote: None,
+            protocol: Some(Protocol::Http11),
+            security: Security::Plain,
+            upstream_security: Security::Plain,
+            ..Connection::default()
         },
         notes: Vec::new(),
     }

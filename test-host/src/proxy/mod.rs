@@ -190,9 +190,9 @@ impl Proxy {
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
             return;
         }
+        stream.response_code = Some(reply.status);
         let (headers, body) = respond(stream.request_headers(), reply);
         stream.manager.abort_decoding();
-        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);

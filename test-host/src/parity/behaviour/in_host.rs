@@ -60,8 +60,11 @@ pub(super) fn run(
         ..Options::default()
     };
     let called = Called::default();
+    let direction =
+        loaded.spec.listeners.first().map_or(Direction::Unspecified, |listener| listener.direction);
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
-    let replayed = replay::replay(modules, &specs, recording(case), &options, |_| services(case, &called));
+    let replayed =
+        replay::replay(modules, &specs, recording(case, direction), &options, |_| services(case, &called));
     let mut replayed = match replayed {
         Ok(replayed) => replayed,
         Err(error) => return Ok((refused(case, &error), Ledger::default())),
@@ -84,17 +87,17 @@ fn level(level: Level) -> LogLevel {
     }
 }
 
-fn recording(case: &Case) -> Recording {
+fn recording(case: &Case, direction: Direction) -> Recording {
     let mut free = Duration::ZERO;
     let exchanges = case.behaviour.requests.iter().zip(1_u32..).map(|(request, number)| {
         let at = request.at_ms.map_or(free, Duration::from_millis);
         free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
-        exchange(request, number, EPOCH + at)
+        exchange(request, number, EPOCH + at, direction)
     });
     Recording { exchanges: exchanges.collect(), notes: Vec::new() }
 }
 
-fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
+fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
     let to_head = request.method == "HEAD";
     let Response { after_ms, never, .. } = request.response;
     let response = traffic::with_service_time(traffic::response(&request.response, to_head));
@@ -102,7 +105,7 @@ fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
     let (after, patience) =
         (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
     Exchange {
-        id: ExchangeId { proxy: Arc::from("parity"), direction: Direction::Unspecified, number },
+        id: ExchangeId { proxy: Arc::from("parity"), direction, number },
         origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
         request: traffic::request(request, number as usize),
         response: (!never).then_some(response),

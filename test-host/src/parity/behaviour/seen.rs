@@ -175,6 +175,13 @@ fn normalised(line: &str) -> String {
         let rules = [
             (r"(x-envoy-upstream-service-time(?:=|: ))\d+", "${1}N"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"(number (?:source|destination|upstream)\.port -> )\d+", "${1}PORT"),
+            (r"(number connection(?:\.|_)id -> )\d+", "${1}ID"),
+            // Envoy measures them; on virtual time some are zero.
+            (
+                r"(number (?:request\.duration|response\.backend_latency|upstream\.cx_pool_ready_duration) -> )\d+",
+                "${1}NANOSECONDS",
+            ),
             // Nanoseconds since 1970.
             (r"\b1[5-9]\d{17}\b", "TIME"),
         ];

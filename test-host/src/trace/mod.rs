@@ -1,11 +1,13 @@
 //! What happened, in order: the record a report is made of.
 
+mod finding;
 mod usage;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use finding::FindingKind;
 pub use usage::Usage;
 
 use crate::{
@@ -93,6 +95,7 @@ pub enum What {
     },
     /// Something a filter author should know: an unimplemented call, misuse that Envoy swallows or crashes on.
     Finding {
+        kind: FindingKind,
         text: String,
     },
     /// The router chose where to send the request.
@@ -111,6 +114,17 @@ pub enum What {
     UpstreamAnswered {
         status: String,
     },
+}
+
+impl What {
+    /// The kind of finding it is, where it is one. A reset is one, too.
+    pub fn finding(&self) -> Option<FindingKind> {
+        match self {
+            What::Finding { kind, .. } => Some(*kind),
+            What::Closed => Some(FindingKind::StreamReset),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

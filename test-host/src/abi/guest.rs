@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CallStatus, HostCalls};
+use super::{CallStatus, Callback, ContextId, HostCalls};
 
 /// An expected refusal, told to the guest as a status.
 pub type CallResult<T = ()> = Result<T, CallStatus>;
@@ -63,6 +63,9 @@ pub trait Guest {
 
     /// Asks the guest's own allocator for room; `InvalidMemoryAccess` where it has none.
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal>;
+
+    /// Calls the guest while it waits for this hostcall; what it answers is nobody's business.
+    fn enter_again(&mut self, context: ContextId, callback: Callback) -> Result<(), Refusal>;
 
     fn write_u32(&mut self, ptr: u32, value: u32) -> CallResult {
         self.write(ptr, &value.to_le_bytes())

@@ -6,11 +6,15 @@
 mod active_context;
 mod callouts;
 mod core;
+mod foreign;
 mod gaps;
+mod grpc;
 mod header_rules;
 mod metrics;
+mod nested;
 mod outcome;
 mod properties;
+mod queues;
 mod route_state;
 mod router_step;
 mod router_timeouts;
@@ -93,6 +97,11 @@ impl Proxy {
             Due::CalloutAnswer { plugin, generation, token, answer } => {
                 self.callout_answered(plugin, generation, token, answer);
             }
+            Due::Grpc { id, event } => self.grpc_event(id, event),
+            Due::QueueReady { consumer, queue } => self.queue_ready(consumer, queue),
+            Due::Resolved { plugin, generation, token, result } => {
+                self.resolved(plugin, generation, token, result);
+            }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
@@ -144,6 +153,7 @@ impl Proxy {
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
+                Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
                     if self.core_mut().streams.get(&stream).is_some_and(|stream| stream.details.is_none()) {
                         self.set_details(stream, b"wasm_close_stream");

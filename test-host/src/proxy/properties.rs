@@ -138,6 +138,9 @@ fn of_stream(core: &Core, stream: &StreamState, filter: &FilterContext, parts: &
         [b"upstream", rest @ ..] => upstream(core, stream, rest),
         [b"xds", rest @ ..] => xds(core, stream, rest),
         [b"filter_state", name] => {
+            if let Some(value) = stream.envoy_filter_state.get(*name) {
+                return Some(Value::Text(value.clone()));
+            }
             let key = name.strip_prefix(b"wasm.")?;
             stream.filter_state.get(key).cloned().map(Value::Text)
         }

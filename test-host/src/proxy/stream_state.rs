@@ -87,6 +87,8 @@ pub(crate) struct StreamState {
     pub(crate) route: RouteState,
     /// `wasm.<path>` filter state, as `set_property` left it.
     pub(crate) filter_state: BTreeMap<Bytes, Bytes>,
+    /// Filter state under its whole name, as `set_envoy_filter_state` left it.
+    pub(crate) envoy_filter_state: BTreeMap<Bytes, Bytes>,
     /// The request's headers as the last filter left them, before the router's own edits.
     pub(crate) filtered_headers: Option<HeaderMap>,
     /// What went to the upstream, as far as it went.
@@ -119,6 +121,7 @@ impl StreamState {
             started,
             route: RouteState::default(),
             filter_state: BTreeMap::new(),
+            envoy_filter_state: BTreeMap::new(),
             filtered_headers: None,
             upstream_request: None,
             downstream_response: None,

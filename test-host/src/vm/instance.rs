@@ -89,6 +89,7 @@ enum Export {
     Two(TypedFunc<(u32, u32), ()>),
     TwoResult(TypedFunc<(u32, u32), u32>),
     ThreeResult(TypedFunc<(u32, u32, u32), u32>),
+    Three(TypedFunc<(u32, u32, u32), ()>),
     Five(TypedFunc<(u32, u32, u32, u32, u32), ()>),
 }
 
@@ -111,7 +112,7 @@ impl<H> std::fmt::Debug for Vm<H> {
 }
 
 /// Callbacks a guest may export, looked up once.
-const CALLBACKS: [&str; 14] = [
+const CALLBACKS: [&str; 20] = [
     "on_context_create",
     "on_vm_start",
     "on_configure",
@@ -123,6 +124,12 @@ const CALLBACKS: [&str; 14] = [
     "on_response_body",
     "on_response_trailers",
     "on_http_call_response",
+    "on_grpc_receive_initial_metadata",
+    "on_grpc_receive",
+    "on_grpc_receive_trailing_metadata",
+    "on_grpc_close",
+    "on_queue_ready",
+    "envoy_on_resolve_dns",
     "on_done",
     "on_log",
     "on_delete",
@@ -255,7 +262,8 @@ fn exports<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Vec<(&'stat
     CALLBACKS
         .into_iter()
         .filter_map(|name| {
-            let function = instance.get_func(&mut *store, &format!("proxy_{name}"))?;
+            let export = if name.starts_with("envoy_") { name.to_owned() } else { format!("proxy_{name}") };
+            let function = instance.get_func(&mut *store, &export)?;
             Some((name, shape(store, &function)?))
         })
         .collect()
@@ -269,6 +277,7 @@ fn shape<H>(store: &Store<VmState<H>>, function: &Func) -> Option<Export> {
         (1, 1) => function.typed(store).ok().map(Export::OneResult),
         (2, 0) => function.typed(store).ok().map(Export::Two),
         (2, 1) => function.typed(store).ok().map(Export::TwoResult),
+        (3, 0) => function.typed(store).ok().map(Export::Three),
         (3, 1) => function.typed(store).ok().map(Export::ThreeResult),
         (5, 0) => function.typed(store).ok().map(Export::Five),
         _ => None,
@@ -281,30 +290,15 @@ fn invoke<H>(
     context: u32,
     callback: Callback,
 ) -> wasmtime::Result<u32> {
-    let [a, b, c, d] = arguments(callback);
+    let [a, b, c, d] = callback.arguments();
     match export {
         Export::One(f) => f.call(store, context).map(|()| 0),
         Export::OneResult(f) => f.call(store, context),
         Export::Two(f) => f.call(store, (context, a)).map(|()| 0),
         Export::TwoResult(f) => f.call(store, (context, a)),
         Export::ThreeResult(f) => f.call(store, (context, a, b)),
+        Export::Three(f) => f.call(store, (context, a, b)).map(|()| 0),
         Export::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
-    }
-}
-
-/// The arguments behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.
-fn arguments(callback: Callback) -> [u32; 4] {
-    match callback {
-        Callback::ContextCreate { parent } => [parent, 0, 0, 0],
-        Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
-        Callback::RequestHeaders { count, end_of_stream }
-        | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
-        Callback::RequestBody { size, end_of_stream } | Callback::ResponseBody { size, end_of_stream } => {
-            [size, end_of_stream.into(), 0, 0]
-        }
-        Callback::RequestTrailers { count } | Callback::ResponseTrailers { count } => [count, 0, 0, 0],
-        Callback::HttpCallResponse { token, headers, body, trailers } => [token, headers, body, trailers],
-        Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
     }
 }
 

@@ -23,9 +23,7 @@ use std::cell::Cell;
 use crate::{
     abi::{self, Answer, Out, Ptr},
     keys,
-    ops::{
-        Now, bytes, encoded, note_callout, note_size, number, shown, status, with_bytes, with_number,
-    },
+    ops::{Now, bytes, encoded, note_callout, note_size, number, shown, status, with_bytes, with_number},
 };
 
 #[link(wasm_import_module = "env")]
@@ -92,9 +90,9 @@ pub(crate) fn one(_now: Now, name: &str, args: &[&str]) -> Option<String> {
             let data = text(1);
             status(unsafe { proxy_enqueue_shared_queue(token(args), data.as_ptr(), data.len()) })
         }
-        "dequeue" => with_bytes(abi::out_bytes(|to, len| unsafe {
-            proxy_dequeue_shared_queue(token(args), to, len)
-        })),
+        "dequeue" => {
+            with_bytes(abi::out_bytes(|to, len| unsafe { proxy_dequeue_shared_queue(token(args), to, len) }))
+        }
         "foreign" => with_bytes(abi::foreign(&text(0), &text(1))),
         "foreign_whole" => whole(abi::foreign(&text(0), &text(1))),
         "foreign_unasked" => status(abi::foreign_unasked(&text(0), &text(1))),
@@ -241,7 +239,8 @@ fn fields(args: &[&str]) -> Vec<u8> {
             varint(&mut wire, field << 3);
             varint(&mut wire, number(Some(&value)));
         } else {
-            let value = value.strip_prefix('@').map_or_else(|| bytes(Some(&value)), |name| keys::of(name).to_vec());
+            let value =
+                value.strip_prefix('@').map_or_else(|| bytes(Some(&value)), |name| keys::of(name).to_vec());
             length_delimited(&mut wire, field, &value);
         }
     }

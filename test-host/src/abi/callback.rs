@@ -26,38 +26,68 @@ pub enum Callback {
 }
 
 impl Callback {
-    /// The export's name without its `proxy_` prefix, as it stands in reports.
+    /// The exports' names without their `proxy_` prefix, as they stand in reports, by [`Self::number`].
+    pub const NAMES: [&'static str; 20] = [
+        "on_context_create",
+        "on_vm_start",
+        "on_configure",
+        "on_tick",
+        "on_request_headers",
+        "on_request_body",
+        "on_request_trailers",
+        "on_response_headers",
+        "on_response_body",
+        "on_response_trailers",
+        "on_http_call_response",
+        "on_grpc_receive_initial_metadata",
+        "on_grpc_receive",
+        "on_grpc_receive_trailing_metadata",
+        "on_grpc_close",
+        "on_queue_ready",
+        "envoy_on_resolve_dns",
+        "on_done",
+        "on_log",
+        "on_delete",
+    ];
+
     pub fn name(&self) -> &'static str {
+        Self::NAMES[self.number()]
+    }
+
+    /// Its place among [`Self::NAMES`].
+    pub const fn number(&self) -> usize {
         match self {
-            Callback::ContextCreate { .. } => "on_context_create",
-            Callback::VmStart { .. } => "on_vm_start",
-            Callback::Configure { .. } => "on_configure",
-            Callback::Tick => "on_tick",
-            Callback::RequestHeaders { .. } => "on_request_headers",
-            Callback::RequestBody { .. } => "on_request_body",
-            Callback::RequestTrailers { .. } => "on_request_trailers",
-            Callback::ResponseHeaders { .. } => "on_response_headers",
-            Callback::ResponseBody { .. } => "on_response_body",
-            Callback::ResponseTrailers { .. } => "on_response_trailers",
-            Callback::HttpCallResponse { .. } => "on_http_call_response",
-            Callback::GrpcReceiveInitialMetadata { .. } => "on_grpc_receive_initial_metadata",
-            Callback::GrpcReceive { .. } => "on_grpc_receive",
-            Callback::GrpcReceiveTrailingMetadata { .. } => "on_grpc_receive_trailing_metadata",
-            Callback::GrpcClose { .. } => "on_grpc_close",
-            Callback::QueueReady { .. } => "on_queue_ready",
-            Callback::ResolveDns { .. } => "envoy_on_resolve_dns",
-            Callback::Done => "on_done",
-            Callback::Log => "on_log",
-            Callback::Delete => "on_delete",
+            Callback::ContextCreate { .. } => 0,
+            Callback::VmStart { .. } => 1,
+            Callback::Configure { .. } => 2,
+            Callback::Tick => 3,
+            Callback::RequestHeaders { .. } => 4,
+            Callback::RequestBody { .. } => 5,
+            Callback::RequestTrailers { .. } => 6,
+            Callback::ResponseHeaders { .. } => 7,
+            Callback::ResponseBody { .. } => 8,
+            Callback::ResponseTrailers { .. } => 9,
+            Callback::HttpCallResponse { .. } => 10,
+            Callback::GrpcReceiveInitialMetadata { .. } => 11,
+            Callback::GrpcReceive { .. } => 12,
+            Callback::GrpcReceiveTrailingMetadata { .. } => 13,
+            Callback::GrpcClose { .. } => 14,
+            Callback::QueueReady { .. } => 15,
+            Callback::ResolveDns { .. } => 16,
+            Callback::Done => 17,
+            Callback::Log => 18,
+            Callback::Delete => 19,
         }
     }
 
     /// The whole name of the export.
     pub fn export(&self) -> String {
-        match self {
-            Callback::ResolveDns { .. } => self.name().to_owned(),
-            _ => format!("proxy_{}", self.name()),
-        }
+        Self::export_of(self.name())
+    }
+
+    /// The whole name of the export that reports call by this name.
+    pub fn export_of(name: &str) -> String {
+        if name.starts_with("envoy_") { name.to_owned() } else { format!("proxy_{name}") }
     }
 
     /// The words behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::{
     callouts::AnsweredCallout,
     core::{Core, Effect, Owner, VmIndex},
+    filter_state::{self, FilterStateObject},
     foreign, header_rules,
     nested::{Nested, Outer, Shown},
-    properties,
+    properties::{self, Read},
     stream_state::{FilterContext, StreamState},
 };
 use crate::{
@@ -23,7 +24,8 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    vm::Capabilities,
 };
 
 /// The proxy, lent to a VM.
@@ -47,6 +49,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     configuring: bool,
+    /// The callback's name, or that the module starts.
+    pub(crate) callback: &'static str,
 }
 
 impl ActiveContext {
@@ -65,6 +69,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            callback: AT_START,
         }
     }
 
@@ -90,6 +95,12 @@ impl ActiveContext {
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let allowed = self.core.plugins[self.plugin.0].spec.allowed_capabilities.clone();
+        Capabilities::only(allowed.unwrap_or_default())
     }
 
     fn owner(&self) -> Option<Owner> {
@@ -257,10 +268,25 @@ impl HostCalls for ActiveContext {
         self.core.usage(owner, plugin).count(hostcall, bytes_in, bytes_out);
     }
 
+    fn answered(&mut self, hostcall: &'static str, number: u32) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.answered(hostcall, self.callback, number);
+        }
+    }
+
     fn unimplemented(&mut self, hostcall: &'static str) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.unimplemented.insert(hostcall);
+        }
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
         let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
         self.finding(FindingKind::Unimplemented, text);
+    }
+
+    fn not_capable(&mut self, hostcall: &'static str) {
+        let what = if hostcall.starts_with("proxy_") { "proxy-wasm" } else { "WASI" };
+        let text = format!("{hostcall}: a {what} capability that allowed_capabilities does not list");
+        self.finding(FindingKind::NotCapable, text);
     }
 
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError) {
@@ -466,19 +492,24 @@ impl HostCalls for ActiveContext {
     }
 
     fn property(&mut self, path: &[u8]) -> CallResult<Bytes> {
-        if path.is_empty() {
-            return Err(CallStatus::SerializationFailure);
+        let Read { value, lacking } =
+            properties::get(&self.core, self.effective_plugin(), self.stream(), path);
+        if let Some(fact) = lacking
+            && let Some((stream, _)) = self.stream_mut()
+            && stream.lacking.insert(fact)
+        {
+            let text = format!("a property asked for {fact}, which the recording does not tell");
+            self.finding(FindingKind::NotRecorded, text);
         }
-        properties::get(&self.core, self.effective_plugin(), self.stream(), path)
+        value
     }
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
-        if !self.may_set(&path) {
-            return Err(CallStatus::BadArgument);
-        }
+        let read_only = self.is_declared_read_only(&path);
         let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
-        stream.filter_state.insert(path.clone(), value);
+        let object = FilterStateObject { value, read_only };
+        stream.filter_state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }

@@ -4,17 +4,14 @@
 //! step is carried out here: a filter is called, or a part goes on to the router or to the client.
 
 mod active_context;
-mod callouts;
+mod calls;
 mod core;
-mod foreign;
+mod filter_state;
 mod gaps;
-mod grpc;
 mod header_rules;
 mod metrics;
-mod nested;
 mod outcome;
 mod properties;
-mod queues;
 mod route_state;
 mod router_step;
 mod router_timeouts;
@@ -28,8 +25,10 @@ mod wasm_filter;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub(crate) use self::core::Due;
+pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
+    calls::{callouts, foreign, grpc, nested, queues},
     core::{Core, Effect, Owner},
     stream_state::{StreamId, StreamState},
 };
@@ -45,13 +44,12 @@ use crate::{
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
-    vm::{Modules, Vm},
+    vm::Vm,
 };
 
 /// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
 #[derive(Debug)]
 pub struct Proxy {
-    modules: Arc<Modules>,
     vms: Vec<start::LoadedVm>,
     /// Lent to a VM for the length of a callback, and here at all other times.
     core: Option<Box<Core>>,
@@ -201,6 +199,7 @@ impl Proxy {
         }
         let (headers, body) = respond(stream.request_headers(), reply);
         stream.manager.abort_decoding();
+        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);

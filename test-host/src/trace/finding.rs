@@ -20,6 +20,8 @@ pub enum FindingKind {
     MalformedPairs,
     /// A hostcall answered 5, 6, 9, 11 or 12, which the Rust SDK's `Status` lacks: undefined behaviour in such a guest.
     UnusualStatus,
+    /// A hostcall that the VM's `capability_restriction_config` does not list: it answered 10, or 76 where it is WASI's.
+    NotCapable,
     /// The filter reset the stream.
     StreamReset,
     /// A hostcall that this host lacks and Envoy has.
@@ -30,6 +32,8 @@ pub enum FindingKind {
     VmReloaded,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
     BoundReached,
+    /// A property was read whose value the recording does not hold; it was answered as absent.
+    NotRecorded,
 }
 
 impl FindingKind {
@@ -43,11 +47,13 @@ impl FindingKind {
             FindingKind::LostReply => "lost_reply",
             FindingKind::MalformedPairs => "malformed_pairs",
             FindingKind::UnusualStatus => "unusual_status",
+            FindingKind::NotCapable => "not_capable",
             FindingKind::StreamReset => "stream_reset",
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",
             FindingKind::VmReloaded => "vm_reloaded",
             FindingKind::BoundReached => "bound_reached",
+            FindingKind::NotRecorded => "not_recorded",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What happened, in order: the record a report is made of.
 
 mod finding;
+mod ledger;
 mod usage;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use finding::FindingKind;
+pub use ledger::{AT_START, Ledger};
 pub use usage::Usage;
 
 use crate::{
@@ -25,6 +27,8 @@ pub struct PluginIndex(pub usize);
 pub struct Entry {
     /// Virtual time since the replay began.
     pub at: Duration,
+    /// Counted over all that happened in the proxy: what is earlier has a smaller number.
+    pub order: u64,
     /// The plugin that did it; `None` for the proxy itself.
     pub plugin: Option<PluginIndex>,
     pub what: What,

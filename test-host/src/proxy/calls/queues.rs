@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     ActiveContext, Proxy,
     core::{Due, Owner, VmIndex},
 };
@@ -82,13 +82,13 @@ impl Queues {
 }
 
 impl ActiveContext {
-    pub(super) fn register_queue_here(&mut self, name: Bytes) -> QueueId {
+    pub(in crate::proxy) fn register_queue_here(&mut self, name: Bytes) -> QueueId {
         let root = self.core.plugins[self.effective_plugin().0].root;
         let (vm_id, consumer) = (self.vm_id(), Consumer { vm: self.vm, root });
         self.core.queues.register(vm_id, name, consumer)
     }
 
-    pub(super) fn resolve_queue_here(&self, vm_id: &[u8], name: &[u8]) -> CallResult<QueueId> {
+    pub(in crate::proxy) fn resolve_queue_here(&self, vm_id: &[u8], name: &[u8]) -> CallResult<QueueId> {
         let own = self.vm_id();
         let vm_id = if vm_id.is_empty() {
             &own
@@ -98,7 +98,7 @@ impl ActiveContext {
         self.core.queues.resolve(vm_id, name).ok_or(CallStatus::NotFound)
     }
 
-    pub(super) fn enqueue_here(&mut self, queue: QueueId, data: Bytes) -> CallResult {
+    pub(in crate::proxy) fn enqueue_here(&mut self, queue: QueueId, data: Bytes) -> CallResult {
         match self.core.queues.enqueue(queue, data) {
             Ok(consumer) => {
                 self.core.due.push((std::time::Duration::ZERO, Due::QueueReady { consumer, queue }));
@@ -113,14 +113,14 @@ impl ActiveContext {
         }
     }
 
-    pub(super) fn dequeue_here(&mut self, queue: QueueId) -> CallResult<Bytes> {
+    pub(in crate::proxy) fn dequeue_here(&mut self, queue: QueueId) -> CallResult<Bytes> {
         self.core.queues.dequeue(queue)
     }
 }
 
 impl Proxy {
     /// Tells a queue's consumer, unless its VM has died or the context is gone.
-    pub(super) fn queue_ready(&mut self, consumer: Consumer, queue: QueueId) {
+    pub(in crate::proxy) fn queue_ready(&mut self, consumer: Consumer, queue: QueueId) {
         let core = self.core_mut();
         let Some(vm) = core.vms.get(consumer.vm.0) else {
             return;

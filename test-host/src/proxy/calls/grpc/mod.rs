@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub(crate) use self::client::Told;
 use self::client::{Client, Kind, Part};
-use super::{
+use crate::proxy::{
     ActiveContext, Proxy,
     callouts::failure_text,
     core::{Due, Owner, VmIndex},
@@ -81,7 +81,7 @@ struct Flight {
 }
 
 impl Told {
-    pub(super) fn callback(&self, token: u32) -> Callback {
+    pub(in crate::proxy) fn callback(&self, token: u32) -> Callback {
         let count = |map: &HeaderMap| u32::try_from(map.len()).unwrap_or(u32::MAX);
         match self {
             Told::Initial(map) => Callback::GrpcReceiveInitialMetadata { token, count: count(map) },
@@ -229,7 +229,7 @@ fn moves_of(answer: CalloutAnswer) -> VecDeque<GrpcMove> {
     }
 }
 
-impl super::core::Core {
+impl crate::proxy::Core {
     /// Has the service make its next move when that is due; a move that waits for the guest is due when the guest has sent.
     fn schedule_grpc(&mut self, id: GrpcId) {
         let Some(flight) = self.grpc.0.get_mut(&id) else {
@@ -266,7 +266,7 @@ impl super::core::Core {
 }
 
 impl Proxy {
-    pub(super) fn grpc_event(&mut self, id: GrpcId, event: GrpcEvent) {
+    pub(in crate::proxy) fn grpc_event(&mut self, id: GrpcId, event: GrpcEvent) {
         let core = self.core_mut();
         let now = core.now;
         let Some(flight) = core.grpc.0.get_mut(&id) else {
@@ -290,7 +290,7 @@ impl Proxy {
     }
 
     /// Calls the plugin's root, unless the guest has given the call up meanwhile, or its VM has died.
-    pub(super) fn tell_grpc(&mut self, id: GrpcId, told: Told) {
+    pub(in crate::proxy) fn tell_grpc(&mut self, id: GrpcId, told: Told) {
         let Some(flight) = self.core_mut().grpc.0.get_mut(&id) else {
             return;
         };
@@ -337,7 +337,7 @@ impl Proxy {
     }
 
     /// What became of a call within the hostcall that began it: told once the guest has returned.
-    pub(super) fn tell_grpc_late(&mut self, plugin: PluginIndex, id: GrpcId, told: Told) {
+    pub(in crate::proxy) fn tell_grpc_late(&mut self, plugin: PluginIndex, id: GrpcId, told: Told) {
         self.tell_grpc_root(plugin, id, told);
     }
 }

@@ -6,7 +6,8 @@
 
 use bytes::Bytes;
 
-use super::{ActiveContext, grpc::Told};
+use super::grpc::Told;
+use crate::proxy::ActiveContext;
 use crate::{
     abi::{Callback, ContextId, MapType},
     message::HeaderMap,
@@ -60,7 +61,7 @@ pub(crate) struct Outer {
 }
 
 impl ActiveContext {
-    pub(super) fn begin_nested(&mut self) -> Option<(ContextId, Callback)> {
+    pub(in crate::proxy) fn begin_nested(&mut self) -> Option<(ContextId, Callback)> {
         let nested = self.nested.pop_front()?;
         let text = "the guest is called again before its hostcall has returned: the Rust SDK panics of that";
         self.finding(FindingKind::ReentersGuest, text);
@@ -78,7 +79,7 @@ impl ActiveContext {
         Some((root, callback))
     }
 
-    pub(super) fn end_nested(&mut self) {
+    pub(in crate::proxy) fn end_nested(&mut self) {
         self.shown = Shown::default();
         if let Some(Outer { current, effective }) = self.outer.pop() {
             (self.current, self.effective) = (current, effective);

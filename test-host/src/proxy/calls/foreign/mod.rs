@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub(crate) use self::filter_state::Declared;
-use super::ActiveContext;
 use crate::abi::{CallStatus, ForeignAnswer};
+use crate::proxy::ActiveContext;
 
 /// What foreign functions keep for a root context: gone with its VM.
 #[derive(Debug, Default)]
@@ -23,7 +23,11 @@ pub(crate) struct ForeignData {
 }
 
 /// `None`: there is no function of this name.
-pub(super) fn call(context: &mut ActiveContext, name: &[u8], arguments: &Bytes) -> Option<ForeignAnswer> {
+pub(in crate::proxy) fn call(
+    context: &mut ActiveContext,
+    name: &[u8],
+    arguments: &Bytes,
+) -> Option<ForeignAnswer> {
     Some(match name {
         b"compress" => compression::compress(arguments),
         b"uncompress" => compression::uncompress(arguments),

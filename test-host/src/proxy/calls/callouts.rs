@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     ActiveContext, Proxy,
     core::{Due, Owner},
     header_rules,
@@ -32,7 +32,7 @@ pub(crate) struct AnsweredCallout {
 }
 
 /// The parts of a failure that Envoy's own 503 tells.
-pub(super) fn failure_text(reason: &str) -> String {
+pub(in crate::proxy) fn failure_text(reason: &str) -> String {
     format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}")
 }
 
@@ -59,7 +59,7 @@ fn as_sent(mut callout: HttpCallout) -> HttpCallout {
 }
 
 /// What the router adds to a call of Envoy's own.
-pub(super) fn add_envoys_headers(headers: &mut HeaderMap, timeout: Option<Duration>) {
+pub(in crate::proxy) fn add_envoys_headers(headers: &mut HeaderMap, timeout: Option<Duration>) {
     headers.set(b"x-envoy-internal", "true");
     if let Some(timeout) = timeout {
         headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());
@@ -127,7 +127,7 @@ fn made_by_envoy(status: &'static str, body: String, told: String) -> AnsweredCa
 }
 
 impl ActiveContext {
-    pub(super) fn call_out(&mut self, callout: HttpCallout) -> CallResult<CalloutToken> {
+    pub(in crate::proxy) fn call_out(&mut self, callout: HttpCallout) -> CallResult<CalloutToken> {
         let cluster = std::str::from_utf8(&callout.cluster).map_err(|_| CallStatus::BadArgument)?.to_owned();
         if !self.core.spec.clusters.contains_key(&cluster) {
             return Err(CallStatus::BadArgument);
@@ -148,14 +148,14 @@ impl ActiveContext {
         Ok(CalloutToken(token))
     }
 
-    pub(super) fn note_unanswered(&mut self, cluster: &str) {
+    pub(in crate::proxy) fn note_unanswered(&mut self, cluster: &str) {
         if !self.core.services.has(cluster) {
             let text = format!("no script answers cluster {cluster:?}: the connection counts as refused");
             self.finding(FindingKind::UnansweredCallout, text);
         }
     }
 
-    pub(super) fn note_callout(&mut self, cluster: &str, headers: &HeaderMap, token: u32) {
+    pub(in crate::proxy) fn note_callout(&mut self, cluster: &str, headers: &HeaderMap, token: u32) {
         let pseudo = |name: &[u8]| headers.first(name).cloned().unwrap_or_default();
         let (method, path) = (pseudo(b":method"), pseudo(b":path"));
         self.note(What::CalledOut { cluster: cluster.to_owned().into(), method, path, token });
@@ -164,7 +164,7 @@ impl ActiveContext {
 
 impl Proxy {
     /// A callout's answer goes to the plugin's root, whether or not the stream that asked is still there.
-    pub(super) fn callout_answered(
+    pub(in crate::proxy) fn callout_answered(
         &mut self,
         plugin: PluginIndex,
         generation: u32,

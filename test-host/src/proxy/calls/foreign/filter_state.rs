@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::wire::Message;
 use crate::{
     abi::{CallStatus, ForeignAnswer},
-    proxy::ActiveContext,
+    proxy::{ActiveContext, filter_state::FilterStateObject},
     trace::What,
 };
 
@@ -71,7 +71,10 @@ impl ActiveContext {
             return answer(CallStatus::NotFound);
         };
         let (name, bytes) = (Bytes::from(path), value.len());
-        stream.envoy_filter_state.insert(name.clone(), value);
+        let object = FilterStateObject { value, read_only: false };
+        if let Err(status) = stream.filter_state.set(name.clone(), object) {
+            return answer(status);
+        }
         self.note(What::SetProperty { path: name, bytes });
         answer(CallStatus::Ok)
     }
@@ -91,12 +94,11 @@ impl ActiveContext {
         ForeignAnswer::status(CallStatus::Ok)
     }
 
-    /// Whether the property may be set: what was declared as read-only is set once.
-    pub(in crate::proxy) fn may_set(&self, path: &Bytes) -> bool {
+    /// Whether the root has declared that the property can be set once in a stream.
+    pub(in crate::proxy) fn is_declared_read_only(&self, path: &Bytes) -> bool {
         let root = self.core.plugins[self.effective_plugin().0].root;
         let declared = self.core.vms[self.vm.0].foreign.get(&root).and_then(|data| data.declared.get(path));
-        let read_only = declared.is_some_and(|declared| declared.read_only);
-        !read_only || self.stream().is_none_or(|(stream, _)| !stream.filter_state.contains_key(path))
+        declared.is_some_and(|declared| declared.read_only)
     }
 }
 

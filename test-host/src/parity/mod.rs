@@ -1,0 +1,12 @@
+//! The same guests, configuration and traffic in the host and in the real Envoy, compared field by field.
+//!
+//! A [`Behaviour`] is one thing to be seen; [`in_host`] and [`in_envoy`] say what was seen of it.
+
+mod behaviour;
+mod live;
+
+pub use behaviour::{
+    Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
+    SeenByClient, SeenExchange, Topic, comparable, difference, in_envoy, in_host,
+};
+pub use live::process::find_envoy;

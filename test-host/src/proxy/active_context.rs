@@ -103,7 +103,7 @@ impl ActiveContext {
         Capabilities::only(allowed.unwrap_or_default())
     }
 
-    fn owner(&self) -> Option<Owner> {
+    pub(super) fn owner(&self) -> Option<Owner> {
         let context = self.effective.unwrap_or(self.current);
         self.core.vms[self.vm.0].contexts.get(&context).copied()
     }
@@ -115,6 +115,10 @@ impl ActiveContext {
             Some(Owner::Stream(id, filter)) => {
                 self.core.streams.get(&id).and_then(|s| s.chain.get(filter.0)).copied()
             }
+            Some(Owner::Connection(..)) => self.connection().and_then(|(state, _)| {
+                let Some(Owner::Connection(_, filter)) = self.owner() else { return None };
+                state.chain.get(filter.0).copied()
+            }),
             None => None,
         };
         plugin.unwrap_or(self.plugin)
@@ -135,14 +139,14 @@ impl ActiveContext {
                 let stream = self.core.streams.get(&id)?;
                 Some((stream, stream.filters.get(filter.0)?))
             }
-            Owner::Root(_) => None,
+            Owner::Root(_) | Owner::Connection(..) => None,
         }
     }
 
     pub(super) fn stream_mut(&mut self) -> Option<(&mut StreamState, usize)> {
         match self.owner()? {
             Owner::Stream(id, filter) => self.core.streams.get_mut(&id).map(|stream| (stream, filter.0)),
-            Owner::Root(_) => None,
+            Owner::Root(_) | Owner::Connection(..) => None,
         }
     }
 
@@ -354,7 +358,10 @@ impl HostCalls for ActiveContext {
         let path = match kind {
             StreamType::Request => Path::Decode,
             StreamType::Response => Path::Encode,
-            StreamType::Downstream => return Ok(()),
+            StreamType::Downstream => {
+                self.continue_connection();
+                return Ok(());
+            }
             StreamType::Upstream => return Err(CallStatus::Unimplemented),
         };
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
@@ -372,6 +379,7 @@ impl HostCalls for ActiveContext {
 
     fn close_stream(&mut self, kind: StreamType) -> CallResult {
         if matches!(kind, StreamType::Downstream | StreamType::Upstream) {
+            self.close_own_connection();
             return Ok(());
         }
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
@@ -472,7 +480,7 @@ impl HostCalls for ActiveContext {
         match buffer {
             BufferType::RequestBody => Ok(self.body(Path::Decode)),
             BufferType::ResponseBody => Ok(self.body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData => Ok(Bytes::new()),
+            BufferType::DownstreamData | BufferType::UpstreamData => Ok(self.tcp_buffer(buffer)),
             BufferType::GrpcMessage => Ok(self.shown.message.clone().unwrap_or_default()),
             BufferType::CalloutBody => self.callout_body(),
             BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
@@ -487,16 +495,19 @@ impl HostCalls for ActiveContext {
             BufferType::CalloutBody => self.callout_body().and(Err(CallStatus::BadArgument)),
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
+            BufferType::DownstreamData | BufferType::UpstreamData => {
+                self.set_tcp_buffer(buffer, start, len, &data)
+            }
             _ => Err(CallStatus::BadArgument),
         }
     }
 
     fn property(&mut self, path: &[u8]) -> CallResult<Bytes> {
         let Read { value, lacking } =
-            properties::get(&self.core, self.effective_plugin(), self.stream(), path);
+            properties::get(&self.core, self.effective_plugin(), self.stream(), self.connection(), path);
         if let Some(fact) = lacking
-            && let Some((stream, _)) = self.stream_mut()
-            && stream.lacking.insert(fact)
+            && let Some(told) = self.told_as_lacking()
+            && told.insert(fact)
         {
             let text = format!("a property asked for {fact}, which the recording does not tell");
             self.finding(FindingKind::NotRecorded, text);
@@ -506,10 +517,10 @@ impl HostCalls for ActiveContext {
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
         let read_only = self.is_declared_read_only(&path);
-        let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
         let object = FilterStateObject { value, read_only };
-        stream.filter_state.set(filter_state::name_of_property(&path), object)?;
+        let state = self.filter_state_mut().ok_or(CallStatus::NotFound)?;
+        state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }

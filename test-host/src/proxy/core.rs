@@ -17,6 +17,7 @@ use super::{
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    tcp::{ConnectionId, TcpState},
 };
 use crate::{
     abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
@@ -46,6 +47,13 @@ pub(crate) enum Effect {
     Close {
         stream: StreamId,
         filter: FilterIndex,
+    },
+    ContinueConnection {
+        connection: ConnectionId,
+        filter: FilterIndex,
+    },
+    CloseConnection {
+        connection: ConnectionId,
     },
     /// The end of a gRPC call that came within the hostcall that began it.
     TellGrpc {
@@ -96,6 +104,11 @@ pub(crate) enum Due {
     RouteTimeout {
         stream: StreamId,
     },
+    /// An end of a TCP connection does something.
+    TcpStep {
+        connection: ConnectionId,
+        step: usize,
+    },
 }
 
 /// Who a context id stands for.
@@ -103,6 +116,7 @@ pub(crate) enum Due {
 pub(crate) enum Owner {
     Root(PluginIndex),
     Stream(StreamId, FilterIndex),
+    Connection(ConnectionId, FilterIndex),
 }
 
 #[derive(Debug)]
@@ -159,10 +173,11 @@ pub(crate) struct Core {
     pub(crate) log_level: LogLevel,
     pub(crate) rng: Rng,
     pub(crate) plugins: Vec<PluginState>,
-    /// The filter chain of each listener.
+    /// The filter chain of each listener; behind those of HTTP, those of TCP.
     pub(crate) chains: Vec<Arc<[PluginIndex]>>,
     pub(crate) vms: Vec<VmContexts>,
     pub(crate) streams: BTreeMap<StreamId, StreamState>,
+    pub(crate) connections: BTreeMap<ConnectionId, TcpState>,
     pub(crate) shared_data: SharedData,
     pub(crate) queues: Queues,
     pub(crate) grpc: GrpcCalls,
@@ -195,6 +210,12 @@ impl Core {
                 if let Some(stream) = self.streams.get_mut(&id) {
                     let plugin = stream.chain.get(filter.0).copied();
                     stream.trace.push(Entry { at, order, plugin, what });
+                }
+            }
+            Some(Owner::Connection(id, filter)) if self.connections.contains_key(&id) => {
+                if let Some(state) = self.connections.get_mut(&id) {
+                    let plugin = state.chain.get(filter.0).copied();
+                    state.trace.push(Entry { at, order, plugin, what });
                 }
             }
             Some(Owner::Root(plugin)) => {
@@ -238,6 +259,12 @@ impl Core {
             && let Some(stream) = self.streams.get_mut(&id)
         {
             return &mut stream.filters[filter.0].usage;
+        }
+        if let Some(Owner::Connection(id, filter)) = owner
+            && self.connections.contains_key(&id)
+            && let Some(state) = self.connections.get_mut(&id)
+        {
+            return &mut state.filters[filter.0].usage;
         }
         &mut self.plugins[plugin.0].usage
     }

@@ -20,6 +20,7 @@ pub mod spec;
 mod start;
 mod stream_end;
 mod stream_state;
+mod tcp;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -38,6 +39,7 @@ pub use self::{
     outcome::{FilterInfo, Outcome, ProxyOutcome},
     start::{ProxyOptions, StartError},
     stream_state::End,
+    tcp::{TcpEnd, TcpOutcome},
 };
 use crate::{
     abi::{LocalReply, MapType},
@@ -56,6 +58,7 @@ pub struct Proxy {
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
     finished: Vec<Outcome>,
+    finished_connections: Vec<TcpOutcome>,
 }
 
 impl Proxy {
@@ -64,6 +67,10 @@ impl Proxy {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
+        if core.spec.listeners.is_empty() {
+            let text = format!("{}: no listener speaks HTTP", exchange.id);
+            return core.found(None, FindingKind::NotRecorded, text);
+        }
         let listener = listener_for(core, exchange.id.direction);
         let chain = Arc::clone(&core.chains[listener]);
         for plugin in chain.iter() {
@@ -103,6 +110,7 @@ impl Proxy {
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
+            Due::TcpStep { connection, step } => self.tcp_step(connection, step),
         }
         self.apply_effects();
         self.run_ready();
@@ -150,6 +158,12 @@ impl Proxy {
         while let Some(effect) = self.core_mut().effects.pop_front() {
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
+                Effect::ContinueConnection { connection, filter } => {
+                    self.continue_reading(connection, filter)
+                }
+                Effect::CloseConnection { connection } => {
+                    self.close_connection(connection, TcpEnd::Local);
+                }
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
@@ -250,7 +264,7 @@ impl Proxy {
     }
 
     pub(crate) fn has_live_streams(&self) -> bool {
-        self.core.as_ref().is_some_and(|core| !core.streams.is_empty())
+        self.core.as_ref().is_some_and(|core| !core.streams.is_empty() || !core.connections.is_empty())
     }
 
     #[expect(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
-    Proxy,
+    Proxy, TcpOutcome,
     metrics::Metrics,
     stream_state::{End, StreamId, StreamState},
 };
@@ -75,6 +75,8 @@ pub struct ProxyOutcome {
     pub filters: Vec<FilterInfo>,
     /// In the order in which they ended.
     pub outcomes: Vec<Outcome>,
+    /// TCP connections, in the order in which they ended.
+    pub connections: Vec<TcpOutcome>,
     pub metrics: Metrics,
     /// What happened outside streams.
     pub trace: Trace,
@@ -92,6 +94,8 @@ impl Proxy {
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
+        self.close_open_connections();
+        let connections = std::mem::take(&mut self.finished_connections);
         let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self
             .vms
@@ -99,13 +103,13 @@ impl Proxy {
             .map(|vm| (vm.module().path.clone(), vm.module().sha256.clone(), vm.module().bytes))
             .collect();
         let core = self.core_mut();
-        let filters = core.chains.iter().zip(&core.spec.listeners).flat_map(|(chain, listener)| {
+        let filters = core.chains.iter().zip(core.spec.chains()).flat_map(|(chain, (listener, _))| {
             chain.iter().map(|index| {
                 let plugin = &core.plugins[index.0];
                 let (code, sha256, bytes) = modules[plugin.vm.0].clone();
                 FilterInfo {
                     name: plugin.spec.filter_name.clone(),
-                    listener: listener.name.clone(),
+                    listener: listener.to_owned(),
                     code,
                     sha256,
                     bytes,
@@ -116,6 +120,7 @@ impl Proxy {
         ProxyOutcome {
             filters: filters.collect(),
             outcomes,
+            connections,
             metrics: core.metrics.clone(),
             trace: core.trace.clone(),
             unimplemented: core.unimplemented.clone(),

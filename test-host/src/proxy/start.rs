@@ -75,9 +75,9 @@ impl Proxy {
         let mut core =
             empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
         core.ledger = options.ledger.then(Ledger::default);
-        for listener in &spec.listeners {
+        for (_, plugins) in spec.chains() {
             let mut chain = Vec::new();
-            for plugin in listener.http.http_filters.plugins() {
+            for plugin in plugins {
                 let module = load(&modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let key = vm_key(plugin, &module);
@@ -99,7 +99,13 @@ impl Proxy {
             }
             core.chains.push(chain.into());
         }
-        let mut proxy = Proxy { vms, core: Some(core), ready: Default::default(), finished: Vec::new() };
+        let mut proxy = Proxy {
+            vms,
+            core: Some(core),
+            ready: Default::default(),
+            finished: Vec::new(),
+            finished_connections: Vec::new(),
+        };
         for vm in 0..proxy.vms.len() {
             proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }
@@ -263,6 +269,7 @@ fn empty_core(
         chains: Vec::new(),
         vms: Vec::new(),
         streams: Default::default(),
+        connections: Default::default(),
         shared_data: SharedData::default(),
         queues: Default::default(),
         grpc: Default::default(),

@@ -20,4 +20,5 @@ mod report;
 mod routing;
 mod streaming;
 mod targets;
+mod tcp;
 mod traffic;

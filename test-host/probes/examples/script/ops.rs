@@ -301,6 +301,8 @@ fn buffer(word: Option<&&str>) -> u32 {
     match word.copied() {
         Some("request") => 0,
         Some("response") => 1,
+        Some("downstream") => 2,
+        Some("upstream") => 3,
         Some("callout") => 4,
         Some("grpc") => 5,
         Some("vm_configuration") => 6,
@@ -314,6 +316,8 @@ fn stream(word: Option<&&str>) -> u32 {
     match word.copied() {
         Some("request") => 0,
         Some("response") => 1,
+        Some("downstream") => 2,
+        Some("upstream") => 3,
         _ => number(word),
     }
 }

@@ -94,7 +94,7 @@ fn recording(case: &Case, direction: Direction) -> Recording {
         free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
         exchange(request, number, EPOCH + at, direction)
     });
-    Recording { exchanges: exchanges.collect(), notes: Vec::new() }
+    Recording { exchanges: exchanges.collect(), connections: Vec::new(), notes: Vec::new() }
 }
 
 fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {

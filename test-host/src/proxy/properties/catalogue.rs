@@ -142,7 +142,7 @@ fn always(_: &View<'_>) -> bool {
 }
 
 fn in_stream(view: &View<'_>) -> bool {
-    view.stream.is_some()
+    view.has_traffic()
 }
 
 /// In the order in which Envoy looks for them.
@@ -159,7 +159,7 @@ pub(super) static ROOTS: [Root; 14] = [
         ..group("upstream_filter_state", &[])
     },
     whole("metadata", (AttributeType::Message, Availability::Stream), |view| {
-        view.stream.map(|_| Value::Message(Message::Metadata(None)))
+        view.has_traffic().then_some(Value::Message(Message::Metadata(None)))
     }),
     Root {
         others: Some(|view, name| view.filter_state()?.get(name).map(Value::text)),

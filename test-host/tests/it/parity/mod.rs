@@ -98,7 +98,7 @@ async fn the_replay_does_what_the_real_envoy_does() {
 fn in_the_replay(config: &std::path::Path, cases: &Cases) -> ReplayedProxy {
     let loaded = envoy_config::load(config).unwrap_or_else(|errors| panic!("{errors}"));
     let exchanges = cases.cases.iter().map(|case| case.exchange.clone()).collect();
-    let recording = Recording { exchanges, notes: Vec::new() };
+    let recording = Recording { exchanges, connections: Vec::new(), notes: Vec::new() };
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
     let replayed =
         replay(&Arc::new(Modules::new()), &specs, recording, &Options::default(), |_| Services::default());

@@ -1,11 +1,13 @@
 //! What happened, in order: the record a report is made of.
 
+mod thread;
 mod usage;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use thread::Thread;
 pub use usage::Usage;
 
 use crate::{
@@ -13,18 +15,20 @@ use crate::{
     stream::{Action, Path},
 };
 
-/// A plugin's number within its proxy, over all chains. The report's list of filters has the same order.
+/// A filter's number within its proxy, over all chains. The outcome's list of filters has the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
-pub struct PluginIndex(pub usize);
+pub struct FilterNumber(pub usize);
 
 /// One thing that happened to a stream, or to a plugin outside any stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Virtual time since the replay began.
     pub at: Duration,
-    /// The plugin that did it; `None` for the proxy itself.
-    pub plugin: Option<PluginIndex>,
+    /// Where it happened.
+    pub thread: Thread,
+    /// The filter that did it; `None` for the proxy itself. Filters that share a root context do it as the first of them.
+    pub filter: Option<FilterNumber>,
     pub what: What,
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    BufferType, CallResult, CalloutToken, ContextId, LogLevel, MapType, MetricId, MetricType, PairsError,
-    StreamType,
+    BufferType, CallResult, CallStatus, CalloutToken, ContextId, LogLevel, MapType, MetricId, MetricType,
+    PairsError, StreamType,
 };
 use crate::message::HeaderMap;
 
@@ -40,6 +40,8 @@ pub trait HostCalls {
     fn unimplemented(&mut self, hostcall: &'static str);
     /// A list of pairs that the guest wrote was malformed; Envoy silently takes it as empty.
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError);
+    /// A hostcall answered a status that the Rust SDK does not know ([`CallStatus::is_unusual`]).
+    fn unusual_status(&mut self, hostcall: &'static str, status: CallStatus);
 
     fn log(&mut self, level: LogLevel, text: Bytes);
     fn log_level(&self) -> LogLevel;

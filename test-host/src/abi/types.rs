@@ -17,6 +17,14 @@ pub enum CallStatus {
     Unimplemented = 12,
 }
 
+impl CallStatus {
+    /// The Rust SDK's `Status` lacks it: its guests turn the number into a value that their enum does not have.
+    pub fn is_unusual(self) -> bool {
+        use CallStatus::{InvalidMemoryAccess, Unimplemented};
+        matches!(self, InvalidMemoryAccess | Unimplemented)
+    }
+}
+
 /// A context's number within one VM. Zero is none: the parent of a root context, and "no effective context".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContextId(pub u32);

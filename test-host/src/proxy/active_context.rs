@@ -20,7 +20,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, HeaderEdit, PluginIndex, What},
+    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
 };
 
 /// The proxy, lent to a VM.
@@ -88,8 +88,8 @@ impl ActiveContext {
         self.core.note(owner, what);
     }
 
-    fn finding(&mut self, text: impl Into<String>) {
-        self.note(What::Finding { text: text.into() });
+    fn finding(&mut self, kind: FindingKind, text: impl Into<String>) {
+        self.note(What::Finding { kind, text: text.into() });
     }
 
     fn stream(&self) -> Option<(&StreamState, &FilterContext)> {
@@ -227,11 +227,19 @@ impl HostCalls for ActiveContext {
 
     fn unimplemented(&mut self, hostcall: &'static str) {
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
-        self.finding(format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)"));
+        let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
+        self.finding(FindingKind::Unimplemented, text);
     }
 
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError) {
-        self.finding(format!("{hostcall}: {error}; Envoy takes it as an empty list"));
+        let text = format!("{hostcall}: {error}; Envoy takes it as an empty list");
+        self.finding(FindingKind::MalformedPairs, text);
+    }
+
+    fn unusual_status(&mut self, hostcall: &'static str, status: CallStatus) {
+        let number = status as u32;
+        let text = format!("{hostcall} answered {number} ({status:?}), which the Rust SDK's Status lacks");
+        self.finding(FindingKind::UnusualStatus, text);
     }
 
     fn log(&mut self, level: LogLevel, text: Bytes) {
@@ -312,7 +320,8 @@ impl HostCalls for ActiveContext {
             return Ok(());
         };
         if self.is_ending() {
-            self.finding("close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy");
+            let text = "close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
             return Ok(());
         }
         self.core.effects.push_back(Effect::Close { stream, filter });
@@ -322,11 +331,13 @@ impl HostCalls for ActiveContext {
 
     fn send_local_reply(&mut self, reply: LocalReply) -> CallResult {
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
-            self.finding("send_local_response outside a stream: Envoy answers Ok and does nothing");
+            let text = "send_local_response outside a stream: Envoy answers Ok and does nothing";
+            self.finding(FindingKind::LostReply, text);
             return Ok(());
         };
         if self.is_ending() {
-            self.finding("send_local_response in on_log, on_done or on_delete: this crashes Envoy");
+            let text = "send_local_response in on_log, on_done or on_delete: this crashes Envoy";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
             return Ok(());
         }
         self.note(What::Replied {
@@ -437,7 +448,8 @@ impl HostCalls for ActiveContext {
         }
         callouts::check(&callout)?;
         if !self.core.services.has(&cluster) {
-            self.finding(format!("no script answers cluster {cluster:?}: the connection counts as refused"));
+            let text = format!("no script answers cluster {cluster:?}: the connection counts as refused");
+            self.finding(FindingKind::UnansweredCallout, text);
         }
         let contexts = &mut self.core.vms[self.vm.0];
         contexts.next_callout += 4;

@@ -17,7 +17,7 @@ use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, PluginIndex, Trace, Usage, What},
+    trace::{Entry, FindingKind, PluginIndex, Trace, Usage, What},
     upstream::Services,
 };
 
@@ -148,6 +148,11 @@ impl Core {
             }
             _ => self.trace.push(Entry { at, plugin: None, what }),
         }
+    }
+
+    /// Notes something a filter's author should know.
+    pub(crate) fn found(&mut self, owner: Option<Owner>, kind: FindingKind, text: impl Into<String>) {
+        self.note(owner, What::Finding { kind, text: text.into() });
     }
 
     /// A new stream does without the filters whose VM has failed, where their policy is `FAIL_OPEN`.

@@ -40,7 +40,7 @@ use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
-    trace::What,
+    trace::FindingKind,
     vm::{Modules, Vm},
 };
 
@@ -133,9 +133,8 @@ impl Proxy {
         });
         if !once {
             let text =
-                "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice"
-                    .to_owned();
-            core.note(Some(Owner::Stream(id, filter)), What::Finding { text });
+                "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
+            core.found(Some(Owner::Stream(id, filter)), FindingKind::RunsChainTwice, text);
         }
     }
 
@@ -164,8 +163,8 @@ impl Proxy {
             return;
         }
         if path == Path::Encode && stream.manager.response.headers.is_none() {
-            let text = "continue_stream(response) before there is a response: this crashes Envoy".to_owned();
-            self.core_mut().note_proxy(id, What::Finding { text });
+            let text = "continue_stream(response) before there is a response: this crashes Envoy";
+            self.core_mut().found(Some(Owner::Stream(id, filter)), FindingKind::WouldCrashEnvoy, text);
         }
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::redaction::shown;
 use super::{
     Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterStep,
-    LogLine, Text,
+    Finding, LogLine, Text,
 };
 use crate::{
     abi::MapType,
@@ -13,7 +13,7 @@ use crate::{
     proxy::Outcome,
     replay::{Difference, ReplayedProxy},
     stream::{Action, Path},
-    trace::{self, BodyEdit, HeaderEdit, PluginIndex, What},
+    trace::{self, BodyEdit, FindingKind, HeaderEdit, PluginIndex, What},
 };
 
 pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport {
@@ -85,7 +85,9 @@ fn note(step: &mut FilterStep, what: &What) {
             step.answered = Some(Answer { status: *status, details: Text::from(details), body_bytes: *body });
         }
         What::Resumed { .. } => step.resumed += 1,
-        What::Closed => step.findings.push("reset the stream".to_owned()),
+        What::Closed => step
+            .findings
+            .push(Finding { kind: FindingKind::StreamReset, text: "reset the stream".to_owned() }),
         What::CalledOut { cluster, method, path, token } => step.callouts.push(Callout {
             token: *token,
             cluster: cluster.into(),
@@ -108,7 +110,7 @@ fn note(step: &mut FilterStep, what: &What) {
         What::SetProperty { path, .. } => step.properties.push(path.into()),
         What::Random { bytes } => step.random_bytes += *bytes as u64,
         What::Fault { reason } => step.faults.push(reason.clone()),
-        What::Finding { text } => step.findings.push(text.clone()),
+        What::Finding { kind, text } => step.findings.push(Finding { kind: *kind, text: text.clone() }),
         What::CalloutAnswered { .. }
         | What::Routed { .. }
         | What::RouterReplied { .. }
@@ -171,10 +173,11 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             What::RouterReplied { status, details } => format!("answered {status} ({details})"),
             What::ClientLeft => "the client left, as recorded".to_owned(),
             What::UpstreamAnswered { status } => format!("upstream answered {status}"),
-            What::Finding { text } => text.clone(),
+            What::Finding { kind, text } => format!("{kind}: {text}"),
             _ => return None,
         };
-        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said, fault: false })
+        let finding = entry.what.finding();
+        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said, fault: false, finding })
     });
     told.collect()
 }

@@ -11,8 +11,8 @@ mod text;
 
 pub use model::{
     Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterReport,
-    FilterStep, LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text, Totals,
-    Unsupported,
+    FilterStep, Finding, LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text,
+    Totals, Unsupported,
 };
 
 pub use text::Detail;
@@ -115,13 +115,14 @@ fn event(proxy: &ReplayedProxy, entry: &Entry) -> Effect {
     let said = match &entry.what {
         What::Logged { level, text } => format!("{level}: {}", Text::from(text)),
         What::Fault { reason } => format!("failed: {reason}"),
-        What::Finding { text } => text.clone(),
+        What::Finding { kind, text } => format!("{kind}: {text}"),
         What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
         What::Random { bytes } => format!("drew {bytes} random bytes"),
         other => format!("{other:?}"),
     };
     let fault = matches!(entry.what, What::Fault { .. });
-    Effect { at_us: entry.at.as_micros() as u64, filter: name, said, fault }
+    let finding = entry.what.finding();
+    Effect { at_us: entry.at.as_micros() as u64, filter: name, said, fault, finding }
 }
 
 fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {
@@ -148,7 +149,16 @@ fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize)
             sum.findings += filter.findings.len();
             sum.faults += filter.faults.len();
             sum.cost.add(&filter.cost);
+            for finding in &filter.findings {
+                *totals.findings.entry(finding.kind).or_default() += 1;
+            }
         }
+        for kind in exchange.proxy.iter().filter_map(|effect| effect.finding) {
+            *totals.findings.entry(kind).or_default() += 1;
+        }
+    }
+    for kind in proxies.iter().flat_map(|p| &p.events).filter_map(|event| event.finding) {
+        *totals.findings.entry(kind).or_default() += 1;
     }
     totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|event| event.fault).count();
     totals.statuses = statuses;

@@ -7,7 +7,13 @@ use std::{collections::BTreeMap, fmt};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{clock::Seed, message::NoteKind, proxy::End, replay::Place, trace::Usage};
+use crate::{
+    clock::Seed,
+    message::NoteKind,
+    proxy::End,
+    replay::Place,
+    trace::{FindingKind, Usage},
+};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "wayside.replay/1";
@@ -79,6 +85,8 @@ pub struct Totals {
     pub visible_differences: usize,
     pub hung: usize,
     pub faults: usize,
+    /// In and outside streams, by kind.
+    pub findings: BTreeMap<FindingKind, usize>,
     /// Notes on exchanges; those on files stand apart.
     pub notes: usize,
     /// Replayed statuses, and how many exchanges had them.
@@ -200,6 +208,9 @@ pub struct Effect {
     pub said: String,
     /// It is a failure: the module broke.
     pub fault: bool,
+    /// It is a finding, of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<FindingKind>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -248,9 +259,22 @@ pub struct FilterStep {
     /// Properties set, by path.
     pub properties: Vec<Text>,
     pub random_bytes: u64,
-    pub findings: Vec<String>,
+    pub findings: Vec<Finding>,
     pub faults: Vec<String>,
     pub cost: Cost,
+}
+
+/// What the filter's author should know.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    pub kind: FindingKind,
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.text)
+    }
 }
 
 /// An edit of a message.

@@ -269,7 +269,7 @@ fn step(f: &mut Formatter<'_>, step: &FilterStep) -> fmt::Result {
     if step.random_bytes > 0 {
         lines.push(format!("drew {} random bytes", step.random_bytes));
     }
-    lines.extend(step.findings.iter().cloned());
+    lines.extend(step.findings.iter().map(ToString::to_string));
     lines.extend(step.faults.iter().map(|fault| format!("FAILED: {fault}")));
     if lines.is_empty() {
         lines.push("passed".to_owned());

@@ -1,5 +1,6 @@
 //! What happened, in order: the record a report is made of.
 
+mod finding;
 mod thread;
 mod usage;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use finding::FindingKind;
 pub use thread::Thread;
 pub use usage::Usage;
 
@@ -97,6 +99,7 @@ pub enum What {
     },
     /// Something a filter author should know: an unimplemented call, misuse that Envoy swallows or crashes on.
     Finding {
+        kind: FindingKind,
         text: String,
     },
     /// The router chose where to send the request.
@@ -115,6 +118,17 @@ pub enum What {
     UpstreamAnswered {
         status: String,
     },
+}
+
+impl What {
+    /// The kind of finding it is, where it is one. A reset is one, too.
+    pub fn finding(&self) -> Option<FindingKind> {
+        match self {
+            What::Finding { kind, .. } => Some(*kind),
+            What::Closed => Some(FindingKind::StreamReset),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

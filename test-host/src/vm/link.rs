@@ -75,7 +75,12 @@ fn enter<H: HostCalls + 'static, T>(
     guest.host().called(hostcall, read, written);
     match result {
         Ok(value) => Ok(wire(Ok(value))),
-        Err(Refusal::Status(status)) => Ok(wire(Err(status))),
+        Err(Refusal::Status(status)) => {
+            if status.is_unusual() && hostcall.starts_with("proxy_") {
+                guest.host().unusual_status(hostcall, status);
+            }
+            Ok(wire(Err(status)))
+        }
         Err(Refusal::Fault(fault)) => Err(fault.into()),
     }
 }

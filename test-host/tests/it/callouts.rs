@@ -197,7 +197,7 @@ fn trailers_of_an_answer_are_shown_and_none_of_it_outlives_the_callback() {
 #[test]
 fn a_cluster_without_a_script_counts_as_refusing_and_that_is_told() {
     expect![[r#"
-        0 script: FINDING no script answers cluster "upstream": the connection counts as refused
+        0 script: FINDING unanswered_callout: no script answers cluster "upstream": the connection counts as refused
         0 proxy: upstream answered 200
         0 script: callout 4 answered: connection failure: status 503
         0 script: answered -> [4, 3, 98, 0]

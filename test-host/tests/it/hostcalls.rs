@@ -102,7 +102,7 @@ fn a_malformed_list_of_pairs_wipes_the_map_and_is_told() {
     let text = chain([script("response_headers: set_raw response \\x01\\x00"), script("").named("outer")])
         .on(get("/x").answer_header("x", "1"));
     expect![[r#"
-        0 script: FINDING proxy_set_header_map_pairs: not a list of pairs: no count at byte 0; Envoy takes it as an empty list
+        0 script: FINDING malformed_pairs: proxy_set_header_map_pairs: not a list of pairs: no count at byte 0; Envoy takes it as an empty list
         0 script: set_raw response \x01\x00 -> ok
         client got [:status: 502, content-length: 32, content-type: text/plain] "missing required header: :status"
     "#]].assert_eq(&text.lines(&["set_raw", "FINDING", "client got"]));
@@ -478,7 +478,7 @@ fn a_root_sees_only_what_belongs_to_no_stream() {
         0 script: get request :path -> bad_argument
         0 script: pairs request -> ""
         0 script: buffer request -> ""
-        0 script: FINDING send_local_response outside a stream: Envoy answers Ok and does nothing
+        0 script: FINDING lost_reply: send_local_response outside a stream: Envoy answers Ok and does nothing
         0 script: reply 500 -> ok
         0 script: continue request -> ok
         0 script: close request -> ok
@@ -582,13 +582,14 @@ fn logs_below_the_level_are_dropped_and_wasi_output_is_logged() {
 fn what_the_host_does_not_have_answers_unimplemented_and_is_listed() {
     let ops = "request_headers: grpc_call upstream; queue q; queue q; foreign compress x; foreign nothing x; foreign clear_route_cache";
     expect![[r#"
-        0 script: FINDING proxy_grpc_call is not implemented by this host: it answered Unimplemented (12)
+        0 script: FINDING unimplemented: proxy_grpc_call is not implemented by this host: it answered Unimplemented (12)
         0 script: grpc_call upstream -> unimplemented
-        0 script: FINDING proxy_register_shared_queue is not implemented by this host: it answered Unimplemented (12)
+        0 script: FINDING unimplemented: proxy_register_shared_queue is not implemented by this host: it answered Unimplemented (12)
         0 script: queue q -> unimplemented
-        0 script: FINDING proxy_register_shared_queue is not implemented by this host: it answered Unimplemented (12)
+        0 script: FINDING unimplemented: proxy_register_shared_queue is not implemented by this host: it answered Unimplemented (12)
         0 script: queue q -> unimplemented
-        0 script: FINDING proxy_call_foreign_function is not implemented by this host: it answered Unimplemented (12)
+        0 script: FINDING unimplemented: proxy_call_foreign_function is not implemented by this host: it answered Unimplemented (12)
+        0 script: FINDING unusual_status: proxy_call_foreign_function answered 12 (Unimplemented), which the Rust SDK's Status lacks
         0 script: foreign compress x -> unimplemented
         0 script: foreign nothing x -> not_found
         0 script: foreign clear_route_cache -> ""

@@ -66,12 +66,19 @@ fn pointers_and_lengths_outside_the_memory_are_refused() {
                 (call $say (call $random (i32.const 65530) (i32.const 100)))";
     // 6 is InvalidMemoryAccess, 2 BadArgument; 21 of WASI shows as E.
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_log answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
+        0 wat: FINDING unusual_status: proxy_set_header_map_pairs answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
         0 wat: 2
         0 wat: drew 100 random bytes
@@ -159,6 +166,7 @@ fn an_allocator_that_gives_nothing_makes_the_call_fail() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
         0 wat: on_request_headers = Continue
         client got [:status: 200]
@@ -174,6 +182,7 @@ fn an_allocator_that_gives_what_it_does_not_have_makes_the_call_fail() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
         0 wat: on_request_headers = Continue
         client got [:status: 200]

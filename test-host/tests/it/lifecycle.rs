@@ -285,7 +285,7 @@ fn a_reloaded_vm_starts_afresh_and_does_not_know_the_streams_and_callouts_of_the
         outside streams
           0 script: configured
           1300 script: configured
-          1300 script: FINDING VM reloaded
+          1300 script: FINDING vm_reloaded: VM reloaded
     "#]]
     .assert_eq(&proxy.text());
 }

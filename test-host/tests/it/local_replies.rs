@@ -173,7 +173,7 @@ fn a_reply_from_a_tick_needs_the_streams_context() {
           end: Complete after 10ms, 
         outside streams
           0 script: tick 10 -> ok
-          10 script: FINDING send_local_response outside a stream: Envoy answers Ok and does nothing
+          10 script: FINDING lost_reply: send_local_response outside a stream: Envoy answers Ok and does nothing
           10 script: reply 500 -> ok
     "#]]
     .assert_eq(&chain([script(replies)]).on(get("/x")).text());
@@ -183,11 +183,11 @@ fn a_reply_from_a_tick_needs_the_streams_context() {
 fn what_would_crash_envoy_is_told_and_not_done() {
     let dies = "request_headers: continue response\nlog: reply 500; close request\ndone: reply 500\ndelete: reply 500";
     expect![[r#"
-        0 proxy: FINDING continue_stream(response) before there is a response: this crashes Envoy
-        0 script: FINDING send_local_response in on_log, on_done or on_delete: this crashes Envoy
-        0 script: FINDING close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy
-        0 script: FINDING send_local_response in on_log, on_done or on_delete: this crashes Envoy
-        0 script: FINDING send_local_response in on_log, on_done or on_delete: this crashes Envoy
+        0 script: FINDING would_crash_envoy: continue_stream(response) before there is a response: this crashes Envoy
+        0 script: FINDING would_crash_envoy: send_local_response in on_log, on_done or on_delete: this crashes Envoy
+        0 script: FINDING would_crash_envoy: close_stream in on_log, on_done or on_delete: in on_log this crashes Envoy
+        0 script: FINDING would_crash_envoy: send_local_response in on_log, on_done or on_delete: this crashes Envoy
+        0 script: FINDING would_crash_envoy: send_local_response in on_log, on_done or on_delete: this crashes Envoy
         client got [:status: 200]
         end: Complete after 0ns, via_upstream
     "#]]

@@ -355,7 +355,7 @@ fn going_on_both_by_call_and_by_answer_is_told() {
         .on(get("/x"))
         .lines(&["once", "FINDING", "upstream got"]);
     expect![[r#"
-        0 a: FINDING continue_stream, and then answered to continue: Envoy runs the rest of the chain twice
+        0 a: FINDING runs_chain_twice: continue_stream, and then answered to continue: Envoy runs the rest of the chain twice
         0 b: once
         upstream got [:path: /x, :method: GET]
     "#]]

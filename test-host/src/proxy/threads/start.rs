@@ -12,7 +12,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{PluginIndex, Trace, Usage, What},
+    trace::{FindingKind, PluginIndex, Trace, Usage, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules, Vm},
 };
@@ -167,9 +167,9 @@ impl Proxy {
             self.core_mut().arm_tick(plugin, None);
         }
         match self.start_vm(vm) {
-            Ok(()) => self
-                .core_mut()
-                .note(Some(Owner::Root(plugin)), What::Finding { text: "VM reloaded".to_owned() }),
+            Ok(()) => {
+                self.core_mut().found(Some(Owner::Root(plugin)), FindingKind::VmReloaded, "VM reloaded")
+            }
             Err((_, fault)) => self.core_mut().vms[vm.0].fault = Some(fault),
         }
     }

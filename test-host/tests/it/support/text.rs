@@ -119,7 +119,7 @@ fn what(what: &What) -> String {
         What::SetProperty { path, bytes } => format!("property {} set to {bytes} bytes", shown(path)),
         What::Random { bytes } => format!("drew {bytes} random bytes"),
         What::Fault { reason } => format!("FAULT {}", reason.lines().next().unwrap_or_default()),
-        What::Finding { text } => format!("FINDING {text}"),
+        What::Finding { kind, text } => format!("FINDING {kind}: {text}"),
         What::Routed { route, cluster } => format!("routed by {route} to {cluster}"),
         What::RouterReplied { status, details } => format!("router replied {status}, {details}"),
         What::ClientLeft => "the client left, as recorded".to_owned(),

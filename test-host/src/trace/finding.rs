@@ -1,0 +1,56 @@
+//! The kinds of what a filter's author should know. Their snake_case names stand in reports and stay.
+
+use std::fmt;
+
+/// What a finding is about. The text beside it says what happened in the case at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Envoy's process would have died of it. This host has carried on without it.
+    WouldCrashEnvoy,
+    /// A worker of Envoy would have been blocked for ever, with all its connections. Here the VM counts as dead.
+    WouldHangEnvoy,
+    /// Envoy would have taken the rest of the chain through the same part of the message twice.
+    RunsChainTwice,
+    /// A local reply was asked for where Envoy answers `Ok` and sends nothing.
+    LostReply,
+    /// Pairs that cannot be decoded: Envoy takes them as an empty list.
+    MalformedPairs,
+    /// A hostcall answered 5, 6, 9, 11 or 12, which the Rust SDK's `Status` lacks: undefined behaviour in such a guest.
+    UnusualStatus,
+    /// The filter reset the stream.
+    StreamReset,
+    /// A hostcall that this host lacks and Envoy has.
+    Unimplemented,
+    /// A callout to a cluster that no script answers.
+    UnansweredCallout,
+    /// A dead VM was made again.
+    VmReloaded,
+    /// The guest asked for more than this host keeps; Envoy would have kept it.
+    BoundReached,
+}
+
+impl FindingKind {
+    /// The name it has in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::WouldCrashEnvoy => "would_crash_envoy",
+            FindingKind::WouldHangEnvoy => "would_hang_envoy",
+            FindingKind::RunsChainTwice => "runs_chain_twice",
+            FindingKind::LostReply => "lost_reply",
+            FindingKind::MalformedPairs => "malformed_pairs",
+            FindingKind::UnusualStatus => "unusual_status",
+            FindingKind::StreamReset => "stream_reset",
+            FindingKind::Unimplemented => "unimplemented",
+            FindingKind::UnansweredCallout => "unanswered_callout",
+            FindingKind::VmReloaded => "vm_reloaded",
+            FindingKind::BoundReached => "bound_reached",
+        }
+    }
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

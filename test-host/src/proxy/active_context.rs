@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     callouts::{self, AnsweredCallout},
-    core::{Core, Effect, Owner, VmIndex},
+    core::{Core, Effect, Owner, PluginIndex, VmIndex},
     header_rules, properties,
     stream_state::{FilterContext, StreamState},
 };
@@ -20,7 +20,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{BodyEdit, Change, FindingKind, HeaderEdit, What},
 };
 
 /// The proxy, lent to a VM.
@@ -287,9 +287,14 @@ impl HostCalls for ActiveContext {
         Ok(())
     }
 
-    /// Only a root that waits after `on_done` can be done; this host keeps every root to the end.
+    /// Only a root that waits after `on_done` can be done.
     fn done(&mut self) -> CallResult {
-        Err(CallStatus::NotFound)
+        let plugin = self.effective_plugin();
+        if !std::mem::take(&mut self.core.plugins[plugin.0].parked) {
+            return Err(CallStatus::NotFound);
+        }
+        self.core.effects.push_back(Effect::DeleteRoot { plugin });
+        Ok(())
     }
 
     fn continue_stream(&mut self, kind: StreamType) -> CallResult {

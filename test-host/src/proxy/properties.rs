@@ -5,13 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    core::Core,
+    core::{Core, PluginIndex},
     stream_state::{FilterContext, StreamState},
 };
 use crate::{
     abi::{CallResult, CallStatus, pairs},
     message::{Direction, HeaderMap},
-    trace::PluginIndex,
 };
 
 /// A value before it is put in bytes.

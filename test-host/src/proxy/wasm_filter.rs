@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     ActiveContext, Proxy,
     callouts::AnsweredCallout,
-    core::Owner,
+    core::{Owner, PluginIndex},
     spec::FailurePolicy,
     stream_state::{FilterContext, StreamId},
 };
@@ -13,7 +13,7 @@ use crate::{
     abi::{Callback, ContextId, GuestFault},
     message::HeaderMap,
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
-    trace::{PluginIndex, What},
+    trace::{What},
 };
 
 /// `get_status` after a callout that was reset; it stays.
@@ -201,9 +201,10 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let Some(core) = self.core.take() else {
+        let Some(mut core) = self.core.take() else {
             return Answered { number: None, stop: false, failed: true };
         };
+        core.running = core.vms[core.plugins[plugin.0].vm.0].thread;
         let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
         let Some(vm) = self.vms[index.0].vm.as_mut() else {
             self.core = Some(core);
@@ -302,8 +303,7 @@ impl Proxy {
     }
 
     fn generation_of(&mut self, plugin: PluginIndex) -> u32 {
-        let core = self.core_mut();
-        core.vms[core.plugins[plugin.0].vm.0].generation
+        self.core_mut().plugins[plugin.0].generation
     }
 
     pub(super) fn fault_of(&mut self, plugin: PluginIndex) -> Option<&GuestFault> {

@@ -243,6 +243,18 @@ fn maps_come_and_go_with_the_phases() {
         add response x 1 -> bad_argument
         add request_trailers x 1 -> bad_argument
         add response_trailers x 1 -> bad_argument
+        done
+        get request :path -> bad_argument
+        size request -> bad_argument
+        pairs request_trailers -> ""
+        get request_trailers t -> bad_argument
+        get response :status -> bad_argument
+        pairs response -> ""
+        get response_trailers r -> bad_argument
+        add request x 1 -> bad_argument
+        add response x 1 -> bad_argument
+        add request_trailers x 1 -> bad_argument
+        add response_trailers x 1 -> bad_argument
     "#]]
     .assert_eq(&(answers.join("\n") + "\n"));
 }
@@ -417,6 +429,16 @@ fn properties_follow_the_phases() {
         property xds.route_name -> "main"
         property xds.cluster_name -> "upstream"
         property upstream.address -> "10.0.0.9:8080"
+        number request.duration -> not_found
+        done
+        property request.path -> not_found
+        property request.headers.x-a -> not_found
+        number request.size -> not_found
+        property response.code_details -> not_found
+        number response.code -> not_found
+        property xds.route_name -> not_found
+        property xds.cluster_name -> not_found
+        property upstream.address -> not_found
         number request.duration -> not_found
     "#]]
     .assert_eq(&(text.join("\n") + "\n"));

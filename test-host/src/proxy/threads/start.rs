@@ -1,18 +1,21 @@
-//! Building a proxy from its spec: VMs started, root contexts created, configurations accepted or refused.
+//! Starting a proxy: every plugin tried in a canary, then started on the main thread and on every worker (`envoy-abi` 4.2).
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use super::{
-    ActiveContext, Proxy, ProxyVm,
-    core::{Core, Owner, PluginState, VmContexts, VmIndex},
-    metrics::Metrics,
-    shared_data::SharedData,
-    spec::{CodeSource, FailurePolicy, PluginSpec, ProxySpec},
+    super::{
+        ActiveContext, Proxy, ProxyVm,
+        core::{Core, FilterEntry, Owner, PluginIndex, PluginState, VmContexts, VmIndex},
+        metrics::Metrics,
+        shared_data::SharedData,
+        spec::{CodeSource, PluginSpec, ProxySpec},
+    },
+    BaseVm, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FindingKind, PluginIndex, Trace, Usage, What},
+    trace::{FilterNumber, FindingKind, Thread, Trace, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules, Vm},
 };
@@ -21,8 +24,12 @@ use crate::{
 #[derive(Debug)]
 pub struct ProxyOptions {
     pub limits: Limits,
+    /// How many workers it has (`envoy --concurrency`).
+    pub workers: NonZeroU32,
     /// The level of Envoy's `wasm` logger: what a guest is told, and what is kept.
     pub log_level: LogLevel,
+    /// What guests draw from. From a source beside it the proxy draws which worker gets a connection, and how long a reload
+    /// waits.
     pub rng: Rng,
     pub services: Services,
     /// Wall time at which it starts, since the Unix epoch.
@@ -42,24 +49,31 @@ fn logged(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  it logged: {line}")).collect()
 }
 
-/// A VM with what it was made from, so that it can be made again.
+/// A VM of one thread.
 #[derive(Debug)]
-pub(super) struct LoadedVm {
-    /// `None` once it has died.
-    pub(super) vm: Option<ProxyVm>,
-    module: Arc<Module>,
-    limits: Limits,
-    plugins: Vec<PluginIndex>,
-    loaded_at: Duration,
+pub(in crate::proxy) struct LoadedVm {
+    /// `None` once it has died, or nothing needs it any more.
+    pub(in crate::proxy) vm: Option<ProxyVm>,
 }
 
-/// Plugins with equal keys share a VM (`envoy-abi` 4.1).
-#[derive(PartialEq, Eq)]
-struct VmKey {
-    vm_id: String,
-    environment: BTreeMap<String, String>,
-    vm_configuration: bytes::Bytes,
-    sha256: String,
+/// A thread's VMs and plugins by key.
+#[derive(Debug)]
+pub(in crate::proxy) struct ThreadVms {
+    pub(super) thread: Thread,
+    /// By base VM.
+    vms: Vec<(usize, VmIndex)>,
+    /// By base VM and plugin key, in the order in which they were started.
+    pub(super) plugins: Vec<(usize, PluginKey, PluginIndex)>,
+}
+
+impl ThreadVms {
+    fn new(thread: Thread) -> Self {
+        ThreadVms { thread, vms: Vec::new(), plugins: Vec::new() }
+    }
+
+    fn plugin(&self, base: usize, key: &PluginKey) -> Option<PluginIndex> {
+        self.plugins.iter().find(|(of, known, _)| *of == base && known == key).map(|(_, _, plugin)| *plugin)
+    }
 }
 
 impl Proxy {
@@ -69,63 +83,155 @@ impl Proxy {
         spec: Arc<ProxySpec>,
         options: ProxyOptions,
     ) -> Result<Self, StartError> {
-        let mut keys: Vec<VmKey> = Vec::new();
-        let mut vms: Vec<LoadedVm> = Vec::new();
-        let mut core =
-            empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
-        for listener in &spec.listeners {
-            let mut chain = Vec::new();
-            for plugin in listener.http.http_filters.plugins() {
-                let module = load(&modules, plugin)
-                    .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
-                let key = vm_key(plugin, &module);
-                let vm = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
-                    core.vms.push(VmContexts { vm_id: plugin.vm.id.clone(), ..VmContexts::default() });
-                    vms.push(LoadedVm::new(module, options.limits));
-                    keys.push(key);
-                    keys.len() - 1
-                });
-                let index = PluginIndex(core.plugins.len());
-                vms[vm].plugins.push(index);
-                core.plugins.push(PluginState::new(plugin.clone(), VmIndex(vm)));
-                chain.push(index);
+        let workers = (0..options.workers.get()).map(Thread::Worker);
+        let threads = std::iter::once(Thread::Main).chain(workers).map(ThreadVms::new).collect();
+        let limits = options.limits;
+        let mut proxy = Proxy {
+            modules,
+            limits,
+            bases: Vec::new(),
+            threads,
+            vms: Vec::new(),
+            core: Some(empty_core(Arc::clone(&spec), options)),
+            ready: Default::default(),
+            finished: Vec::new(),
+        };
+        let filters = proxy.try_all(&spec)?;
+        proxy.core_mut().first_filters =
+            filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0)).collect();
+        for nth in 0..proxy.threads.len() {
+            let chains = filters.iter().map(|chain| {
+                let plugins = chain.iter().map(|filter| proxy.plugin_on(nth, *filter));
+                plugins.collect()
+            });
+            let chains: Vec<Arc<[PluginIndex]>> = chains.collect();
+            if !proxy.threads[nth].thread.is_main() {
+                proxy.core_mut().chains.push(chains);
             }
-            core.chains.push(chain.into());
-        }
-        let mut proxy =
-            Proxy { modules, vms, core: Some(core), ready: Default::default(), finished: Vec::new() };
-        for vm in 0..proxy.vms.len() {
-            proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }
         Ok(proxy)
     }
 
-    /// Instantiates a VM and configures its plugins.
-    fn start_vm(&mut self, index: VmIndex) -> Result<(), (PluginIndex, GuestFault)> {
-        let Some(&first) = self.vms[index.0].plugins.first() else {
-            return Ok(());
-        };
-        let Some(core) = self.core.take() else {
-            return Ok(());
-        };
-        let loaded = &mut self.vms[index.0];
-        loaded.loaded_at = core.now;
-        let lent = ActiveContext::new(core, first, ContextId(0));
-        let (active, started) = Vm::start(&self.modules, Arc::clone(&loaded.module), loaded.limits, lent);
-        self.core = Some(active.core);
-        loaded.vm = Some(started.map_err(|fault| (first, fault))?);
-        for plugin in self.vms[index.0].plugins.clone() {
-            self.start_plugin(plugin).map_err(|fault| (plugin, fault))?;
+    /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
+    fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
+        let mut chains = Vec::new();
+        for listener in &spec.listeners {
+            let mut chain = Vec::new();
+            for plugin in listener.http.http_filters.plugins() {
+                let module = load(&self.modules, plugin)
+                    .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
+                let (base, new) = BaseVm::find_or_add(&mut self.bases, plugin, module);
+                let filter = FilterNumber(self.core_mut().filters.len());
+                self.core_mut().filters.push(FilterEntry {
+                    spec: Arc::new(plugin.clone()),
+                    listener: listener.name.clone(),
+                    base,
+                    key: PluginKey::of(plugin, listener.direction),
+                });
+                self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
+                chain.push(filter);
+            }
+            chains.push(chain);
         }
+        Ok(chains)
+    }
+
+    /// Starts a plugin in a canary, which is then dropped without a word to it; before that, if its code is new, the code alone.
+    fn try_filter(&mut self, filter: FilterNumber, new: bool) -> Result<(), GuestFault> {
+        let entry = &self.core_mut().filters[filter.0];
+        let (base, key) = (entry.base, entry.key.clone());
+        if new {
+            let alone = self.add_plugin(filter);
+            let started = self.start_vm(base, Thread::Canary, alone);
+            self.drop_vm(started?);
+        }
+        if self.bases[base].tried.contains(&key) {
+            return Ok(());
+        }
+        let plugin = self.add_plugin(filter);
+        let vm = self.start_vm(base, Thread::Canary, plugin)?;
+        self.start_plugin(plugin)?;
+        self.drop_vm(vm);
+        self.bases[base].tried.push(key);
         Ok(())
     }
 
-    /// `on_context_create`, `on_vm_start`, `on_configure` on a root context of its own.
+    /// The filter's plugin on a thread, started unless an equal one is there. Where it does not start although its canary did,
+    /// Envoy leaves the filter out on that thread.
+    fn plugin_on(&mut self, nth: usize, filter: FilterNumber) -> PluginIndex {
+        let entry = &self.core_mut().filters[filter.0];
+        let (base, key) = (entry.base, entry.key.clone());
+        if let Some(plugin) = self.threads[nth].plugin(base, &key) {
+            return plugin;
+        }
+        let plugin = self.add_plugin(filter);
+        match self.start_on(nth, base, plugin) {
+            Ok(()) => self.threads[nth].plugins.push((base, key, plugin)),
+            Err(fault) => {
+                let text = format!("{fault}, but not in the canary: Envoy leaves the filter out on this thread");
+                self.core_mut().plugins[plugin.0].left_out = true;
+                self.core_mut().found(Some(Owner::Root(plugin)), FindingKind::FilterLeftOut, text);
+            }
+        }
+        plugin
+    }
+
+    /// Starts a plugin in the thread's VM, which is made if there is none, or only a dead one.
+    pub(super) fn start_on(&mut self, nth: usize, base: usize, plugin: PluginIndex) -> Result<(), GuestFault> {
+        let known = self.threads[nth].vms.iter().position(|(of, _)| *of == base);
+        let known = known.map(|at| (at, self.threads[nth].vms[at].1));
+        let alive = known.filter(|(_, vm)| self.vms[vm.0].vm.is_some());
+        if let Some((_, vm)) = alive {
+            self.core_mut().plugins[plugin.0].vm = vm;
+        } else {
+            self.core_mut().plugins[plugin.0].vm = VmIndex(self.vms.len());
+            let vm = self.start_vm(base, self.threads[nth].thread, plugin)?;
+            match known {
+                Some((at, _)) => self.threads[nth].vms[at].1 = vm,
+                None => self.threads[nth].vms.push((base, vm)),
+            }
+        }
+        let started = self.start_plugin(plugin);
+        let plugins = &self.core_mut().plugins;
+        let vm = plugins[plugin.0].vm;
+        let shared = plugins.iter().enumerate().any(|(nth, other)| nth != plugin.0 && other.vm == vm);
+        if started.is_err() && !shared {
+            // The next plugin gets a VM of its own.
+            self.drop_vm(vm);
+        }
+        started
+    }
+
+    /// Instantiates a VM, whose number the plugin has already, and runs its start functions.
+    fn start_vm(&mut self, base: usize, thread: Thread, plugin: PluginIndex) -> Result<VmIndex, GuestFault> {
+        let (vm, vm_id) = (VmIndex(self.vms.len()), self.bases[base].vm_id().to_owned());
+        self.vms.push(LoadedVm { vm: None });
+        self.core_mut().vms.push(VmContexts::new(thread, vm_id));
+        let Some(mut core) = self.core.take() else {
+            return Ok(vm);
+        };
+        core.running = thread;
+        let module = Arc::clone(&self.bases[base].module);
+        let lent = ActiveContext::new(core, plugin, ContextId(0));
+        let (active, started) = Vm::start(&self.modules, module, self.limits, lent);
+        self.core = Some(active.core);
+        match started {
+            Ok(started) => self.vms[vm.0].vm = Some(started),
+            Err(fault) => {
+                self.core_mut().vms[vm.0].fault = Some(fault.clone());
+                return Err(fault);
+            }
+        }
+        Ok(vm)
+    }
+
+    /// `on_context_create`, `on_vm_start`, `on_configure` on a root context.
     fn start_plugin(&mut self, plugin: PluginIndex) -> Result<(), GuestFault> {
         let core = self.core_mut();
         let (vm, spec) = (core.plugins[plugin.0].vm, Arc::clone(&core.plugins[plugin.0].spec));
         let root = core.vms[vm.0].create(Owner::Root(plugin));
         core.plugins[plugin.0].root = root;
+        core.plugins[plugin.0].loaded_at = core.now;
         let size = |bytes: &bytes::Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let steps = [
             Callback::ContextCreate { parent: 0 },
@@ -150,34 +256,31 @@ impl Proxy {
         Ok(())
     }
 
-    /// `FAIL_RELOAD`: a dead VM is made again for a new stream, once the interval since its last load has passed.
-    pub(super) fn reload_if_due(&mut self, plugin: PluginIndex) {
+    /// A plugin that is not started yet, and so has the number of the VM that would be next.
+    fn add_plugin(&mut self, filter: FilterNumber) -> PluginIndex {
+        let next = VmIndex(self.vms.len());
         let core = self.core_mut();
-        let state = &core.plugins[plugin.0];
-        let (vm, now) = (state.vm, core.now);
-        let FailurePolicy::Reload { base_interval } = state.spec.failure_policy else {
-            return;
-        };
-        if core.vms[vm.0].fault.is_none() || now < self.vms[vm.0].loaded_at.saturating_add(base_interval) {
-            return;
-        }
-        let contexts = &mut self.core_mut().vms[vm.0];
-        *contexts = contexts.renewed();
-        for plugin in self.vms[vm.0].plugins.clone() {
-            self.core_mut().arm_tick(plugin, None);
-        }
-        match self.start_vm(vm) {
-            Ok(()) => {
-                self.core_mut().found(Some(Owner::Root(plugin)), FindingKind::VmReloaded, "VM reloaded")
+        let spec = Arc::clone(&core.filters[filter.0].spec);
+        core.plugins.push(PluginState::new(spec, filter, next));
+        PluginIndex(core.plugins.len() - 1)
+    }
+
+    /// Drops a VM with all its contexts; no callback tells it.
+    pub(super) fn drop_vm(&mut self, vm: VmIndex) {
+        self.vms[vm.0].vm = None;
+        let core = self.core_mut();
+        core.vms[vm.0].contexts.clear();
+        for plugin in (0..core.plugins.len()).map(PluginIndex) {
+            if core.plugins[plugin.0].vm == vm {
+                core.arm_tick(plugin, None);
             }
-            Err((_, fault)) => self.core_mut().vms[vm.0].fault = Some(fault),
         }
     }
 
-    fn refused(&mut self, plugin: PluginIndex, fault: GuestFault) -> StartError {
+    fn refused(&mut self, filter: FilterNumber, fault: GuestFault) -> StartError {
         let core = self.core_mut();
-        let spec = &core.plugins[plugin.0].spec;
-        let log = core.trace.entries.iter().filter(|entry| entry.plugin.is_none_or(|index| index == plugin));
+        let spec = &core.filters[filter.0].spec;
+        let log = core.trace.entries.iter().filter(|entry| entry.filter.is_none_or(|index| index == filter));
         let log = log.filter_map(|entry| match &entry.what {
             What::Logged { level, text } if *level >= LogLevel::Warn => Some(text.escape_ascii().to_string()),
             _ => None,
@@ -193,30 +296,6 @@ impl Proxy {
     }
 }
 
-impl LoadedVm {
-    fn new(module: Arc<Module>, limits: Limits) -> Self {
-        LoadedVm { vm: None, module, limits, plugins: Vec::new(), loaded_at: Duration::ZERO }
-    }
-
-    pub(super) fn module(&self) -> &Module {
-        &self.module
-    }
-}
-
-impl PluginState {
-    fn new(spec: PluginSpec, vm: VmIndex) -> Self {
-        PluginState {
-            spec: Arc::new(spec),
-            vm,
-            root: ContextId(0),
-            tick: None,
-            armings: 0,
-            callout_code: 0,
-            usage: Usage::default(),
-        }
-    }
-}
-
 fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {
     match &plugin.vm.code {
         CodeSource::File(path) => modules.load(path),
@@ -224,34 +303,28 @@ fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError
     }
 }
 
-fn vm_key(plugin: &PluginSpec, module: &Module) -> VmKey {
-    VmKey {
-        vm_id: plugin.vm.id.clone(),
-        environment: plugin.vm.environment.clone(),
-        vm_configuration: plugin.vm.configuration.bytes(),
-        sha256: module.sha256.clone(),
-    }
-}
-
-fn empty_core(
-    spec: Arc<ProxySpec>,
-    epoch: Duration,
-    log_level: LogLevel,
-    rng: Rng,
-    services: Services,
-) -> Box<Core> {
+fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
+    let ProxyOptions { workers, log_level, rng, services, epoch, limits: _ } = options;
+    let mut chance = rng.beside();
+    let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
     Box::new(Core {
         spec,
         now: Duration::ZERO,
         wall: epoch,
+        running: Thread::Main,
         log_level,
         rng,
+        chance,
+        scheduling,
+        filters: Vec::new(),
+        first_filters: Vec::new(),
         plugins: Vec::new(),
         chains: Vec::new(),
         vms: Vec::new(),
         streams: Default::default(),
         shared_data: SharedData::default(),
         metrics: Metrics::default(),
+        stats: Default::default(),
         services,
         effects: Default::default(),
         due: Vec::new(),

@@ -187,27 +187,34 @@ pub(crate) struct Core {
     pub(crate) due: Vec<(Duration, Due)>,
     /// What happened outside any stream.
     pub(crate) trace: Trace,
+    /// Entries written to any trace.
+    pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.
     pub(crate) unimplemented: BTreeMap<&'static str, u64>,
 }
 
 impl Core {
+    pub(crate) fn next_order(&mut self) -> u64 {
+        self.noted += 1;
+        self.noted
+    }
+
     /// Notes what happened, on the stream it happened to or on the proxy.
     pub(crate) fn note(&mut self, owner: Option<Owner>, what: What) {
-        let at = self.now;
+        let (at, order) = (self.now, self.next_order());
         match owner {
             Some(Owner::Stream(id, filter)) if self.streams.contains_key(&id) => {
                 if let Some(stream) = self.streams.get_mut(&id) {
                     let filter = Some(FilterNumber(stream.first_filter + filter.0));
-                    stream.trace.push(Entry { at, thread: stream.thread, filter, what });
+                    stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
                 }
             }
             Some(Owner::Root(plugin)) => {
                 let state = &self.plugins[plugin.0];
                 let thread = self.vms.get(state.vm.0).map_or(self.running, |vm| vm.thread);
-                self.trace.push(Entry { at, thread, filter: Some(state.filter), what });
+                self.trace.push(Entry { at, order, thread, filter: Some(state.filter), what });
             }
-            _ => self.trace.push(Entry { at, thread: self.running, filter: None, what }),
+            _ => self.trace.push(Entry { at, order, thread: self.running, filter: None, what }),
         }
     }
 
@@ -232,9 +239,9 @@ impl Core {
     }
 
     pub(crate) fn note_proxy(&mut self, stream: StreamId, what: What) {
-        let at = self.now;
+        let (at, order) = (self.now, self.next_order());
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.trace.push(Entry { at, thread: stream.thread, filter: None, what });
+            stream.trace.push(Entry { at, order, thread: stream.thread, filter: None, what });
         }
     }
 

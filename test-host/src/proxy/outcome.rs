@@ -1,6 +1,6 @@
 //! What became of an exchange, and of a proxy as a whole.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
     Proxy,
@@ -88,6 +88,8 @@ pub struct ProxyOutcome {
     pub stats: BTreeMap<String, u64>,
     /// What happened outside streams.
     pub trace: Trace,
+    /// The [`Entry::order`](crate::trace::Entry::order) from which on it is the end of the process.
+    pub shut_down_at: u64,
     pub unimplemented: BTreeMap<&'static str, u64>,
     /// Bytes drawn from the seeded source: 0 means that the seed made no difference.
     pub random_bytes: u64,
@@ -100,10 +102,13 @@ impl Proxy {
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
+        let shut_down_at = self.core_mut().next_order();
         self.shut_down();
         let outcomes = std::mem::take(&mut self.finished);
-        let modules: Vec<_> = self.bases.iter().map(|base| Arc::clone(&base.module)).collect();
-        let core = self.core_mut();
+        let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
+        let Some(core) = self.core.as_ref() else {
+            unreachable!("no guest is running")
+        };
         let filters = core.filters.iter().enumerate().map(|(number, filter)| {
             let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
             for plugin in core.plugins.iter().filter(|plugin| plugin.filter == FilterNumber(number)) {
@@ -128,6 +133,7 @@ impl Proxy {
             metrics: core.metrics.clone(),
             stats: core.stats.clone(),
             trace: core.trace.clone(),
+            shut_down_at,
             unimplemented: core.unimplemented.clone(),
             random_bytes: core.rng.drawn() + core.chance.drawn(),
         }

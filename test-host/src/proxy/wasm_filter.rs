@@ -13,7 +13,7 @@ use crate::{
     abi::{Callback, ContextId, GuestFault},
     message::HeaderMap,
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
-    trace::{What},
+    trace::{FindingKind, What},
 };
 
 /// `get_status` after a callout that was reset; it stays.
@@ -211,10 +211,10 @@ impl Proxy {
             return Answered { number: None, stop: false, failed: true };
         };
         let (active, answer) = vm.call(lend(core, plugin, context), context, callback);
-        let fuel = vm.take_fuel_used();
+        let fuel = vm.fuel_used();
         let stop = active.stop;
         let core = self.core.insert(active.core);
-        core.usage(owner, plugin).fuel += fuel;
+        core.usage(owner, plugin).burn(fuel);
         match answer {
             Ok(number) => Answered { number, stop, failed: false },
             Err(fault) => {
@@ -227,6 +227,9 @@ impl Proxy {
     fn vm_failed(&mut self, plugin: PluginIndex, owner: Option<Owner>, fault: GuestFault) {
         let core = self.core_mut();
         let vm = core.plugins[plugin.0].vm;
+        if matches!(fault, GuestFault::EnvoyCrash { .. }) {
+            core.found(owner, FindingKind::WouldCrashEnvoy, fault.to_string());
+        }
         core.note(owner, What::Fault { reason: fault.to_string() });
         core.vms[vm.0].fault = Some(fault);
         // What the callback asked for before it broke is carried out after the 503, and so mostly finds the stream answered.

@@ -27,6 +27,8 @@ pub struct FilterNumber(pub usize);
 pub struct Entry {
     /// Virtual time since the replay began.
     pub at: Duration,
+    /// Counted over all that happened in the proxy: what is earlier has a smaller number.
+    pub order: u64,
     /// Where it happened.
     pub thread: Thread,
     /// The filter that did it; `None` for the proxy itself. Filters that share a root context do it as the first of them.

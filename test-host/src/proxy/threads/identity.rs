@@ -4,8 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::super::spec::PluginSpec;
-use crate::{message::Direction, vm::Module};
+use super::super::{ActiveContext, spec::PluginSpec};
+use crate::{
+    abi::GuestFault,
+    message::Direction,
+    vm::{Limits, Module, Modules, Template},
+};
 
 /// Plugins with equal keys share a VM on each thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +44,7 @@ impl PluginKey {
 #[derive(Debug)]
 pub(in crate::proxy) struct BaseVm {
     key: VmKey,
-    pub(in crate::proxy) module: Arc<Module>,
+    pub(in crate::proxy) template: Template<ActiveContext>,
     /// Plugins that have been tried in a canary: each is tried once.
     pub(super) tried: Vec<PluginKey>,
 }
@@ -50,8 +54,10 @@ impl BaseVm {
     pub(super) fn find_or_add(
         bases: &mut Vec<BaseVm>,
         plugin: &PluginSpec,
+        modules: &Arc<Modules>,
         module: Arc<Module>,
-    ) -> (usize, bool) {
+        limits: Limits,
+    ) -> Result<(usize, bool), GuestFault> {
         let key = VmKey {
             vm_id: plugin.vm.id.clone(),
             environment: plugin.vm.environment.clone(),
@@ -59,10 +65,11 @@ impl BaseVm {
             sha256: module.sha256.clone(),
         };
         if let Some(known) = bases.iter().position(|base| base.key == key) {
-            return (known, false);
+            return Ok((known, false));
         }
-        bases.push(BaseVm { key, module, tried: Vec::new() });
-        (bases.len() - 1, true)
+        let template = Template::new(modules, module, limits)?;
+        bases.push(BaseVm { key, template, tried: Vec::new() });
+        Ok((bases.len() - 1, true))
     }
 
     pub(super) fn vm_id(&self) -> &str {

@@ -17,7 +17,7 @@ use crate::{
     clock::Rng,
     trace::{FilterNumber, FindingKind, Thread, Trace, What},
     upstream::Services,
-    vm::{Limits, LoadError, Module, Modules, Vm},
+    vm::{Limits, LoadError, Module, Modules},
 };
 
 /// What a proxy is started with, besides its spec.
@@ -120,7 +120,9 @@ impl Proxy {
             for plugin in listener.http.http_filters.plugins() {
                 let module = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
-                let (base, new) = BaseVm::find_or_add(&mut self.bases, plugin, module);
+                let (base, new) =
+                    BaseVm::find_or_add(&mut self.bases, plugin, &self.modules, module, self.limits)
+                        .map_err(|fault| unlinked(plugin, fault))?;
                 let filter = FilterNumber(self.core_mut().filters.len());
                 self.core_mut().filters.push(FilterEntry {
                     spec: Arc::new(plugin.clone()),
@@ -211,9 +213,9 @@ impl Proxy {
             return Ok(vm);
         };
         core.running = thread;
-        let module = Arc::clone(&self.bases[base].module);
         let lent = ActiveContext::new(core, plugin, ContextId(0));
-        let (active, started) = Vm::start(&self.modules, module, self.limits, lent);
+        let capabilities = lent.capabilities();
+        let (active, started) = self.bases[base].template.start(capabilities, lent);
         self.core = Some(active.core);
         match started {
             Ok(started) => self.vms[vm.0].vm = Some(started),
@@ -241,7 +243,8 @@ impl Proxy {
         for callback in steps {
             let lend = |core, plugin, context| {
                 let active = ActiveContext::new(core, plugin, context);
-                if matches!(callback, Callback::Configure { .. }) { active.configuring() } else { active }
+                // Both may read the plugin's configuration; `on_vm_start`, between them, may not.
+                if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
             };
             let answered = self.call_guest(lend, plugin, root, callback);
             if let Some(fault) = self.fault_of(plugin) {
@@ -296,6 +299,11 @@ impl Proxy {
     }
 }
 
+fn unlinked(plugin: &PluginSpec, fault: GuestFault) -> StartError {
+    let (filter, place) = (plugin.filter_name.clone(), plugin.origin.clone());
+    StartError::Refused { filter, place, fault, log: Vec::new() }
+}
+
 fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {
     match &plugin.vm.code {
         CodeSource::File(path) => modules.load(path),
@@ -329,6 +337,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        noted: 0,
         unimplemented: Default::default(),
     })
 }

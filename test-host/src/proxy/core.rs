@@ -18,7 +18,7 @@ use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, FilterNumber, FindingKind, Thread, Trace, Usage, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, Usage, What},
     upstream::Services,
 };
 
@@ -187,6 +187,8 @@ pub(crate) struct Core {
     pub(crate) due: Vec<(Duration, Due)>,
     /// What happened outside any stream.
     pub(crate) trace: Trace,
+    /// What guests called, where it is asked for.
+    pub(crate) ledger: Option<Ledger>,
     /// Entries written to any trace.
     pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.

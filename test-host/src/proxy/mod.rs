@@ -6,6 +6,7 @@
 mod active_context;
 mod callouts;
 mod core;
+mod filter_state;
 mod gaps;
 mod header_rules;
 mod metrics;
@@ -24,6 +25,7 @@ mod wasm_filter;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub(crate) use self::core::Due;
+pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
     core::{Core, Effect, Owner},
@@ -198,6 +200,7 @@ impl Proxy {
         }
         let (headers, body) = respond(stream.request_headers(), reply);
         stream.manager.abort_decoding();
+        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);

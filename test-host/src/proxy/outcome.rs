@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     message::{Exchange, HeaderMap, Message},
-    trace::{FilterNumber, Thread, Trace, Usage},
+    trace::{FilterNumber, Ledger, Thread, Trace, Usage},
 };
 
 /// One replayed exchange.
@@ -91,6 +91,8 @@ pub struct ProxyOutcome {
     /// The [`Entry::order`](crate::trace::Entry::order) from which on it is the end of the process.
     pub shut_down_at: u64,
     pub unimplemented: BTreeMap<&'static str, u64>,
+    /// What guests called and were answered; empty unless asked for.
+    pub ledger: Ledger,
     /// Bytes drawn from the seeded source: 0 means that the seed made no difference.
     pub random_bytes: u64,
 }
@@ -135,6 +137,7 @@ impl Proxy {
             trace: core.trace.clone(),
             shut_down_at,
             unimplemented: core.unimplemented.clone(),
+            ledger: core.ledger.clone().unwrap_or_default(),
             random_bytes: core.rng.drawn() + core.chance.drawn(),
         }
     }

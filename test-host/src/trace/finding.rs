@@ -32,6 +32,8 @@ pub enum FindingKind {
     FilterLeftOut,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
     BoundReached,
+    /// A property was read whose value the recording does not hold; it was answered as absent.
+    NotRecorded,
 }
 
 impl FindingKind {
@@ -51,6 +53,7 @@ impl FindingKind {
             FindingKind::VmReloaded => "vm_reloaded",
             FindingKind::FilterLeftOut => "filter_left_out",
             FindingKind::BoundReached => "bound_reached",
+            FindingKind::NotRecorded => "not_recorded",
         }
     }
 }

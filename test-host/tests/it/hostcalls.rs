@@ -429,7 +429,7 @@ fn properties_follow_the_phases() {
         property xds.route_name -> "main"
         property xds.cluster_name -> "upstream"
         property upstream.address -> "10.0.0.9:8080"
-        number request.duration -> not_found
+        number request.duration -> 5000000
         done
         property request.path -> not_found
         property request.headers.x-a -> not_found

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FilterNumber, FindingKind, Thread, Trace, What},
+    trace::{FilterNumber, FindingKind, Ledger, Thread, Trace, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules},
 };
@@ -34,6 +34,8 @@ pub struct ProxyOptions {
     pub services: Services,
     /// Wall time at which it starts, since the Unix epoch.
     pub epoch: Duration,
+    /// Whether to keep a [`Ledger`].
+    pub ledger: bool,
 }
 
 /// A plugin did not start; its own words are in `log`.
@@ -312,7 +314,7 @@ fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError
 }
 
 fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
-    let ProxyOptions { workers, log_level, rng, services, epoch, limits: _ } = options;
+    let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
     Box::new(Core {
@@ -337,6 +339,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        ledger: ledger.then(Ledger::default),
         noted: 0,
         unimplemented: Default::default(),
     })

@@ -201,6 +201,7 @@ impl Cluster {
             port: 8080,
             healthy: self.healthy,
             locality: Locality::default(),
+            locality_metadata: Metadata::default(),
             metadata: Metadata::default(),
         };
         ClusterSpec {

@@ -33,11 +33,24 @@ pub(crate) struct VmIndex(pub(crate) usize);
 /// What a callback asked for, carried out after it returned: a guest is never entered twice at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    Resume { stream: StreamId, filter: FilterIndex, path: Path },
-    Reply { stream: StreamId, filter: FilterIndex, reply: LocalReply },
-    Close { stream: StreamId, filter: FilterIndex },
+    Resume {
+        stream: StreamId,
+        filter: FilterIndex,
+        path: Path,
+    },
+    Reply {
+        stream: StreamId,
+        filter: FilterIndex,
+        reply: LocalReply,
+    },
+    Close {
+        stream: StreamId,
+        filter: FilterIndex,
+    },
     /// A parked root is done.
-    DeleteRoot { plugin: PluginIndex },
+    DeleteRoot {
+        plugin: PluginIndex,
+    },
 }
 
 /// Something that will happen to this proxy by itself.
@@ -137,14 +150,7 @@ pub(crate) struct VmContexts {
 
 impl VmContexts {
     pub(crate) fn new(thread: Thread, vm_id: String) -> Self {
-        VmContexts {
-            thread,
-            vm_id,
-            contexts: BTreeMap::new(),
-            next_context: 0,
-            next_callout: 0,
-            fault: None,
-        }
+        VmContexts { thread, vm_id, contexts: BTreeMap::new(), next_context: 0, next_callout: 0, fault: None }
     }
 
     pub(crate) fn create(&mut self, owner: Owner) -> ContextId {

@@ -108,9 +108,7 @@ impl Proxy {
         self.shut_down();
         let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
-        let Some(core) = self.core.as_ref() else {
-            unreachable!("no guest is running")
-        };
+        let Some(core) = self.core.as_ref() else { unreachable!("no guest is running") };
         let filters = core.filters.iter().enumerate().map(|(number, filter)| {
             let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
             for plugin in core.plugins.iter().filter(|plugin| plugin.filter == FilterNumber(number)) {

@@ -40,7 +40,8 @@ fn told(entry: &Entry) -> bool {
 }
 
 fn event(outcome: &ProxyOutcome, entry: &Entry) -> Effect {
-    let name = entry.filter.and_then(|filter| outcome.filters.get(filter.0)).map(|filter| filter.name.clone());
+    let name =
+        entry.filter.and_then(|filter| outcome.filters.get(filter.0)).map(|filter| filter.name.clone());
     let said = match &entry.what {
         What::Logged { level, text } => format!("{level}: {}", Text::from(text)),
         What::Fault { reason } => format!("failed: {reason}"),

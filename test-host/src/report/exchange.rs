@@ -13,7 +13,7 @@ use crate::{
     proxy::Outcome,
     replay::{Difference, ReplayedProxy},
     stream::{Action, Path},
-    trace::{self, BodyEdit, FindingKind, HeaderEdit, FilterNumber, What},
+    trace::{self, BodyEdit, FilterNumber, FindingKind, HeaderEdit, What},
 };
 
 pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport {
@@ -178,7 +178,14 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             _ => return None,
         };
         let finding = entry.what.finding();
-        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said, fault: false, finding, threads: Vec::new() })
+        Some(Effect {
+            at_us: entry.at.as_micros() as u64,
+            filter: None,
+            said,
+            fault: false,
+            finding,
+            threads: Vec::new(),
+        })
     });
     told.collect()
 }

@@ -7,11 +7,11 @@ mod reload;
 mod start;
 
 pub(crate) use self::identity::PluginKey;
+pub use self::start::{ProxyOptions, StartError};
 pub(super) use self::{
     identity::BaseVm,
     start::{LoadedVm, ThreadVms},
 };
-pub use self::start::{ProxyOptions, StartError};
 
 use std::sync::Arc;
 
@@ -59,4 +59,3 @@ fn scrambled(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
 }
-

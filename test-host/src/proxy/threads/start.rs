@@ -172,7 +172,8 @@ impl Proxy {
         match self.start_on(nth, base, plugin) {
             Ok(()) => self.threads[nth].plugins.push((base, key, plugin)),
             Err(fault) => {
-                let text = format!("{fault}, but not in the canary: Envoy leaves the filter out on this thread");
+                let text =
+                    format!("{fault}, but not in the canary: Envoy leaves the filter out on this thread");
                 self.core_mut().plugins[plugin.0].left_out = true;
                 self.core_mut().found(Some(Owner::Root(plugin)), FindingKind::FilterLeftOut, text);
             }
@@ -181,7 +182,12 @@ impl Proxy {
     }
 
     /// Starts a plugin in the thread's VM, which is made if there is none, or only a dead one.
-    pub(super) fn start_on(&mut self, nth: usize, base: usize, plugin: PluginIndex) -> Result<(), GuestFault> {
+    pub(super) fn start_on(
+        &mut self,
+        nth: usize,
+        base: usize,
+        plugin: PluginIndex,
+    ) -> Result<(), GuestFault> {
         let known = self.threads[nth].vms.iter().position(|(of, _)| *of == base);
         let known = known.map(|at| (at, self.threads[nth].vms[at].1));
         let alive = known.filter(|(_, vm)| self.vms[vm.0].vm.is_some());

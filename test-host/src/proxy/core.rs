@@ -6,16 +6,21 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     callouts::AnsweredCallout,
+    foreign::ForeignData,
+    grpc::{GrpcCalls, GrpcEvent, GrpcId, Told},
     metrics::Metrics,
+    queues::{Consumer, Queues},
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
     threads::PluginKey,
 };
 use crate::{
-    abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
+    abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
     clock::Rng,
     stream::{FilterIndex, Path},
     trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, Usage, What},
@@ -51,6 +56,12 @@ pub(crate) enum Effect {
     DeleteRoot {
         plugin: PluginIndex,
     },
+    /// The end of a gRPC call that came within the hostcall that began it.
+    TellGrpc {
+        plugin: PluginIndex,
+        id: GrpcId,
+        told: Told,
+    },
 }
 
 /// Something that will happen to this proxy by itself.
@@ -67,6 +78,22 @@ pub(crate) enum Due {
         generation: u32,
         token: u32,
         answer: AnsweredCallout,
+    },
+    Grpc {
+        id: GrpcId,
+        event: GrpcEvent,
+    },
+    /// Something has come into a shared queue.
+    QueueReady {
+        consumer: Consumer,
+        queue: QueueId,
+    },
+    /// A name that a guest asked for is resolved, or is not.
+    Resolved {
+        plugin: PluginIndex,
+        generation: u32,
+        token: u32,
+        result: Bytes,
     },
     /// The recorded client went away without an answer.
     ClientLeaves {
@@ -104,8 +131,6 @@ pub(crate) struct PluginState {
     /// The first of the filters that share it.
     pub(crate) filter: FilterNumber,
     pub(crate) vm: VmIndex,
-    /// How often its VM has been made again.
-    pub(crate) generation: u32,
     pub(crate) loaded_at: Duration,
     /// It did not start on this thread: streams do without it.
     pub(crate) left_out: bool,
@@ -125,7 +150,6 @@ impl PluginState {
             spec,
             filter,
             vm,
-            generation: 0,
             loaded_at: Duration::ZERO,
             left_out: false,
             parked: false,
@@ -140,17 +164,36 @@ impl PluginState {
 
 #[derive(Debug)]
 pub(crate) struct VmContexts {
+    /// No other VM of the proxy has it: what was begun in one that is gone is told from what another began.
+    pub(crate) generation: u32,
     pub(crate) thread: Thread,
     pub(crate) vm_id: String,
     pub(crate) contexts: BTreeMap<ContextId, Owner>,
     pub(crate) next_context: u32,
     pub(crate) next_callout: u32,
+    pub(crate) next_grpc_call: u32,
+    pub(crate) next_grpc_stream: u32,
+    pub(crate) next_dns: u32,
+    /// What foreign functions keep for each root.
+    pub(crate) foreign: BTreeMap<ContextId, ForeignData>,
     pub(crate) fault: Option<GuestFault>,
 }
 
 impl VmContexts {
-    pub(crate) fn new(thread: Thread, vm_id: String) -> Self {
-        VmContexts { thread, vm_id, contexts: BTreeMap::new(), next_context: 0, next_callout: 0, fault: None }
+    pub(crate) fn new(generation: u32, thread: Thread, vm_id: String) -> Self {
+        VmContexts {
+            generation,
+            thread,
+            vm_id,
+            contexts: BTreeMap::new(),
+            next_context: 0,
+            next_callout: 0,
+            next_grpc_call: 0,
+            next_grpc_stream: 0,
+            next_dns: 0,
+            foreign: BTreeMap::new(),
+            fault: None,
+        }
     }
 
     pub(crate) fn create(&mut self, owner: Owner) -> ContextId {
@@ -184,6 +227,8 @@ pub(crate) struct Core {
     pub(crate) vms: Vec<VmContexts>,
     pub(crate) streams: BTreeMap<StreamId, StreamState>,
     pub(crate) shared_data: SharedData,
+    pub(crate) queues: Queues,
+    pub(crate) grpc: GrpcCalls,
     pub(crate) metrics: Metrics,
     /// Envoy's own counters of plugins: `wasm.<plugin>.vm_reload_success` and the like.
     pub(crate) stats: BTreeMap<String, u64>,
@@ -236,7 +281,7 @@ impl Core {
         for (plugin, filter) in stream.chain.iter().zip(&mut stream.filters) {
             let state = &self.plugins[plugin.0];
             let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
-            filter.generation = state.generation;
+            filter.generation = self.vms[state.vm.0].generation;
             filter.passed_by = state.left_out || (open && self.vms[state.vm.0].fault.is_some());
         }
     }
@@ -272,28 +317,5 @@ impl Core {
         if let Some(period) = period {
             self.due.push((period, Due::Tick { plugin, arming: state.armings }));
         }
-    }
-
-    /// Starts a callout: asks its script, and has the answer come when it is due.
-    pub(crate) fn call_out(
-        &mut self,
-        plugin: PluginIndex,
-        token: u32,
-        callout: HttpCallout,
-        cluster: &str,
-    ) -> bool {
-        if self.vms[self.plugins[plugin.0].vm.0].thread == Thread::Canary {
-            // The VM is gone before anything is sent.
-            return true;
-        }
-        let answer = self.services.answer(cluster, &callout);
-        let Some((after, answer)) = super::callouts::outcome(answer, &callout) else {
-            return false;
-        };
-        if let Some(after) = after {
-            let generation = self.plugins[plugin.0].generation;
-            self.due.push((after, Due::CalloutAnswer { plugin, generation, token, answer }));
-        }
-        true
     }
 }

@@ -37,7 +37,6 @@ impl Proxy {
         let core = self.core_mut();
         let state = &mut core.plugins[plugin.0];
         let (vm, root) = (state.vm, state.root);
-        state.generation += 1;
         state.callout_code = 0;
         core.arm_tick(plugin, None);
         let started = self.start_on(nth, base, plugin);

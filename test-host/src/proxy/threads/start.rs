@@ -215,8 +215,9 @@ impl Proxy {
     /// Instantiates a VM, whose number the plugin has already, and runs its start functions.
     fn start_vm(&mut self, base: usize, thread: Thread, plugin: PluginIndex) -> Result<VmIndex, GuestFault> {
         let (vm, vm_id) = (VmIndex(self.vms.len()), self.bases[base].vm_id().to_owned());
+        let generation = u32::try_from(self.vms.len()).unwrap_or(u32::MAX);
         self.vms.push(LoadedVm { vm: None });
-        self.core_mut().vms.push(VmContexts::new(thread, vm_id));
+        self.core_mut().vms.push(VmContexts::new(generation, thread, vm_id));
         let Some(mut core) = self.core.take() else {
             return Ok(vm);
         };
@@ -339,6 +340,8 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         vms: Vec::new(),
         streams: Default::default(),
         shared_data: SharedData::default(),
+        queues: Default::default(),
+        grpc: Default::default(),
         metrics: Metrics::default(),
         stats: Default::default(),
         services,

@@ -133,9 +133,9 @@ impl ActiveContext {
             let text = "google_grpc: this host does not carry it out; the call counts as refused";
             self.finding(FindingKind::Unimplemented, text);
             if self.is_canary() {
-            return Ok(id);
-        }
-        let refusing = GrpcAnswer::Http(CalloutAnswer::ConnectFailure { after: Duration::ZERO });
+                return Ok(id);
+            }
+            let refusing = GrpcAnswer::Http(CalloutAnswer::ConnectFailure { after: Duration::ZERO });
             self.fly(id, kind, None, refusing);
             return Ok(id);
         }

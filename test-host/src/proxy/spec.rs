@@ -33,15 +33,20 @@ pub struct ProxySpec {
 impl ProxySpec {
     /// Every plugin of every listener, in chain order.
     pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
-        self.chains().flat_map(|(_, plugins)| plugins)
+        self.chains().flat_map(|(.., plugins)| plugins)
     }
 
-    /// The filters of each listener, by its name: those for HTTP first, then those for TCP.
-    pub fn chains(&self) -> impl Iterator<Item = (&str, Vec<&PluginSpec>)> {
+    /// The filters of each listener, with its name and direction: those for HTTP first, then those for TCP.
+    pub fn chains(&self) -> impl Iterator<Item = (&str, Direction, Vec<&PluginSpec>)> {
         let http = self.listeners.iter();
-        let http = http.map(|listener| (&listener.name[..], listener.http.http_filters.plugins().collect()));
+        let http = http.map(|listener| {
+            (&listener.name[..], listener.direction, listener.http.http_filters.plugins().collect())
+        });
         let tcp = self.tcp_listeners.iter();
-        http.chain(tcp.map(|listener| (&listener.name[..], listener.filters.iter().collect())))
+        let tcp = tcp.map(|listener| {
+            (&listener.name[..], listener.direction, listener.filters.iter().collect::<Vec<_>>())
+        });
+        http.chain(tcp)
     }
 
     pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {

@@ -3,7 +3,7 @@
 mod difference;
 mod schedule;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use difference::{Difference, FieldChange, Place};
 
@@ -38,6 +38,8 @@ impl Specs {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub seed: Seed,
+    /// Of each proxy (`envoy --concurrency`).
+    pub workers: NonZeroU32,
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             seed: Seed::default(),
+            workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
             ledger: false,
@@ -160,9 +163,9 @@ impl Fleet<'_> {
             return Ok(None);
         };
         let rng = Rng::new(self.options.seed, self.names.len() as u64);
-        let Options { limits, log_level, ledger, .. } = *self.options;
+        let Options { limits, log_level, ledger, workers, .. } = *self.options;
         let services = services(name);
-        let options = ProxyOptions { limits, log_level, rng, services, epoch: self.epoch, ledger };
+        let options = ProxyOptions { limits, workers, log_level, rng, services, epoch: self.epoch, ledger };
         self.proxies.push(Proxy::start(Arc::clone(self.modules), Arc::clone(spec), options)?);
         self.names.push((Arc::clone(name), Arc::clone(spec)));
         Ok(Some(ProxyIndex(self.names.len() - 1)))

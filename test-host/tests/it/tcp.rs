@@ -76,8 +76,8 @@ fn shown(scripts: &[&str], connections: &str) -> String {
     let mut text = String::new();
     for outcome in replayed(scripts, connections) {
         for entry in &outcome.trace.entries {
-            if let (What::Logged { text: logged, .. }, Some(plugin)) = (&entry.what, entry.plugin) {
-                let _ = writeln!(text, "f{}: {}", plugin.0, String::from_utf8_lossy(logged));
+            if let (What::Logged { text: logged, .. }, Some(filter)) = (&entry.what, entry.filter) {
+                let _ = writeln!(text, "f{}: {}", filter.0, String::from_utf8_lossy(logged));
             }
         }
         let end = |ended: bool| if ended { ", ended" } else { "" };

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use super::{
     ActiveContext, Proxy,
-    core::{Due, Owner},
+    core::{Due, Owner, PluginIndex},
     spec::FailurePolicy,
 };
 use crate::{
     abi::Callback,
     message::{Peer, RecordedConnection, TcpEvent},
     stream::FilterIndex,
-    trace::{FindingKind, PluginIndex, What},
+    trace::{FindingKind, What},
 };
 
 /// `UH` and `UF` of `response.flags`.
@@ -47,10 +47,13 @@ impl Proxy {
             let text = format!("connection {number}: no listener proxies TCP for it");
             return core.found(None, FindingKind::NotRecorded, text);
         };
-        let Some(chain) = core.chains.get(core.spec.listeners.len() + listener).cloned() else {
-            return;
+        let connection = match recorded.connection.remote {
+            Some(client) => client.to_string(),
+            None => format!("{}/tcp/{}", recorded.proxy, recorded.number),
         };
-        for plugin in chain.iter() {
+        core.running = core.worker_of(&connection);
+        let place = core.chain_of(core.spec.listeners.len() + listener);
+        for plugin in place.1.iter() {
             self.reload_if_due(*plugin);
         }
         let core = self.core_mut();
@@ -58,12 +61,12 @@ impl Proxy {
         for (step, taken) in recorded.steps.iter().enumerate() {
             core.due.push((taken.at, Due::TcpStep { connection: id, step }));
         }
-        let mut state = TcpState::new(recorded, listener, chain, core.now);
+        let mut state = TcpState::new(recorded, listener, place, core.now);
         for (plugin, filter) in state.chain.iter().zip(&mut state.filters) {
             let plugin = &core.plugins[plugin.0];
             let open = matches!(plugin.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
             filter.generation = core.vms[plugin.vm.0].generation;
-            filter.passed_by = open && core.vms[plugin.vm.0].fault.is_some();
+            filter.passed_by = plugin.left_out || open && core.vms[plugin.vm.0].fault.is_some();
         }
         core.connections.insert(id, state);
         self.read(id, 0);

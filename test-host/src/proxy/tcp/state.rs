@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     abi::ContextId,
     message::{RecordedConnection, TcpEvent},
-    proxy::filter_state::FilterState,
-    trace::{PluginIndex, Trace, Usage},
+    proxy::{core::PluginIndex, filter_state::FilterState},
+    trace::{FilterNumber, Thread, Trace, Usage},
 };
 
 /// A connection's number within its proxy: that in the recording.
@@ -77,7 +77,11 @@ pub(crate) struct TcpState {
     pub(crate) recorded: RecordedConnection,
     /// The listener's place in the specification.
     pub(crate) listener: usize,
+    /// The worker it is on.
+    pub(crate) thread: Thread,
     pub(crate) chain: Arc<[PluginIndex]>,
+    /// The number of the chain's first filter.
+    pub(crate) first_filter: usize,
     /// In the order of the chain.
     pub(crate) filters: Vec<NetworkFilter>,
     pub(crate) started: Duration,
@@ -98,14 +102,16 @@ impl TcpState {
     pub(crate) fn new(
         recorded: RecordedConnection,
         listener: usize,
-        chain: Arc<[PluginIndex]>,
+        (thread, chain, first_filter): (Thread, Arc<[PluginIndex]>, usize),
         started: Duration,
     ) -> Self {
         let filters = std::iter::repeat_with(NetworkFilter::default).take(chain.len()).collect();
         TcpState {
             recorded,
             listener,
+            thread,
             chain,
+            first_filter,
             filters,
             started,
             connected: false,
@@ -144,6 +150,8 @@ fn forward(direction: &mut Direction) {
 pub struct TcpOutcome {
     /// The number it was begun with.
     pub number: usize,
+    /// The worker it was on.
+    pub thread: Thread,
     pub recorded: RecordedConnection,
     /// What went to the upstream, piece by piece; nothing where there was no connection to it.
     pub upstream: Vec<Bytes>,
@@ -158,15 +166,17 @@ pub struct TcpOutcome {
     pub end: TcpEnd,
     pub trace: Trace,
     /// What each filter of the chain cost.
-    pub usage: Vec<(PluginIndex, Usage)>,
+    pub usage: Vec<(FilterNumber, Usage)>,
 }
 
 impl TcpOutcome {
     pub(super) fn of(id: ConnectionId, state: TcpState) -> Self {
-        let usage =
-            state.chain.iter().zip(&state.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
+        let usage = (state.first_filter..)
+            .map(FilterNumber)
+            .zip(state.filters.iter().map(|filter| filter.usage.clone()));
         TcpOutcome {
             number: id.0,
+            thread: state.thread,
             usage: usage.collect(),
             recorded: state.recorded,
             upstream: state.downstream.forwarded,

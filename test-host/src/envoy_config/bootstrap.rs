@@ -47,7 +47,9 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     if none && !root.findings().has_errors() {
         let what =
             if found == 0 { "no listener".to_owned() } else { format!("{found} listeners, none usable") };
-        resources.cursor().error(what, "a listener with an HTTP connection manager or a tcp_proxy");
+        resources
+            .cursor()
+            .error(what, "a listener with an HTTP connection manager, or with Wasm filters and a tcp_proxy");
     }
     if none {
         return None;

@@ -107,7 +107,7 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
         None => {
             listener
                 .cursor()
-                .not_emulated("no HTTP connection manager and no tcp_proxy: the listener is left out");
+                .not_emulated("neither an HTTP connection manager nor Wasm filters and a tcp_proxy: the listener is left out");
             None
         }
     }

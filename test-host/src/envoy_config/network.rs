@@ -20,11 +20,14 @@ pub(super) fn chain(filters: &[Cursor<'_>], options: &LoadOptions) -> Option<Opt
     let mut complete = true;
     for filter in filters {
         let Some(fields) = filter.fields() else { continue };
-        let name = fields.owned_text("name");
         let Some(config) = fields.required("typed_config", "the network filter's configuration") else {
             continue;
         };
-        match TypedConfig::type_name_of(&config) {
+        let type_name = TypedConfig::type_name_of(&config);
+        if type_name != Some(WASM) {
+            fields.harmless("name", "names of network filters have no effect");
+        }
+        match type_name {
             Some(CONNECTION_MANAGER) => {
                 for plugin in &plugins {
                     config.not_emulated(format!(
@@ -38,11 +41,13 @@ pub(super) fn chain(filters: &[Cursor<'_>], options: &LoadOptions) -> Option<Opt
             }
             Some(WASM) => {
                 let typed = TypedConfig::read(&config);
+                let name = fields.owned_text("name");
                 let plugin = typed.and_then(|typed| wasm::plugin(&typed.fields, &name, options));
                 complete &= plugin.is_some();
                 plugins.extend(plugin);
             }
-            Some(TCP_PROXY) => {
+            // Without a filter in front of it there is nothing to see.
+            Some(TCP_PROXY) if !plugins.is_empty() || !complete => {
                 let cluster = TypedConfig::read(&config).and_then(|typed| cluster(&typed.fields));
                 return Some(
                     cluster.filter(|_| complete).map(|cluster| Chain::Tcp { filters: plugins, cluster }),

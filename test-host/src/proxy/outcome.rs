@@ -106,9 +106,9 @@ impl Proxy {
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
+        let shut_down_at = self.core_mut().next_order();
         self.close_open_connections();
         let connections = std::mem::take(&mut self.finished_connections);
-        let shut_down_at = self.core_mut().next_order();
         self.shut_down();
         let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();

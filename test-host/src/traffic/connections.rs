@@ -16,12 +16,17 @@
 //!       - resets: server       # is gone at once
 //! ```
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
 use crate::{
-    message::{Connection, Origin, Peer, Protocol, RecordedConnection, Security, TcpEvent, TcpStep},
+    message::{Connection, Origin, Peer, RecordedConnection, Security, TcpEvent, TcpStep},
     written::unescaped,
 };
 
@@ -40,12 +45,13 @@ const FILE_MAX: u64 = 64 << 20;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    connections: Vec<Written>,
+    connections: Vec<WrittenConnection>,
 }
 
-#[derive(Deserialize)]
+/// A connection as it is written; only its reader knows what is in it.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub struct WrittenConnection {
     listener: Option<String>,
     proxy: Option<String>,
     at_ms: Option<u64>,
@@ -57,7 +63,7 @@ struct Written {
     steps: Vec<WrittenStep>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenStep {
     client: Option<String>,
@@ -68,7 +74,7 @@ struct WrittenStep {
     after_ms: u64,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum End {
     Client,
@@ -107,53 +113,55 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         place: path.display().to_string(),
         what: error.to_string(),
     })?;
-    let mut began = Duration::ZERO;
-    file.connections
-        .into_iter()
-        .enumerate()
-        .map(|(at, written)| {
-            let place = || format!("{} /connections/{at}", path.display());
-            began = written.at_ms.map_or(began, Duration::from_millis);
-            let connection = recorded(written, at, path, began).map_err(|(step, what)| {
-                ConnectionsError::Wrong { place: format!("{}/steps/{step}", place()), what }
-            })?;
-            began = began.saturating_add(Duration::from_millis(1));
-            Ok(connection)
-        })
-        .collect()
+    let mut began = 0;
+    let connections = file.connections.into_iter().zip(1u32..).map(|(mut written, number)| {
+        began = *written.at_ms.get_or_insert(began);
+        let place = |step| format!("{} /connections/{}/steps/{step}", path.display(), number - 1);
+        let recorded = written
+            .recorded("proxy", number)
+            .map_err(|(step, what)| ConnectionsError::Wrong { place: place(step), what })?;
+        began = began.saturating_add(1);
+        let origin = Origin { file: path.to_owned(), offset: 0, trace_id: 0 };
+        Ok(RecordedConnection { origin, ..recorded })
+    });
+    connections.collect()
 }
 
-/// Or the number of a step, and what is wrong with it.
-fn recorded(
-    written: Written,
-    at: usize,
-    path: &Path,
-    began: Duration,
-) -> Result<RecordedConnection, (usize, String)> {
-    let mut time = Duration::ZERO;
-    let mut steps = Vec::new();
-    for (number, step) in written.steps.into_iter().enumerate() {
-        time = time.saturating_add(Duration::from_millis(step.after_ms));
-        let (from, event) = event(step).map_err(|what| (number, what))?;
-        steps.push(TcpStep { at: time, from, event });
+impl WrittenConnection {
+    /// Whether nobody answers at the upstream.
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
-    Ok(RecordedConnection {
-        proxy: Arc::from(written.proxy.as_deref().unwrap_or("proxy")),
-        number: u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1),
-        origin: Origin { file: path.to_owned(), offset: 0, trace_id: 0 },
-        listener: written.listener,
-        began: Some(EPOCH.saturating_add(began)),
-        connection: Connection {
-            local: written.local,
-            remote: written.client,
-            protocol: None::<Protocol>,
-            security: Security::Plain,
-            upstream_security: Security::Plain,
-            ..Connection::default()
-        },
-        refused: written.refused,
-        steps,
-    })
+
+    /// The connection it means, `number`-th of a proxy.
+    ///
+    /// # Errors
+    /// The number of a step, and what is wrong with it.
+    pub fn recorded(self, proxy: &str, number: u32) -> Result<RecordedConnection, (usize, String)> {
+        let mut time = Duration::ZERO;
+        let mut steps = Vec::new();
+        for (number, step) in self.steps.into_iter().enumerate() {
+            time = time.saturating_add(Duration::from_millis(step.after_ms));
+            let (from, event) = event(step).map_err(|what| (number, what))?;
+            steps.push(TcpStep { at: time, from, event });
+        }
+        Ok(RecordedConnection {
+            proxy: Arc::from(self.proxy.as_deref().unwrap_or(proxy)),
+            number,
+            origin: Origin { file: PathBuf::new(), offset: 0, trace_id: 0 },
+            listener: self.listener,
+            began: Some(EPOCH.saturating_add(Duration::from_millis(self.at_ms.unwrap_or_default()))),
+            connection: Connection {
+                local: self.local,
+                remote: self.client,
+                security: Security::Plain,
+                upstream_security: Security::Plain,
+                ..Connection::default()
+            },
+            refused: self.refused,
+            steps,
+        })
+    }
 }
 
 /// Wall time at which what is written by hand begins: 2026-01-01T00:00:00Z.

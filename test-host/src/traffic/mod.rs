@@ -38,7 +38,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use connections::{ConnectionsError, connections_from_text, load_connections};
+pub use connections::{ConnectionsError, WrittenConnection, connections_from_text, load_connections};
 pub use error::TrafficError;
 pub use format::Format;
 pub use limits::{ByteSize, Limits};

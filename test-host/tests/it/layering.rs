@@ -43,7 +43,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "vm",
         ],
     ),
-    ("parity", &["abi", "envoy_config", "message", "proxy", "replay", "trace", "upstream", "vm"]),
+    ("parity", &["abi", "envoy_config", "message", "proxy", "replay", "trace", "traffic", "upstream", "vm"]),
     ("build", &[]),
     (
         "cli",

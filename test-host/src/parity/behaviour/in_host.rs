@@ -64,7 +64,7 @@ pub(super) fn run(
         loaded.spec.listeners.first().map_or(Direction::Unspecified, |listener| listener.direction);
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
     let replayed =
-        replay::replay(modules, &specs, recording(case, direction), &options, |_| services(case, &called));
+        replay::replay(modules, &specs, recording(case, direction)?, &options, |_| services(case, &called));
     let mut replayed = match replayed {
         Ok(replayed) => replayed,
         Err(error) => return Ok((refused(case, &error), Ledger::default())),
@@ -87,14 +87,16 @@ fn level(level: Level) -> LogLevel {
     }
 }
 
-fn recording(case: &Case, direction: Direction) -> Recording {
+fn recording(case: &Case, direction: Direction) -> Result<Recording, String> {
     let mut free = Duration::ZERO;
     let exchanges = case.behaviour.requests.iter().zip(1_u32..).map(|(request, number)| {
         let at = request.at_ms.map_or(free, Duration::from_millis);
         free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
         exchange(request, number, EPOCH + at, direction)
     });
-    Recording { exchanges: exchanges.collect(), connections: Vec::new(), notes: Vec::new() }
+    let exchanges = exchanges.collect();
+    let connections = case.connection()?.into_iter().collect();
+    Ok(Recording { exchanges, connections, notes: Vec::new() })
 }
 
 fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
@@ -183,6 +185,8 @@ fn refused(case: &Case, error: &StartError) -> Seen {
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
     let named = |entry: &Entry| entry.filter.map(|filter| case.filter_name(filter.0)).unwrap_or_default();
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
+    let of_connections = outcome.connections.iter().flat_map(|outcome| &outcome.trace.entries);
+    let streams = streams.chain(of_connections);
     // Envoy's log does not name the filter outside of streams.
     let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
     let mut entries: Vec<(&Entry, String)> =
@@ -203,6 +207,7 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
         main: lines(true),
         worker: lines(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
+        connection: outcome.connections.first().map(super::raw::seen_in_host),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
     }

@@ -4,6 +4,7 @@ mod case;
 mod document;
 mod in_envoy;
 mod in_host;
+mod raw;
 mod seen;
 mod traffic;
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
-pub use seen::{Ended, Seen, SeenByClient, SeenExchange, comparable, difference};
+pub use seen::{Ended, Seen, SeenByClient, SeenConnection, SeenEnd, SeenExchange, comparable, difference};
 
 use crate::{abi::LogLevel, trace::Ledger, vm::Modules};
 

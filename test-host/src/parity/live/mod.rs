@@ -3,4 +3,5 @@
 pub(super) mod client;
 pub(super) mod process;
 pub(super) mod server;
+pub(super) mod tcp;
 pub(super) mod wire;

@@ -22,9 +22,10 @@ use crate::{
     message::{
         Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
     },
+    parity::log,
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
-    trace::{Entry, FindingKind, Ledger, What},
+    trace::{FindingKind, Ledger, What},
     upstream::{CalloutAnswer, Services},
     vm::Modules,
 };
@@ -178,22 +179,17 @@ fn refused(case: &Case, error: &StartError) -> Seen {
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let named = |entry: &Entry| entry.plugin.map(|plugin| case.filter_name(plugin.0)).unwrap_or_default();
+    let lines = log::in_host(outcome, |plugin| case.filter_name(plugin.0));
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
-    // Envoy's log does not name the filter outside of streams.
-    let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
-    let mut entries: Vec<(&Entry, String)> =
-        streams.map(|entry| (entry, named(entry))).chain(outside).collect();
-    entries.sort_by_key(|(entry, _)| entry.order);
-    let lines = entries.iter().filter_map(|(entry, who)| line(case, who, &entry.what));
+    let mut entries = streams.chain(&outcome.trace.entries);
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
     Seen {
-        ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
+        ended: entries.find_map(|entry| ended(&entry.what)),
         main: Vec::new(),
-        worker: lines.collect(),
+        worker: lines.iter().map(|(_, line)| case.stripped(line)).collect(),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
@@ -207,24 +203,6 @@ fn ended(what: &What) -> Option<Ended> {
         What::Finding { kind: FindingKind::WouldHangEnvoy, .. } => Some(Ended::Hung),
         _ => None,
     }
-}
-
-fn line(case: &Case, who: &str, what: &What) -> Option<String> {
-    match what {
-        What::Logged { level, text } => {
-            let text = String::from_utf8_lossy(text);
-            Some(case.stripped(&format!("{who}: {}{}", super::seen_level(*level), super::one_line(&text))))
-        }
-        What::Fault { reason } => Some(format!("FAULT in {}", callback_of(reason))),
-        _ => None,
-    }
-}
-
-/// `trapped in proxy_on_request_headers: …`
-fn callback_of(reason: &str) -> String {
-    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
-    let name = after.split([':', ' ']).next().unwrap_or(after);
-    if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }
 
 fn metric(metric: &Metric) -> String {

@@ -85,7 +85,7 @@ impl Script {
 
     /// What it answers to a call; a call that nothing fits is refused by the connection.
     pub(crate) fn answer(&self, cluster: &str, callout: &HttpCallout) -> CalloutAnswer {
-        answer(self.0.get(cluster).map(Vec::as_slice).unwrap_or_default(), callout)
+        Ruled(self.0.get(cluster).cloned().unwrap_or_default()).answer(callout)
     }
 
     /// The services that answer by this script.

@@ -149,7 +149,7 @@ fn answer(callout: &Callout, calls: usize) -> CalloutAnswer {
         Callout::Refused => CalloutAnswer::ConnectFailure { after },
         Callout::Hostless => CalloutAnswer::NoHealthyHost,
         Callout::Never => CalloutAnswer::Silence,
-        Callout::BreaksOff => CalloutAnswer::ConnectFailure { after },
+        Callout::BreaksOff => CalloutAnswer::Disconnect { after },
         Callout::Answer(response) => answered(response),
         Callout::Answers(responses) => {
             responses.get(calls - 1).or(responses.last()).map_or(CalloutAnswer::Silence, answered)

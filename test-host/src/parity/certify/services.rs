@@ -29,6 +29,8 @@ pub(super) fn in_host(script: &Script, called: &Called) -> Services {
                 CalloutAnswer::Response { after, message } => {
                     CalloutAnswer::Response { after, message: framed(message) }
                 }
+                // A server that is asked cannot refuse to be: on both sides the connection ends.
+                CalloutAnswer::ConnectFailure { after } => CalloutAnswer::Disconnect { after },
                 other => other,
             }
         })

@@ -26,12 +26,14 @@ pub(in crate::parity) enum Got {
     Nothing,
 }
 
+type Connection = (Reader<OwnedReadHalf>, OwnedWriteHalf);
+
 /// A listener whose answers tell that the worker has dealt with what came before.
 #[derive(Clone, Debug)]
 pub(in crate::parity) struct Barrier {
     to: SocketAddr,
     /// Kept between questions.
-    connection: Arc<Mutex<Option<(Reader<OwnedReadHalf>, OwnedWriteHalf)>>>,
+    connection: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Barrier {
@@ -66,7 +68,7 @@ impl Barrier {
     }
 }
 
-async fn connect(to: SocketAddr) -> io::Result<(Reader<OwnedReadHalf>, OwnedWriteHalf)> {
+async fn connect(to: SocketAddr) -> io::Result<Connection> {
     let stream = TcpStream::connect(to).await?;
     // Each chunk is a packet of its own.
     stream.set_nodelay(true)?;

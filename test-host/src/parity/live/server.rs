@@ -29,6 +29,9 @@ pub(in crate::parity) struct Answer {
     pub(in crate::parity) never: bool,
 }
 
+/// What a function answers to a request.
+pub(in crate::parity) type Answering = Arc<dyn Fn(&Message) -> Option<Answer> + Send + Sync>;
+
 /// What is answered from now on, and what came in since.
 #[derive(Default)]
 struct Script {
@@ -44,7 +47,7 @@ pub(in crate::parity) enum Answers {
     /// One after the other, the last for all that follow.
     InOrder(Vec<Answer>),
     /// What a function makes of the request; the connection ends where it makes nothing.
-    By(Arc<dyn Fn(&Message) -> Option<Answer> + Send + Sync>),
+    By(Answering),
     #[default]
     None,
 }

@@ -4,7 +4,7 @@ use super::live::process::Line;
 use crate::{
     abi::LogLevel,
     proxy::ProxyOutcome,
-    trace::{PluginIndex, What},
+    trace::{FilterNumber, Thread, What},
 };
 
 /// A plugin as Envoy's log shows it, and as it is shown here.
@@ -45,14 +45,28 @@ pub(super) fn fault_in_envoy(line: &Line) -> Option<String> {
     Some(format!("FAULT in {callback}"))
 }
 
-/// All lines of a proxy with their places in the order of what happened, and the stream they belong to.
-pub(super) fn in_host(outcome: &ProxyOutcome, shown: impl Fn(PluginIndex) -> String) -> Vec<(u64, String)> {
+/// A line of the host's guests.
+#[derive(Clone, Debug)]
+pub(super) struct HostLine {
+    /// Its place in the order of what happened.
+    pub(super) order: u64,
+    pub(super) thread: Thread,
+    pub(super) text: String,
+}
+
+/// All lines of a proxy, in the order in which they were logged.
+pub(super) fn in_host(outcome: &ProxyOutcome, shown: impl Fn(FilterNumber) -> String) -> Vec<HostLine> {
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
-    let named = streams.map(|entry| (entry, entry.plugin.map(&shown).unwrap_or_default()));
+    let named = streams.map(|entry| (entry, entry.filter.map(&shown).unwrap_or_default()));
     let outside = outcome.trace.entries.iter().map(|entry| (entry, ROOT.to_owned()));
-    let lines = named.chain(outside).filter_map(|(entry, who)| Some((entry.order, told(&who, &entry.what)?)));
-    let mut lines: Vec<(u64, String)> = lines.collect();
-    lines.sort_by_key(|(order, _)| *order);
+    // Envoy is ended by force: nobody sees its roots end.
+    let seen = named.chain(outside).filter(|(entry, _)| entry.order < outcome.shut_down_at);
+    let lines = seen.filter_map(|(entry, who)| {
+        let text = told(&who, &entry.what)?;
+        Some(HostLine { order: entry.order, thread: entry.thread, text })
+    });
+    let mut lines: Vec<HostLine> = lines.collect();
+    lines.sort_by_key(|line| line.order);
     lines
 }
 

@@ -179,7 +179,11 @@ fn refused(case: &Case, error: &StartError) -> Seen {
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let lines = log::in_host(outcome, |plugin| case.filter_name(plugin.0));
+    let lines = log::in_host(outcome, |filter| case.filter_name(filter.0));
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
+    };
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
     let mut entries = streams.chain(&outcome.trace.entries);
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
@@ -188,8 +192,8 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
     });
     Seen {
         ended: entries.find_map(|entry| ended(&entry.what)),
-        main: Vec::new(),
-        worker: lines.iter().map(|(_, line)| case.stripped(line)).collect(),
+        main: of_thread(true),
+        worker: of_thread(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),

@@ -16,7 +16,7 @@ use crate::{
         spec::{ListenerSpec, ProxySpec},
     },
     replay::{self, Options, Specs},
-    trace::What,
+    trace::{FilterNumber, What},
     vm::Modules,
 };
 
@@ -95,12 +95,12 @@ pub(super) fn run(document: &Document, subject: &Subject) -> Result<InHost, Cann
 /// Messages and logs of each exchange. What a guest did outside of streams belongs to the exchange begun last.
 fn all_seen(outcome: &ProxyOutcome) -> Vec<Seen> {
     let mut seen: Vec<Seen> = outcome.outcomes.iter().map(messages).collect();
-    let shown = |plugin: crate::trace::PluginIndex| {
-        outcome.filters.get(plugin.0).map(|filter| filter.name.clone()).unwrap_or_default()
+    let shown = |filter: FilterNumber| {
+        outcome.filters.get(filter.0).map(|filter| filter.name.clone()).unwrap_or_default()
     };
-    for (order, line) in log::in_host(outcome, shown) {
-        if let Some(seen) = seen.get_mut(begun_last(outcome, order)) {
-            seen.log.push(line);
+    for line in log::in_host(outcome, shown).into_iter().filter(|line| !line.thread.is_main()) {
+        if let Some(seen) = seen.get_mut(begun_last(outcome, line.order)) {
+            seen.log.push(line.text);
         }
     }
     seen

@@ -4,7 +4,7 @@ use super::live::process::Line;
 use crate::{
     abi::LogLevel,
     proxy::ProxyOutcome,
-    trace::{FilterNumber, Thread, What},
+    trace::{Entry, FilterNumber, Thread, What},
 };
 
 /// A plugin as Envoy's log shows it, and as it is shown here.
@@ -61,13 +61,20 @@ pub(super) fn in_host(outcome: &ProxyOutcome, shown: impl Fn(FilterNumber) -> St
     let outside = outcome.trace.entries.iter().map(|entry| (entry, ROOT.to_owned()));
     // Envoy is ended by force: nobody sees its roots end.
     let seen = named.chain(outside).filter(|(entry, _)| entry.order < outcome.shut_down_at);
-    let lines = seen.filter_map(|(entry, who)| {
-        let text = told(&who, &entry.what)?;
-        Some(HostLine { order: entry.order, thread: entry.thread, text })
-    });
+    let lines = seen.filter_map(|(entry, who)| line(entry, &who));
     let mut lines: Vec<HostLine> = lines.collect();
     lines.sort_by_key(|line| line.order);
     lines
+}
+
+/// The lines of a start that came to no end.
+pub(super) fn at_start(entries: &[Entry]) -> Vec<HostLine> {
+    entries.iter().filter_map(|entry| line(entry, ROOT)).collect()
+}
+
+fn line(entry: &Entry, who: &str) -> Option<HostLine> {
+    let text = told(who, &entry.what)?;
+    Some(HostLine { order: entry.order, thread: entry.thread, text })
 }
 
 fn told(who: &str, what: &What) -> Option<String> {

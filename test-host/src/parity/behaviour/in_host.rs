@@ -25,7 +25,7 @@ use crate::{
     parity::log,
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
-    trace::{FindingKind, Ledger, What},
+    trace::{Entry, FindingKind, Ledger, What},
     upstream::{CalloutAnswer, Services},
     vm::Modules,
 };
@@ -170,12 +170,17 @@ fn answered(response: &Response) -> CalloutAnswer {
 }
 
 fn refused(case: &Case, error: &StartError) -> Seen {
-    // Where Envoy gets no further, only its main thread has run.
-    let main = match error {
-        StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
-        StartError::Load { .. } => Vec::new(),
+    let entries: &[Entry] = match error {
+        StartError::Refused { entries, .. } => entries,
+        StartError::Load { .. } => &[],
     };
-    Seen { ended: Some(Ended::Refused), main, ..Seen::default() }
+    let lines = log::at_start(entries);
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
+    };
+    let ended = entries.iter().find_map(|entry| ended(&entry.what)).unwrap_or(Ended::Refused);
+    Seen { ended: Some(ended), main: of_thread(true), worker: of_thread(false), ..Seen::default() }
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {

@@ -38,6 +38,8 @@ pub(crate) struct ActiveContext {
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
     configuring: bool,
+    /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
+    last_buffer: Option<(ContextId, BufferType)>,
 }
 
 impl ActiveContext {
@@ -52,6 +54,7 @@ impl ActiveContext {
             stop: false,
             callout: None,
             configuring: false,
+            last_buffer: None,
         }
     }
 
@@ -177,6 +180,19 @@ impl ActiveContext {
             && let Some((stream, _)) = self.stream_mut()
         {
             stream.route.clear();
+        }
+    }
+
+    /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one asked for
+    /// before; Envoy 1.40 calls no callback that has data of its own.
+    fn looked_at(&mut self, buffer: BufferType) -> BufferType {
+        let context = self.effective.unwrap_or(self.current);
+        match self.last_buffer {
+            Some((of, last)) if buffer == BufferType::CallData && of == context => last,
+            _ => {
+                self.last_buffer = Some((context, buffer));
+                buffer
+            }
         }
     }
 
@@ -413,6 +429,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn buffer(&mut self, buffer: BufferType) -> CallResult<Bytes> {
+        let buffer = self.looked_at(buffer);
         let plugin = &self.core.plugins[self.plugin.0];
         match buffer {
             BufferType::RequestBody => Ok(self.body(Path::Decode)),
@@ -432,7 +449,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
-        match buffer {
+        match self.looked_at(buffer) {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             _ => Err(CallStatus::BadArgument),

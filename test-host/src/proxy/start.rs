@@ -259,6 +259,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        noted: 0,
         unimplemented: Default::default(),
     })
 }

@@ -183,17 +183,17 @@ impl ActiveContext {
         }
     }
 
-    /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one asked for
-    /// before; Envoy 1.40 calls no callback that has data of its own.
-    fn looked_at(&mut self, buffer: BufferType) -> BufferType {
-        let context = self.effective.unwrap_or(self.current);
+    /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one seen before;
+    /// Envoy 1.40 calls no callback that has data of its own.
+    fn meant(&self, buffer: BufferType) -> BufferType {
         match self.last_buffer {
-            Some((of, last)) if buffer == BufferType::CallData && of == context => last,
-            _ => {
-                self.last_buffer = Some((context, buffer));
-                buffer
-            }
+            Some((of, last)) if buffer == BufferType::CallData && of == self.context() => last,
+            _ => buffer,
         }
+    }
+
+    fn context(&self) -> ContextId {
+        self.effective.unwrap_or(self.current)
     }
 
     fn vm_id(&self) -> String {
@@ -394,7 +394,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
-        self.map(map).map(HeaderMap::byte_size).ok_or(CallStatus::BadArgument)
+        // Envoy asks for the map as if to write to it: only writable maps have a size, and trailers come to be by it.
+        self.map_mut(map).map(|headers| headers.byte_size())
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
@@ -429,27 +430,29 @@ impl HostCalls for ActiveContext {
     }
 
     fn buffer(&mut self, buffer: BufferType) -> CallResult<Bytes> {
-        let buffer = self.looked_at(buffer);
+        let buffer = self.meant(buffer);
         let plugin = &self.core.plugins[self.plugin.0];
-        match buffer {
-            BufferType::RequestBody => Ok(self.body(Path::Decode)),
-            BufferType::ResponseBody => Ok(self.body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage => {
-                Ok(Bytes::new())
-            }
+        let bytes = match buffer {
+            BufferType::RequestBody => self.body(Path::Decode),
+            BufferType::ResponseBody => self.body(Path::Encode),
             BufferType::CalloutBody => {
-                let message = self.callout.as_ref().ok_or(CallStatus::NotFound)?.message.as_ref();
-                Ok(message.map(crate::message::Message::whole_body).unwrap_or_default())
+                let message = self.callout.as_ref().and_then(|callout| callout.message.as_ref());
+                message.ok_or(CallStatus::NotFound)?.whole_body()
             }
-            BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
-            BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.bytes()),
-            BufferType::PluginConfiguration => Err(CallStatus::NotFound),
-            BufferType::CallData => Ok(Bytes::new()),
-        }
+            BufferType::VmConfiguration => plugin.spec.vm.configuration.bytes(),
+            BufferType::PluginConfiguration if self.configuring => plugin.spec.configuration.bytes(),
+            BufferType::PluginConfiguration => return Err(CallStatus::NotFound),
+            BufferType::DownstreamData
+            | BufferType::UpstreamData
+            | BufferType::GrpcMessage
+            | BufferType::CallData => Bytes::new(),
+        };
+        self.last_buffer = Some((self.context(), buffer));
+        Ok(bytes)
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
-        match self.looked_at(buffer) {
+        match self.meant(buffer) {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             _ => Err(CallStatus::BadArgument),

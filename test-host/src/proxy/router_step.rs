@@ -51,6 +51,7 @@ impl Core {
         let forwarded_proto = b"x-forwarded-proto";
         let taken_away =
             !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
+        let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
         let choice = match listener.http.routes.select(headers).filter(|_| !taken_away) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
@@ -59,6 +60,7 @@ impl Core {
             }
             None => Choice::NoMatch,
         };
+        stream.route.virtual_host = virtual_host;
         stream.route.choose(choice);
     }
 }
@@ -112,6 +114,7 @@ impl Proxy {
         let forward = forward(&route, stream.request_headers())?;
         let cluster =
             cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
@@ -220,6 +223,7 @@ impl Proxy {
         let status =
             response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
+        stream.note_code(&response.headers);
         stream.manager.receive(Path::Encode, response);
         core.note_proxy(id, What::UpstreamAnswered { status });
         self.ready.push_back(id);
@@ -350,7 +354,7 @@ impl StreamState {
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
     fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
-        let attempts = self.recorded_attempts();
+        let attempts = self.route.attempts;
         let Some(headers) = self.manager.request.headers.as_mut() else {
             return;
         };
@@ -370,7 +374,6 @@ impl StreamState {
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
         self.route.timeout = timeouts.global;
         self.route.sent = Some(now);
-        self.route.attempts = attempts;
     }
 
     /// What the recording's own Envoy counted, where it told the client.

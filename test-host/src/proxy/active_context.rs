@@ -40,13 +40,10 @@ pub(crate) struct ActiveContext {
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
     configuring: bool,
-<<<<<<< HEAD
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
     last_buffer: Option<(ContextId, BufferType)>,
-=======
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
->>>>>>> main
 }
 
 impl ActiveContext {
@@ -61,11 +58,8 @@ impl ActiveContext {
             stop: false,
             callout: None,
             configuring: false,
-<<<<<<< HEAD
             last_buffer: None,
-=======
             callback: AT_START,
->>>>>>> main
         }
     }
 

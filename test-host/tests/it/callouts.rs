@@ -90,7 +90,7 @@ fn failures_differ_by_their_cause() {
         2005 script: callout 12 answered: reset
         2005 script: answered -> [12, 0, 0, 0]
         2005 script: pairs callout -> ""
-        2005 script: buffer callout -> ""
+        2005 script: buffer callout -> not_found
         2005 script: status -> ok 11 "reset"
         3100 script: callout 16 answered: timeout: status 504
         3100 script: answered -> [16, 3, 24, 0]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     callouts::AnsweredCallout,
-    core::{Core, Effect, Owner, VmIndex},
+    core::{Core, Effect, Owner, PluginIndex, VmIndex},
     filter_state::{self, FilterStateObject},
     foreign, header_rules,
     nested::{Nested, Outer, Shown},
@@ -24,7 +24,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
 
@@ -98,6 +98,11 @@ impl ActiveContext {
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// In a VM that is gone before anything it asks for can be sent.
+    pub(super) fn is_canary(&self) -> bool {
+        self.core.running == Thread::Canary
     }
 
     /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
@@ -367,9 +372,14 @@ impl HostCalls for ActiveContext {
         Ok(())
     }
 
-    /// Only a root that waits after `on_done` can be done; this host keeps every root to the end.
+    /// Only a root that waits after `on_done` can be done.
     fn done(&mut self) -> CallResult {
-        Err(CallStatus::NotFound)
+        let plugin = self.effective_plugin();
+        if !std::mem::take(&mut self.core.plugins[plugin.0].parked) {
+            return Err(CallStatus::NotFound);
+        }
+        self.core.effects.push_back(Effect::DeleteRoot { plugin });
+        Ok(())
     }
 
     fn continue_stream(&mut self, kind: StreamType) -> CallResult {

@@ -53,6 +53,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "clock",
             "envoy_config",
             "message",
+            "parity",
             "proxy",
             "replay",
             "report",

@@ -34,7 +34,8 @@ pub(crate) struct ActiveContext {
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
     current: ContextId,
-    effective: Option<ContextId>,
+    /// Who the effective context stands for: the current one, unless the guest chose another.
+    owner: Option<Owner>,
     /// A local reply was asked for: whatever the callback returns, the stream stops.
     pub(crate) stop: bool,
     /// During `on_http_call_response` only.
@@ -45,16 +46,8 @@ pub(crate) struct ActiveContext {
 impl ActiveContext {
     pub(crate) fn new(core: Box<Core>, plugin: PluginIndex, current: ContextId) -> Self {
         let vm = core.plugins[plugin.0].vm;
-        ActiveContext {
-            core,
-            vm,
-            plugin,
-            current,
-            effective: None,
-            stop: false,
-            callout: None,
-            configuring: false,
-        }
+        let owner = core.owner(plugin, current);
+        ActiveContext { core, vm, plugin, current, owner, stop: false, callout: None, configuring: false }
     }
 
     #[must_use]
@@ -76,8 +69,7 @@ impl ActiveContext {
     }
 
     fn owner(&self) -> Option<Owner> {
-        let context = self.effective.unwrap_or(self.current);
-        self.core.vms[self.vm.0].contexts.get(&context).copied()
+        self.owner
     }
 
     /// The plugin whose root or stream is the effective context: several may share a VM.
@@ -180,10 +172,6 @@ impl ActiveContext {
         {
             stream.route.clear();
         }
-    }
-
-    fn vm_id(&self) -> String {
-        self.core.vms[self.vm.0].vm_id.clone()
     }
 
     fn body(&self, path: Path) -> Bytes {
@@ -291,14 +279,12 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_effective_context(&mut self, id: ContextId) -> CallResult {
+        let contexts = &self.core.vms[self.vm.0].contexts;
         if id.0 == 0 {
-            self.effective = None;
+            self.owner = contexts.get(&self.current).copied();
             return Ok(());
         }
-        if !self.core.vms[self.vm.0].contexts.contains_key(&id) {
-            return Err(CallStatus::BadArgument);
-        }
-        self.effective = Some(id);
+        self.owner = Some(*contexts.get(&id).ok_or(CallStatus::BadArgument)?);
         Ok(())
     }
 
@@ -497,12 +483,13 @@ impl HostCalls for ActiveContext {
     }
 
     fn shared_data(&mut self, key: &[u8]) -> CallResult<(Bytes, u32)> {
-        self.core.shared_data.get(&self.vm_id(), key)
+        let core = &self.core;
+        core.shared_data.get(&core.vms[self.vm.0].vm_id, key)
     }
 
     fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult {
-        let vm_id = self.vm_id();
-        self.core.shared_data.set(&vm_id, key, value, cas)
+        let core = &mut *self.core;
+        core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)
     }
 
     fn define_metric(&mut self, kind: MetricType, name: Bytes) -> CallResult<MetricId> {

@@ -12,6 +12,7 @@ use super::{
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    streams::Streams,
 };
 use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
@@ -119,7 +120,7 @@ pub(crate) struct Core {
     /// The filter chain of each listener.
     pub(crate) chains: Vec<Arc<[PluginIndex]>>,
     pub(crate) vms: Vec<VmContexts>,
-    pub(crate) streams: BTreeMap<StreamId, StreamState>,
+    pub(crate) streams: Streams,
     pub(crate) shared_data: SharedData,
     pub(crate) metrics: Metrics,
     pub(crate) services: Services,
@@ -143,18 +144,17 @@ impl Core {
     /// Notes what happened, on the stream it happened to or on the proxy.
     pub(crate) fn note(&mut self, owner: Option<Owner>, what: What) {
         let (at, order) = (self.now, self.next_order());
-        match owner {
-            Some(Owner::Stream(id, filter)) if self.streams.contains_key(&id) => {
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    let plugin = stream.chain.get(filter.0).copied();
-                    stream.trace.push(Entry { at, order, plugin, what });
-                }
-            }
-            Some(Owner::Root(plugin)) => {
-                self.trace.push(Entry { at, order, plugin: Some(plugin), what });
-            }
-            _ => self.trace.push(Entry { at, order, plugin: None, what }),
+        if let Some(Owner::Stream(id, filter)) = owner
+            && let Some(stream) = self.streams.get_mut(&id)
+        {
+            let plugin = stream.chain.get(filter.0).copied();
+            return stream.trace.push(Entry { at, order, plugin, what });
         }
+        let plugin = match owner {
+            Some(Owner::Root(plugin)) => Some(plugin),
+            Some(Owner::Stream(..)) | None => None,
+        };
+        self.trace.push(Entry { at, order, plugin, what });
     }
 
     /// Notes something a filter's author should know.
@@ -186,13 +186,13 @@ impl Core {
 
     /// Counts against the stream, or against the plugin where no stream is concerned.
     pub(crate) fn usage(&mut self, owner: Option<Owner>, plugin: PluginIndex) -> &mut Usage {
-        if let Some(Owner::Stream(id, filter)) = owner
-            && self.streams.contains_key(&id)
-            && let Some(stream) = self.streams.get_mut(&id)
-        {
-            return &mut stream.filters[filter.0].usage;
-        }
-        &mut self.plugins[plugin.0].usage
+        let filter = match owner {
+            Some(Owner::Stream(id, filter)) => {
+                self.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0))
+            }
+            Some(Owner::Root(_)) | None => None,
+        };
+        filter.map_or(&mut self.plugins[plugin.0].usage, |filter| &mut filter.usage)
     }
 
     /// (Re)arms a plugin's tick, or disarms it. What was armed before is void.

@@ -20,6 +20,7 @@ pub mod spec;
 mod start;
 mod stream_end;
 mod stream_state;
+mod streams;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};

@@ -37,8 +37,8 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
-        let usage =
-            stream.chain.iter().zip(&stream.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
+        let filters = stream.chain.iter().zip(stream.filters);
+        let usage = filters.map(|(plugin, filter)| (*plugin, filter.usage));
         Outcome {
             number: id.0,
             usage: usage.collect(),

@@ -341,9 +341,7 @@ impl StreamState {
         self.filtered_headers = Some(headers.clone());
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
         let timeouts = Timeouts::of(headers, forward.timeout, per_try);
-        for name in CONSUMED {
-            headers.remove(name);
-        }
+        headers.remove_all(|name| name.starts_with(b"x-envoy-") && CONSUMED.contains(&name));
         // Both stand where the caller's own stood, if it sent any.
         if let Some(timeout) = timeouts.told {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());

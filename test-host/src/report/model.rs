@@ -151,7 +151,7 @@ impl From<&Usage> for Cost {
     fn from(usage: &Usage) -> Self {
         Cost {
             fuel: usage.fuel,
-            hostcalls: usage.hostcalls.iter().map(|(name, calls)| ((*name).to_owned(), *calls)).collect(),
+            hostcalls: usage.hostcalls.iter().map(|(name, calls)| (name.to_owned(), calls)).collect(),
             bytes_to_guest: usage.bytes_to_guest,
             bytes_from_guest: usage.bytes_from_guest,
         }

@@ -57,14 +57,12 @@ fn is_lean(module: &str, name: &str) -> bool {
 }
 
 fn compare(found: &mut String, allowed: &Allowed<'_>, usage: &Usage) {
-    let counted = |call: &str| usage.hostcalls.get(call).copied().unwrap_or(0);
-    let unnamed =
-        usage.hostcalls.keys().filter(|call| allowed.hostcalls.iter().all(|(name, _)| name != *call));
-    let differs =
-        unnamed.count() > 0 || allowed.hostcalls.iter().any(|(name, calls)| counted(name) != *calls);
+    let named = |call| allowed.hostcalls.iter().any(|(name, _)| *name == call);
+    let differs = usage.hostcalls.iter().any(|(call, _)| !named(call))
+        || allowed.hostcalls.iter().any(|(name, calls)| usage.hostcalls.get(name) != *calls);
     if differs {
         let expected = List(allowed.hostcalls.iter().copied().collect());
-        let made = List(usage.hostcalls.iter().map(|(name, calls)| (*name, *calls)).collect());
+        let made = List(usage.hostcalls.iter().collect());
         let _ = writeln!(found, "{}: expected host calls\n{expected}found\n{made}", allowed.scenario);
     }
     let fuel = usage.fuel.unwrap_or_default();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use finding::FindingKind;
-pub use usage::Usage;
+pub use usage::{Counts, Usage};
 
 use crate::{
     abi::{LogLevel, MapType, MetricType},

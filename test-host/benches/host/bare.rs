@@ -71,9 +71,11 @@ impl Guest {
                 instance.get_typed_func(&mut store, $name).expect("the SDK exports it")
             };
         }
-        let allocate = export!("proxy_on_memory_allocate");
+        let allocate = ["malloc", "proxy_on_memory_allocate"]
+            .into_iter()
+            .find_map(|name| instance.get_typed_func(&mut store, name).ok());
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
-        store.data_mut().allocate = Some(allocate);
+        store.data_mut().allocate = allocate;
         let initialize: TypedFunc<(), ()> = export!("_initialize");
         let on_vm_start: TypedFunc<(u32, u32), u32> = export!("proxy_on_vm_start");
         let on_configure: TypedFunc<(u32, u32), u32> = export!("proxy_on_configure");

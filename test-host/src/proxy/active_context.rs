@@ -22,7 +22,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
     vm::Capabilities,
 };
 
@@ -41,13 +41,25 @@ pub(crate) struct ActiveContext {
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
     configuring: bool,
+    /// The callback's name, or that the module starts.
+    pub(crate) callback: &'static str,
 }
 
 impl ActiveContext {
     pub(crate) fn new(core: Box<Core>, plugin: PluginIndex, current: ContextId) -> Self {
         let vm = core.plugins[plugin.0].vm;
         let owner = core.owner(plugin, current);
-        ActiveContext { core, vm, plugin, current, owner, stop: false, callout: None, configuring: false }
+        ActiveContext {
+            core,
+            vm,
+            plugin,
+            current,
+            owner,
+            stop: false,
+            callout: None,
+            configuring: false,
+            callback: AT_START,
+        }
     }
 
     #[must_use]
@@ -222,7 +234,16 @@ impl HostCalls for ActiveContext {
         self.core.usage(owner, plugin).count(hostcall, bytes_in, bytes_out);
     }
 
+    fn answered(&mut self, hostcall: &'static str, number: u32) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.answered(hostcall, self.callback, number);
+        }
+    }
+
     fn unimplemented(&mut self, hostcall: &'static str) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.unimplemented.insert(hostcall);
+        }
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
         let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
         self.finding(FindingKind::Unimplemented, text);

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FindingKind, PluginIndex, Trace, Usage, What},
+    trace::{FindingKind, Ledger, PluginIndex, Trace, Usage, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules, Template},
 };
@@ -27,6 +27,8 @@ pub struct ProxyOptions {
     pub services: Services,
     /// Wall time at which it starts, since the Unix epoch.
     pub epoch: Duration,
+    /// Whether to keep a [`Ledger`].
+    pub ledger: bool,
 }
 
 /// A plugin did not start; its own words are in `log`.
@@ -72,6 +74,7 @@ impl Proxy {
         let mut vms: Vec<LoadedVm> = Vec::new();
         let mut core =
             empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
+        core.ledger = options.ledger.then(Ledger::default);
         for listener in &spec.listeners {
             let mut chain = Vec::new();
             for plugin in listener.http.http_filters.plugins() {
@@ -266,6 +269,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        ledger: None,
         noted: 0,
         unimplemented: Default::default(),
     })

@@ -14,6 +14,7 @@ use crate::{
     envoy_config::{self, LoadOptions, Loaded, Setting},
     replay::{self, Options, Specs},
     report::{Detail, Report, Unsupported},
+    trace::TraceLevel,
     traffic,
     upstream::Script,
     vm::{Metering, Modules},
@@ -22,8 +23,12 @@ use crate::{
 pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let (specs, unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
-    let options =
-        Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
+    let options = Options {
+        seed: Seed(arguments.seed),
+        log_level: arguments.log_level.into(),
+        trace: if arguments.no_trace { TraceLevel::Off } else { TraceLevel::On },
+        ..Options::default()
+    };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
     let modules = Arc::new(Modules::metering_by(metering));
     let script = load_script(arguments.callouts.as_deref())?;

@@ -397,17 +397,19 @@ impl HostCalls for ActiveContext {
     }
 
     fn replace_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
+        let traces = self.core.traces();
         let headers = self.map_mut(map)?;
-        let before: Vec<Bytes> = headers.all(&header_rules::key(map, &name)).cloned().collect();
+        let before = values_before(traces, headers, &header_rules::key(map, &name));
         header_rules::replace(map, headers, &name, &value);
         self.edited(map, HeaderEdit::Replaced { name, before, value });
         Ok(())
     }
 
     fn remove_header(&mut self, map: MapType, name: &[u8]) -> CallResult {
+        let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let key = header_rules::key(map, name);
-        let before: Vec<Bytes> = headers.all(&key).cloned().collect();
+        let before = values_before(traces, headers, &key);
         headers.remove(&key);
         self.edited(map, HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before });
         Ok(())
@@ -558,4 +560,9 @@ impl HostCalls for ActiveContext {
         }
         Err(CallStatus::NotFound)
     }
+}
+
+/// The values that an edit takes away, for the trace.
+fn values_before(traces: bool, headers: &HeaderMap, name: &[u8]) -> Vec<Bytes> {
+    if traces { headers.all(name).cloned().collect() } else { Vec::new() }
 }

@@ -18,7 +18,7 @@ use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, FindingKind, Ledger, PluginIndex, Trace, Usage, What},
+    trace::{Entry, FindingKind, Ledger, PluginIndex, Trace, TraceLevel, Usage, What},
     upstream::Services,
 };
 
@@ -131,6 +131,7 @@ pub(crate) struct Core {
     pub(crate) trace: Trace,
     /// What guests called, where it is asked for.
     pub(crate) ledger: Option<Ledger>,
+    pub(crate) trace_level: TraceLevel,
     /// Entries written to any trace.
     pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.
@@ -145,6 +146,9 @@ impl Core {
 
     /// Notes what happened, on the stream it happened to or on the proxy.
     pub(crate) fn note(&mut self, owner: Option<Owner>, what: What) {
+        if !self.trace_level.keeps(&what) {
+            return;
+        }
         let (at, order) = (self.now, self.next_order());
         if let Some(Owner::Stream(id, filter)) = owner
             && let Some(stream) = self.streams.get_mut(&id)
@@ -157,6 +161,11 @@ impl Core {
             Some(Owner::Stream(..)) | None => None,
         };
         self.trace.push(Entry { at, order, plugin, what });
+    }
+
+    /// Whether everything is kept; where not, nothing need be put together for it.
+    pub(crate) fn traces(&self) -> bool {
+        self.trace_level == TraceLevel::On
     }
 
     /// Notes something a filter's author should know.
@@ -180,6 +189,9 @@ impl Core {
     }
 
     pub(crate) fn note_proxy(&mut self, stream: StreamId, what: What) {
+        if !self.trace_level.keeps(&what) {
+            return;
+        }
         let (at, order) = (self.now, self.next_order());
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.trace.push(Entry { at, order, plugin: None, what });

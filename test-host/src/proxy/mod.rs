@@ -43,7 +43,7 @@ use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
-    trace::FindingKind,
+    trace::{FindingKind, TraceLevel},
     vm::Vm,
 };
 
@@ -236,6 +236,11 @@ impl Proxy {
     fn tell_time(&mut self, now: Duration, wall: Duration) {
         let core = self.core_mut();
         (core.now, core.wall) = (now, wall);
+    }
+
+    /// Of what happens from now on.
+    pub(crate) fn trace_at(&mut self, level: TraceLevel) {
+        self.core_mut().trace_level = level;
     }
 
     /// What this proxy wants to be woken for, as delays from now.

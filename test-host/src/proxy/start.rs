@@ -12,7 +12,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FindingKind, Ledger, PluginIndex, Trace, Usage, What},
+    trace::{FindingKind, Ledger, PluginIndex, Trace, TraceLevel, Usage, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules, Template},
 };
@@ -269,6 +269,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        trace_level: TraceLevel::On,
         ledger: None,
         noted: 0,
         unimplemented: Default::default(),

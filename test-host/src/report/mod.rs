@@ -23,7 +23,7 @@ use crate::{
     message::Note,
     proxy::Metric,
     replay::{Replay, ReplayedProxy},
-    trace::{Entry, What},
+    trace::{Entry, TraceLevel, What},
 };
 
 impl Report {
@@ -39,6 +39,7 @@ impl Report {
         Report {
             schema: SCHEMA,
             seed: replay.seed,
+            traced: replay.trace == TraceLevel::On,
             totals: totals(&proxies, &exchanges, skipped.len()),
             proxies,
             exchanges,

@@ -63,6 +63,9 @@ impl Serialize for Text {
 pub struct Report {
     pub schema: &'static str,
     pub seed: Seed,
+    /// Whether what filters did to each exchange was kept. Where not, `filters[]` of an exchange lists cost, findings and
+    /// faults only.
+    pub traced: bool,
     pub totals: Totals,
     pub proxies: Vec<ProxyReport>,
     pub exchanges: Vec<ExchangeReport>,

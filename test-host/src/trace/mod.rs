@@ -34,6 +34,21 @@ pub struct Entry {
     pub what: What,
 }
 
+/// How much of what happens is kept. What an exchange came to, and what it cost, is kept always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceLevel {
+    /// Faults and findings only, and what happens while plugins start.
+    Off,
+    #[default]
+    On,
+}
+
+impl TraceLevel {
+    pub(crate) fn keeps(self, what: &What) -> bool {
+        self == TraceLevel::On || matches!(what, What::Fault { .. } | What::Finding { .. })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// A callback ran. `action` is what a stream callback answered.

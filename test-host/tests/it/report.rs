@@ -96,7 +96,8 @@ fn without_trace_and_fuel_what_came_of_each_exchange_is_still_told() {
           marker                 2        0         0       0       0     0        0           2      0
           (no trace was kept: what filters changed, answered, logged and counted is not listed)
           (hostcalls/x: mean of an exchange; counted, so the same on every machine)
-    "#]].assert_eq(&table.map(|line| format!("{line}\n")).collect::<String>());
+    "#]]
+    .assert_eq(&table.map(|line| format!("{line}\n")).collect::<String>());
     let report = folder.json("r.json");
     let exchange = &report["exchanges"][0];
     assert_eq!((&report["traced"], &exchange["replayed_status"]), (&false.into(), &"200".into()));

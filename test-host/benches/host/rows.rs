@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use serde::Serialize;
 use wayside::{
     replay::Options,
+    trace::TraceLevel,
     vm::{Metering, Modules},
 };
 
@@ -65,14 +66,20 @@ impl Row {
 type Measure = fn(&'static str, usize, usize) -> Row;
 
 /// By the numbers of the goals that they are for.
-pub(crate) const ALL: [(&str, Measure); 6] = [
+pub(crate) const ALL: [(&str, Measure); 7] = [
     ("H1 one filter of 14 hostcalls", one_filter),
     ("H2 chain of four", chain_of_four),
     ("H4 one header read", one_header),
     ("H5 a hostcall of numbers", number_call),
     ("H5 a hostcall that returns bytes", byte_call),
     ("H8 fuel against the epoch guard", fuel),
+    ("H9 trace against none", trace),
 ];
+
+/// What an exchange came to is kept, whatever the level of the trace.
+fn untraced() -> Options {
+    Options { trace: TraceLevel::Off, ..Options::default() }
+}
 
 const SKETCHES: [&str; 4] = ["header-auth", "timeout", "retry-budget", "telemetry"];
 
@@ -87,7 +94,7 @@ fn filters(names: &[&str], configuration: &'static str) -> Vec<(PathBuf, &'stati
 /// The host with these guests.
 fn host(names: &[&str], configuration: &'static str, exchanges: usize) -> Contestant<'static> {
     let filters = filters(names, configuration);
-    let host = Host::new(&modules(Metering::Off), &filters, exchanges, Options::default());
+    let host = Host::new(&modules(Metering::Off), &filters, exchanges, untraced());
     Box::new(move || host.replay())
 }
 
@@ -144,8 +151,16 @@ fn price(
 
 fn fuel(name: &'static str, rounds: usize, exchanges: usize) -> Row {
     let filters = filters(&["fused"], "");
-    let metered = Host::new(&modules(Metering::Fuel), &filters, exchanges, Options::default());
+    let metered = Host::new(&modules(Metering::Fuel), &filters, exchanges, untraced());
     let guarded = host(&["fused"], "", exchanges);
     let [metered, guarded] = alternate(rounds, [Box::new(move || metered.replay()), guarded]);
     Row::of(name, &metered, ("epoch", &guarded), 1.25)
+}
+
+fn trace(name: &'static str, rounds: usize, exchanges: usize) -> Row {
+    let filters = filters(&["fused"], "");
+    let traced = Host::new(&modules(Metering::Off), &filters, exchanges, Options::default());
+    let untraced = host(&["fused"], "", exchanges);
+    let [traced, untraced] = alternate(rounds, [Box::new(move || traced.replay()), untraced]);
+    Row::of(name, &traced, ("none", &untraced), 3.0)
 }

@@ -61,7 +61,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Brings in a recorded request. `number` tells it apart from the others of this proxy.
-    pub(crate) fn begin(&mut self, number: usize, exchange: Exchange, now: Duration, wall: Duration) {
+    pub(crate) fn begin(&mut self, number: usize, exchange: Box<Exchange>, now: Duration, wall: Duration) {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
@@ -251,8 +251,8 @@ impl Proxy {
     }
 
     /// What this proxy wants to be woken for, as delays from now.
-    pub(crate) fn take_due(&mut self) -> Vec<(Duration, Due)> {
-        std::mem::take(&mut self.core_mut().due)
+    pub(crate) fn hand_over_due(&mut self, to: &mut Vec<(Duration, Due)>) {
+        to.append(&mut self.core_mut().due);
     }
 
     pub(crate) fn has_live_streams(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::{
 pub struct Outcome {
     /// The number it was begun with.
     pub number: usize,
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// The request's headers as the last filter left them, before the router's own edits. `None` as below.
     pub filtered_headers: Option<HeaderMap>,
     /// What left for the upstream. `None`: a filter or the router answered first.

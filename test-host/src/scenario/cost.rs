@@ -2,7 +2,7 @@
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
-use super::{Scenario, ThisCrate};
+use super::{Resolve, Scenario, ScenarioError, ThisCrate};
 use crate::{
     trace::Usage,
     vm::{Metering, Modules},
@@ -40,12 +40,23 @@ pub fn check_cost_of_this_crate(wasm_bytes: u64, requests: &[Allowed<'_>]) -> Re
     }
     for allowed in requests {
         let scenario = Scenario { folder: this.scenarios.join(allowed.scenario) };
-        let ran = scenario.replay(&modules, &|name| this.resolve(name)).map_err(|error| error.to_string())?;
-        let last = ran.replay.outcomes().last().and_then(|outcome| outcome.usage.first());
-        let (_, usage) = last.ok_or_else(|| format!("{}: no filter ran", allowed.scenario))?;
-        compare(&mut found, allowed, usage);
+        let usage = scenario.cost(&modules, &|name| this.resolve(name)).map_err(|error| error.to_string())?;
+        compare(&mut found, allowed, &usage);
     }
     if found.is_empty() { Ok(()) } else { Err(format!("{found}tested {}", this.module)) }
+}
+
+impl Scenario {
+    /// What the first filter's part in the last request costs.
+    ///
+    /// # Errors
+    /// The scenario cannot be run, or has no request.
+    pub fn cost(&self, modules: &Arc<Modules>, resolve: Resolve<'_>) -> Result<Usage, ScenarioError> {
+        let ran = self.replay(modules, resolve)?;
+        let last = ran.replay.outcomes().last().and_then(|outcome| outcome.usage.first());
+        last.map(|(_, usage)| usage.clone())
+            .ok_or_else(|| ScenarioError::NothingRan { folder: self.folder.clone() })
+    }
 }
 
 fn is_lean(module: &str, name: &str) -> bool {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     callouts::AnsweredCallout,
-    core::{Core, Effect, Owner, VmIndex},
+    core::{Core, Effect, Owner, PluginIndex, VmIndex},
     filter_state::{self, FilterStateObject},
     foreign, header_rules,
     nested::{Nested, Outer, Shown},
@@ -24,7 +24,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
 
@@ -36,8 +36,9 @@ pub(crate) struct ActiveContext {
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
     pub(super) current: ContextId,
-    /// Who the effective context stands for: the current one, unless the guest chose another.
-    pub(super) owner: Option<Owner>,
+    effective: Option<ContextId>,
+    /// Who the effective context stands for, or the current one, where the guest chose none.
+    owner: Option<Owner>,
     /// A local reply was asked for: whatever the callback returns, the stream stops.
     pub(crate) stop: bool,
     /// During `on_http_call_response` only.
@@ -50,6 +51,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     configuring: bool,
+    /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
+    last_buffer: Option<(ContextId, BufferType)>,
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
 }
@@ -63,6 +66,7 @@ impl ActiveContext {
             vm,
             plugin,
             current,
+            effective: None,
             owner,
             stop: false,
             callout: None,
@@ -71,6 +75,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            last_buffer: None,
             callback: AT_START,
         }
     }
@@ -97,6 +102,11 @@ impl ActiveContext {
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// In a VM that is gone before anything it asks for can be sent.
+    pub(super) fn is_canary(&self) -> bool {
+        self.core.running == Thread::Canary
     }
 
     /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
@@ -209,6 +219,37 @@ impl ActiveContext {
         {
             stream.route.clear();
         }
+    }
+
+    /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one seen before;
+    /// Envoy 1.40 calls no callback that has data of its own.
+    fn meant(&self, buffer: BufferType) -> BufferType {
+        match self.last_buffer {
+            Some((of, last))
+                if buffer == BufferType::CallData
+                    && of == self.context()
+                    && self.shown.call_data.is_none() =>
+            {
+                last
+            }
+            _ => buffer,
+        }
+    }
+
+    /// Which context a callback is for, and which the guest has chosen instead; returns those before.
+    pub(super) fn act_for(
+        &mut self,
+        current: ContextId,
+        effective: Option<ContextId>,
+    ) -> (ContextId, Option<ContextId>) {
+        let before = (self.current, self.effective);
+        (self.current, self.effective) = (current, effective);
+        self.owner = self.core.vms[self.vm.0].contexts.get(&self.context()).copied();
+        before
+    }
+
+    fn context(&self) -> ContextId {
+        self.effective.unwrap_or(self.current)
     }
 
     pub(super) fn vm_id(&self) -> String {
@@ -335,18 +376,22 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_effective_context(&mut self, id: ContextId) -> CallResult {
-        let contexts = &self.core.vms[self.vm.0].contexts;
-        if id.0 == 0 {
-            self.owner = contexts.get(&self.current).copied();
-            return Ok(());
+        let known = id.0 == 0 || self.core.vms[self.vm.0].contexts.contains_key(&id);
+        if !known {
+            return Err(CallStatus::BadArgument);
         }
-        self.owner = Some(*contexts.get(&id).ok_or(CallStatus::BadArgument)?);
+        self.act_for(self.current, (id.0 != 0).then_some(id));
         Ok(())
     }
 
-    /// Only a root that waits after `on_done` can be done; this host keeps every root to the end.
+    /// Only a root that waits after `on_done` can be done.
     fn done(&mut self) -> CallResult {
-        Err(CallStatus::NotFound)
+        let plugin = self.effective_plugin();
+        if !std::mem::take(&mut self.core.plugins[plugin.0].parked) {
+            return Err(CallStatus::NotFound);
+        }
+        self.core.effects.push_back(Effect::DeleteRoot { plugin });
+        Ok(())
     }
 
     fn continue_stream(&mut self, kind: StreamType) -> CallResult {
@@ -422,17 +467,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
-        // Envoy asks for the map to write to, and those of calls are never written.
-        if matches!(
-            map,
-            MapType::CalloutHeaders
-                | MapType::CalloutTrailers
-                | MapType::GrpcInitialMetadata
-                | MapType::GrpcTrailingMetadata
-        ) {
-            return Err(CallStatus::BadArgument);
-        }
-        self.map(map).map(HeaderMap::byte_size).ok_or(CallStatus::BadArgument)
+        // Envoy asks for the map as if to write to it: only writable maps have a size, and trailers come to be by it.
+        self.map_mut(map).map(|headers| headers.byte_size())
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
@@ -469,23 +505,25 @@ impl HostCalls for ActiveContext {
     }
 
     fn buffer(&mut self, buffer: BufferType) -> CallResult<Bytes> {
+        let buffer = self.meant(buffer);
         let plugin = &self.core.plugins[self.plugin.0];
-        match buffer {
-            BufferType::RequestBody => Ok(self.body(Path::Decode)),
-            BufferType::ResponseBody => Ok(self.body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData => Ok(Bytes::new()),
-            BufferType::GrpcMessage => Ok(self.shown.message.clone().unwrap_or_default()),
-            BufferType::CalloutBody => self.callout_body(),
-            BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
-            BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.bytes()),
-            BufferType::PluginConfiguration => Err(CallStatus::NotFound),
-            BufferType::CallData => Ok(self.shown.call_data.clone().unwrap_or_default()),
-        }
+        let bytes = match buffer {
+            BufferType::RequestBody => self.body(Path::Decode),
+            BufferType::ResponseBody => self.body(Path::Encode),
+            BufferType::CalloutBody => self.callout_body()?,
+            BufferType::GrpcMessage => self.shown.message.clone().unwrap_or_default(),
+            BufferType::CallData => self.shown.call_data.clone().unwrap_or_default(),
+            BufferType::VmConfiguration => plugin.spec.vm.configuration.bytes(),
+            BufferType::PluginConfiguration if self.configuring => plugin.spec.configuration.bytes(),
+            BufferType::PluginConfiguration => return Err(CallStatus::NotFound),
+            BufferType::DownstreamData | BufferType::UpstreamData => Bytes::new(),
+        };
+        self.last_buffer = Some((self.context(), buffer));
+        Ok(bytes)
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
-        match buffer {
-            BufferType::CalloutBody => self.callout_body().and(Err(CallStatus::BadArgument)),
+        match self.meant(buffer) {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             _ => Err(CallStatus::BadArgument),

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::grpc::Told;
-use crate::proxy::{ActiveContext, Owner};
+use crate::proxy::ActiveContext;
 use crate::{
     abi::{Callback, ContextId, MapType},
     message::HeaderMap,
@@ -57,7 +57,7 @@ pub(crate) enum Nested {
 #[derive(Debug)]
 pub(crate) struct Outer {
     current: ContextId,
-    owner: Option<Owner>,
+    effective: Option<ContextId>,
 }
 
 impl ActiveContext {
@@ -66,9 +66,8 @@ impl ActiveContext {
         let text = "the guest is called again before its hostcall has returned: the Rust SDK panics of that";
         self.finding(FindingKind::ReentersGuest, text);
         let root = self.core.plugins[self.effective_plugin().0].root;
-        self.outer.push(Outer { current: self.current, owner: self.owner });
-        self.current = root;
-        self.owner = self.core.vms[self.vm.0].contexts.get(&root).copied();
+        let (current, effective) = self.act_for(root, None);
+        self.outer.push(Outer { current, effective });
         let (callback, shown) = match nested {
             Nested::Grpc { token, told } => (told.callback(token), Shown::of(told)),
             Nested::Resolved { token, result } => {
@@ -82,8 +81,8 @@ impl ActiveContext {
 
     pub(in crate::proxy) fn end_nested(&mut self) {
         self.shown = Shown::default();
-        if let Some(Outer { current, owner }) = self.outer.pop() {
-            (self.current, self.owner) = (current, owner);
+        if let Some(Outer { current, effective }) = self.outer.pop() {
+            self.act_for(current, effective);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     message::{Exchange, Note, RecordedConnection, Recording},
     proxy::{Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
     sim::{ProxyIndex, Sim},
+    trace::TraceLevel,
     upstream::Services,
     vm::{Limits, Modules},
 };
@@ -43,6 +44,8 @@ pub struct Options {
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
+    /// How much is kept of what happens to each exchange, besides what it came to.
+    pub trace: TraceLevel,
     /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
     pub ledger: bool,
     /// Ticks go on until this time at least. `None`: as long as a stream may wait for one.
@@ -56,6 +59,7 @@ impl Default for Options {
             workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
+            trace: TraceLevel::default(),
             ledger: false,
             lasts: None,
         }
@@ -75,6 +79,7 @@ pub struct ReplayedProxy {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay {
     pub seed: Seed,
+    pub trace: TraceLevel,
     /// In the order in which the recording names them.
     pub proxies: Vec<ReplayedProxy>,
     /// Exchanges of proxies that no configuration stands for.
@@ -136,7 +141,7 @@ pub fn replay(
         ReplayedProxy { name, spec: spec.name.clone(), outcome }
     });
     let (seed, proxies, notes) = (options.seed, proxies.collect(), recording.notes);
-    Ok(Replay { seed, proxies, unmatched, unmatched_connections, notes })
+    Ok(Replay { seed, trace: options.trace, proxies, unmatched, unmatched_connections, notes })
 }
 
 /// The proxies that have traffic, each started when its first comes up.
@@ -166,7 +171,9 @@ impl Fleet<'_> {
         let Options { limits, log_level, ledger, workers, .. } = *self.options;
         let services = services(name);
         let options = ProxyOptions { limits, workers, log_level, rng, services, epoch: self.epoch, ledger };
-        self.proxies.push(Proxy::start(Arc::clone(self.modules), Arc::clone(spec), options)?);
+        let mut proxy = Proxy::start(Arc::clone(self.modules), Arc::clone(spec), options)?;
+        proxy.trace_at(self.options.trace);
+        self.proxies.push(proxy);
         self.names.push((Arc::clone(name), Arc::clone(spec)));
         Ok(Some(ProxyIndex(self.names.len() - 1)))
     }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod local_replies;
 mod modules;
 mod parity;
+mod properties;
 mod report;
 mod routing;
 mod streaming;

@@ -14,6 +14,10 @@ use crate::message::{Peer, TcpEvent, TcpStep};
 /// How long Envoy may take to connect to the upstream; a filter may keep it from doing so at all.
 const CONNECT_LIMIT: Duration = Duration::from_millis(300);
 
+/// So many rounds of so long without anything new are the end.
+const QUIET_ROUNDS: u32 = 3;
+const ROUND: Duration = Duration::from_millis(15);
+
 /// One end as the runner holds it.
 #[derive(Debug, Default)]
 pub(in crate::parity) struct End {
@@ -69,6 +73,7 @@ pub(in crate::parity) async fn play(
     if let Some(upstream) = upstream.filter(|_| !played.server.connected) {
         played.accept(upstream).await;
     }
+    played.settle(barrier).await?;
     Ok(played)
 }
 
@@ -78,6 +83,23 @@ impl Played {
             drop(stream.set_nodelay(true));
             self.server = End::of(stream);
         }
+    }
+
+    /// Waits until nothing more comes in.
+    async fn settle(&mut self, barrier: &Barrier) -> io::Result<()> {
+        let amount = |played: &Played| {
+            let of = |end: &End| (end.got.len(), end.closed);
+            (of(&played.client), of(&played.server))
+        };
+        let mut quiet = 0;
+        while quiet < QUIET_ROUNDS {
+            let before = amount(self);
+            sleep(ROUND).await;
+            barrier.pass().await?;
+            self.read();
+            quiet = if amount(self) == before { quiet + 1 } else { 0 };
+        }
+        Ok(())
     }
 
     /// Reads what has come in at both ends.

@@ -38,10 +38,6 @@ pub enum Availability {
     Routed,
     /// While the filter sees the request's headers, and in `on_log`.
     RequestHeaders,
-    /// While the filter sees the response's headers, and in `on_log`.
-    ResponseHeaders,
-    /// While the filter sees the response's trailers, and in `on_log`.
-    ResponseTrailers,
     /// Once there is a response.
     Answered,
     /// Once the router has an endpoint.

@@ -131,5 +131,5 @@ pub(super) fn sha256(tls: &Tls) -> Option<Value<'_>> {
 }
 
 pub(super) fn pem(tls: &Tls) -> Option<Value<'_>> {
-    Some(Value::text(&tls.peer.as_ref()?.url_encoded_pem))
+    Some(Value::text(&tls.peer.as_ref()?.pem))
 }

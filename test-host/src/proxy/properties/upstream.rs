@@ -11,7 +11,7 @@ use super::{
 };
 use crate::proxy::spec::EndpointSpec;
 
-pub(super) static ATTRIBUTES: [Entry; 17] = [
+pub(super) static ATTRIBUTES: [Entry; 18] = [
     entry("address", Type::Text, When::Upstream, |view| {
         let (text, _) = address(view)?;
         Some(Value::owned(text))
@@ -45,6 +45,10 @@ pub(super) static ATTRIBUTES: [Entry; 17] = [
         Some(Value::Uint(view.cluster()?.endpoints.len() as u64))
     }),
     certificate("tls_version", |view| peers::tls_version(view.upstream_tls()?)),
+    certificate("server_name", |view| {
+        let tls = view.upstream_tls()?;
+        Some(&tls.server_name).filter(|name| !name.is_empty()).map(Value::text)
+    }),
     certificate("subject_local_certificate", |view| peers::subject(view.upstream_tls()?, Side::Local)),
     certificate("subject_peer_certificate", |view| peers::subject(view.upstream_tls()?, Side::Peer)),
     certificate("uri_san_local_certificate", |view| peers::uri_san(view.upstream_tls()?, Side::Local)),

@@ -7,6 +7,6 @@ mod live;
 
 pub use behaviour::{
     Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
-    SeenByClient, SeenExchange, Topic, comparable, difference, in_envoy, in_host,
+    SeenByClient, SeenExchange, Topic, difference, in_envoy, in_host,
 };
 pub use live::process::find_envoy;

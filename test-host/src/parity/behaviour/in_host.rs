@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -56,6 +57,7 @@ pub(super) fn run(
     let options = Options {
         log_level: level(case.behaviour.log_level),
         ledger: true,
+        workers: NonZeroU32::new(case.behaviour.workers).unwrap_or(NonZeroU32::MIN),
         lasts: case.behaviour.lasts_ms.map(Duration::from_millis),
         ..Options::default()
     };
@@ -171,7 +173,10 @@ fn answered(response: &Response) -> CalloutAnswer {
 fn refused(case: &Case, error: &StartError) -> Seen {
     // Where Envoy gets no further, only its main thread has run.
     let main = match error {
-        StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
+        StartError::Refused { trace, .. } => {
+            let said = trace.entries.iter().filter(|entry| matches!(entry.what, What::Logged { .. }));
+            said.filter_map(|entry| line(case, "root", &entry.what)).collect()
+        }
         StartError::Load { .. } => Vec::new(),
     };
     Seen { ended: Some(Ended::Refused), main, ..Seen::default() }
@@ -187,21 +192,23 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
     entries.sort_by_key(|(entry, _)| entry.order);
     let lines = |main: bool| {
         let entries = entries.iter().filter(|(entry, _)| entry.thread.is_main() == main);
-        // Envoy is ended by force: nobody sees its roots end.
-        let entries = entries.filter(|(entry, _)| entry.order < outcome.shut_down_at);
+        // An Envoy that is ended by force does not let its roots end.
+        let shown = |entry: &Entry| case.behaviour.shuts_down || entry.order < outcome.shut_down_at;
+        let entries = entries.filter(|(entry, _)| shown(entry));
         entries.filter_map(|(entry, who)| line(case, who, &entry.what)).collect()
     };
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
+    let stats = outcome.stats.iter().map(|(name, value)| (case.stripped(name), format!("value {value}")));
     Seen {
         ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
         main: lines(true),
         worker: lines(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
-        metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
+        metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).chain(stats).collect(),
     }
 }
 

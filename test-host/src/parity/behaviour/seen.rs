@@ -183,12 +183,6 @@ fn normalised(line: &str) -> String {
     RULES.iter().fold(line.to_owned(), |line, (rule, word)| rule.replace_all(&line, *word).into_owned())
 }
 
-/// Of a text from [`Seen::text`], what host and Envoy can be compared by: the host has no VMs of the main thread yet.
-pub fn comparable(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.starts_with("main "));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
 /// The lines that differ, `-` for those expected and `+` for those found; `None` where the texts are equal.
 pub fn difference(expected: &str, found: &str) -> Option<String> {
     if expected.trim_end() == found.trim_end() {

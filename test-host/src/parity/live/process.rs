@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::Value;
 use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
     process::{Child, Command},
     time::timeout,
 };
@@ -119,6 +121,17 @@ impl Envoy {
     /// Its log so far.
     pub(in crate::parity) fn log(&self) -> Vec<Line> {
         lines(&said(&self.log))
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(in crate::parity) async fn shut_down(&mut self) -> io::Result<()> {
+        let mut admin = TcpStream::connect(self.admin).await?;
+        let request =
+            "POST /quitquitquit HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        admin.write_all(request.as_bytes()).await?;
+        let slow = |_| io::Error::other("Envoy does not end when it is asked to");
+        timeout(START_LIMIT, self.process.wait()).await.map_err(slow)??;
+        Ok(())
     }
 
     pub(in crate::parity) async fn end(mut self) {

@@ -254,7 +254,7 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
         (Some(answer), _) => SeenByClient::Part(answer.clone()),
         (None, _) => SeenByClient::Reset,
     };
-    let details = outcome.details.as_ref().map(|details| details.escape_ascii().to_string());
+    let details = outcome.details.as_ref().map(|details| String::from_utf8_lossy(details).into_owned());
     SeenExchange {
         request: super::request_title(&case.behaviour, outcome.number),
         upstream: outcome.upstream_request.iter().cloned().collect(),

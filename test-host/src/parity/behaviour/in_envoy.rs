@@ -143,7 +143,7 @@ fn not_started(case: &Case, error: &NotStarted) -> Result<Seen, String> {
         return Err(format!("{}: {}\n{}", case.title(), error.reason, error.log));
     }
     // Only the main thread has run.
-    let main = log.iter().filter_map(|line| told(case, line)).collect();
+    let main = log.iter().filter_map(|line| told(case, line).or_else(|| log::fault_in_envoy(line))).collect();
     Ok(Seen { ended: Some(Ended::Refused), main, ..Seen::default() })
 }
 

@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{core::{PluginIndex, VmIndex}, filter_state::FilterState, route_state::RouteState};
+use super::{
+    core::{PluginIndex, VmIndex},
+    filter_state::FilterState,
+    route_state::RouteState,
+};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},

@@ -181,7 +181,8 @@ impl Proxy {
         let core = self.core_mut();
         let root = core.plugins[plugin.0].root;
         let stream = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0));
-        let Some((known, (_, context))) = stream.and_then(|filter| Some((&mut filter.context, filter.reserved?)))
+        let Some((known, (_, context))) =
+            stream.and_then(|filter| Some((&mut filter.context, filter.reserved?)))
         else {
             return false;
         };

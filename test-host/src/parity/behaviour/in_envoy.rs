@@ -363,7 +363,8 @@ async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>,
     let document: Value = serde_json::from_str(&text).map_err(|error| format!("{STATS}: {error}"))?;
     let mut metrics = BTreeMap::new();
     let own = |name: &str| {
-        let of_plugin = || Some(name).filter(|name| name.starts_with("wasm.") && name.contains(".vm_reload_"));
+        let of_plugin =
+            || Some(name).filter(|name| name.starts_with("wasm.") && name.contains(".vm_reload_"));
         let name = name.strip_prefix("wasmcustom.").or_else(of_plugin)?;
         name.contains(&case.prefix).then(|| case.stripped(name))
     };

@@ -178,37 +178,85 @@ async fn the_real_envoy_does_what_it_was_seen_to_do() {
     let all: Vec<(&Topic, &Behaviour)> = TOPICS
         .iter()
         .flat_map(|topic| topic.behaviours.iter().map(move |behaviour| (topic, behaviour)))
-        .filter(|(topic, behaviour)| is_chosen(&format!("{}: {}", topic.name, behaviour.name)))
+        .filter(|(topic, behaviour)| is_chosen(&title(topic, behaviour)))
         .collect();
+    let mut seen = in_envoy(&binary, &all).await;
+    if env::var("UPDATE_EXPECT").is_ok_and(|value| value == "1") {
+        return update(&all, &seen);
+    }
+    let known: BTreeMap<&str, BTreeMap<String, String>> =
+        TOPICS.iter().map(|topic| (&topic.name[..], expected(topic))).collect();
+    let differs = |(topic, behaviour): (&Topic, &Behaviour), seen: &Result<String, String>| match seen {
+        Err(error) => Some(error.clone()),
+        Ok(text) => {
+            let known = known.get(&topic.name[..]).and_then(|sections| sections.get(&behaviour.name));
+            parity::difference(known.map(String::as_str).unwrap_or_default(), text)
+        }
+    };
+    // On a machine that does much else, a timer may come late: what differs is run once more, and told.
+    let again: Vec<usize> = (0..all.len()).filter(|at| differs(all[*at], &seen[*at]).is_some()).collect();
+    if !again.is_empty() {
+        let once_more: Vec<_> = again.iter().map(|at| all[*at]).collect();
+        for (at, text) in again.iter().zip(in_envoy(&binary, &once_more).await) {
+            seen[*at] = text;
+        }
+    }
+    let wrong = all.iter().zip(&seen).filter_map(|(of, seen)| {
+        differs(*of, seen).map(|difference| format!("{}\n{difference}", title(of.0, of.1)))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{} of {} behaviours:\n\n{}", wrong.len(), all.len(), wrong.join("\n"));
+    let again = again.len();
+    crate::parity::say(&format!(
+        "{} behaviours: the real Envoy does what it was seen to do ({again} in a second run)",
+        all.len()
+    ));
+}
+
+fn title(topic: &Topic, behaviour: &Behaviour) -> String {
+    format!("{}: {}", topic.name, behaviour.name)
+}
+
+async fn in_envoy(binary: &Path, all: &[(&Topic, &Behaviour)]) -> Vec<Result<String, String>> {
     let named: Vec<(&str, &Behaviour)> =
         all.iter().map(|(topic, behaviour)| (&topic.name[..], *behaviour)).collect();
-    let seen = parity::in_envoy(&binary, &named, &GUESTS).await;
-    let update = env::var("UPDATE_EXPECT").is_ok_and(|value| value == "1");
+    let seen = parity::in_envoy(binary, &named, &GUESTS).await;
+    seen.into_iter().map(|seen| seen.map(|seen| seen.text())).collect()
+}
+
+/// Writes what Envoy did. What could not be run keeps what stood there, and fails the test.
+fn update(all: &[(&Topic, &Behaviour)], seen: &[Result<String, String>]) {
     let mut wrong = Vec::new();
     for topic in &*TOPICS {
         let mut sections = expected(topic);
-        for ((_, behaviour), seen) in all.iter().zip(&seen).filter(|((of, _), _)| of.name == topic.name) {
-            let title = format!("{}: {}", topic.name, behaviour.name);
-            let text = match seen {
-                Ok(seen) => seen.text(),
-                Err(error) => {
-                    wrong.push(format!("{title}\n{error}"));
-                    continue;
-                }
-            };
-            if update {
-                sections.insert(behaviour.name.clone(), text);
-            } else {
-                let known = sections.get(&behaviour.name).map(String::as_str).unwrap_or_default();
-                wrong.extend(
-                    parity::difference(known, &text).map(|difference| format!("{title}\n{difference}")),
-                );
+        for ((_, behaviour), seen) in all.iter().zip(seen).filter(|((of, _), _)| of.name == topic.name) {
+            match seen {
+                Ok(text) => drop(sections.insert(behaviour.name.clone(), text.clone())),
+                Err(error) => wrong.push(format!("{}\n{error}", title(topic, behaviour))),
             }
         }
-        if update {
-            write(topic, &sections);
-        }
+        write(topic, &sections);
     }
     assert!(wrong.is_empty(), "{} of {} behaviours:\n\n{}", wrong.len(), all.len(), wrong.join("\n"));
-    crate::parity::say(&format!("{} behaviours: the real Envoy does what it was seen to do", all.len()));
+}
+
+fn refused(yaml: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder for the topic");
+    let path = folder.path().join("topic.yaml");
+    fs::write(&path, yaml).expect("the folder is ours");
+    let error = Topic::read(&path).expect_err("it is no topic");
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
+    error
+}
+
+#[test]
+fn a_behaviour_that_is_not_understood_is_refused_with_file_place_and_field() {
+    let error = refused("- name: a\n  requests:\n    - { methd: GET }\n");
+    assert!(error.contains("methd") && error.contains("line 3"), "{error}");
+    let error = refused("- name: a\n  filters: [{ script: x, configuration: y }]\n");
+    assert!(error.contains("\"a\": filters[0]: found script and configuration"), "{error}");
+    let error = refused("- name: a\n- name: a\n");
+    assert!(error.contains("\"a\": name: stands there twice"), "{error}");
+    let error = refused("- name: a\n  host_differs: ' '\n");
+    assert!(error.contains("\"a\": host_differs: expected a reason"), "{error}");
 }

@@ -132,12 +132,12 @@ fn run(ran: &mut Ran) {
     let seen = match parity::in_host(&ran.topic, &ran.behaviour, &MODULES, &GUESTS) {
         Ok((seen, ledger)) => {
             ran.ledger = ledger;
-            parity::comparable(&seen.text())
+            seen.text()
         }
         Err(error) => format!("{error}\n"),
     };
     let expected = ran.expected.as_deref().unwrap_or_default();
-    ran.difference = parity::difference(&parity::comparable(expected), &seen);
+    ran.difference = parity::difference(expected, &seen);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Modules that no compiler makes: each is refused, answered or stopped, and none takes the host with it.
 
+mod fuzzed;
+mod generated;
+
 use expect_test::expect;
 use wayside::vm::Limits;
 

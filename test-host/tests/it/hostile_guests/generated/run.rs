@@ -202,6 +202,7 @@ fn exchange(request: &Request, number: u32) -> Exchange {
             request_headers: Some(begins),
             response_headers: Some(begins + Duration::from_millis(request.latency_ms)),
             request_stalls: request.stalls,
+            ..Timing::default()
         },
         connection: Connection::default(),
         notes: Vec::new(),

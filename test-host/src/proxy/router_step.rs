@@ -46,6 +46,7 @@ impl Core {
         else {
             return;
         };
+        let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
         let choice = match listener.http.routes.select(headers) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
@@ -54,6 +55,7 @@ impl Core {
             }
             None => Choice::NoMatch,
         };
+        stream.route.virtual_host = virtual_host;
         stream.route.choose(choice);
     }
 }
@@ -107,6 +109,7 @@ impl Proxy {
         let forward = forward(&route, stream.request_headers())?;
         let cluster =
             cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
@@ -212,6 +215,7 @@ impl Proxy {
         let status =
             response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
+        stream.note_code(&response.headers);
         stream.manager.receive(Path::Encode, response);
         core.note_proxy(id, What::UpstreamAnswered { status });
         self.ready.push_back(id);
@@ -330,7 +334,7 @@ impl StreamState {
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
     fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
-        let attempts = self.recorded_attempts();
+        let attempts = self.route.attempts;
         let Some(headers) = self.manager.request.headers.as_mut() else {
             return;
         };
@@ -350,7 +354,6 @@ impl StreamState {
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
         self.route.timeout = timeouts.global;
         self.route.sent = Some(now);
-        self.route.attempts = attempts;
     }
 
     /// What the recording's own Envoy counted, where it told the client.

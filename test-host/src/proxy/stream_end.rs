@@ -26,6 +26,7 @@ impl StreamState {
         match part {
             Part::Headers { end_of_stream } => {
                 let headers = response.headers.clone().unwrap_or_default();
+                self.note_code(&headers);
                 self.downstream_response = Some(Message { headers, ..Message::default() });
                 end_of_stream
             }
@@ -50,6 +51,7 @@ impl StreamState {
     /// Sends a response past all filters.
     pub(super) fn send_directly(&mut self, headers: HeaderMap, body: Bytes) {
         let body = if body.is_empty() { Vec::new() } else { vec![body] };
+        self.note_code(&headers);
         self.manager.response.headers = Some(headers.clone());
         self.downstream_response = Some(Message { headers, body, trailers: None });
     }

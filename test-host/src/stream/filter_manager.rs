@@ -217,13 +217,18 @@ impl FilterManager {
         let (path, arrival) = self.arrivals.pop_front()?;
         let message = self.message_mut(path);
         Some(match arrival {
-            Arrival::Headers { end_of_stream } => Work::Headers { path, at: 0, end_of_stream },
+            Arrival::Headers { end_of_stream } => {
+                message.complete |= end_of_stream;
+                Work::Headers { path, at: 0, end_of_stream }
+            }
             Arrival::Data { data, end_of_stream } => {
                 message.bytes_received += data.len() as u64;
+                message.complete |= end_of_stream;
                 Work::Data { path, at: 0, data, end_of_stream }
             }
             Arrival::Trailers(trailers) => {
                 message.trailers = Some(trailers);
+                message.complete = true;
                 Work::Trailers { path, at: 0 }
             }
         })

@@ -149,6 +149,8 @@ fn manager(stat_prefix: &str, http_filters: Vec<Value>, virtual_host: Value) -> 
         "skip_xff_append": true,
         "preserve_external_request_id": true,
         "server_header_transformation": "PASS_THROUGH",
+        // By default a reset connection is closed a second later, when its client may have gone away by itself.
+        "delayed_close_timeout": "0.05s",
         "http_protocol_options": { "enable_trailers": true },
         "http_filters": http_filters,
         "route_config": { "name": "routes", "virtual_hosts": [virtual_host] },

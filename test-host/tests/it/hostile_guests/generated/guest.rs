@@ -70,6 +70,11 @@ pub(crate) fn wasm(version: AbiVersion) -> &'static [u8] {
     if version == AbiVersion::V0_1_0 { &OLD } else { &NEW }
 }
 
+/// Modules to begin mutating with.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    vec![OLD.clone(), NEW.clone()]
+}
+
 fn build(version: AbiVersion) -> Vec<u8> {
     wat::parse_str(text(version)).expect("the guest is well-formed")
 }

@@ -6,4 +6,5 @@ mod guest;
 mod run;
 mod statuses;
 
+pub(crate) use guest::seeds;
 pub(crate) use run::{described, hostcalls, module};

@@ -19,7 +19,7 @@ use wayside::{
     report::{Detail, Report},
     trace::{Entry, What},
     upstream::{CalloutAnswer, Services},
-    vm::{Limits, Modules, import_table::AbiVersion},
+    vm::{Limits, Metering, Modules, import_table::AbiVersion},
 };
 
 use super::{
@@ -27,11 +27,11 @@ use super::{
     guest, statuses,
 };
 
-static MODULES: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::new()));
+static MODULES: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::metering_by(Metering::Fuel)));
 
 /// Wall time of the first request.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
-const LIMITS: Limits = Limits { memory: 4 << 20, fuel: 200_000 };
+const LIMITS: Limits = Limits { memory: 4 << 20, time: Duration::from_secs(60), fuel: 200_000 };
 
 /// Random hostcalls with random arguments in random callbacks under random streams.
 ///
@@ -76,7 +76,7 @@ pub(crate) fn described(bytes: &[u8]) -> String {
 /// As [`hostcalls`].
 pub(crate) fn module(wasm: &[u8]) {
     // Nothing of it is kept: a fuzzer makes a new module each time.
-    let modules = Arc::new(Modules::new());
+    let modules = Arc::new(Modules::metering_by(Metering::Fuel));
     let Ok(_) = modules.load_bytes(Path::new("fuzzed.wasm"), wasm) else { return };
     let case = Case::arbitrary(&mut Unstructured::new(&wasm[wasm.len() / 2..]));
     let Ok(case) = case else { return };

@@ -6,15 +6,20 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     callouts::AnsweredCallout,
+    foreign::ForeignData,
+    grpc::{GrpcCalls, GrpcEvent, GrpcId, Told},
     metrics::Metrics,
+    queues::{Consumer, Queues},
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
 };
 use crate::{
-    abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
+    abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
     clock::Rng,
     stream::{FilterIndex, Path},
     trace::{Entry, FindingKind, Ledger, PluginIndex, Trace, Usage, What},
@@ -28,9 +33,26 @@ pub(crate) struct VmIndex(pub(crate) usize);
 /// What a callback asked for, carried out after it returned: a guest is never entered twice at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    Resume { stream: StreamId, filter: FilterIndex, path: Path },
-    Reply { stream: StreamId, filter: FilterIndex, reply: LocalReply },
-    Close { stream: StreamId, filter: FilterIndex },
+    Resume {
+        stream: StreamId,
+        filter: FilterIndex,
+        path: Path,
+    },
+    Reply {
+        stream: StreamId,
+        filter: FilterIndex,
+        reply: LocalReply,
+    },
+    Close {
+        stream: StreamId,
+        filter: FilterIndex,
+    },
+    /// The end of a gRPC call that came within the hostcall that began it.
+    TellGrpc {
+        plugin: PluginIndex,
+        id: GrpcId,
+        told: Told,
+    },
 }
 
 /// Something that will happen to this proxy by itself.
@@ -47,6 +69,22 @@ pub(crate) enum Due {
         generation: u32,
         token: u32,
         answer: AnsweredCallout,
+    },
+    Grpc {
+        id: GrpcId,
+        event: GrpcEvent,
+    },
+    /// Something has come into a shared queue.
+    QueueReady {
+        consumer: Consumer,
+        queue: QueueId,
+    },
+    /// A name that a guest asked for is resolved, or is not.
+    Resolved {
+        plugin: PluginIndex,
+        generation: u32,
+        token: u32,
+        result: Bytes,
     },
     /// The recorded client went away without an answer.
     ClientLeaves {
@@ -85,6 +123,11 @@ pub(crate) struct VmContexts {
     pub(crate) contexts: BTreeMap<ContextId, Owner>,
     pub(crate) next_context: u32,
     pub(crate) next_callout: u32,
+    pub(crate) next_grpc_call: u32,
+    pub(crate) next_grpc_stream: u32,
+    pub(crate) next_dns: u32,
+    /// What foreign functions keep for each root.
+    pub(crate) foreign: BTreeMap<ContextId, ForeignData>,
     pub(crate) fault: Option<GuestFault>,
     /// How often the VM has been made again.
     pub(crate) generation: u32,
@@ -121,6 +164,8 @@ pub(crate) struct Core {
     pub(crate) vms: Vec<VmContexts>,
     pub(crate) streams: BTreeMap<StreamId, StreamState>,
     pub(crate) shared_data: SharedData,
+    pub(crate) queues: Queues,
+    pub(crate) grpc: GrpcCalls,
     pub(crate) metrics: Metrics,
     pub(crate) services: Services,
     pub(crate) effects: VecDeque<Effect>,
@@ -205,24 +250,5 @@ impl Core {
         if let Some(period) = period {
             self.due.push((period, Due::Tick { plugin, arming: state.armings }));
         }
-    }
-
-    /// Starts a callout: asks its script, and has the answer come when it is due.
-    pub(crate) fn call_out(
-        &mut self,
-        plugin: PluginIndex,
-        token: u32,
-        callout: HttpCallout,
-        cluster: &str,
-    ) -> bool {
-        let answer = self.services.answer(cluster, &callout);
-        let Some((after, answer)) = super::callouts::outcome(answer, &callout) else {
-            return false;
-        };
-        if let Some(after) = after {
-            let generation = self.vms[self.plugins[plugin.0].vm.0].generation;
-            self.due.push((after, Due::CalloutAnswer { plugin, generation, token, answer }));
-        }
-        true
     }
 }

@@ -4,7 +4,7 @@
 //! step is carried out here: a filter is called, or a part goes on to the router or to the client.
 
 mod active_context;
-mod callouts;
+mod calls;
 mod core;
 mod filter_state;
 mod gaps;
@@ -28,6 +28,7 @@ pub(crate) use self::core::Due;
 pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
+    calls::{callouts, foreign, grpc, nested, queues},
     core::{Core, Effect, Owner},
     stream_state::{StreamId, StreamState},
 };
@@ -94,6 +95,11 @@ impl Proxy {
             Due::CalloutAnswer { plugin, generation, token, answer } => {
                 self.callout_answered(plugin, generation, token, answer);
             }
+            Due::Grpc { id, event } => self.grpc_event(id, event),
+            Due::QueueReady { consumer, queue } => self.queue_ready(consumer, queue),
+            Due::Resolved { plugin, generation, token, result } => {
+                self.resolved(plugin, generation, token, result);
+            }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
@@ -145,6 +151,7 @@ impl Proxy {
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
+                Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
                     if self.core_mut().streams.get(&stream).is_some_and(|stream| stream.details.is_none()) {
                         self.set_details(stream, b"wasm_close_stream");

@@ -264,6 +264,8 @@ fn empty_core(
         vms: Vec::new(),
         streams: Default::default(),
         shared_data: SharedData::default(),
+        queues: Default::default(),
+        grpc: Default::default(),
         metrics: Metrics::default(),
         services,
         effects: Default::default(),

@@ -12,6 +12,8 @@ pub enum FindingKind {
     WouldHangEnvoy,
     /// Envoy would have taken the rest of the chain through the same part of the message twice.
     RunsChainTwice,
+    /// Envoy calls the guest while the guest waits for a hostcall.
+    ReentersGuest,
     /// A local reply was asked for where Envoy answers `Ok` and sends nothing.
     LostReply,
     /// Pairs that cannot be decoded: Envoy takes them as an empty list.
@@ -41,6 +43,7 @@ impl FindingKind {
             FindingKind::WouldCrashEnvoy => "would_crash_envoy",
             FindingKind::WouldHangEnvoy => "would_hang_envoy",
             FindingKind::RunsChainTwice => "runs_chain_twice",
+            FindingKind::ReentersGuest => "reenters_guest",
             FindingKind::LostReply => "lost_reply",
             FindingKind::MalformedPairs => "malformed_pairs",
             FindingKind::UnusualStatus => "unusual_status",

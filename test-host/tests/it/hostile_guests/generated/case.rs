@@ -95,12 +95,8 @@ const WORDS: [&[u8]; 34] = [
 impl<'a> Arbitrary<'a> for Case {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let version = if u.ratio(1, 6)? { AbiVersion::V0_1_0 } else { AbiVersion::V0_2_1 };
-        let policy = *u.choose(&[
-            "",
-            "failure_policy: FAIL_OPEN",
-            "fail_open: true",
-            "failure_policy: FAIL_RELOAD",
-        ])?;
+        let policy =
+            *u.choose(&["", "failure_policy: FAIL_OPEN", "fail_open: true", "failure_policy: FAIL_RELOAD"])?;
         let (share_vm, stop_iteration, seed) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary::<u8>()?.into());
         let requests = some(u, 1, 4, request)?;
         let callouts = some(u, 1, 3, Callout::arbitrary)?;
@@ -114,11 +110,8 @@ impl<'a> Arbitrary<'a> for Case {
             // One more than there are: what a nested call out of the allocator runs.
             let callback = if callback == callbacks { 99 } else { callback };
             let own = u.ratio(1, 12)?;
-            let operation = if own {
-                *u.choose(&Own::ALL)? as u8
-            } else {
-                u.int_in_range(0..=imports.len() as u8 - 1)?
-            };
+            let operation =
+                if own { *u.choose(&Own::ALL)? as u8 } else { u.int_in_range(0..=imports.len() as u8 - 1)? };
             let arguments = match imports.get(usize::from(operation)) {
                 Some(import) => arguments(u, import.name, import.params)?,
                 None => [u.int_in_range(0..=9)?, u.arbitrary()?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],

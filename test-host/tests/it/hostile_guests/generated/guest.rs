@@ -130,11 +130,8 @@ fn text(version: AbiVersion) -> String {
         let (result, end) = if callback.answers { ("(result i32)", "") } else { ("", "drop") };
         let name = callback.name;
         // These two must say yes, or there is no proxy; records may say otherwise.
-        let otherwise = if matches!(name, "proxy_on_vm_start" | "proxy_on_configure") {
-            "i32.eqz"
-        } else {
-            ""
-        };
+        let otherwise =
+            if matches!(name, "proxy_on_vm_start" | "proxy_on_configure") { "i32.eqz" } else { "" };
         let _ = writeln!(
             text,
             "(func (export \"{name}\") (param{params}) {result} (call $run (i32.const {at})) {otherwise} {end})"
@@ -184,20 +181,17 @@ fn operations(text: &mut String, imports: &[&Import]) {
             Own::Trap => "unreachable".to_owned(),
             Own::Loop => "(loop $ever (br $ever))".to_owned(),
             Own::Grow => format!("(drop (memory.grow {first}))"),
-            Own::Store => format!(
-                "(i64.store (i32.and {first} (i32.const 65535)) (i64.load offset=16 (local.get $r)))"
-            ),
+            Own::Store => {
+                format!("(i64.store (i32.and {first} (i32.const 65535)) (i64.load offset=16 (local.get $r)))")
+            }
             Own::Allocator => format!("(global.set $mode {first})"),
             Own::Recurse => "(call $recurse)".to_owned(),
             Own::Divide => "(drop (i32.div_s (i32.const 1) (i32.const 0)))".to_owned(),
             Own::CallNothing => "(call_indirect (type $nothing) (i32.const 0))".to_owned(),
             Own::OutOfBounds => "(drop (i32.load (i32.const -8)))".to_owned(),
         };
-        let _ = writeln!(
-            text,
-            "(if (i32.eq (local.get $op) (i32.const {})) (then {code} (return)))",
-            own as u8
-        );
+        let _ =
+            writeln!(text, "(if (i32.eq (local.get $op) (i32.const {})) (then {code} (return)))", own as u8);
     }
     text.push_str(")\n");
 }

@@ -12,9 +12,7 @@ use bytes::Bytes;
 use wayside::{
     clock::Seed,
     envoy_config,
-    message::{
-        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing,
-    },
+    message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing},
     replay::{self, Options, Replay, Specs},
     report::{Detail, Report},
     trace::{Entry, What},
@@ -53,7 +51,9 @@ pub(crate) fn hostcalls(bytes: &[u8]) {
             only_possible_statuses(&first, case.version);
         }
         (Err(first), Err(second)) => assert_eq!(first, second, "two starts differ"),
-        (first, second) => panic!("one run starts, the other does not: {:?}, {:?}", first.err(), second.err()),
+        (first, second) => {
+            panic!("one run starts, the other does not: {:?}, {:?}", first.err(), second.err())
+        }
     }
 }
 
@@ -85,7 +85,9 @@ pub(crate) fn module(wasm: &[u8]) {
     match (first, second) {
         (Ok(first), Ok(second)) => assert_eq!(printed(&first), printed(&second), "two runs differ"),
         (Err(first), Err(second)) => assert_eq!(first, second, "two starts differ"),
-        (first, second) => panic!("one run starts, the other does not: {:?}, {:?}", first.err(), second.err()),
+        (first, second) => {
+            panic!("one run starts, the other does not: {:?}, {:?}", first.err(), second.err())
+        }
     }
 }
 

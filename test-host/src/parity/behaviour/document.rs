@@ -148,6 +148,8 @@ fn manager(stat_prefix: &str, http_filters: Vec<Value>, virtual_host: Value) -> 
         "internal_address_config": { "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] },
         "skip_xff_append": true,
         "preserve_external_request_id": true,
+        // A client's patience is a second too: what comes first would be chance.
+        "delayed_close_timeout": "0.1s",
         "server_header_transformation": "PASS_THROUGH",
         // By default a reset connection is closed a second later, when its client may have gone away by itself.
         "delayed_close_timeout": "0.05s",

@@ -221,7 +221,7 @@ impl Run<'_> {
             return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;
-        let logged = self.access_log(&exchanged).await?;
+        let logged = self.access_log(&case.listener, &exchanged).await?;
         let (main, worker) = self.log(case, envoy);
         let received = self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default();
         let mut exchanges = exchanged.into_iter().zip(1..).map(|((got, port), number)| {
@@ -273,12 +273,16 @@ impl Run<'_> {
         (main, worker)
     }
 
-    /// Details and flags by the client's port.
-    async fn access_log(&self, exchanged: &[(Got, u16)]) -> Result<BTreeMap<u16, (String, String)>, String> {
+    /// Details and flags by the client's port, which another listener's client may have had before.
+    async fn access_log(
+        &self,
+        listener: &str,
+        exchanged: &[(Got, u16)],
+    ) -> Result<BTreeMap<u16, (String, String)>, String> {
         let complete = async {
             loop {
                 let text = fs::read_to_string(&self.access_log).unwrap_or_default();
-                let logged: BTreeMap<_, _> = text.lines().filter_map(logged).collect();
+                let logged: BTreeMap<_, _> = text.lines().filter_map(|line| logged(line, listener)).collect();
                 if exchanged.iter().all(|(_, port)| logged.contains_key(port)) {
                     return logged;
                 }
@@ -324,8 +328,11 @@ async fn collect(
     Ok(())
 }
 
-fn logged(line: &str) -> Option<(u16, (String, String))> {
+fn logged(line: &str, listener: &str) -> Option<(u16, (String, String))> {
     let entry: Value = serde_json::from_str(line).ok()?;
+    if entry["listener"] != listener {
+        return None;
+    }
     let port = entry["client"].as_str()?.rsplit(':').next()?.parse().ok()?;
     let text = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
     Some((port, (text("details"), text("flags"))))

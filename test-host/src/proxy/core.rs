@@ -197,10 +197,14 @@ impl VmContexts {
     }
 
     pub(crate) fn create(&mut self, owner: Owner) -> ContextId {
-        self.next_context += 1;
-        let id = ContextId(self.next_context);
+        let id = self.reserve();
         self.contexts.insert(id, owner);
         id
+    }
+
+    fn reserve(&mut self) -> ContextId {
+        self.next_context += 1;
+        ContextId(self.next_context)
     }
 }
 
@@ -284,6 +288,14 @@ impl Core {
             filter.generation = self.vms[state.vm.0].generation;
             filter.passed_by = state.left_out || (open && self.vms[state.vm.0].fault.is_some());
         }
+    }
+
+    /// The number of a new stream's context: Envoy gives every filter of the chain one as the stream begins, and tells the
+    /// guest only when the filter is first called.
+    pub(crate) fn reserve_context(&mut self, plugin: PluginIndex) -> Option<ContextId> {
+        let state = &self.plugins[plugin.0];
+        let contexts = &mut self.vms[state.vm.0];
+        (!state.left_out && contexts.fault.is_none()).then(|| contexts.reserve())
     }
 
     /// Who a context of a plugin's VM stands for.

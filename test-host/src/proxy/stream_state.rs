@@ -30,6 +30,8 @@ pub(crate) struct View {
 #[derive(Debug, Default)]
 pub(crate) struct FilterContext {
     pub(crate) context: Option<ContextId>,
+    /// The number that the context will have.
+    pub(crate) reserved: Option<ContextId>,
     /// The plugin's when the stream began. A newer VM does not know the context.
     pub(crate) generation: u32,
     /// The stream does without this filter.

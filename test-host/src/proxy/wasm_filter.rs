@@ -199,10 +199,14 @@ impl Proxy {
         }
         let core = self.core_mut();
         let (vm, root) = (core.plugins[plugin.0].vm, core.plugins[plugin.0].root);
-        let context = core.vms[vm.0].create(Owner::Stream(id, filter));
-        if let Some(stream) = core.streams.get_mut(&id) {
-            stream.filters[filter.0].context = Some(context);
-        }
+        let Some(state) = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0)) else {
+            return false;
+        };
+        let Some(context) = state.reserved.take() else {
+            return false;
+        };
+        state.context = Some(context);
+        core.vms[vm.0].contexts.insert(context, Owner::Stream(id, filter));
         let answered =
             self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
         !answered.failed

@@ -33,7 +33,7 @@ fn no_hostcall_with_any_arguments_breaks_the_host() {
         generated::hostcalls(&bytes);
         Ok(())
     };
-    if let Err(TestError::Fail(why, bytes)) = runner(300).run(&bytes, run) {
+    if let Err(TestError::Fail(why, bytes)) = runner(100).run(&bytes, run) {
         panic!("{why}\n{}", generated::described(&bytes));
     }
 }
@@ -58,7 +58,7 @@ fn no_damaged_module_breaks_the_host() {
         generated::module(&wasm);
         Ok(())
     };
-    runner(200).run(&damage, run).unwrap_or_else(|failure| panic!("{failure}"));
+    runner(80).run(&damage, run).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]

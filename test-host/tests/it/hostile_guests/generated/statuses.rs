@@ -16,14 +16,13 @@ pub(crate) fn possible(import: &str) -> &'static [u8] {
         "proxy_continue_stream" => &[0, 2, 12],
         "proxy_close_stream" => &[0, 2],
         "proxy_send_local_response" => &[0, 2, 6],
-        "proxy_get_header_map_value" | "proxy_get_buffer_bytes" => &[0, 1, 2, 6],
+        "proxy_get_header_map_value" | "proxy_get_buffer_bytes" | "proxy_set_buffer_bytes" => &[0, 1, 2, 6],
         "proxy_get_header_map_pairs"
         | "proxy_get_header_map_size"
         | "proxy_add_header_map_value"
         | "proxy_replace_header_map_value"
         | "proxy_remove_header_map_value"
         | "proxy_set_header_map_pairs"
-        | "proxy_set_buffer_bytes"
         | "proxy_define_metric" => &[0, 2, 6],
         "proxy_get_buffer_status" => &[0, 1, 2, 6],
         "proxy_http_call" => &[0, 2, 6, 10],

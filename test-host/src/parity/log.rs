@@ -69,7 +69,9 @@ pub(super) fn in_host(outcome: &ProxyOutcome, shown: impl Fn(FilterNumber) -> St
 
 /// The lines of a start that came to no end.
 pub(super) fn at_start(entries: &[Entry]) -> Vec<HostLine> {
-    entries.iter().filter_map(|entry| line(entry, ROOT)).collect()
+    // What ended it stands in Envoy's refusal.
+    let told = entries.iter().filter(|entry| !matches!(entry.what, What::Fault { .. }));
+    told.filter_map(|entry| line(entry, ROOT)).collect()
 }
 
 fn line(entry: &Entry, who: &str) -> Option<HostLine> {
@@ -106,5 +108,9 @@ fn told_level(level: LogLevel) -> &'static str {
 fn callback_of(reason: &str) -> String {
     let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
     let name = after.split([':', ' ']).next().unwrap_or(after);
+    // Envoy names the export that was called.
+    if reason.contains("the guest's allocator") || reason.contains("while allocating memory") {
+        return "malloc".to_owned();
+    }
     if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }

@@ -199,7 +199,8 @@ impl Proxy {
         }
         let core = self.core_mut();
         let (vm, root) = (core.plugins[plugin.0].vm, core.plugins[plugin.0].root);
-        let Some(state) = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0)) else {
+        let Some(state) = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0))
+        else {
             return false;
         };
         let Some(context) = state.reserved.take() else {

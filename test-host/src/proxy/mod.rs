@@ -74,23 +74,15 @@ impl Proxy {
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        let mut numbers = Vec::with_capacity(chain.len());
-        for plugin in chain.iter() {
-            self.reload_if_due(*plugin);
-            numbers.push(self.core_mut().reserve_context(*plugin));
-        }
-        let core = self.core_mut();
         let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
-        for (filter, number) in stream.filters.iter_mut().zip(numbers) {
-            filter.reserved = number;
-        }
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);
         } else {
             stream.manager.receive(Path::Decode, request);
         }
-        core.pass_by_failed_open(&mut stream);
+        self.enter_chain(id, &mut stream);
+        let core = self.core_mut();
         if let Some(after) = stream.client_stays() {
             core.due.push((after, Due::ClientLeaves { stream: id }));
         }

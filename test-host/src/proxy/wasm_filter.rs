@@ -198,16 +198,14 @@ impl Proxy {
             return true;
         }
         let core = self.core_mut();
-        let (vm, root) = (core.plugins[plugin.0].vm, core.plugins[plugin.0].root);
-        let Some(state) = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0))
+        let root = core.plugins[plugin.0].root;
+        let stream = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0));
+        let Some((known, (_, context))) =
+            stream.and_then(|filter| Some((&mut filter.context, filter.reserved?)))
         else {
             return false;
         };
-        let Some(context) = state.reserved.take() else {
-            return false;
-        };
-        state.context = Some(context);
-        core.vms[vm.0].contexts.insert(context, Owner::Stream(id, filter));
+        *known = Some(context);
         let answered =
             self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
         !answered.failed

@@ -81,9 +81,7 @@ pub(super) fn in_host(
 
 /// The lines of a start that came to no end.
 pub(super) fn at_start(entries: &[Entry]) -> Vec<HostLine> {
-    // What ended it stands in Envoy's refusal.
-    let told = entries.iter().filter(|entry| !matches!(entry.what, What::Fault { .. }));
-    told.filter_map(|entry| line(entry, ROOT)).collect()
+    entries.iter().filter_map(|entry| line(entry, ROOT)).collect()
 }
 
 fn line(entry: &Entry, who: &str) -> Option<HostLine> {

@@ -119,5 +119,9 @@ fn told_level(level: LogLevel) -> &'static str {
 fn callback_of(reason: &str) -> String {
     let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
     let name = after.split([':', ' ']).next().unwrap_or(after);
+    // Envoy names the export that was called.
+    if reason.contains("the guest's allocator") || reason.contains("while allocating memory") {
+        return "malloc".to_owned();
+    }
     if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }

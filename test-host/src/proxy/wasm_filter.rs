@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::{Owner, PluginIndex},
+    core::{Effect, Owner, PluginIndex},
     spec::FailurePolicy,
     stream_state::{FilterContext, StreamId},
 };
@@ -51,7 +51,7 @@ impl Proxy {
             return Action::Continue;
         }
         if self.has_lost_vm(id, filter) || (is_first && !self.create_context(id, filter)) {
-            return self.pass_dead_vm(id, filter, part);
+            return self.pass_dead_vm(id, filter, path, part);
         }
         let Some(context) = self.context_of(id, filter) else {
             return Action::Continue;
@@ -61,7 +61,7 @@ impl Proxy {
         };
         let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
         if answered.failed {
-            return self.pass_dead_vm(id, filter, part);
+            return self.pass_dead_vm(id, filter, path, part);
         }
         let action = self.action_of(plugin, part, &answered);
         self.hide(id, filter, path, part, action);
@@ -147,7 +147,7 @@ impl Proxy {
     }
 
     /// A filter whose VM is dead: passed by where the policy says so, else a 503, once for the stream.
-    fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, part: Part) -> Action {
+    fn pass_dead_vm(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Action {
         let Some(plugin) = self.plugin_of(id, filter) else {
             return Action::Continue;
         };
@@ -161,10 +161,29 @@ impl Proxy {
         if !std::mem::replace(&mut context.failure_replied, true) {
             self.set_details(id, b"wasm_fail_stream");
             let headers = HeaderMap::new();
+            self.drop_effects_behind_failure(id, filter, path);
             self.reply(id, Reply { status: 503, headers, body: Bytes::new(), grpc_status: Some(14) });
             return stopped(part);
         }
         Action::Continue
+    }
+
+    /// What a callback asked for before it trapped comes behind the 503 in Envoy too, and some of it is then asked of a
+    /// stream that is gone (seen on Envoy 1.40; with `fail_open` there is no 503, and all of it is carried out).
+    fn drop_effects_behind_failure(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
+        let core = self.core_mut();
+        let deadly = |effect: &Effect| match effect {
+            Effect::Close { stream, .. } => *stream == id,
+            Effect::Reply { stream, .. } => *stream == id && path == Path::Encode,
+            _ => false,
+        };
+        let before = core.effects.len();
+        core.effects.retain(|effect| !deadly(effect));
+        if core.effects.len() < before {
+            let text = "asked for a reply or a reset, and then trapped: Envoy carries it out on a stream that its own 503 has \
+                        ended, and crashes";
+            core.found(Some(Owner::Stream(id, filter)), FindingKind::WouldCrashEnvoy, text);
+        }
     }
 
     /// Creates the filter's context for the stream, unless it is there. `false`: the VM is dead.
@@ -224,17 +243,29 @@ impl Proxy {
                 Answered { number, stop, failed: false }
             }
             Err(fault) => {
-                self.vm_failed(plugin, owner, fault);
+                self.vm_failed(plugin, context, fault);
                 Answered { number: None, stop, failed: true }
             }
         }
     }
 
-    fn vm_failed(&mut self, plugin: PluginIndex, owner: Option<Owner>, fault: GuestFault) {
+    fn vm_failed(&mut self, plugin: PluginIndex, context: ContextId, fault: GuestFault) {
         let core = self.core_mut();
+        let owner = core.owner(plugin, context);
         let vm = core.plugins[plugin.0].vm;
-        if matches!(fault, GuestFault::EnvoyCrash { .. }) {
-            core.found(owner, FindingKind::WouldCrashEnvoy, fault.to_string());
+        match fault {
+            GuestFault::EnvoyCrash { .. } => {
+                core.found(owner, FindingKind::WouldCrashEnvoy, fault.to_string());
+            }
+            GuestFault::Endless { callback, .. } | GuestFault::OutOfFuel { callback, .. } => {
+                let text = format!(
+                    "{callback} on context {} does not return: Envoy's worker is blocked for ever, with every connection it has; \
+                     here the VM counts as dead",
+                    context.0
+                );
+                core.found(owner, FindingKind::WouldHangEnvoy, text);
+            }
+            _ => {}
         }
         core.note(owner, What::Fault { reason: fault.to_string() });
         core.vms[vm.0].fault = Some(fault);

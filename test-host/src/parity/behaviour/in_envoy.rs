@@ -245,7 +245,8 @@ impl Run<'_> {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
         let answers = barrier.pass().await.is_ok();
-        if !envoy.is_running() {
+        // A process that dies writes down where it was, and that takes it a while.
+        if !envoy.is_running() || envoy.log().iter().any(|line| line.text.starts_with("Caught ")) {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }
         if !answers {

@@ -1,5 +1,8 @@
 //! Modules that no compiler makes: each is refused, answered or stopped, and none takes the host with it.
 
+mod fuzzed;
+mod generated;
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -115,6 +118,7 @@ fn a_write_of_overlapping_vectors_cannot_fill_the_hosts_memory() {
 #[test]
 fn an_endless_loop_runs_out_of_fuel_and_breaks_the_vm() {
     expect![[r#"
+        0 wat: FINDING would_hang_envoy: on_request_headers on context 2 does not return: Envoy's worker is blocked for ever, with every connection it has; here the VM counts as dead
         0 wat: FAULT used up its fuel of 100000 in on_request_headers: an endless loop, or a limit set too low
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream

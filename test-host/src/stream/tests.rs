@@ -88,7 +88,7 @@ impl Sent {
 
 /// Runs a message through the chain; a stream that waits is let go filter by filter.
 fn pass(path: Path, message: Message, answers: &[Answer]) -> Sent {
-    let mut manager = FilterManager::new(FILTERS);
+    let mut manager = FilterManager::new(FILTERS, None);
     manager.receive(path, message);
     let mut sent = Sent::default();
     let mut answers = answers.iter().cycle();
@@ -152,7 +152,7 @@ proptest! {
 
 #[test]
 fn data_a_filter_let_go_comes_before_the_chunk_it_is_being_shown() {
-    let mut manager = FilterManager::new(1);
+    let mut manager = FilterManager::new(1, None);
     let body = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
     manager.receive(Path::Decode, Message { body, ..Message::default() });
     let mut body = Vec::new();

@@ -26,5 +26,7 @@ pub mod traffic;
 pub mod report;
 pub mod scenario;
 
+pub mod parity;
+
 pub mod build;
 pub mod cli;

@@ -31,6 +31,9 @@ pub enum GuestFault {
     /// Envoy allows few hostcalls while a module starts or allocates.
     #[error("called {hostcall} while {phase}, where Envoy allows only logging and WASI")]
     Restricted { hostcall: &'static str, phase: &'static str },
+    /// Envoy's own process would die of it.
+    #[error("called {hostcall} {why}: Envoy itself crashes of that")]
+    EnvoyCrash { hostcall: &'static str, why: &'static str },
     /// `on_vm_start` or `on_configure` answered false.
     #[error("refused its configuration in {callback}")]
     ConfigurationRefused { callback: &'static str },
@@ -63,6 +66,11 @@ pub trait Guest {
 
     /// Asks the guest's own allocator for room; `InvalidMemoryAccess` where it has none.
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal>;
+
+    /// A module of ABI 0.1.0 is told nothing of a header that is missing: it gets an empty value.
+    fn reads_missing_headers_as_empty(&self) -> bool {
+        false
+    }
 
     fn write_u32(&mut self, ptr: u32, value: u32) -> CallResult {
         self.write(ptr, &value.to_le_bytes())

@@ -38,6 +38,8 @@ pub trait HostCalls {
     fn called(&mut self, hostcall: &'static str, bytes_in: usize, bytes_out: usize);
     /// An import that this host only links.
     fn unimplemented(&mut self, hostcall: &'static str);
+    /// The VM's configuration does not list this import (`capability_restriction_config`): it was refused.
+    fn not_capable(&mut self, hostcall: &'static str);
     /// A list of pairs that the guest wrote was malformed; Envoy silently takes it as empty.
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError);
     /// A hostcall answered a status that the Rust SDK does not know ([`CallStatus::is_unusual`]).

@@ -10,10 +10,14 @@ use super::{CallStatus, Guest, GuestSlice, HostCalls, LogLevel, Refusal, imports
 pub(crate) enum Errno {
     Success = 0,
     BadFileDescriptor = 8,
+    NotADirectory = 20,
     Fault = 21,
     InvalidArgument = 28,
     NotSupported = 58,
 }
+
+/// What a call answers that the VM's configuration does not list.
+pub(crate) const NOT_CAPABLE: u32 = 76;
 
 /// Envoy draws no more than this at once.
 const RANDOM_BYTES_MAX: u32 = 64 * 1024;
@@ -30,6 +34,9 @@ fn in_memory(result: Result<(), CallStatus>) -> Errno {
 pub(crate) fn random_get<G: Guest>(guest: &mut G, ptr: u32, len: u32) -> WasiResult {
     if len > RANDOM_BYTES_MAX {
         return Ok(Errno::InvalidArgument);
+    }
+    if len == 0 {
+        return Ok(Errno::Success);
     }
     let mut bytes = vec![0; len as usize];
     guest.host().random(&mut bytes);
@@ -53,7 +60,11 @@ pub(crate) fn clock_res_get<G: Guest>(guest: &mut G, clock: u32, out: u32) -> Wa
     Ok(in_memory(guest.write_u64(out, 1)))
 }
 
-/// Descriptor 1 logs at info, 2 at error, with one trailing newline removed.
+fn is_output(fd: u32) -> bool {
+    fd == 1 || fd == 2
+}
+
+/// Descriptor 1 logs at info, 2 at error, with one trailing newline removed; nothing at all is not logged.
 pub(crate) fn fd_write<G: Guest>(
     guest: &mut G,
     fd: u32,
@@ -70,8 +81,10 @@ pub(crate) fn fd_write<G: Guest>(
         return Ok(Errno::Fault);
     };
     let len = text.len() as u32;
-    let line = text.strip_suffix(b"\n").unwrap_or(&text).to_vec();
-    guest.host().log(level, line.into());
+    if len > 0 {
+        let line = text.strip_suffix(b"\n").unwrap_or(&text).to_vec();
+        guest.host().log(level, line.into());
+    }
     Ok(in_memory(guest.write_u32(written, len)))
 }
 
@@ -81,7 +94,11 @@ fn gather<G: Guest>(guest: &G, vectors: u32, count: u32) -> Result<Vec<u8>, Call
     for vector in table.chunks_exact(8) {
         let word =
             |at: usize| u32::from_le_bytes([vector[at], vector[at + 1], vector[at + 2], vector[at + 3]]);
-        let part = guest.read(GuestSlice { ptr: word(0), len: word(4) })?;
+        let from = GuestSlice { ptr: word(0), len: word(4) };
+        if from.len == 0 {
+            continue;
+        }
+        let part = guest.read(from)?;
         if text.len() + part.len() > WRITE_BYTES_MAX {
             return Err(CallStatus::InvalidMemoryAccess);
         }
@@ -90,14 +107,49 @@ fn gather<G: Guest>(guest: &G, vectors: u32, count: u32) -> Result<Vec<u8>, Call
     Ok(text)
 }
 
-/// Standard output and error are writable character devices; nothing else is open.
+/// Standard output and error are writable; nothing else is open. An address outside the memory is not told.
 pub(crate) fn fd_fdstat_get<G: Guest>(guest: &mut G, fd: u32, out: u32) -> WasiResult {
-    if fd != 1 && fd != 2 {
+    if !is_output(fd) {
         return Ok(Errno::BadFileDescriptor);
     }
     let mut record = [0u8; 24];
     record[8] = 64;
-    Ok(in_memory(guest.write(out, &record)))
+    let _ = guest.write(out, &record);
+    Ok(Errno::Success)
+}
+
+pub(crate) fn fd_tell<G: Guest>(guest: &mut G, fd: u32, out: u32) -> WasiResult {
+    if !is_output(fd) {
+        return Ok(Errno::BadFileDescriptor);
+    }
+    Ok(in_memory(guest.write_u64(out, 0)))
+}
+
+/// Reads nothing into a number, and then answers that it cannot.
+fn nothing_read(written: Result<(), CallStatus>, answer: Errno) -> WasiResult {
+    Ok(if written.is_ok() { answer } else { Errno::Fault })
+}
+
+pub(crate) fn fd_readdir<G: Guest>(guest: &mut G, read: u32) -> WasiResult {
+    nothing_read(guest.write_u32(read, 0), Errno::NotADirectory)
+}
+
+pub(crate) fn path_readlink<G: Guest>(guest: &mut G, read: u32) -> WasiResult {
+    nothing_read(guest.write_u32(read, 0), Errno::NotSupported)
+}
+
+/// Envoy writes eight bytes where WASI has four.
+pub(crate) fn sock_accept<G: Guest>(guest: &mut G, out: u32) -> WasiResult {
+    nothing_read(guest.write_u64(out, 0), Errno::NotSupported)
+}
+
+pub(crate) fn sock_recv<G: Guest>(guest: &mut G, read: u32, flags: u32) -> WasiResult {
+    let written = guest.write_u32(read, 0).and_then(|()| guest.write(flags, &[0; 2]));
+    nothing_read(written, Errno::NotSupported)
+}
+
+pub(crate) fn sock_send<G: Guest>(guest: &mut G, sent: u32) -> WasiResult {
+    nothing_read(guest.write_u32(sent, 0), Errno::NotSupported)
 }
 
 pub(crate) fn environ_sizes_get<G: Guest>(guest: &mut G, count: u32, bytes: u32) -> WasiResult {
@@ -132,25 +184,30 @@ pub(crate) fn poll_oneoff<G: Guest>(guest: &mut G, events: u32) -> WasiResult {
     Ok(in_memory(guest.write_u32(events, 0)))
 }
 
-/// What the calls that do nothing here answer.
-pub(crate) fn answer_of(name: &str) -> u32 {
+/// What the calls that do nothing here answer; `fd` and `other` are their first two arguments.
+pub(crate) fn answer_of(name: &str, fd: u32, other: u32) -> u32 {
     match name {
-        "fd_seek"
-        | "fd_close"
-        | "fd_advise"
-        | "sched_yield"
-        | "args_get"
-        | "proc_exit"
-        | "fd_tell"
-        | "fd_sync"
+        "fd_seek" | "fd_close" | "fd_advise" | "sched_yield" | "args_get" | "proc_exit" => 0,
+        "fd_sync"
         | "fd_datasync"
         | "fd_allocate"
         | "fd_fdstat_set_rights"
         | "fd_filestat_set_size"
-        | "fd_filestat_set_times" => 0,
+        | "fd_filestat_set_times"
+            if is_output(fd) =>
+        {
+            0
+        }
+        "fd_sync"
+        | "fd_datasync"
+        | "fd_allocate"
+        | "fd_fdstat_set_rights"
+        | "fd_filestat_set_size"
+        | "fd_filestat_set_times"
+        | "fd_prestat_get"
+        | "fd_filestat_get" => Errno::BadFileDescriptor as u32,
+        "fd_renumber" if !is_output(fd) || !is_output(other) => Errno::BadFileDescriptor as u32,
         "fd_read" | "fd_pread" | "fd_fdstat_set_flags" | "fd_prestat_dir_name" => 52,
-        "fd_prestat_get" | "fd_filestat_get" => 8,
-        "fd_readdir" => 20,
         "path_open" => 44,
         _ => Errno::NotSupported as u32,
     }

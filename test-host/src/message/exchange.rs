@@ -83,6 +83,8 @@ pub struct Timing {
     /// The client began to send and never came to the end of its request. Written by hand only: a recording that breaks off
     /// does not tell whether the client had.
     pub request_stalls: bool,
+    /// The client goes away after so long, if it has no whole answer then. Written by hand only.
+    pub client_patience: Option<Duration>,
 }
 
 /// The connections of the exchange, where the recording has them.

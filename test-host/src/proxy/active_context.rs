@@ -21,6 +21,7 @@ use crate::{
     message::HeaderMap,
     stream::Path,
     trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    vm::Capabilities,
 };
 
 /// The proxy, lent to a VM.
@@ -64,6 +65,12 @@ impl ActiveContext {
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let allowed = self.core.plugins[self.plugin.0].spec.allowed_capabilities.clone();
+        Capabilities::only(allowed.unwrap_or_default())
     }
 
     fn owner(&self) -> Option<Owner> {
@@ -229,6 +236,12 @@ impl HostCalls for ActiveContext {
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
         let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
         self.finding(FindingKind::Unimplemented, text);
+    }
+
+    fn not_capable(&mut self, hostcall: &'static str) {
+        let what = if hostcall.starts_with("proxy_") { "proxy-wasm" } else { "WASI" };
+        let text = format!("{hostcall}: a {what} capability that allowed_capabilities does not list");
+        self.finding(FindingKind::NotCapable, text);
     }
 
     fn malformed_pairs(&mut self, hostcall: &'static str, error: PairsError) {

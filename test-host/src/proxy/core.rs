@@ -128,25 +128,32 @@ pub(crate) struct Core {
     pub(crate) due: Vec<(Duration, Due)>,
     /// What happened outside any stream.
     pub(crate) trace: Trace,
+    /// Entries written to any trace.
+    pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.
     pub(crate) unimplemented: BTreeMap<&'static str, u64>,
 }
 
 impl Core {
+    fn next_order(&mut self) -> u64 {
+        self.noted += 1;
+        self.noted
+    }
+
     /// Notes what happened, on the stream it happened to or on the proxy.
     pub(crate) fn note(&mut self, owner: Option<Owner>, what: What) {
-        let at = self.now;
+        let (at, order) = (self.now, self.next_order());
         match owner {
             Some(Owner::Stream(id, filter)) if self.streams.contains_key(&id) => {
                 if let Some(stream) = self.streams.get_mut(&id) {
                     let plugin = stream.chain.get(filter.0).copied();
-                    stream.trace.push(Entry { at, plugin, what });
+                    stream.trace.push(Entry { at, order, plugin, what });
                 }
             }
             Some(Owner::Root(plugin)) => {
-                self.trace.push(Entry { at, plugin: Some(plugin), what });
+                self.trace.push(Entry { at, order, plugin: Some(plugin), what });
             }
-            _ => self.trace.push(Entry { at, plugin: None, what }),
+            _ => self.trace.push(Entry { at, order, plugin: None, what }),
         }
     }
 
@@ -171,9 +178,9 @@ impl Core {
     }
 
     pub(crate) fn note_proxy(&mut self, stream: StreamId, what: What) {
-        let at = self.now;
+        let (at, order) = (self.now, self.next_order());
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.trace.push(Entry { at, plugin: None, what });
+            stream.trace.push(Entry { at, order, plugin: None, what });
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a spec asks for that this host does not carry out: told in every report, never passed over.
 
-use super::spec::{ListenerSpec, PluginSpec, ProxySpec};
+use super::spec::{ListenerSpec, ProxySpec};
 
 /// A part of a spec that is not emulated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,6 @@ impl ProxySpec {
         for listener in &self.listeners {
             of_routes(&self.name, listener, &mut gaps);
             of_router(&self.name, listener, &mut gaps);
-            for plugin in listener.http.http_filters.plugins() {
-                of_plugin(plugin, &mut gaps);
-            }
         }
         gaps
     }
@@ -67,17 +64,5 @@ fn of_router(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
                 "respect_expected_rq_timeout: a caller's x-envoy-expected-rq-timeout-ms does not bound the timeout",
             );
         }
-    }
-}
-
-fn of_plugin(plugin: &PluginSpec, gaps: &mut Vec<Gap>) {
-    if plugin.allowed_capabilities.is_some() {
-        gaps.push(Gap {
-            place: format!(
-                "{}: filter {:?}: capability_restriction_config",
-                plugin.origin, plugin.filter_name
-            ),
-            what: "nothing is restricted: the filter may make calls here that Envoy would refuse it",
-        });
     }
 }

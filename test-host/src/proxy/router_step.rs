@@ -311,6 +311,9 @@ fn flag_bit(flag: ResponseFlag) -> u32 {
 impl StreamState {
     /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
     pub(super) fn client_stays(&self) -> Option<Duration> {
+        if self.exchange.timing.client_patience.is_some() {
+            return self.exchange.timing.client_patience;
+        }
         let known = self.exchange.timing.request_headers.and(self.exchange.timing.response_headers);
         (self.exchange.response.is_none() && known.is_some()).then(|| self.recorded_latency())
     }

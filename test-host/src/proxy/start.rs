@@ -111,7 +111,9 @@ impl Proxy {
         let loaded = &mut self.vms[index.0];
         loaded.loaded_at = core.now;
         let lent = ActiveContext::new(core, first, ContextId(0));
-        let (active, started) = Vm::start(&self.modules, Arc::clone(&loaded.module), loaded.limits, lent);
+        let capabilities = lent.capabilities();
+        let module = Arc::clone(&loaded.module);
+        let (active, started) = Vm::start(&self.modules, module, loaded.limits, capabilities, lent);
         self.core = Some(active.core);
         loaded.vm = Some(started.map_err(|fault| (first, fault))?);
         for plugin in self.vms[index.0].plugins.clone() {
@@ -135,7 +137,8 @@ impl Proxy {
         for callback in steps {
             let lend = |core, plugin, context| {
                 let active = ActiveContext::new(core, plugin, context);
-                if matches!(callback, Callback::Configure { .. }) { active.configuring() } else { active }
+                // Both may read the plugin's configuration; `on_vm_start`, between them, may not.
+                if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
             };
             let answered = self.call_guest(lend, plugin, root, callback);
             if let Some(fault) = self.fault_of(plugin) {
@@ -256,6 +259,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        noted: 0,
         unimplemented: Default::default(),
     })
 }

@@ -13,7 +13,7 @@ use crate::{
     abi::{Callback, ContextId, GuestFault},
     message::HeaderMap,
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
-    trace::{PluginIndex, What},
+    trace::{FindingKind, PluginIndex, What},
 };
 
 /// `get_status` after a callout that was reset; it stays.
@@ -226,6 +226,9 @@ impl Proxy {
     fn vm_failed(&mut self, plugin: PluginIndex, owner: Option<Owner>, fault: GuestFault) {
         let core = self.core_mut();
         let vm = core.plugins[plugin.0].vm;
+        if matches!(fault, GuestFault::EnvoyCrash { .. }) {
+            core.found(owner, FindingKind::WouldCrashEnvoy, fault.to_string());
+        }
         core.note(owner, What::Fault { reason: fault.to_string() });
         core.vms[vm.0].fault = Some(fault);
         // What the callback asked for before it broke is carried out after the 503, and so mostly finds the stream answered.

@@ -252,6 +252,7 @@ impl Written {
                 request_headers: Some(at),
                 response_headers: Some(at + latency),
                 request_stalls: self.stalls,
+                client_patience: None,
             },
             connection: Connection {
                 local: SocketAddr::from_str("127.0.0.1:10000").ok(),

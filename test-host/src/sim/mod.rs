@@ -104,6 +104,6 @@ impl Sim {
 
 impl Event {
     fn is_tick(&self) -> bool {
-        matches!(self, Event::Proxy(Due::Tick { .. }))
+        matches!(self, Event::Proxy(Due::Tick { .. } | Due::ClientLeaves { .. }))
     }
 }

@@ -18,6 +18,8 @@ pub enum FindingKind {
     MalformedPairs,
     /// A hostcall answered 5, 6, 9, 11 or 12, which the Rust SDK's `Status` lacks: undefined behaviour in such a guest.
     UnusualStatus,
+    /// A hostcall that the VM's `capability_restriction_config` does not list: it answered 10, or 76 where it is WASI's.
+    NotCapable,
     /// The filter reset the stream.
     StreamReset,
     /// A hostcall that this host lacks and Envoy has.
@@ -40,6 +42,7 @@ impl FindingKind {
             FindingKind::LostReply => "lost_reply",
             FindingKind::MalformedPairs => "malformed_pairs",
             FindingKind::UnusualStatus => "unusual_status",
+            FindingKind::NotCapable => "not_capable",
             FindingKind::StreamReset => "stream_reset",
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",

@@ -25,6 +25,8 @@ pub struct PluginIndex(pub usize);
 pub struct Entry {
     /// Virtual time since the replay began.
     pub at: Duration,
+    /// Counted over all that happened in the proxy: what is earlier has a smaller number.
+    pub order: u64,
     /// The plugin that did it; `None` for the proxy itself.
     pub plugin: Option<PluginIndex>,
     pub what: What,

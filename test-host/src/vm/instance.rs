@@ -5,10 +5,15 @@ use std::sync::Arc;
 use wasmtime::{Func, Instance, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
 
 use super::{
-    link,
+    capabilities::Capabilities,
+    import_table::AbiVersion,
+    imported, link,
     modules::{Module, Modules},
 };
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
+
+/// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
+const TABLE_ENTRIES_MAX: usize = 10_000_000;
 
 /// What a guest may use. The defaults are Envoy's where Envoy has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,8 @@ impl Default for Limits {
 /// What the guest is doing; Envoy restricts what it may call meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The engine runs the module's start section; Envoy has not set up anything a hostcall needs.
+    Instantiating,
     Starting,
     Allocating,
     Running,
@@ -40,6 +47,11 @@ pub(super) struct VmState<H> {
     memory: Option<Memory>,
     allocator: Option<link::Allocator>,
     limits: StoreLimits,
+    abi: AbiVersion,
+    capabilities: Capabilities,
+    /// The guest's allocator broke. Envoy tells the hostcall's caller so and lets the callback go on to its end; only then
+    /// it finds the VM dead.
+    broken: Option<GuestFault>,
 }
 
 impl<H> VmState<H> {
@@ -65,18 +77,47 @@ impl<H> VmState<H> {
         std::mem::replace(&mut self.phase, phase)
     }
 
-    /// What the guest is doing, where that forbids this hostcall.
-    pub(super) fn restricts(&self, hostcall: &str) -> Option<&'static str> {
+    pub(super) fn abi(&self) -> AbiVersion {
+        self.abi
+    }
+
+    pub(super) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Remembers what broke the allocator, the first time.
+    pub(super) fn broke(&mut self, fault: GuestFault) {
+        self.broken.get_or_insert(fault);
+    }
+
+    /// Why this hostcall ends the guest now, if it does: Envoy allows few calls while a module starts or allocates
+    /// (proxy-wasm-cpp-host `src/wasm.cc`, `include/proxy-wasm/wasm.h`).
+    pub(super) fn forbids(&self, hostcall: &'static str) -> Option<GuestFault> {
+        let restricted = |phase| Some(GuestFault::Restricted { hostcall, phase });
         match self.phase {
             Phase::Running => None,
+            Phase::Instantiating => {
+                let needs_nothing = ["pthread_equal", "emscripten_notify_memory_growth"];
+                let why = "in the module's start section";
+                (!needs_nothing.contains(&hostcall)).then_some(GuestFault::EnvoyCrash { hostcall, why })
+            }
             Phase::Starting => {
-                let forbidden = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];
-                let wasi = !hostcall.starts_with("proxy_") && !hostcall.starts_with("envoy_");
-                (hostcall != "proxy_log" && (!wasi || forbidden.contains(&hostcall))).then_some("starting")
+                let not_wasi = hostcall.starts_with("proxy_") || hostcall.starts_with("envoy_");
+                let forbidden = [
+                    "fd_read",
+                    "fd_seek",
+                    "fd_close",
+                    "path_open",
+                    "proc_exit",
+                    "sched_yield",
+                    "pthread_equal",
+                ];
+                let allowed = hostcall == "proxy_log" || !(not_wasi || forbidden.contains(&hostcall));
+                if allowed { None } else { restricted("starting") }
             }
             Phase::Allocating => {
                 let allowed = ["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
-                (!allowed.contains(&hostcall)).then_some("allocating memory")
+                if allowed.contains(&hostcall) { None } else { restricted("allocating memory") }
             }
         }
     }
@@ -134,14 +175,21 @@ impl<H: HostCalls + 'static> Vm<H> {
         modules: &Modules,
         module: Arc<Module>,
         limits: Limits,
+        capabilities: Capabilities,
         host: H,
     ) -> (H, Result<Self, GuestFault>) {
         let state = VmState {
             host: Some(host),
-            phase: Phase::Starting,
+            phase: Phase::Instantiating,
             memory: None,
             allocator: None,
-            limits: StoreLimitsBuilder::new().memory_size(limits.memory).build(),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(TABLE_ENTRIES_MAX)
+                .build(),
+            abi: module.info.abi,
+            capabilities,
+            broken: None,
         };
         let mut store = Store::new(modules.engine(), state);
         store.limiter(|state| &mut state.limits);
@@ -181,9 +229,12 @@ impl<H: HostCalls + 'static> Vm<H> {
         let Some(host) = self.store.data_mut().host.take() else {
             unreachable!("the host was lent a few lines above and nothing takes it")
         };
-        let answer =
-            answer.map(Some).map_err(|error| fault_of(error, callback.name()).with_fuel(self.limits.fuel));
-        (host, answer)
+        let answer = answer.map(Some).map_err(|error| fault_of(error, callback.name()));
+        let answer = match self.store.data_mut().broken.take() {
+            Some(fault) => Err(fault),
+            None => answer,
+        };
+        (host, answer.map_err(|fault| fault.with_fuel(self.limits.fuel)))
     }
 
     pub fn exports(&self, callback: Callback) -> bool {
@@ -209,8 +260,10 @@ fn start<H: HostCalls + 'static>(
         store.set_fuel(limits.fuel)?;
         let mut linker = Linker::new(store.engine());
         link::link(&mut linker)?;
+        let imported = imported::define(&mut linker, &mut *store, &module.compiled)?;
         let instance = linker.instantiate(&mut *store, &module.compiled)?;
-        store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+        store.data_mut().enter(Phase::Starting);
+        store.data_mut().memory = imported::exported(&instance, &mut *store, &module.compiled).or(imported);
         store.data_mut().allocator = allocator(store, &instance);
         run_start_functions(store, &instance)?;
         Ok(instance)
@@ -255,7 +308,11 @@ fn exports<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Vec<(&'stat
     CALLBACKS
         .into_iter()
         .filter_map(|name| {
-            let function = instance.get_func(&mut *store, &format!("proxy_{name}"))?;
+            let export = format!("proxy_{name}");
+            let function = instance.get_func(&mut *store, &export)?;
+            if !store.data().capabilities.allow(&export) {
+                return None;
+            }
             Some((name, shape(store, &function)?))
         })
         .collect()

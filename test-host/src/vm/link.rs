@@ -12,15 +12,26 @@ use crate::{
         imports::{context, headers, shared, stream},
         wasi,
     },
-    vm::import_table::{AbiType, IMPORTS, Import},
+    vm::import_table::{AbiType, AbiVersion, IMPORTS, Import},
 };
 
 /// A module in the middle of a hostcall, as wasmtime shows it.
 struct WasmGuest<'a, H: 'static> {
     caller: Caller<'a, VmState<H>>,
-    memory: Memory,
+    memory: Option<Memory>,
     read: Cell<usize>,
     written: usize,
+    /// The hostcall wanted a memory of a module that shares none.
+    lacks_memory: Cell<bool>,
+}
+
+impl<H> WasmGuest<'_, H> {
+    fn memory(&self) -> CallResult<Memory> {
+        self.memory.ok_or_else(|| {
+            self.lacks_memory.set(true);
+            CallStatus::InvalidMemoryAccess
+        })
+    }
 }
 
 impl<H: HostCalls> Guest for WasmGuest<'_, H> {
@@ -33,14 +44,16 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
     fn read(&self, from: GuestSlice) -> CallResult<Bytes> {
         let start = from.ptr as usize;
         let end = start.checked_add(from.len as usize).ok_or(CallStatus::InvalidMemoryAccess)?;
-        let bytes = self.memory.data(&self.caller).get(start..end).ok_or(CallStatus::InvalidMemoryAccess)?;
+        let bytes =
+            self.memory()?.data(&self.caller).get(start..end).ok_or(CallStatus::InvalidMemoryAccess)?;
         self.read.set(self.read.get() + bytes.len());
         Ok(Bytes::copy_from_slice(bytes))
     }
 
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult {
         self.written += bytes.len();
-        self.memory.write(&mut self.caller, ptr as usize, bytes).map_err(|_| CallStatus::InvalidMemoryAccess)
+        let memory = self.memory()?;
+        memory.write(&mut self.caller, ptr as usize, bytes).map_err(|_| CallStatus::InvalidMemoryAccess)
     }
 
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal> {
@@ -51,8 +64,15 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
         match ptr {
             Ok(0) => Err(CallStatus::InvalidMemoryAccess.into()),
             Ok(ptr) => Ok(ptr),
-            Err(error) => Err(Refusal::Fault(super::instance::fault_of(error, "the guest's allocator"))),
+            Err(error) => {
+                self.caller.data_mut().broke(super::instance::fault_of(error, "the guest's allocator"));
+                Err(CallStatus::InvalidMemoryAccess.into())
+            }
         }
+    }
+
+    fn reads_missing_headers_as_empty(&self) -> bool {
+        self.caller.data().abi() == AbiVersion::V0_1_0
     }
 }
 
@@ -63,16 +83,23 @@ fn enter<H: HostCalls + 'static, T>(
     call: impl FnOnce(&mut WasmGuest<'_, H>) -> Result<T, Refusal>,
     wire: impl FnOnce(Result<T, CallStatus>) -> u32,
 ) -> wasmtime::Result<u32> {
-    if let Some(phase) = caller.data().restricts(hostcall) {
-        return Err(GuestFault::Restricted { hostcall, phase }.into());
+    if let Some(fault) = caller.data().forbids(hostcall) {
+        return Err(fault.into());
     }
-    let Some(memory) = caller.data().memory() else {
-        return Ok(CallStatus::InvalidMemoryAccess as u32);
-    };
-    let mut guest = WasmGuest { caller, memory, read: Cell::new(0), written: 0 };
+    let memory = caller.data().memory();
+    let mut guest =
+        WasmGuest { caller, memory, read: Cell::new(0), written: 0, lacks_memory: Cell::new(false) };
+    if !guest.caller.data().capabilities().allow(hostcall) {
+        guest.host().not_capable(hostcall);
+        return Ok(not_capable(hostcall));
+    }
     let result = call(&mut guest);
     let (read, written) = (guest.read.get(), guest.written);
     guest.host().called(hostcall, read, written);
+    if guest.lacks_memory.get() {
+        let why = "without a memory that the host can see: the module exports and imports none";
+        return Err(GuestFault::EnvoyCrash { hostcall, why }.into());
+    }
     match result {
         Ok(value) => Ok(wire(Ok(value))),
         Err(Refusal::Status(status)) => {
@@ -83,6 +110,11 @@ fn enter<H: HostCalls + 'static, T>(
         }
         Err(Refusal::Fault(fault)) => Err(fault.into()),
     }
+}
+
+/// What a hostcall answers where the VM's configuration does not list it.
+fn not_capable(hostcall: &str) -> u32 {
+    if hostcall.starts_with("proxy_") { CallStatus::InternalFailure as u32 } else { wasi::NOT_CAPABLE }
 }
 
 fn status(result: Result<(), CallStatus>) -> u32 {
@@ -131,6 +163,8 @@ fn link_contexts<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
         set_tick_period_milliseconds(period: Args) => context::set_tick_period_milliseconds;
         set_effective_context(id: Args) => context::set_effective_context;
         done() => context::done;
+        get_configuration(to: Args, to_len: Args) => |g, o, l| context::get_configuration(g, out(o, l));
+        clear_route_cache() => context::clear_route_cache;
         get_property(path: Args, len: Args, to: Args, to_len: Args) =>
             |g, p, n, o, l| context::get_property(g, slice(p, n), out(o, l));
         set_property(path: Args, len: Args, value: Args, value_len: Args) =>
@@ -202,19 +236,30 @@ fn link_wasi<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtim
         random_get(to: Args, len: Args) => wasi::random_get;
         clock_time_get(clock: Args, precision: u64, to: Args) => wasi::clock_time_get;
         clock_res_get(clock: Args, to: Args) => wasi::clock_res_get;
-        fd_write(fd: Args, vectors: Args, count: Args, written: Args) => wasi::fd_write;
-        fd_pwrite(fd: Args, vectors: Args, count: Args, _offset: u64, written: Args) =>
-            |g, fd, v, c, _, w| wasi::fd_write(g, fd, v, c, w);
-        fd_fdstat_get(fd: Args, to: Args) => wasi::fd_fdstat_get;
         environ_sizes_get(count: Args, bytes: Args) => wasi::environ_sizes_get;
         environ_get(pointers: Args, text: Args) => wasi::environ_get;
         args_sizes_get(count: Args, bytes: Args) => wasi::args_sizes_get;
         poll_oneoff(_events: Args, _out: Args, _count: Args, happened: Args) => |g, _, _, _, n| wasi::poll_oneoff(g, n);
+        fd_write(fd: Args, vectors: Args, count: Args, written: Args) => wasi::fd_write;
+        fd_pwrite(fd: Args, vectors: Args, count: Args, _offset: u64, written: Args) =>
+            |g, fd, v, c, _, w| wasi::fd_write(g, fd, v, c, w);
+        fd_fdstat_get(fd: Args, to: Args) => wasi::fd_fdstat_get;
+        fd_tell(fd: Args, to: Args) => wasi::fd_tell;
+        fd_readdir(_fd: Args, _to: Args, _len: Args, _cookie: u64, read: Args) =>
+            |g, _, _, _, _, n| wasi::fd_readdir(g, n);
+        path_readlink(_fd: Args, _path: Args, _path_len: Args, _to: Args, _len: Args, read: Args) =>
+            |g, _, _, _, _, _, n| wasi::path_readlink(g, n);
+        sock_accept(_fd: Args, _flags: Args, to: Args) => |g, _, _, o| wasi::sock_accept(g, o);
+        sock_recv(_fd: Args, _vectors: Args, _count: Args, _in: Args, read: Args, flags: Args) =>
+            |g, _, _, _, _, n, f| wasi::sock_recv(g, n, f);
+        sock_send(_fd: Args, _vectors: Args, _count: Args, _flags: Args, sent: Args) =>
+            |g, _, _, _, _, n| wasi::sock_send(g, n);
     }
     Ok(())
 }
 
-/// Imports that Envoy has and this host does not yet carry out: linked, answered as unimplemented, and reported.
+/// What needs no memory: the rest of WASI, what Emscripten adds, and imports that Envoy has and this host does not yet carry
+/// out, which answer as unimplemented and are reported.
 fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
     linker.allow_shadowing(false);
     for import in &IMPORTS {
@@ -224,12 +269,13 @@ fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
             import.results.iter().map(value_type),
         );
         // A name that is bound already is one of those above.
-        let _ = linker.func_new(import.module, import.name, ty, move |mut caller, _, results| {
-            if let Some(phase) = caller.data().restricts(import.name) {
-                return Err(GuestFault::Restricted { hostcall: import.name, phase }.into());
+        let _ = linker.func_new(import.module, import.name, ty, move |mut caller, params, results| {
+            if let Some(fault) = caller.data().forbids(import.name) {
+                return Err(fault.into());
             }
-            if let Some(answer) = results.first_mut() {
-                *answer = Val::I32(answer_of(&mut caller, import) as i32);
+            let answer = answer_of(&mut caller, import, params);
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(answer as i32);
             }
             Ok(())
         });
@@ -237,16 +283,27 @@ fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
     Ok(())
 }
 
-fn answer_of<H: HostCalls + 'static>(caller: &mut Caller<'_, VmState<H>>, import: &'static Import) -> u32 {
+fn answer_of<H: HostCalls + 'static>(
+    caller: &mut Caller<'_, VmState<H>>,
+    import: &'static Import,
+    params: &[Val],
+) -> u32 {
+    let word = |at: usize| params.get(at).and_then(Val::i32).unwrap_or_default() as u32;
+    let allowed = caller.data().capabilities().allow(import.name);
     let host = caller.data_mut().host();
+    if !allowed {
+        host.not_capable(import.name);
+        return not_capable(import.name);
+    }
     host.called(import.name, 0, 0);
     match (import.module, import.name) {
-        ("env", "pthread_equal" | "emscripten_notify_memory_growth") => 0,
+        ("env", "pthread_equal") => (word(0) == word(1)).into(),
+        ("env", "emscripten_notify_memory_growth") => 0,
         ("env", name) => {
             host.unimplemented(name);
             CallStatus::Unimplemented as u32
         }
-        (_, name) => wasi::answer_of(name),
+        (_, name) => wasi::answer_of(name, word(0), word(1)),
     }
 }
 

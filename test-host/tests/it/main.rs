@@ -2,6 +2,7 @@
 
 mod support;
 
+mod behaviours;
 mod build;
 mod callouts;
 mod cli;

@@ -337,7 +337,7 @@ fn bodies_are_replaced_put_in_front_of_and_appended_to_but_not_changed_in_the_mi
           0 script: on_response_headers = Continue
           0 script: Encode body replaced by 5 bytes
           0 script: write response 0 -1 short -> ok
-          0 script: write callout 0 0 x -> bad_argument
+          0 script: write callout 0 0 x -> not_found
           0 script: on_response_body = Continue
           0 script: on_response_body = Continue
           upstream got [:path: /x, :method: POST, content-length: 3] "<NEW>"

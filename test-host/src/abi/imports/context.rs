@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::abi::{ContextId, Guest, GuestOut, GuestSlice, HostCalls, LogLevel, Refusal};
+use bytes::Bytes;
+
+use crate::abi::{BufferType, ContextId, Guest, GuestOut, GuestSlice, HostCalls, LogLevel, Refusal};
 
 pub(crate) fn log<G: Guest>(guest: &mut G, level: u32, text: GuestSlice) -> Result<(), Refusal> {
     let level = LogLevel::decode(level)?;
@@ -33,6 +35,20 @@ pub(crate) fn set_effective_context<G: Guest>(guest: &mut G, id: u32) -> Result<
 
 pub(crate) fn done<G: Guest>(guest: &mut G) -> Result<(), Refusal> {
     Ok(guest.host().done()?)
+}
+
+/// ABI 0.1.0: the plugin's configuration where that can be read now, else the VM's.
+pub(crate) fn get_configuration<G: Guest>(guest: &mut G, out: GuestOut) -> Result<(), Refusal> {
+    let host = guest.host();
+    let configuration =
+        host.buffer(BufferType::PluginConfiguration).or_else(|_| host.buffer(BufferType::VmConfiguration))?;
+    guest.return_bytes(&configuration, out)
+}
+
+/// ABI 0.1.0; later ones have a foreign function of that name.
+pub(crate) fn clear_route_cache<G: Guest>(guest: &mut G) -> Result<(), Refusal> {
+    guest.host().foreign_function(b"clear_route_cache", Bytes::new())?;
+    Ok(())
 }
 
 pub(crate) fn get_property<G: Guest>(guest: &mut G, path: GuestSlice, out: GuestOut) -> Result<(), Refusal> {

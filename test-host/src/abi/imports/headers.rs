@@ -1,7 +1,9 @@
 //! Header maps and buffers.
 
+use bytes::Bytes;
+
 use super::read_pairs;
-use crate::abi::{BufferType, Guest, GuestOut, GuestSlice, HostCalls, MapType, Refusal, pairs};
+use crate::abi::{BufferType, CallStatus, Guest, GuestOut, GuestSlice, HostCalls, MapType, Refusal, pairs};
 
 /// `NotFound` when the header is absent; an empty value when it is present and empty; the first of several.
 pub(crate) fn get_header_map_value<G: Guest>(
@@ -12,7 +14,10 @@ pub(crate) fn get_header_map_value<G: Guest>(
 ) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
     let name = guest.read(name)?;
-    let value = guest.host().header(map, &name)?;
+    let value = match guest.host().header(map, &name) {
+        Err(CallStatus::NotFound) if guest.reads_missing_headers_as_empty() => Bytes::new(),
+        found => found?,
+    };
     guest.return_bytes(&value, out)
 }
 
@@ -70,7 +75,7 @@ pub(crate) fn set_header_map_pairs<G: Guest>(
     Ok(guest.host().set_headers(map, headers)?)
 }
 
-/// A start beyond the end reads nothing; a length beyond the end is cut.
+/// A start beyond the end reads nothing; a length beyond the end is cut. Envoy adds the two in 64 bits: nothing overflows.
 pub(crate) fn get_buffer_bytes<G: Guest>(
     guest: &mut G,
     buffer: u32,
@@ -79,10 +84,10 @@ pub(crate) fn get_buffer_bytes<G: Guest>(
     out: GuestOut,
 ) -> Result<(), Refusal> {
     let buffer = BufferType::decode(buffer)?;
-    let end = start.checked_add(len).ok_or(crate::abi::CallStatus::BadArgument)?;
     let bytes = guest.host().buffer(buffer)?;
-    let (start, end) = ((start as usize).min(bytes.len()), (end as usize).min(bytes.len()));
-    guest.return_bytes(&bytes[start..end], out)
+    let start = (start as usize).min(bytes.len());
+    let end = start.saturating_add(len as usize).min(bytes.len());
+    guest.return_bytes(bytes.get(start..end).unwrap_or_default(), out)
 }
 
 pub(crate) fn get_buffer_status<G: Guest>(
@@ -105,6 +110,8 @@ pub(crate) fn set_buffer_bytes<G: Guest>(
     data: GuestSlice,
 ) -> Result<(), Refusal> {
     let buffer = BufferType::decode(buffer)?;
+    // One that is not there is told before an address that is wrong.
+    guest.host().buffer(buffer)?;
     let data = guest.read(data)?;
     Ok(guest.host().set_buffer(buffer, start as usize, len as usize, data)?)
 }

@@ -30,8 +30,8 @@ pub(crate) fn define_metric<G: Guest>(
     name: GuestSlice,
     id: u32,
 ) -> Result<(), Refusal> {
-    let kind = MetricType::decode(kind)?;
     let name = guest.read(name)?;
+    let kind = MetricType::decode(kind)?;
     let number = guest.host().define_metric(kind, name)?;
     Ok(guest.write_u32(id, number.0)?)
 }

@@ -284,19 +284,20 @@ fn check_allocator(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<
     }
 }
 
-/// The memory the host works on: the exported one, else the imported one.
+/// The memory the host works on: the last exported one, else the imported one. None may begin larger than Envoy allows.
 fn check_memory(types: &TypesRef<'_>, problems: &mut Vec<Problem>) -> Option<MemoryLimits> {
-    let imported = types.core_imports().into_iter().flatten().map(|(_, _, entity)| entity);
-    let memory = exports(types).map(|(_, entity)| entity).chain(imported).find_map(|entity| match entity {
+    for memory in (0..types.memory_count()).map(|index| types.memory_at(index)) {
+        if memory.initial > MAX_INITIAL.0 {
+            problems.push(Problem::MemoryTooLarge { pages: memory.initial });
+        }
+    }
+    let memory = |entity| match entity {
         EntityType::Memory(memory) => Some(memory),
         _ => None,
-    });
-    let memory = memory?;
-    if memory.memory64 {
-        problems.push(Problem::Memory64);
-    } else if memory.initial > MAX_INITIAL.0 {
-        problems.push(Problem::MemoryTooLarge { pages: memory.initial });
-    }
+    };
+    let exported = exports(types).filter_map(|(_, entity)| memory(entity)).last();
+    let imported = || types.core_imports().into_iter().flatten().find_map(|(_, _, entity)| memory(entity));
+    let memory = exported.or_else(imported)?;
     Some(MemoryLimits { initial: Pages(memory.initial), maximum: memory.maximum.map(Pages) })
 }
 

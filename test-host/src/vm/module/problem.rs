@@ -149,9 +149,6 @@ pub enum Problem {
         /// How many pages of 64 KiB the module begins with.
         pages: u64,
     },
-    /// A 64-bit memory. Envoy loads such a module, but the ABI's addresses are words of 32 bits.
-    #[error("a 64-bit memory: Proxy-Wasm addresses have 32 bits, build for wasm32")]
-    Memory64,
 }
 
 fn shown(module: &str, name: &str) -> String {

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody
 /// insists on one (`WAYSIDE_REQUIRE_ENVOY=1`).
-pub(super) fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     if let Some(named) = env::var_os("ENVOY_BIN").map(PathBuf::from) {
         assert!(named.is_file(), "ENVOY_BIN is {}, expected the path of an Envoy binary", named.display());
         return Some(named);

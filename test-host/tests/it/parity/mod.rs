@@ -5,7 +5,7 @@ mod bootstrap;
 mod client;
 mod compare;
 mod differences;
-mod envoy;
+pub(crate) mod envoy;
 mod exchanges;
 mod handmade;
 mod metrics;
@@ -44,7 +44,7 @@ const STATS: &str = "/stats?format=json&histogram_buckets=detailed&usedonly";
 
 /// To the operator, past the test harness, which keeps what a passing test prints; and to the file that
 /// `cargo xtask test` shows at its end.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     drop(writeln!(std::io::stderr(), "parity: {line}"));
     if let Some(path) = std::env::var_os("WAYSIDE_PARITY_SUMMARY") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);

@@ -1,0 +1,280 @@
+//! Behaviours as people write them: a chain, its traffic, and who answers it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A file's behaviours.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    pub behaviours: Vec<Behaviour>,
+}
+
+/// One thing to be seen: a chain of filters, the requests sent through it, and what answers them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Behaviour {
+    /// A sentence; unique in its file.
+    pub name: String,
+    /// In the order of the chain.
+    #[serde(default = "one_filter")]
+    pub filters: Vec<Filter>,
+    #[serde(default = "one_request")]
+    pub requests: Vec<Request>,
+    /// Clusters that guests can call, by name.
+    #[serde(default)]
+    pub callouts: BTreeMap<String, Callout>,
+    /// What Envoy's configuration has besides, or in the place of, what every behaviour has.
+    #[serde(default)]
+    pub envoy: Overrides,
+    #[serde(default = "one")]
+    pub workers: u32,
+    /// Envoy dies or hangs of it, or it counts what others share: names stand as they are, metrics are compared in full.
+    #[serde(default)]
+    pub own_process: bool,
+    /// Of Envoy's `wasm` logger.
+    #[serde(default)]
+    pub log_level: Level,
+    /// Watched this long after the beginning, for what happens without a request. Without it: until all is answered.
+    pub lasts_ms: Option<u64>,
+    /// Why host and Envoy cannot agree. A behaviour with it must differ.
+    pub host_differs: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filter {
+    /// What the `script` guest does: its configuration.
+    pub script: Option<String>,
+    /// Another guest, by name.
+    pub guest: Option<String>,
+    /// A module in text form.
+    pub wat: Option<String>,
+    pub name: Option<String>,
+    pub root_id: String,
+    pub vm_id: String,
+    pub vm_configuration: Option<String>,
+    /// In the place of a script.
+    pub configuration: Option<String>,
+    pub failure_policy: Option<String>,
+    pub reload_interval: Option<String>,
+    pub fail_open: bool,
+    pub allow_on_headers_stop_iteration: bool,
+    pub allowed_capabilities: Option<Vec<String>>,
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Name and value; a character is a byte.
+pub type Field = (String, String);
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub authority: String,
+    pub headers: Vec<Field>,
+    /// Each is sent when Envoy has dealt with the one before.
+    pub body: Vec<Body>,
+    pub trailers: Option<Vec<Field>>,
+    /// Since the behaviour's beginning. Without it, the request follows the end of the one before.
+    pub at_ms: Option<u64>,
+    /// The client goes away after so long without a whole answer.
+    pub gives_up_after_ms: u64,
+    /// The request's end never comes.
+    pub stalls: bool,
+    /// What the upstream answers.
+    pub response: Response,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            authority: "shop".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            trailers: None,
+            at_ms: None,
+            gives_up_after_ms: 1000,
+            stalls: false,
+            response: Response::default(),
+        }
+    }
+}
+
+/// Text, or so many bytes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Body {
+    Bytes(usize),
+    Text(String),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<Field>,
+    pub body: Vec<Body>,
+    pub trailers: Option<Vec<Field>>,
+    /// How long the upstream takes, from the request's end.
+    pub after_ms: u64,
+    /// The connection breaks where the message's end should be.
+    pub breaks_off: bool,
+    /// The upstream never answers.
+    pub never: bool,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Response {
+            status: 200,
+            headers: Vec::new(),
+            body: Vec::new(),
+            trailers: None,
+            after_ms: 0,
+            breaks_off: false,
+            never: false,
+        }
+    }
+}
+
+/// What a callout to a cluster meets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Callout {
+    /// The same answer each time.
+    Answer(Response),
+    /// One answer after the other; the last for all that follow.
+    Answers(Vec<Response>),
+    /// Nothing listens there.
+    Refused,
+    /// The cluster has no endpoint.
+    Hostless,
+    /// It takes the call and never answers.
+    Never,
+    /// It closes the connection once it has the call.
+    BreaksOff,
+}
+
+/// Parts of Envoy's configuration, merged into what the runner makes: objects by field, all else replaced.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overrides {
+    pub listener: Value,
+    pub connection_manager: Value,
+    /// In the place of the one route to `upstream`.
+    pub routes: Value,
+    pub virtual_host: Value,
+    /// Merged into the action of the one route.
+    pub route: Value,
+    pub router: Value,
+    /// Merged into the cluster `upstream`; needs a process of its own.
+    pub cluster: Value,
+    /// Further clusters.
+    pub clusters: Vec<Value>,
+    /// Merged into the whole document; needs a process of its own.
+    pub bootstrap: Value,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Trace,
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+    Critical,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn one_filter() -> Vec<Filter> {
+    vec![Filter::default()]
+}
+
+fn one_request() -> Vec<Request> {
+    vec![Request::default()]
+}
+
+impl Topic {
+    /// Reads a file of behaviours.
+    ///
+    /// # Errors
+    /// The file's path, line and column, with what was found and what was expected; a name twice.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+        let behaviours: Vec<Behaviour> =
+            serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        for (at, behaviour) in behaviours.iter().enumerate() {
+            let refused = |what: &str| format!("{}: {:?}: {what}", path.display(), behaviour.name);
+            if behaviours.iter().take(at).any(|other| other.name == behaviour.name) {
+                return Err(refused("name: stands there twice, expected a name of its own"));
+            }
+            behaviour.check().map_err(|what| refused(&what))?;
+        }
+        Ok(Topic { name, behaviours })
+    }
+}
+
+impl Behaviour {
+    fn check(&self) -> Result<(), String> {
+        if self.name.trim().is_empty() || self.name.contains('\n') {
+            return Err("name: expected one line of text".to_owned());
+        }
+        if self.filters.is_empty() {
+            return Err("filters: found none, expected at least one".to_owned());
+        }
+        for (number, filter) in self.filters.iter().enumerate() {
+            if filter.script.is_some() && filter.configuration.is_some() {
+                return Err(format!(
+                    "filters[{number}]: found script and configuration, expected one of them"
+                ));
+            }
+            if filter.guest.is_some() && filter.wat.is_some() {
+                return Err(format!("filters[{number}]: found guest and wat, expected one of them"));
+            }
+            if filter.allowed_capabilities.as_ref().is_some_and(Vec::is_empty) {
+                return Err(format!(
+                    "filters[{number}]: allowed_capabilities: found none, which restricts nothing"
+                ));
+            }
+        }
+        if self.host_differs.as_ref().is_some_and(|why| why.trim().is_empty()) {
+            return Err("host_differs: expected a reason".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it must have an Envoy to itself.
+    pub(super) fn is_alone(&self) -> bool {
+        self.own_process
+            || self.workers != 1
+            || !self.envoy.cluster.is_null()
+            || !self.envoy.bootstrap.is_null()
+    }
+}
+
+impl Level {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warning",
+            Level::Error => "error",
+            Level::Critical => "critical",
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The client: one request on a connection of its own, chunk by chunk, and what comes back.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    time::timeout,
+};
+
+use super::wire::{self, Kind, Reader};
+use crate::message::{HeaderMap, Message};
+
+/// Longer than any answer of a sound worker takes on a busy machine.
+const BARRIER_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the client got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    Answer(Message),
+    /// The connection ended within an answer.
+    Part(Message),
+    Reset,
+    /// Nothing, or no end, until it went away.
+    Nothing,
+}
+
+/// A connection whose answers tell that the worker has dealt with what came before.
+#[derive(Debug)]
+pub(super) struct Barrier {
+    to: SocketAddr,
+}
+
+impl Barrier {
+    pub(super) fn new(to: SocketAddr) -> Self {
+        Barrier { to }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.to
+    }
+
+    /// Twice: the first answer may overtake what became readable in the same moment.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub(super) async fn pass(&self) -> io::Result<()> {
+        for _ in 0..2 {
+            let asked = get(self.to, "/");
+            timeout(BARRIER_LIMIT, asked)
+                .await
+                .map_err(|_| io::Error::other("the worker does not answer"))??;
+        }
+        Ok(())
+    }
+}
+
+/// A request without a body; the answer.
+///
+/// # Errors
+/// The connection fails, or ends without an answer.
+pub(super) async fn get(to: SocketAddr, path: &str) -> io::Result<Message> {
+    let headers = [(":method", "GET"), (":path", path), (":authority", "parity")];
+    let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, value.to_owned())));
+    let (read, mut write) = TcpStream::connect(to).await?.into_split();
+    write.write_all(&wire::request_parts(&Message { headers, ..Message::default() }, false).concat()).await?;
+    let answer = Reader::new(read).message(Kind::Response { to_head: false }).await?;
+    answer.ok_or_else(|| io::Error::other("the connection was closed without an answer"))
+}
+
+/// A request as it is to be sent.
+#[derive(Debug)]
+pub(super) struct Sending {
+    /// With its framing.
+    pub(super) request: Message,
+    pub(super) stalls: bool,
+    pub(super) patience: Duration,
+}
+
+/// Sends a request; what came of it, and the port it was sent from.
+///
+/// # Errors
+/// There is nobody to connect to.
+pub(super) async fn send(to: SocketAddr, sending: &Sending, barrier: &Barrier) -> io::Result<(Got, u16)> {
+    let stream = TcpStream::connect(to).await?;
+    // Each chunk is a packet of its own.
+    stream.set_nodelay(true)?;
+    let port = stream.local_addr()?.port();
+    let (read, write) = stream.into_split();
+    let to_head = sending.request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
+    let answered = async {
+        tokio::select! {
+            got = receive(read, to_head) => got,
+            never = write_parts(write, sending, barrier) => match never {},
+        }
+    };
+    Ok((timeout(sending.patience, answered).await.unwrap_or(Got::Nothing), port))
+}
+
+async fn receive(read: OwnedReadHalf, to_head: bool) -> Got {
+    let mut reader = Reader::new(read);
+    match reader.message(Kind::Response { to_head }).await {
+        Ok(Some(message)) => Got::Answer(message),
+        Ok(None) => Got::Reset,
+        Err(_) => reader.take_part().map_or(Got::Reset, Got::Part),
+    }
+}
+
+/// A proxy may answer before it has read everything, and then close: what cannot be written any more is no error.
+async fn write_parts(
+    mut write: OwnedWriteHalf,
+    sending: &Sending,
+    barrier: &Barrier,
+) -> std::convert::Infallible {
+    for part in wire::request_parts(&sending.request, sending.stalls) {
+        if write.write_all(&part).await.is_err() || barrier.pass().await.is_err() {
+            break;
+        }
+    }
+    // The connection stays open in both directions.
+    std::future::pending().await
+}

@@ -1,0 +1,384 @@
+//! Behaviours in the real Envoy: many in one process, one after the other.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::{
+    case::{Behaviour, Callout, Level, Request, Response},
+    client::{self, Barrier, Got, Sending},
+    document::{self, BARRIER, Case, Surroundings, UPSTREAM},
+    process::{Envoy, Line, NotStarted, lines},
+    seen::{Ended, Seen, SeenByClient, SeenExchange},
+    server::{Answer, Answers, Server},
+    traffic,
+};
+
+/// How long the access log may take to show a request.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(5);
+/// As many behaviours share a process.
+const BATCH: usize = 60;
+const STATS: &str = "/stats?format=json&histogram_buckets=detailed&usedonly";
+
+/// Where Envoy is, and what it loads.
+#[derive(Clone, Debug)]
+pub(super) struct Runner<'a> {
+    pub(super) binary: &'a Path,
+    pub(super) guests: &'a BTreeMap<String, PathBuf>,
+}
+
+/// Which behaviours can share a process: those that ask the same of it.
+pub(super) fn batches(cases: &[Case]) -> Vec<Vec<&Case>> {
+    let mut batches: Vec<Vec<&Case>> = Vec::new();
+    for case in cases {
+        let fits = |batch: &&mut Vec<&Case>| {
+            batch.len() < BATCH
+                && !case.behaviour.is_alone()
+                && batch.iter().all(|other| can_share(&case.behaviour, &other.behaviour))
+        };
+        match batches.iter_mut().find(fits) {
+            Some(batch) => batch.push(case),
+            None => batches.push(vec![case]),
+        }
+    }
+    batches
+}
+
+fn can_share(one: &Behaviour, other: &Behaviour) -> bool {
+    let agrees = |(name, callout): (&String, &Callout)| {
+        let other = other.callouts.get(name);
+        other.is_none_or(|other| {
+            std::mem::discriminant(&reached(callout)) == std::mem::discriminant(&reached(other))
+        })
+    };
+    let further = one.envoy.clusters.iter().all(|cluster| !other.envoy.clusters.contains(cluster));
+    !other.is_alone() && one.log_level == other.log_level && further && one.callouts.iter().all(agrees)
+}
+
+/// What of a callout is Envoy's configuration.
+#[derive(PartialEq, Eq)]
+enum Reached {
+    Server,
+    Nobody,
+    NoHost,
+}
+
+fn reached(callout: &Callout) -> Reached {
+    match callout {
+        Callout::Refused => Reached::Nobody,
+        Callout::Hostless => Reached::NoHost,
+        Callout::Answer(_) | Callout::Answers(_) | Callout::Never | Callout::BreaksOff => Reached::Server,
+    }
+}
+
+/// Runs behaviours in one process; what was seen of each, in their order.
+///
+/// # Errors
+/// Envoy does not start with several behaviours, dies of one that shares its process, or is no Envoy at all.
+pub(super) async fn run(runner: &Runner<'_>, cases: &[&Case]) -> Result<Vec<Seen>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let servers = Servers::start(cases).await.map_err(|error| error.to_string())?;
+    let around = Surroundings {
+        servers: servers.addresses(),
+        access_log: folder.path().join("access.log"),
+        guests: runner.guests.clone(),
+    };
+    let config = folder.path().join("parity.json");
+    let document = document::document(cases, &around)?;
+    fs::write(&config, document.to_string()).map_err(|error| error.to_string())?;
+    let (workers, level) =
+        cases.first().map_or((1, Level::Info), |case| (case.behaviour.workers, case.behaviour.log_level));
+    let started = Envoy::start(runner.binary, folder.path(), &config, workers, level.name()).await;
+    let mut envoy = match (started, cases) {
+        (Ok(envoy), _) => envoy,
+        (Err(error), [case]) => return not_started(case, &error).map(|seen| vec![seen]),
+        (Err(error), _) => return Err(format!("{}\n{}", error.reason, error.log)),
+    };
+    let mut run = Run { servers: &servers, log_read: 0, access_log: around.access_log.clone() };
+    let mut all = Vec::new();
+    for case in cases {
+        let seen =
+            run.behaviour(case, &mut envoy).await.map_err(|error| format!("{}: {error}", case.title()))?;
+        let ended = seen.ended.is_some();
+        all.push(seen);
+        if ended && cases.len() > 1 {
+            let log: Vec<String> = envoy.log().into_iter().map(|line| line.text).collect();
+            return Err(format!(
+                "{}: Envoy did not survive it: give it own_process\n{}",
+                case.title(),
+                log.join("\n")
+            ));
+        }
+    }
+    envoy.end().await;
+    Ok(all)
+}
+
+/// A configuration that is refused is something to see; a start that fails otherwise is not.
+fn not_started(case: &Case, error: &NotStarted) -> Result<Seen, String> {
+    let log = lines(&error.log);
+    if error.log.contains("Caught Segmentation fault") || error.log.contains("Caught Aborted") {
+        return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
+    }
+    if !log.iter().any(|line| line.logger == "wasm" || line.text.contains("Unable to create Wasm")) {
+        return Err(format!("{}: {}\n{}", case.title(), error.reason, error.log));
+    }
+    // Only the main thread has run.
+    let main = log.iter().filter_map(|line| told(case, line)).collect();
+    Ok(Seen { ended: Some(Ended::Refused), main, ..Seen::default() })
+}
+
+/// The upstream, and one server for each cluster that guests call.
+struct Servers(BTreeMap<String, Server>);
+
+impl Servers {
+    async fn start(cases: &[&Case]) -> io::Result<Self> {
+        let mut servers = BTreeMap::from([(UPSTREAM.to_owned(), Server::start().await?)]);
+        for (name, callout) in cases.iter().flat_map(|case| &case.behaviour.callouts) {
+            if reached(callout) == Reached::Server && !servers.contains_key(name) {
+                servers.insert(name.clone(), Server::start().await?);
+            }
+        }
+        Ok(Servers(servers))
+    }
+
+    fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.0.iter().map(|(name, server)| (name.clone(), server.address)).collect()
+    }
+
+    /// From now on they answer as the behaviour says.
+    fn prepare(&self, behaviour: &Behaviour, barrier: SocketAddr) {
+        for (name, server) in &self.0 {
+            server.keep_pace_with(barrier);
+            server.answer_with(match behaviour.callouts.get(name) {
+                _ if name == UPSTREAM => Answers::ById(upstream_answers(&behaviour.requests)),
+                Some(Callout::Answer(response)) => Answers::InOrder(vec![answer(response, false)]),
+                Some(Callout::Answers(responses)) => {
+                    Answers::InOrder(responses.iter().map(|response| answer(response, false)).collect())
+                }
+                Some(Callout::Never) => {
+                    Answers::InOrder(vec![answer(&Response { never: true, ..Response::default() }, false)])
+                }
+                Some(Callout::BreaksOff | Callout::Refused | Callout::Hostless) | None => Answers::None,
+            });
+        }
+    }
+}
+
+fn upstream_answers(requests: &[Request]) -> Vec<(String, Answer)> {
+    let answers = requests.iter().zip(1..).map(|(request, number)| {
+        let mut answer = answer(&request.response, request.method == "HEAD");
+        answer.message = traffic::with_service_time(answer.message);
+        (traffic::request_id(number), answer)
+    });
+    answers.collect()
+}
+
+fn answer(response: &Response, to_head: bool) -> Answer {
+    Answer {
+        message: traffic::response(response, to_head),
+        after: Duration::from_millis(response.after_ms),
+        breaks_off: response.breaks_off,
+        never: response.never,
+    }
+}
+
+/// One process's run, behaviour by behaviour.
+struct Run<'a> {
+    servers: &'a Servers,
+    /// Lines of Envoy's log that belong to what came before.
+    log_read: usize,
+    access_log: PathBuf,
+}
+
+impl Run<'_> {
+    async fn behaviour(&mut self, case: &Case, envoy: &mut Envoy) -> Result<Seen, String> {
+        let missing = || "Envoy does not show the listener".to_owned();
+        let to = *envoy.listeners.get(&case.listener).ok_or_else(missing)?;
+        let barrier = Barrier::new(*envoy.listeners.get(BARRIER).ok_or_else(missing)?);
+        self.servers.prepare(&case.behaviour, barrier.address());
+        let start = tokio::time::Instant::now();
+        let exchanged = exchange_all(case, to, &barrier).await;
+        if let Some(lasts) = case.behaviour.lasts_ms {
+            tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
+        }
+        let answers = barrier.pass().await.is_ok();
+        if !envoy.is_running() {
+            return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
+        }
+        if !answers {
+            return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
+        }
+        let exchanged = exchanged.map_err(|error| error.to_string())?;
+        let logged = self.access_log(&exchanged).await?;
+        let (main, worker) = self.log(case, envoy);
+        let received = self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default();
+        let mut exchanges = exchanged.into_iter().zip(1..).map(|((got, port), number)| {
+            let (details, flags) = logged.get(&port).cloned().unwrap_or_default();
+            SeenExchange {
+                request: super::request_title(&case.behaviour, number - 1),
+                upstream: Vec::new(),
+                client: match got {
+                    Got::Answer(answer) => SeenByClient::Answer(answer),
+                    Got::Part(answer) => SeenByClient::Part(answer),
+                    Got::Reset => SeenByClient::Reset,
+                    Got::Nothing => SeenByClient::GaveUp,
+                },
+                details,
+                flags,
+            }
+        });
+        let mut exchanges: Vec<SeenExchange> = exchanges.by_ref().collect();
+        for request in received {
+            let id = request.headers.first(b"x-request-id");
+            let sent =
+                |number: &usize| id.is_some_and(|id| traffic::request_id(number + 1).as_bytes() == &id[..]);
+            let number = (0..exchanges.len()).find(sent).unwrap_or(0);
+            if let Some(exchange) = exchanges.get_mut(number) {
+                exchange.upstream.push(request);
+            }
+        }
+        let callouts = self.servers.0.iter().filter(|(name, _)| *name != UPSTREAM);
+        let callouts = callouts.flat_map(|(name, server)| {
+            server.take_received().into_iter().map(|request| (name.clone(), request))
+        });
+        let callouts = callouts.collect();
+        let metrics = metrics(case, envoy).await?;
+        Ok(Seen { ended: None, main, worker, exchanges, callouts, metrics })
+    }
+
+    /// What the behaviour's filters logged since the start, and what Envoy said meanwhile about guests that trapped.
+    fn log(&mut self, case: &Case, envoy: &Envoy) -> (Vec<String>, Vec<String>) {
+        let all = envoy.log();
+        let main_thread = all.first().map(|line| line.thread);
+        let (mut main, mut worker) = (Vec::new(), Vec::new());
+        for (number, line) in all.iter().enumerate() {
+            let is_own = number >= self.log_read || case.behaviour.own_process;
+            let text = told(case, line).or_else(|| fault(line).filter(|_| is_own));
+            let Some(text) = text else { continue };
+            if Some(line.thread) == main_thread { main.push(text) } else { worker.push(text) }
+        }
+        self.log_read = all.len();
+        (main, worker)
+    }
+
+    /// Details and flags by the client's port.
+    async fn access_log(&self, exchanged: &[(Got, u16)]) -> Result<BTreeMap<u16, (String, String)>, String> {
+        let complete = async {
+            loop {
+                let text = fs::read_to_string(&self.access_log).unwrap_or_default();
+                let logged: BTreeMap<_, _> = text.lines().filter_map(logged).collect();
+                if exchanged.iter().all(|(_, port)| logged.contains_key(port)) {
+                    return logged;
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(LOG_LIMIT, complete)
+            .await
+            .map_err(|_| "a request does not show in the access log".to_owned())
+    }
+}
+
+/// All requests of a behaviour, in their order.
+async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Result<Vec<(Got, u16)>> {
+    let start = tokio::time::Instant::now();
+    let mut done: BTreeMap<usize, (Got, u16)> = BTreeMap::new();
+    let mut running = JoinSet::new();
+    for (request, number) in case.behaviour.requests.iter().zip(1..) {
+        let sending = Sending {
+            request: traffic::framed(traffic::request(request, number), request.stalls),
+            stalls: request.stalls,
+            patience: Duration::from_millis(request.gives_up_after_ms),
+        };
+        match request.at_ms {
+            Some(at) => tokio::time::sleep_until(start + Duration::from_millis(at)).await,
+            None => collect(&mut running, &mut done).await?,
+        }
+        let barrier = Barrier::new(barrier.address());
+        running.spawn(async move { (number, client::send(to, &sending, &barrier).await) });
+    }
+    collect(&mut running, &mut done).await?;
+    Ok(done.into_values().collect())
+}
+
+async fn collect(
+    running: &mut JoinSet<(usize, io::Result<(Got, u16)>)>,
+    done: &mut BTreeMap<usize, (Got, u16)>,
+) -> io::Result<()> {
+    while let Some(ended) = running.join_next().await {
+        let (number, got) = ended.map_err(io::Error::other)?;
+        done.insert(number, got?);
+    }
+    Ok(())
+}
+
+fn logged(line: &str) -> Option<(u16, (String, String))> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let port = entry["client"].as_str()?.rsplit(':').next()?.parse().ok()?;
+    let text = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+    Some((port, (text("details"), text("flags"))))
+}
+
+/// A line of one of the behaviour's filters: `wasm log <name> <root id> <vm id>: <text>`, empty parts left out.
+fn told(case: &Case, line: &Line) -> Option<String> {
+    let rest = line.text.strip_prefix("wasm log")?;
+    let heads = case.behaviour.filters.iter().enumerate().flat_map(|(number, filter)| {
+        let (name, vm_id) = (case.filter_name(number), format!("{}{}", case.prefix, filter.vm_id));
+        let name_given = format!("{}{name}", case.prefix);
+        // Outside any plugin's context there is no name.
+        let with_name = head(&[&name_given, &filter.root_id, &vm_id]);
+        let without = head(&[&filter.root_id, &vm_id]);
+        [(with_name, name), (without, "root".to_owned())]
+    });
+    let (text, name) = heads.filter_map(|(head, name)| Some((rest.strip_prefix(&head)?, name))).next()?;
+    let level = match line.level.as_str() {
+        "info" => String::new(),
+        level => format!("[{level}] "),
+    };
+    Some(case.stripped(&format!("{name}: {level}{text}")))
+}
+
+fn head(parts: &[&str]) -> String {
+    let given = parts.iter().filter(|part| !part.is_empty()).map(|part| format!(" {part}"));
+    given.collect::<String>() + ": "
+}
+
+/// `Function: proxy_on_request_headers failed: Uncaught RuntimeError: unreachable`
+fn fault(line: &Line) -> Option<String> {
+    let rest = line.text.strip_prefix("Function: ")?;
+    let (callback, _) = rest.split_once(" failed: ")?;
+    Some(format!("FAULT in {callback}"))
+}
+
+async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>, String> {
+    let text = envoy.ask(STATS).await.map_err(|error| error.to_string())?;
+    let document: Value = serde_json::from_str(&text).map_err(|error| format!("{STATS}: {error}"))?;
+    let mut metrics = BTreeMap::new();
+    let own = |name: &str| {
+        let name = name.strip_prefix("wasmcustom.")?;
+        name.contains(&case.prefix).then(|| case.stripped(name))
+    };
+    for entry in document["stats"].as_array().into_iter().flatten() {
+        if let (Some(name), Some(value)) = (entry["name"].as_str().and_then(own), entry["value"].as_u64()) {
+            metrics.insert(name, format!("value {value}"));
+        }
+        for histogram in entry["histograms"]["details"].as_array().into_iter().flatten() {
+            if let Some(name) = histogram["name"].as_str().and_then(own) {
+                let counts = histogram["totals"].as_array().into_iter().flatten();
+                let count: u64 = counts.filter_map(|bucket| bucket["count"].as_u64()).sum();
+                metrics.insert(name, format!("recorded {count}"));
+            }
+        }
+    }
+    metrics.retain(|_, value| !value.ends_with(" 0"));
+    Ok(metrics)
+}

@@ -1,0 +1,253 @@
+//! A behaviour in the host: the same document, the same messages, on virtual time.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    case::{Callout, Level, Request, Response},
+    document::{self, Case, Surroundings},
+    seen::{Ended, Seen, SeenByClient, SeenExchange},
+    traffic,
+};
+use crate::{
+    abi::{HttpCallout, LogLevel},
+    envoy_config,
+    message::{Connection, Direction, Exchange, ExchangeId, Message, Origin, Recording, Timing},
+    proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
+    replay::{self, Options, Specs},
+    trace::{Entry, FindingKind, What},
+    upstream::{CalloutAnswer, Services},
+    vm::Modules,
+};
+
+/// Wall time at which behaviours begin in the host: 2026-01-01T00:00:00Z.
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+/// Between the latest possible end of a request and the next one.
+const PAUSE: Duration = Duration::from_millis(10);
+
+type Called = Rc<RefCell<Vec<(String, Message)>>>;
+
+/// Runs a behaviour.
+///
+/// # Errors
+/// The behaviour makes no configuration that the host can read.
+pub(super) fn run(
+    case: &Case,
+    modules: &Arc<Modules>,
+    guests: &BTreeMap<String, PathBuf>,
+) -> Result<Seen, String> {
+    let around = Surroundings {
+        servers: BTreeMap::new(),
+        access_log: PathBuf::from("access.log"),
+        guests: guests.clone(),
+    };
+    let document = document::document(&[case], &around)?.to_string();
+    let loaded = envoy_config::from_text(&document, Path::new("parity.json"), &Default::default())
+        .map_err(|errors| errors.to_string())?;
+    let options = Options { log_level: level(case.behaviour.log_level), ..Options::default() };
+    let called = Called::default();
+    let specs = Specs::Everywhere(Arc::new(loaded.spec));
+    let replayed = replay::replay(modules, &specs, recording(case), &options, |_| services(case, &called));
+    let mut replayed = match replayed {
+        Ok(replayed) => replayed,
+        Err(error) => return Ok(refused(case, &error)),
+    };
+    let Some(proxy) = replayed.proxies.pop() else {
+        return Err("requests: found none, expected at least one".to_owned());
+    };
+    let callouts = called.borrow().clone();
+    Ok(seen(case, &proxy.outcome, callouts))
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::Trace => LogLevel::Trace,
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+        Level::Critical => LogLevel::Critical,
+    }
+}
+
+fn recording(case: &Case) -> Recording {
+    let mut free = Duration::ZERO;
+    let exchanges = case.behaviour.requests.iter().zip(1_u32..).map(|(request, number)| {
+        let at = request.at_ms.map_or(free, Duration::from_millis);
+        free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
+        exchange(request, number, EPOCH + at)
+    });
+    Recording { exchanges: exchanges.collect(), notes: Vec::new() }
+}
+
+fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
+    let to_head = request.method == "HEAD";
+    let Response { after_ms, never, .. } = request.response;
+    let response = traffic::with_service_time(traffic::response(&request.response, to_head));
+    let peer = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+    let (after, patience) =
+        (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
+    Exchange {
+        id: ExchangeId { proxy: Arc::from("parity"), direction: Direction::Unspecified, number },
+        origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
+        request: traffic::request(request, number as usize),
+        response: (!never).then_some(response),
+        timing: Timing {
+            request_headers: Some(at),
+            response_headers: Some(at + if never { patience } else { after }),
+            request_stalls: request.stalls,
+            client_patience: Some(patience),
+        },
+        connection: Connection {
+            local: peer(10_000),
+            remote: peer(40_000),
+            upstream_local: peer(40_001),
+            upstream_remote: peer(9),
+        },
+        notes: Vec::new(),
+    }
+}
+
+fn services(case: &Case, called: &Called) -> Services {
+    case.behaviour.callouts.iter().fold(Services::default(), |services, (name, callout)| {
+        let (name, callout, called) = (name.clone(), callout.clone(), Rc::clone(called));
+        let mut calls = 0;
+        services.with(name.clone(), move |request: &HttpCallout| {
+            calls += 1;
+            if !matches!(callout, Callout::Refused | Callout::Hostless) {
+                let body = if request.body.is_empty() { Vec::new() } else { vec![request.body.clone()] };
+                let message = Message { headers: request.headers.clone(), body, trailers: None };
+                called.borrow_mut().push((name.clone(), message));
+            }
+            answer(&callout, calls)
+        })
+    })
+}
+
+fn answer(callout: &Callout, calls: usize) -> CalloutAnswer {
+    let after = Duration::ZERO;
+    match callout {
+        Callout::Refused => CalloutAnswer::ConnectFailure { after },
+        Callout::Hostless => CalloutAnswer::NoHealthyHost,
+        Callout::Never => CalloutAnswer::Silence,
+        Callout::BreaksOff => CalloutAnswer::ConnectFailure { after },
+        Callout::Answer(response) => answered(response),
+        Callout::Answers(responses) => {
+            responses.get(calls - 1).or(responses.last()).map_or(CalloutAnswer::Silence, answered)
+        }
+    }
+}
+
+fn answered(response: &Response) -> CalloutAnswer {
+    let after = Duration::from_millis(response.after_ms);
+    match response {
+        Response { never: true, .. } => CalloutAnswer::Silence,
+        Response { breaks_off: true, .. } => CalloutAnswer::Reset { after },
+        response => {
+            let message = traffic::with_service_time(traffic::response(response, false));
+            CalloutAnswer::Response { after, message }
+        }
+    }
+}
+
+fn refused(case: &Case, error: &StartError) -> Seen {
+    // Where Envoy gets no further, only its main thread has run.
+    let main = match error {
+        StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
+        StartError::Load { .. } => Vec::new(),
+    };
+    Seen { ended: Some(Ended::Refused), main, ..Seen::default() }
+}
+
+fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
+    let named = |entry: &Entry| entry.plugin.map(|plugin| case.filter_name(plugin.0)).unwrap_or_default();
+    let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
+    // Envoy's log does not name the filter outside of streams.
+    let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
+    let mut entries: Vec<(&Entry, String)> =
+        streams.map(|entry| (entry, named(entry))).chain(outside).collect();
+    entries.sort_by_key(|(entry, _)| entry.order);
+    let lines = entries.iter().filter_map(|(entry, who)| line(case, who, &entry.what));
+    let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
+        let name = name.escape_ascii().to_string();
+        name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
+    });
+    Seen {
+        ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
+        main: Vec::new(),
+        worker: lines.collect(),
+        exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
+        callouts,
+        metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
+    }
+}
+
+/// What Envoy does not survive is a finding here.
+fn ended(what: &What) -> Option<Ended> {
+    match what {
+        What::Finding { kind: FindingKind::WouldCrashEnvoy, .. } => Some(Ended::Crashed),
+        What::Finding { kind: FindingKind::WouldHangEnvoy, .. } => Some(Ended::Hung),
+        _ => None,
+    }
+}
+
+fn line(case: &Case, who: &str, what: &What) -> Option<String> {
+    match what {
+        What::Logged { level, text } => {
+            let text = String::from_utf8_lossy(text);
+            Some(case.stripped(&format!("{who}: {}{}", super::seen_level(*level), super::one_line(&text))))
+        }
+        What::Fault { reason } => Some(format!("FAULT in {}", callback_of(reason))),
+        _ => None,
+    }
+}
+
+/// `trapped in proxy_on_request_headers: …`
+fn callback_of(reason: &str) -> String {
+    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
+    let name = after.split([':', ' ']).next().unwrap_or(after);
+    if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
+}
+
+fn metric(metric: &Metric) -> String {
+    match metric {
+        Metric::Counter(value) | Metric::Gauge(value) => format!("value {value}"),
+        Metric::Histogram(values) => format!("recorded {}", values.values().sum::<u64>()),
+    }
+}
+
+fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
+    let gave_up = matches!(outcome.end, End::Hung | End::Disconnected);
+    let client = match (&outcome.downstream_response, outcome.end) {
+        _ if gave_up => SeenByClient::GaveUp,
+        (Some(answer), End::Complete) => SeenByClient::Answer(answer.clone()),
+        (Some(answer), _) => SeenByClient::Part(answer.clone()),
+        (None, _) => SeenByClient::Reset,
+    };
+    let details = outcome.details.as_ref().map(|details| details.escape_ascii().to_string());
+    SeenExchange {
+        request: super::request_title(&case.behaviour, outcome.number),
+        upstream: outcome.upstream_request.iter().cloned().collect(),
+        client,
+        details: details.unwrap_or_else(|| "-".to_owned()),
+        flags: flags(outcome.response_flags),
+    }
+}
+
+/// As `%RESPONSE_FLAGS%` writes them (Envoy, `stream_info/utility.h`).
+fn flags(bits: u64) -> String {
+    const NAMES: [&str; 30] = [
+        "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
+        "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
+    ];
+    let set = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name);
+    let set: Vec<&str> = set.collect();
+    if set.is_empty() { "-".to_owned() } else { set.join(",") }
+}

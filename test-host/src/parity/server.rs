@@ -1,0 +1,156 @@
+//! What stands behind Envoy: takes what it sends, and answers as the behaviour says.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::{
+    client::Barrier,
+    wire::{self, Kind, Reader},
+};
+use crate::message::Message;
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) message: Message,
+    pub(super) after: Duration,
+    /// The connection ends where the message's end should be; before its head if there is no status.
+    pub(super) breaks_off: bool,
+    pub(super) never: bool,
+}
+
+/// What is answered from now on, and what came in since.
+#[derive(Debug, Default)]
+struct Script {
+    answers: Answers,
+    received: Vec<Message>,
+    calls: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum Answers {
+    /// By `x-request-id`; what has none of these gets the first.
+    ById(Vec<(String, Answer)>),
+    /// One after the other, the last for all that follow.
+    InOrder(Vec<Answer>),
+    #[default]
+    None,
+}
+
+/// A server on loopback; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    barrier: Arc<Mutex<Option<SocketAddr>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (script, barrier) = (Arc::<Mutex<Script>>::default(), Arc::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&script), Arc::clone(&barrier)));
+        Ok(Server { address, script, barrier, _tasks: tasks })
+    }
+
+    /// Chunks of an answer wait for this between them.
+    pub(super) fn keep_pace_with(&self, barrier: SocketAddr) {
+        *self.barrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(barrier);
+    }
+
+    pub(super) fn answer_with(&self, answers: Answers) {
+        *lock(&self.script) = Script { answers, received: Vec::new(), calls: 0 };
+    }
+
+    /// What has come in since.
+    pub(super) fn take_received(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.script).received)
+    }
+}
+
+fn lock(script: &Mutex<Script>) -> std::sync::MutexGuard<'_, Script> {
+    script.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Script {
+    fn next(&mut self, request: &Message) -> Option<Answer> {
+        self.calls += 1;
+        match &self.answers {
+            Answers::None => None,
+            Answers::InOrder(answers) => answers.get(self.calls - 1).or(answers.last()).cloned(),
+            Answers::ById(answers) => {
+                let id = request.headers.first(b"x-request-id");
+                let is_it = |known: &&(String, Answer)| id.is_some_and(|id| known.0.as_bytes() == &id[..]);
+                answers.iter().find(is_it).or(answers.first()).map(|(_, answer)| answer.clone())
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<SocketAddr>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&script), Arc::clone(&barrier)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<SocketAddr>>>) {
+    // Each chunk is a packet of its own.
+    drop(stream.set_nodelay(true));
+    let (read, mut write) = stream.into_split();
+    let mut reader = Reader::new(read);
+    loop {
+        let request = match reader.message(Kind::Request).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(_) => {
+                // Envoy broke the request off: what came of it was seen all the same.
+                lock(&script).received.extend(reader.take_part());
+                return;
+            }
+        };
+        let to_head = request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
+        let answer = {
+            let mut script = lock(&script);
+            let answer = script.next(&request);
+            script.received.push(request);
+            answer
+        };
+        let Some(answer) = answer else { return };
+        if answer.never {
+            // Until Envoy gives up.
+            drop(reader.message(Kind::Request).await);
+            return;
+        }
+        tokio::time::sleep(answer.after).await;
+        if !answer.message.headers.contains(b":status") {
+            return;
+        }
+        let pace = *barrier.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in wire::response_parts(&answer.message, to_head, answer.breaks_off) {
+            if write.write_all(&part).await.is_err() {
+                return;
+            }
+            if let Some(pace) = pace {
+                drop(Barrier::new(pace).pass().await);
+            }
+        }
+        if answer.breaks_off {
+            return;
+        }
+    }
+}

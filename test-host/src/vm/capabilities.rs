@@ -1,0 +1,26 @@
+//! What a VM may call and be called with, where its configuration restricts it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Full names of hostcalls and callbacks (`proxy_log`, `proxy_on_tick`, `fd_write`). By default everything is allowed.
+///
+/// Source: Envoy `api/envoy/extensions/wasm/v3/wasm.proto` (`CapabilityRestrictionConfig`), proxy-wasm-cpp-host `src/wasm.cc`
+/// (`registerCallbacks`, `getFunctions`): the allocator, the start functions and what Envoy or Emscripten add to the ABI are
+/// never restricted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(Option<Arc<BTreeSet<String>>>);
+
+impl Capabilities {
+    /// Only these. An empty set restricts nothing, as in Envoy.
+    pub fn only(allowed: BTreeSet<String>) -> Self {
+        Capabilities((!allowed.is_empty()).then(|| Arc::new(allowed)))
+    }
+
+    pub(super) fn allow(&self, name: &str) -> bool {
+        let never_restricted = ["pthread_equal", "emscripten_notify_memory_growth"];
+        let listed = |allowed: &Arc<BTreeSet<String>>| {
+            allowed.contains(name) || name.starts_with("envoy_") || never_restricted.contains(&name)
+        };
+        self.0.as_ref().is_none_or(listed)
+    }
+}

@@ -103,6 +103,7 @@ fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
             request_headers: Some(at),
             response_headers: Some(at + if never { patience } else { after }),
             request_stalls: request.stalls,
+            response_breaks_off: request.response.breaks_off,
             client_patience: Some(patience),
         },
         connection: Connection {

@@ -199,6 +199,17 @@ impl ActiveContext {
         shown.cloned().unwrap_or_default()
     }
 
+    /// What the last body callback was shown is gone once it has stopped without buffering.
+    fn checked_body(&mut self, path: Path) -> Bytes {
+        let view = self.stream().map(|(_, filter)| *filter.view(path));
+        if view.is_some_and(|view| view.body && view.dangling && !view.buffering) {
+            let text = "get_buffer_bytes of a body whose last callback has stopped without buffering: Envoy reads freed \
+                        memory, and crashes";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
+        }
+        self.body(path)
+    }
+
     /// Envoy can replace the head (from 0), or append (from the end on); nothing in the middle.
     fn set_body(&mut self, path: Path, start: usize, len: usize, data: &Bytes) -> CallResult {
         let current = self.body(path);
@@ -415,8 +426,8 @@ impl HostCalls for ActiveContext {
     fn buffer(&mut self, buffer: BufferType) -> CallResult<Bytes> {
         let plugin = &self.core.plugins[self.plugin.0];
         match buffer {
-            BufferType::RequestBody => Ok(self.body(Path::Decode)),
-            BufferType::ResponseBody => Ok(self.body(Path::Encode)),
+            BufferType::RequestBody => Ok(self.checked_body(Path::Decode)),
+            BufferType::ResponseBody => Ok(self.checked_body(Path::Encode)),
             BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage => {
                 Ok(Bytes::new())
             }

@@ -9,9 +9,11 @@ use std::{
 use super::{
     callouts::AnsweredCallout,
     metrics::Metrics,
+    router_timeouts::RouteTimeout,
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    stream_timers::StreamTimer,
 };
 use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
@@ -31,6 +33,18 @@ pub(crate) enum Effect {
     Resume { stream: StreamId, filter: FilterIndex, path: Path },
     Reply { stream: StreamId, filter: FilterIndex, reply: LocalReply },
     Close { stream: StreamId, filter: FilterIndex },
+}
+
+impl Effect {
+    pub(crate) fn stream(&self) -> StreamId {
+        match self {
+            Effect::Resume { stream, .. } | Effect::Reply { stream, .. } | Effect::Close { stream, .. } => *stream,
+        }
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        matches!(self, Effect::Close { .. })
+    }
 }
 
 /// Something that will happen to this proxy by itself.
@@ -55,9 +69,25 @@ pub(crate) enum Due {
     UpstreamAnswer {
         stream: StreamId,
     },
-    RouteTimeout {
+    /// It breaks off in the middle of its answer.
+    UpstreamBreaks {
         stream: StreamId,
     },
+    RouteTimeout {
+        stream: StreamId,
+        of: RouteTimeout,
+    },
+    StreamTimer {
+        stream: StreamId,
+        timer: StreamTimer,
+    },
+}
+
+impl Due {
+    /// It matters only to streams that wait, and is no reason to go on without them.
+    pub(crate) fn is_background(&self) -> bool {
+        matches!(self, Due::Tick { .. } | Due::ClientLeaves { .. } | Due::StreamTimer { .. })
+    }
 }
 
 /// Who a context id stands for.

@@ -170,6 +170,29 @@ pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value:
     headers.push(name, value.clone());
 }
 
+/// What keeps a request's headers from being sent (`HeaderUtility::checkValidRequestHeaders`, with nghttp2's tables).
+pub(crate) fn problem_upstream(headers: &HeaderMap) -> Option<String> {
+    headers.iter().find_map(|header| {
+        let name = header.name.escape_ascii();
+        if !is_name(&header.name) {
+            return Some(format!("invalid header name: {name}"));
+        }
+        (!is_value(&header.value)).then(|| format!("invalid header value for: {name}"))
+    })
+}
+
+fn is_name(name: &[u8]) -> bool {
+    let rest = name.strip_prefix(b":").unwrap_or(name);
+    let is_token = |byte: &u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(byte)
+    };
+    !rest.is_empty() && rest.iter().all(is_token)
+}
+
+fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

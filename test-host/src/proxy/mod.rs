@@ -19,6 +19,7 @@ pub mod spec;
 mod start;
 mod stream_end;
 mod stream_state;
+mod stream_timers;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -39,7 +40,7 @@ pub use self::{
 use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
-    stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
+    stream::{Action, Answered, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
     vm::{Modules, Vm},
 };
@@ -53,6 +54,8 @@ pub struct Proxy {
     core: Option<Box<Core>>,
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
+    /// The stream that the effects under way have ended.
+    gone: Option<stream_end::Gone>,
     finished: Vec<Outcome>,
 }
 
@@ -68,7 +71,8 @@ impl Proxy {
             self.reload_if_due(*plugin);
         }
         let core = self.core_mut();
-        let mut stream = StreamState::new(exchange, listener, chain, now);
+        let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
+        let mut stream = StreamState::new(exchange, listener, chain, now, buffer_limit);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);
@@ -81,6 +85,7 @@ impl Proxy {
         }
         core.streams.insert(id, stream);
         core.choose_route(id);
+        self.start_timers(id);
         self.ready.push_back(id);
         self.run_ready();
     }
@@ -95,7 +100,9 @@ impl Proxy {
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
-            Due::RouteTimeout { stream } => self.route_timed_out(stream),
+            Due::UpstreamBreaks { stream } => self.upstream_broke_off(stream),
+            Due::RouteTimeout { stream, of } => self.route_timed_out(stream, of),
+            Due::StreamTimer { stream, timer } => self.stream_timer(stream, timer),
         }
         self.apply_effects();
         self.run_ready();
@@ -112,11 +119,12 @@ impl Proxy {
         while let Some(step) =
             self.core_mut().streams.get_mut(&id).and_then(|stream| stream.manager.next_step())
         {
+            self.note_activity(id, &step);
             match step {
                 Step::Call { filter, path, part } => {
                     let action = self.call_filter(id, filter, path, part);
                     self.apply_effects();
-                    self.answered(id, filter, action);
+                    self.answered(id, filter, path, part, action);
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
@@ -125,22 +133,38 @@ impl Proxy {
         }
     }
 
-    fn answered(&mut self, id: StreamId, filter: FilterIndex, action: Action) {
+    fn answered(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part, action: Action) {
         let core = self.core_mut();
-        let once = core.streams.get_mut(&id).is_none_or(|stream| {
+        let Some(stream) = core.streams.get_mut(&id) else {
+            return self.answered_to_nobody(path, part, action);
+        };
+        if path == Path::Decode {
             stream.reply_prepared = false;
-            stream.manager.answered(action)
-        });
-        if !once {
-            let text =
-                "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
-            core.found(Some(Owner::Stream(id, filter)), FindingKind::RunsChainTwice, text);
+        }
+        let owner = Some(Owner::Stream(id, filter));
+        match stream.manager.answered(action) {
+            Answered::Once => {}
+            Answered::Twice { path: Path::Encode, part: Part::Headers { end_of_stream: true } | Part::Trailers } => {
+                let text = "continue_stream(response), and then answered to continue: Envoy ends the response twice, and \
+                            crashes";
+                core.found(owner, FindingKind::WouldCrashEnvoy, text);
+            }
+            Answered::Twice { .. } => {
+                let text = "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
+                core.found(owner, FindingKind::RunsChainTwice, text);
+            }
         }
     }
 
-    /// Carries out what callbacks asked for, now that no guest is running.
+    /// Carries out what callbacks asked for, now that no guest is running. What a nested callback asks for comes first in
+    /// Envoy too.
     fn apply_effects(&mut self) {
         while let Some(effect) = self.core_mut().effects.pop_front() {
+            let id = effect.stream();
+            let (alive, closes) = (self.core_mut().streams.contains_key(&id), effect.closes());
+            if !alive {
+                self.effect_on_the_dead(&effect);
+            }
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
@@ -151,7 +175,11 @@ impl Proxy {
                     self.end_stream(stream, End::Reset);
                 }
             }
+            if alive && !self.core_mut().streams.contains_key(&id) {
+                self.gone = Some(stream_end::Gone { stream: id, closed: closes });
+            }
         }
+        self.gone = None;
     }
 
     fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
@@ -159,8 +187,7 @@ impl Proxy {
             return;
         };
         if stream.manager.resume(filter, path) {
-            self.ready.push_back(id);
-            return;
+            return self.run(id);
         }
         if path == Path::Encode && stream.manager.response.headers.is_none() {
             let text = "continue_stream(response) before there is a response: this crashes Envoy";
@@ -189,14 +216,20 @@ impl Proxy {
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
             return;
         }
-        let (headers, body) = respond(stream.request_headers(), reply);
+        let (headers, body) = respond(stream.reply_form, reply);
         stream.manager.abort_decoding();
+        if stream.manager.response.headers.is_none() {
+            self.core_mut().choose_route(id);
+        }
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);
         }
         if stream.manager.response.headers.is_some() {
-            stream.send_directly(headers, body);
+            self.send_directly(id, headers, body);
             return self.end_stream(id, End::Complete);
         }
         stream.manager.response.headers = Some(headers);
@@ -217,7 +250,11 @@ impl Proxy {
         if matches!(part, Part::Headers { .. }) && stream.lacks_status() {
             return self.replace_statusless_response(id);
         }
-        if stream.send_to_client(part, data) {
+        let is_last = stream.send_to_client(part, data);
+        if matches!(part, Part::Headers { .. }) {
+            self.finish_headers(id);
+        }
+        if is_last {
             self.end_stream(id, End::Complete);
         }
     }

@@ -7,14 +7,15 @@ use bytes::Bytes;
 use super::{
     Proxy,
     core::{Core, Due},
+    header_rules,
     route_state::Choice,
-    router_timeouts::Timeouts,
+    router_timeouts::{RouteTimeout, Timeouts},
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
     message::{HeaderMap, Message},
     router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
-    stream::{Part, Path, Reply, respond},
+    stream::{Part, Path, Reply, Step, respond},
     trace::What,
 };
 
@@ -55,6 +56,7 @@ impl Core {
             None => Choice::NoMatch,
         };
         stream.route.choose(choice);
+        self.set_timers(id);
     }
 }
 
@@ -111,9 +113,15 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
-            return Err(lacking_header("request", ":method", 503, 1 << 18));
+            return Err(lacking_header("request", ":method", 503, ResponseFlag::DownstreamProtocolError.bit()));
+        }
+        if let Some(problem) = stream.request_headers().and_then(header_rules::problem_upstream) {
+            return Err(unsendable(&problem));
         }
         stream.send_headers_upstream(&route, forward, now);
+        if let Some(duration) = stream.route.stream_duration {
+            core.due.push((duration, Due::RouteTimeout { stream: id, of: RouteTimeout::StreamDuration }));
+        }
         if stream.exchange.timing.request_stalls {
             // The request has no end that an answer could wait for: what was recorded came before it.
             let latency = stream.recorded_latency();
@@ -129,22 +137,33 @@ impl Proxy {
         let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else {
             return;
         };
-        let (latency, timeout) = (stream.recorded_latency(), stream.route.timeout);
+        let (latency, timeouts) = (stream.recorded_latency(), stream.route.timeouts);
         core.due.push((latency, Due::UpstreamAnswer { stream: id }));
-        if let Some(timeout) = timeout {
-            core.due.push((timeout, Due::RouteTimeout { stream: id }));
+        for (after, of) in timeouts.into_iter().flatten() {
+            core.due.push((after, Due::RouteTimeout { stream: id, of }));
         }
     }
 
-    pub(super) fn route_timed_out(&mut self, id: StreamId) {
-        let waiting =
-            |stream: &StreamState| stream.end.is_none() && stream.manager.response.headers.is_none();
-        if self.core_mut().streams.get(&id).is_some_and(waiting) {
-            self.own_reply(id, RouterReply::TIMEOUT.into());
+    pub(super) fn route_timed_out(&mut self, id: StreamId, of: RouteTimeout) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get(&id).filter(|stream| stream.end.is_none()) else { return };
+        if stream.manager.response.headers.is_some() {
+            return;
         }
+        let mut reply = OwnReply::from(match of {
+            RouteTimeout::Global => RouterReply::TIMEOUT,
+            RouteTimeout::PerTry => RouterReply::PER_TRY_TIMEOUT,
+            RouteTimeout::StreamDuration => RouterReply::STREAM_DURATION,
+        });
+        if of == RouteTimeout::StreamDuration && !stream.manager.has_arrived(Path::Decode) {
+            reply.status = 408;
+        } else if of != RouteTimeout::StreamDuration && stream.route.alternative_response {
+            (reply.status, reply.body) = (204, Bytes::new());
+        }
+        self.own_reply(id, reply);
     }
 
-    fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
+    pub(super) fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
         let told =
             What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
         self.core_mut().note_proxy(id, told);
@@ -176,8 +195,8 @@ impl Proxy {
         self.set_details(id, details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let reply = Reply { status: status.into(), headers, body, grpc_status: None };
-            let (headers, body) = respond(stream.request_headers(), reply);
-            stream.send_directly(headers, body);
+            let (headers, body) = respond(stream.reply_form, reply);
+            self.send_directly(id, headers, body);
         }
         self.end_stream(id, End::Complete);
     }
@@ -212,20 +231,53 @@ impl Proxy {
         let status =
             response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
-        stream.manager.receive(Path::Encode, response);
+        stream.touch(now);
+        if stream.exchange.breaks_off() {
+            stream.manager.receive_without_end(Path::Encode, response);
+            core.due.push((Duration::ZERO, Due::UpstreamBreaks { stream: id }));
+        } else {
+            stream.manager.receive(Path::Encode, response);
+        }
         core.note_proxy(id, What::UpstreamAnswered { status });
         self.ready.push_back(id);
     }
 }
 
+impl Proxy {
+    /// The upstream is gone in the middle of its answer: the client cannot be told anything else.
+    pub(super) fn upstream_broke_off(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else { return };
+        stream.details = Some("upstream_reset_after_response_started{protocol_error}".into());
+        stream.response_flags |= ResponseFlag::UpstreamProtocolError.bit();
+        core.note_proxy(id, What::UpstreamBroke);
+        self.end_stream(id, End::Reset);
+    }
+
+    /// Whether this step counts as activity for the idle timeout.
+    pub(super) fn note_activity(&mut self, id: StreamId, step: &Step) {
+        let active = match step {
+            Step::Call { path, part, .. } | Step::Forward { path, part, .. } => {
+                *path == Path::Encode || matches!(part, Part::Data { .. })
+            }
+            Step::TooLarge { .. } => false,
+        };
+        let core = self.core_mut();
+        let now = core.now;
+        if let Some(stream) = core.streams.get_mut(&id).filter(|_| active) {
+            stream.touch(now);
+        }
+    }
+}
+
 /// What the proxy answers where it asks no upstream.
-struct OwnReply {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-    details: Cow<'static, str>,
+pub(super) struct OwnReply {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) details: Cow<'static, str>,
     /// Bits of `response.flags`.
-    flags: u64,
+    pub(super) flags: u64,
 }
 
 /// What the proxy answers where a filter took away a header that there must be. `flags`: `response.flags`.
@@ -240,6 +292,18 @@ fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnRe
     }
 }
 
+/// What the proxy answers where a filter left headers that cannot be sent.
+fn unsendable(problem: &str) -> OwnReply {
+    let spaceless = problem.replace(' ', "_");
+    OwnReply {
+        status: 503,
+        headers: HeaderMap::new(),
+        body: problem.to_owned().into(),
+        details: format!("filter_removed_required_request_headers{{{spaceless}}}").into(),
+        flags: ResponseFlag::DownstreamProtocolError.bit(),
+    }
+}
+
 impl From<RouterReply> for OwnReply {
     fn from(reply: RouterReply) -> Self {
         let mut headers = HeaderMap::new();
@@ -251,7 +315,7 @@ impl From<RouterReply> for OwnReply {
             headers,
             body: Bytes::from(reply.body.into_owned()),
             details: reply.details,
-            flags: reply.flag.map_or(0, |flag| 1 << flag_bit(flag)),
+            flags: reply.flag.map_or(0, ResponseFlag::bit),
         }
     }
 }
@@ -294,20 +358,6 @@ fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
     }
 }
 
-/// Envoy's order of response flags (`envoy/stream_info/stream_info.h`).
-fn flag_bit(flag: ResponseFlag) -> u32 {
-    match flag {
-        ResponseFlag::NoHealthyUpstream => 1,
-        ResponseFlag::UpstreamRequestTimeout => 2,
-        ResponseFlag::UpstreamConnectionFailure => 5,
-        ResponseFlag::UpstreamConnectionTermination => 6,
-        ResponseFlag::UpstreamOverflow => 7,
-        ResponseFlag::NoRoute => 8,
-        ResponseFlag::RetryLimitExceeded => 15,
-        ResponseFlag::NoCluster => 24,
-    }
-}
-
 impl StreamState {
     /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
     pub(super) fn client_stays(&self) -> Option<Duration> {
@@ -336,7 +386,8 @@ impl StreamState {
         };
         self.filtered_headers = Some(headers.clone());
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
-        let timeouts = Timeouts::of(headers, forward.timeout, per_try);
+        let plain = forward.timeout.filter(|_| forward.max_stream_duration.is_none());
+        let timeouts = Timeouts::of(headers, plain, per_try);
         for name in CONSUMED {
             headers.remove(name);
         }
@@ -348,7 +399,14 @@ impl StreamState {
             headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
-        self.route.timeout = timeouts.global;
+        if let Some(limit) = route.buffer_limit()
+            && self.manager.buffer_limit().is_some_and(|current| current < limit)
+        {
+            self.manager.set_buffer_limit(Some(limit));
+        }
+        self.route.timeouts = timeouts.of_answer();
+        self.route.stream_duration = timeouts.stream_duration;
+        self.route.alternative_response = timeouts.alternative_response;
         self.route.sent = Some(now);
         self.route.attempts = attempts;
     }

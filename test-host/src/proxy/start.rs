@@ -93,7 +93,7 @@ impl Proxy {
             core.chains.push(chain.into());
         }
         let mut proxy =
-            Proxy { modules, vms, core: Some(core), ready: Default::default(), finished: Vec::new() };
+            Proxy { modules, vms, core: Some(core), ready: Default::default(), gone: None, finished: Vec::new() };
         for vm in 0..proxy.vms.len() {
             proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }

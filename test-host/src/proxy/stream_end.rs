@@ -1,16 +1,21 @@
 //! How a stream leaves: what the client gets, then the log, then the end of every context.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
+    core::Effect,
     outcome::Outcome,
+    spec::ServerHeader,
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
     abi::Callback,
     message::{HeaderMap, Message},
-    stream::{FilterIndex, Part},
+    stream::{Action, FilterIndex, Part, Path},
+    trace::FindingKind,
 };
 
 impl StreamState {
@@ -47,15 +52,85 @@ impl StreamState {
         }
     }
 
-    /// Sends a response past all filters.
-    pub(super) fn send_directly(&mut self, headers: HeaderMap, body: Bytes) {
-        let body = if body.is_empty() { Vec::new() } else { vec![body] };
-        self.manager.response.headers = Some(headers.clone());
-        self.downstream_response = Some(Message { headers, body, trailers: None });
-    }
+}
+
+/// The last date that HTTP can write is in the year 9999.
+fn date_of(wall: Duration) -> String {
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + wall.min(LAST))
+}
+
+/// A stream that what a callback asked for has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gone {
+    pub(super) stream: StreamId,
+    /// By `close_stream`; else by an answer.
+    pub(super) closed: bool,
 }
 
 impl Proxy {
+    /// Sends a response past all filters.
+    pub(super) fn send_directly(&mut self, id: StreamId, headers: HeaderMap, body: Bytes) {
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            let body = if body.is_empty() { Vec::new() } else { vec![body] };
+            stream.manager.response.headers = Some(headers.clone());
+            stream.downstream_response = Some(Message { headers, body, trailers: None });
+        }
+        self.finish_headers(id);
+    }
+
+    /// A callback asks for something on a stream that something else it asked for has ended.
+    pub(super) fn effect_on_the_dead(&mut self, effect: &Effect) {
+        let Some(gone) = self.gone.filter(|gone| gone.stream == effect.stream()) else { return };
+        let (kind, text) = match (effect, gone.closed) {
+            (Effect::Resume { .. }, _) => return,
+            (Effect::Close { .. }, _) => (
+                FindingKind::WouldCrashEnvoy,
+                "close_stream on a stream that has just ended: Envoy ends it twice, and crashes",
+            ),
+            (Effect::Reply { .. }, false) => (
+                FindingKind::WouldCrashEnvoy,
+                "send_local_response to a response that has just been answered: Envoy ends it twice, and crashes",
+            ),
+            (Effect::Reply { .. }, true) => (
+                FindingKind::LostReply,
+                "send_local_response after close_stream: the stream is gone, and Envoy sends its filters a response all the same",
+            ),
+        };
+        self.core_mut().found(None, kind, text);
+    }
+
+    /// A filter let response trailers go although its callback had ended the stream.
+    pub(super) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
+        if (path, part, action) == (Path::Encode, Part::Trailers, Action::Continue) {
+            let text = "the stream was closed in on_response_trailers, and the answer was to continue: this crashes Envoy";
+            self.core_mut().found(None, FindingKind::WouldCrashEnvoy, text);
+        }
+    }
+
+    /// What the connection manager does to a response's headers behind the filters (`mutateResponseHeaders`). The recorder
+    /// stood before it, and so does what a report compares: only those see it that look back, as logs do.
+    pub(super) fn finish_headers(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let wall = core.wall;
+        let Some(stream) = core.streams.get_mut(&id) else { return };
+        let Some(listener) = core.spec.listeners.get(stream.listener) else { return };
+        let Some(headers) = stream.manager.response.headers.as_mut() else { return };
+        for name in [&b"connection"[..], b"proxy-connection", b"transfer-encoding", b"upgrade"] {
+            headers.remove(name);
+        }
+        if !headers.contains(b"date") {
+            headers.push("date", date_of(wall));
+        }
+        match &listener.http.server_header {
+            ServerHeader::Overwrite(name) => headers.set(b"server", name.clone()),
+            ServerHeader::AppendIfAbsent(name) if !headers.contains(b"server") => {
+                headers.push("server", name.clone());
+            }
+            ServerHeader::AppendIfAbsent(_) | ServerHeader::PassThrough => {}
+        }
+    }
+
     /// Ends a stream: `on_log` for every filter in the order of the chain, then `on_done` and `on_delete` for each.
     pub(super) fn end_stream(&mut self, id: StreamId, end: End) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {

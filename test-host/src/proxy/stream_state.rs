@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::route_state::RouteState;
+use super::{route_state::RouteState, stream_timers::StreamTimers};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
-    stream::{FilterManager, Path},
+    stream::{FilterManager, Path, ReplyForm},
     trace::{PluginIndex, Trace, Usage},
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct View {
     pub(crate) trailers: bool,
     /// The last body callback asked for buffering: the body is all that waits.
     pub(crate) buffering: bool,
+    /// The last body callback of all stopped without buffering: what it was shown is gone, and Envoy does not know.
+    pub(crate) dangling: bool,
 }
 
 /// A filter's context for one stream.
@@ -84,6 +86,8 @@ pub(crate) struct StreamState {
     pub(crate) listener: usize,
     pub(crate) filters: Vec<FilterContext>,
     pub(crate) started: Duration,
+    pub(crate) timers: StreamTimers,
+    pub(crate) reply_form: ReplyForm,
     pub(crate) route: RouteState,
     /// `wasm.<path>` filter state, as `set_property` left it.
     pub(crate) filter_state: BTreeMap<Bytes, Bytes>,
@@ -108,15 +112,19 @@ impl StreamState {
         listener: usize,
         chain: Arc<[PluginIndex]>,
         started: Duration,
+        buffer_limit: Option<usize>,
     ) -> Self {
         let filters = chain.len();
+        let reply_form = ReplyForm::asked_by(&exchange.request.headers);
         StreamState {
             exchange,
             chain,
             listener,
-            manager: FilterManager::new(filters),
+            manager: FilterManager::new(filters, buffer_limit),
             filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),
             started,
+            timers: StreamTimers::starting_at(started),
+            reply_form,
             route: RouteState::default(),
             filter_state: BTreeMap::new(),
             filtered_headers: None,

@@ -1,10 +1,12 @@
 //! Recorded exchanges into a simulation, and what became of each out of it.
 
+mod chunking;
 mod difference;
 mod schedule;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use chunking::Chunking;
 pub use difference::{Difference, FieldChange, Place};
 
 use crate::{
@@ -41,11 +43,12 @@ pub struct Options {
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
+    pub chunking: Chunking,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { seed: Seed::default(), limits: Limits::default(), log_level: LogLevel::Info }
+        Options { seed: Seed::default(), limits: Limits::default(), log_level: LogLevel::Info, chunking: Chunking::default() }
     }
 }
 
@@ -95,7 +98,8 @@ pub fn replay(
     let mut proxies = Vec::new();
     let mut arrivals = Vec::new();
     let mut unmatched = Vec::new();
-    for (number, (exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
+    for (number, (mut exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
+        options.chunking.cut(&mut exchange, options.seed, number);
         let name = Arc::clone(&exchange.id.proxy);
         let known = names.iter().position(|(known, _)| *known == name);
         let index = match (known, specs.of(&name)) {

@@ -108,6 +108,8 @@ pub(super) struct Called {
     below: usize,
     had_trailers: bool,
     resumed: bool,
+    /// The data it is being shown, while what it set going is under way.
+    chunk: Option<Bytes>,
 }
 
 /// The chain's state for one stream.
@@ -121,7 +123,8 @@ pub struct FilterManager {
     pub(super) arrivals: VecDeque<(Path, Arrival)>,
     /// The last entry is done first, and all of it before the next arrival.
     work: Vec<Work>,
-    called: Option<Called>,
+    /// Filters that are being called: the last one, in the middle of the call of the one before, and so on.
+    called: Vec<Called>,
     decode_aborted: bool,
     pub(super) buffers: [Watermark; 2],
     pub(super) too_large: Option<Path>,
@@ -143,7 +146,7 @@ impl FilterManager {
             encode: vec![FilterState::default(); filters],
             arrivals: VecDeque::new(),
             work: Vec::new(),
-            called: None,
+            called: Vec::new(),
             decode_aborted: false,
             buffers: [Watermark::new(buffer_limit); 2],
             too_large: None,
@@ -208,7 +211,7 @@ impl FilterManager {
             return false;
         }
         let stopped = self.state(path, at).iteration != Iteration::Continue;
-        let in_call = self.called.as_mut().filter(|called| called.work.is_at(path, at));
+        let in_call = self.called.last_mut().filter(|called| called.work.is_at(path, at));
         let Some(called) = in_call else {
             if stopped {
                 self.go_on_behind(path, at);
@@ -228,7 +231,7 @@ impl FilterManager {
 
     /// Whether a filter is being called with a part of the request.
     pub fn is_decoding(&self) -> bool {
-        self.called.as_ref().is_some_and(|called| called.work.path() == Path::Decode)
+        self.called.iter().any(|called| called.work.path() == Path::Decode)
     }
 
     /// Whether a filter holds the stream.
@@ -244,6 +247,10 @@ impl FilterManager {
             return Some(Step::TooLarge { path });
         }
         loop {
+            // What a filter sets going in the middle of its call is carried out; what came before it has to wait.
+            if self.called.last().is_some_and(|called| self.work.len() <= called.below) {
+                return None;
+            }
             let work = match self.work.pop() {
                 Some(work) => work,
                 None => self.take_arrival()?,
@@ -263,7 +270,7 @@ impl FilterManager {
                 }
                 let state = self.state(path, at);
                 (state.ended, state.headers_only) = (end_of_stream, end_of_stream);
-                self.call(path, at, Part::Headers { end_of_stream }, work)
+                self.call(path, at, Part::Headers { end_of_stream }, work, None)
             }
             Work::Data { path, at, data, end_of_stream } => self.begin_data(path, at, data, end_of_stream),
             Work::Trailers { path, at } => {
@@ -276,7 +283,7 @@ impl FilterManager {
                     return None;
                 }
                 state.ended = true;
-                self.call(path, at, Part::Trailers, Work::Trailers { path, at })
+                self.call(path, at, Part::Trailers, Work::Trailers { path, at }, None)
             }
             Work::Answer { called, action, chunk } => {
                 self.message_mut(called.work.path()).chunk = chunk;
@@ -316,24 +323,33 @@ impl FilterManager {
             return None;
         }
         self.state(path, at).ended = end_of_stream;
-        self.message_mut(path).chunk = Some(data);
         let work = Work::Data { path, at, data: Bytes::new(), end_of_stream };
-        self.call(path, at, Part::Data { end_of_stream }, work)
+        self.call(path, at, Part::Data { end_of_stream }, work, Some(data))
     }
 
-    fn call(&mut self, path: Path, at: usize, part: Part, work: Work) -> Option<Step> {
+    fn call(&mut self, path: Path, at: usize, part: Part, work: Work, shown: Option<Bytes>) -> Option<Step> {
+        if let Some(outer) = self.called.last().map(|called| called.work.path()) {
+            let chunk = self.message_mut(outer).chunk.take();
+            if let Some(called) = self.called.last_mut().filter(|called| called.chunk.is_none()) {
+                called.chunk = chunk;
+            }
+        }
+        self.message_mut(path).chunk = shown;
         let had_trailers = self.message(path).trailers.is_some();
-        self.called = Some(Called { work, below: self.work.len(), had_trailers, resumed: false });
+        self.called.push(Called { work, below: self.work.len(), had_trailers, resumed: false, chunk: None });
         Some(Step::Call { filter: self.filter_at(path, at), path, part })
     }
 
     /// What the filter last called has answered. Effects of its callback (a local reply, a close, a continue) come before
     /// this.
     pub fn answered(&mut self, action: Action) -> Answered {
-        let Some(called) = self.called.take() else {
+        let Some(mut called) = self.called.pop() else {
             return Answered::Once;
         };
         let path = called.work.path();
+        if let Some(chunk) = called.chunk.take() {
+            self.message_mut(path).chunk = Some(chunk);
+        }
         if self.is_over(path) {
             self.message_mut(path).chunk = None;
             return Answered::Once;

@@ -20,5 +20,5 @@ mod watermark;
 
 pub use action::Action;
 pub use filter_manager::{Answered, FilterIndex, FilterManager, Part, Path, Step};
-pub use local_reply::{Reply, respond};
+pub use local_reply::{Reply, ReplyForm, respond};
 pub use message_state::MessageState;

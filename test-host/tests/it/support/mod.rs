@@ -18,7 +18,7 @@ use wayside::{
         Outcome, StartError,
         spec::{
             ClusterSpec, Discovery, EndpointSpec, FilterChain, FilterSpec, HttpConnectionManagerSpec,
-            ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec,
+            DEFAULT_BUFFER_LIMIT, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec, ServerHeader, StreamTimeouts,
         },
     },
     replay::{self, Options, Replay, Specs},

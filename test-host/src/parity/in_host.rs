@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    as_read::as_read,
     case::{Callout, Level, Request, Response},
     document::{self, Case, Surroundings},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
@@ -228,7 +229,7 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
     let gave_up = matches!(outcome.end, End::Hung | End::Disconnected);
     let client = match (&outcome.downstream_response, outcome.end) {
         _ if gave_up => SeenByClient::GaveUp,
-        (Some(answer), End::Complete) => SeenByClient::Answer(answer.clone()),
+        (Some(answer), End::Complete) => as_read(answer.clone()),
         (Some(answer), _) => SeenByClient::Part(answer.clone()),
         (None, _) => SeenByClient::Reset,
     };

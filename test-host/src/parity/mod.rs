@@ -2,6 +2,7 @@
 //!
 //! A [`Behaviour`] is one thing to be seen; [`in_host`] and [`in_envoy`] say what was seen of it.
 
+mod as_read;
 mod case;
 mod client;
 mod document;

@@ -41,10 +41,6 @@ impl Effect {
             Effect::Resume { stream, .. } | Effect::Reply { stream, .. } | Effect::Close { stream, .. } => *stream,
         }
     }
-
-    pub(crate) fn closes(&self) -> bool {
-        matches!(self, Effect::Close { .. })
-    }
 }
 
 /// Something that will happen to this proxy by itself.
@@ -86,7 +82,10 @@ pub(crate) enum Due {
 impl Due {
     /// It matters only to streams that wait, and is no reason to go on without them.
     pub(crate) fn is_background(&self) -> bool {
-        matches!(self, Due::Tick { .. } | Due::ClientLeaves { .. } | Due::StreamTimer { .. })
+        matches!(
+            self,
+            Due::Tick { .. } | Due::ClientLeaves { .. } | Due::StreamTimer { .. } | Due::RouteTimeout { .. }
+        )
     }
 }
 

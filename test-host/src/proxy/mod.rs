@@ -105,6 +105,7 @@ impl Proxy {
             Due::StreamTimer { stream, timer } => self.stream_timer(stream, timer),
         }
         self.apply_effects();
+        self.gone = None;
         self.run_ready();
     }
 
@@ -125,6 +126,7 @@ impl Proxy {
                     let action = self.call_filter(id, filter, path, part);
                     self.apply_effects();
                     self.answered(id, filter, path, part, action);
+                    self.gone = None;
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
@@ -160,26 +162,18 @@ impl Proxy {
     /// Envoy too.
     fn apply_effects(&mut self) {
         while let Some(effect) = self.core_mut().effects.pop_front() {
-            let id = effect.stream();
-            let (alive, closes) = (self.core_mut().streams.contains_key(&id), effect.closes());
-            if !alive {
-                self.effect_on_the_dead(&effect);
+            let ended = self.gone.filter(|gone| gone.stream == effect.stream());
+            if let Some(gone) = ended {
+                self.effect_on_the_dead(&effect, gone);
             }
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::Close { stream, filter: _ } => {
-                    if self.core_mut().streams.get(&stream).is_some_and(|stream| stream.details.is_none()) {
-                        self.set_details(stream, b"wasm_close_stream");
-                    }
-                    self.end_stream(stream, End::Reset);
+                    self.close(stream);
                 }
             }
-            if alive && !self.core_mut().streams.contains_key(&id) {
-                self.gone = Some(stream_end::Gone { stream: id, closed: closes });
-            }
         }
-        self.gone = None;
     }
 
     fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {

@@ -47,7 +47,11 @@ impl Core {
         else {
             return;
         };
-        let choice = match listener.http.routes.select(headers) {
+        // Envoy has put it there, and routes nothing that lacks it.
+        let lacks_scheme = stream.exchange.request.headers.contains(b"x-forwarded-proto")
+            && !headers.contains(b"x-forwarded-proto");
+        let selected = listener.http.routes.select(headers).filter(|_| !lacks_scheme);
+        let choice = match selected {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);

@@ -80,8 +80,7 @@ impl Proxy {
     }
 
     /// A callback asks for something on a stream that something else it asked for has ended.
-    pub(super) fn effect_on_the_dead(&mut self, effect: &Effect) {
-        let Some(gone) = self.gone.filter(|gone| gone.stream == effect.stream()) else { return };
+    pub(super) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
         let (kind, text) = match (effect, gone.closed) {
             (Effect::Resume { .. }, _) => return,
             (Effect::Close { .. }, _) => (
@@ -98,6 +97,16 @@ impl Proxy {
             ),
         };
         self.core_mut().found(None, kind, text);
+    }
+
+    /// A filter resets a stream. Where the same callback asked for a reply, Envoy shows that to the filters all the same,
+    /// after their end; nothing of it goes out.
+    pub(super) fn close(&mut self, id: StreamId) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if stream.details.is_none() {
+            stream.details = Some("wasm_close_stream".into());
+        }
+        self.end_stream(id, End::Reset);
     }
 
     /// A filter let response trailers go although its callback had ended the stream.
@@ -141,7 +150,8 @@ impl Proxy {
         }
         stream.end = Some(end);
         stream.manager.close();
-        let filters = stream.chain.len();
+        self.gone = Some(Gone { stream: id, closed: end == End::Reset });
+        let filters = self.core_mut().streams.get(&id).map_or(0, |stream| stream.chain.len());
         for filter in (0..filters).map(FilterIndex) {
             self.log_filter(id, filter);
         }

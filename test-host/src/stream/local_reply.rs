@@ -49,7 +49,7 @@ pub fn respond(form: ReplyForm, reply: Reply) -> (HeaderMap, Bytes) {
     let mut content_type = None;
     for header in &reply.headers {
         match &header.name[..] {
-            b":status" | b"content-length" => {}
+            b":status" => {}
             b"content-type" => {
                 content_type = Some(header.value.clone());
                 headers.push(header.name.clone(), header.value.clone());
@@ -59,9 +59,10 @@ pub fn respond(form: ReplyForm, reply: Reply) -> (HeaderMap, Bytes) {
     }
     if reply.body.is_empty() {
         headers.remove(b"content-type");
+        headers.remove(b"content-length");
         return (headers, Bytes::new());
     }
-    headers.push("content-length", reply.body.len().to_string());
+    headers.set(b"content-length", reply.body.len().to_string());
     if content_type.is_none() {
         headers.push("content-type", "text/plain");
     }

@@ -23,7 +23,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         std::fs::remove_file(&report).with_context(|| format!("cannot delete {}", report.display()))?;
     }
     let status = cargo(["run", "--quiet", "--package", "wayside", "--", "replay"])
-        .args(["--envoy", ENVOY_CONFIG, "--traffic", RECORDING, "--json", REPORT, "--html", PAGE])
+        .args(["--envoy", ENVOY_CONFIG, "--traffic", RECORDING, "--fuel", "--json", REPORT, "--html", PAGE])
         .status()
         .context("cannot run cargo")?;
     match status.code() {

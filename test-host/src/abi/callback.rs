@@ -20,23 +20,45 @@ pub enum Callback {
 }
 
 impl Callback {
-    /// The export's name without its `proxy_` prefix, as it stands in reports.
+    /// The exports' names without their `proxy_` prefix, as they stand in reports, by [`Self::number`].
+    pub const NAMES: [&'static str; 14] = [
+        "on_context_create",
+        "on_vm_start",
+        "on_configure",
+        "on_tick",
+        "on_request_headers",
+        "on_request_body",
+        "on_request_trailers",
+        "on_response_headers",
+        "on_response_body",
+        "on_response_trailers",
+        "on_http_call_response",
+        "on_done",
+        "on_log",
+        "on_delete",
+    ];
+
     pub fn name(&self) -> &'static str {
+        Self::NAMES[self.number()]
+    }
+
+    /// Its place among [`Self::NAMES`].
+    pub const fn number(&self) -> usize {
         match self {
-            Callback::ContextCreate { .. } => "on_context_create",
-            Callback::VmStart { .. } => "on_vm_start",
-            Callback::Configure { .. } => "on_configure",
-            Callback::Tick => "on_tick",
-            Callback::RequestHeaders { .. } => "on_request_headers",
-            Callback::RequestBody { .. } => "on_request_body",
-            Callback::RequestTrailers { .. } => "on_request_trailers",
-            Callback::ResponseHeaders { .. } => "on_response_headers",
-            Callback::ResponseBody { .. } => "on_response_body",
-            Callback::ResponseTrailers { .. } => "on_response_trailers",
-            Callback::HttpCallResponse { .. } => "on_http_call_response",
-            Callback::Done => "on_done",
-            Callback::Log => "on_log",
-            Callback::Delete => "on_delete",
+            Callback::ContextCreate { .. } => 0,
+            Callback::VmStart { .. } => 1,
+            Callback::Configure { .. } => 2,
+            Callback::Tick => 3,
+            Callback::RequestHeaders { .. } => 4,
+            Callback::RequestBody { .. } => 5,
+            Callback::RequestTrailers { .. } => 6,
+            Callback::ResponseHeaders { .. } => 7,
+            Callback::ResponseBody { .. } => 8,
+            Callback::ResponseTrailers { .. } => 9,
+            Callback::HttpCallResponse { .. } => 10,
+            Callback::Done => 11,
+            Callback::Log => 12,
+            Callback::Delete => 13,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The calling module as a hostcall sees it: memory to read and write, an allocator, and the host it talks to.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{CallStatus, HostCalls};
@@ -28,6 +30,9 @@ pub enum GuestFault {
     Trap { callback: &'static str, reason: String },
     #[error("used up its fuel of {fuel} in {callback}: an endless loop, or a limit set too low")]
     OutOfFuel { callback: &'static str, fuel: u64 },
+    /// A callback that did not return. Envoy has no such limit: one worker's every stream waits for ever.
+    #[error("ran for more than {limit:?} of real time in {callback}: it would block Envoy's worker for ever")]
+    Endless { callback: &'static str, limit: Duration },
     /// Envoy allows few hostcalls while a module starts or allocates.
     #[error("called {hostcall} while {phase}, where Envoy allows only logging and WASI")]
     Restricted { hostcall: &'static str, phase: &'static str },

@@ -36,6 +36,8 @@ pub struct HttpCallout {
 pub trait HostCalls {
     /// Counts one call of the import of this name.
     fn called(&mut self, hostcall: &'static str, bytes_in: usize, bytes_out: usize);
+    /// What an import answered: the number on the wire. Follows [`HostCalls::called`].
+    fn answered(&mut self, hostcall: &'static str, number: u32);
     /// An import that this host only links.
     fn unimplemented(&mut self, hostcall: &'static str);
     /// The VM's configuration does not list this import (`capability_restriction_config`): it was refused.

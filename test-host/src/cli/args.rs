@@ -44,7 +44,10 @@ pub(super) struct ReplayArguments {
     /// The level of Envoy's `wasm` logger
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(super) log_level: Level,
-    /// Write the report as JSON (schema wayside.replay/1)
+    /// Count the instructions of each filter exactly; slower, and a callback ends by its count instead of by real time
+    #[arg(long)]
+    pub(super) fuel: bool,
+    /// Write the report as JSON (schema wayside.replay/2)
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Write the report as one HTML file that needs no other

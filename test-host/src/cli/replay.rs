@@ -16,7 +16,7 @@ use crate::{
     report::{Detail, Report, Unsupported},
     traffic,
     upstream::Script,
-    vm::Modules,
+    vm::{Metering, Modules},
 };
 
 pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
@@ -24,7 +24,8 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
     let options =
         Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
-    let modules = Arc::new(Modules::new());
+    let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
+    let modules = Arc::new(Modules::metering_by(metering));
     let script = load_script(arguments.callouts.as_deref())?;
     let replay =
         replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;

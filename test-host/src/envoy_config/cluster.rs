@@ -6,7 +6,10 @@ use super::{
     metadata::{locality, metadata, socket_address},
     raw::{Cursor, Fields},
 };
-use crate::proxy::spec::{ClusterSpec, Discovery, EndpointSpec, Locality};
+use crate::{
+    proxy::spec::{ClusterSpec, Discovery, EndpointSpec, Locality},
+    router::Metadata,
+};
 
 const DISCOVERY: [(&str, i64, Discovery); 5] = [
     ("STATIC", 0, Discovery::Static),
@@ -77,18 +80,22 @@ fn endpoints(assignment: &Fields<'_>) -> Vec<EndpointSpec> {
         let locality = group.get("locality").and_then(|field| locality(&field)).unwrap_or_default();
         group.harmless("load_balancing_weight", "the recording answers whichever endpoint is chosen");
         group.harmless("priority", "the recording answers whichever endpoint is chosen");
+        let of_locality = metadata(&group);
         let members = group.list("lb_endpoints");
-        endpoints.extend(members.iter().filter_map(|member| endpoint(&member.fields()?, &locality)));
+        let members =
+            members.iter().filter_map(|member| endpoint(&member.fields()?, &locality, of_locality.clone()));
+        endpoints.extend(members);
     }
     endpoints
 }
 
-fn endpoint(member: &Fields<'_>, locality: &Locality) -> Option<EndpointSpec> {
+fn endpoint(member: &Fields<'_>, locality: &Locality, locality_metadata: Metadata) -> Option<EndpointSpec> {
     member.harmless("load_balancing_weight", "the recording answers whichever endpoint is chosen");
     let healthy = member.get("health_status").and_then(|field| field.choice(&HEALTH)).unwrap_or(true);
     let metadata = metadata(member);
     let endpoint = member.required("endpoint", "an endpoint with an address")?.fields()?;
     endpoint.harmless("hostname", "only used for health checks and TLS names");
     let (_, host, port) = socket_address(&endpoint.required("address", "the endpoint's address")?)?;
-    Some(EndpointSpec { host: host.to_owned(), port, healthy, locality: locality.clone(), metadata })
+    let (host, locality) = (host.to_owned(), locality.clone());
+    Some(EndpointSpec { host, port, healthy, locality, locality_metadata, metadata })
 }

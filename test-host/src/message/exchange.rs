@@ -1,10 +1,10 @@
 //! One recorded request and response, with where it came from and what the recording could not tell.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::HeaderMap;
+use super::{Connection, HeaderMap};
 
 /// A request or a response as it crossed the recorder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,19 +88,6 @@ pub struct Timing {
     pub response_breaks_off: bool,
     /// The client goes away after so long, if it has no whole answer then. Written by hand only.
     pub client_patience: Option<Duration>,
-}
-
-/// The connections of the exchange, where the recording has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
-    /// The proxy's end of the downstream connection.
-    pub local: Option<SocketAddr>,
-    /// The client's end of it.
-    pub remote: Option<SocketAddr>,
-    /// The proxy's end of the upstream connection.
-    pub upstream_local: Option<SocketAddr>,
-    /// The endpoint's end of it.
-    pub upstream_remote: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]

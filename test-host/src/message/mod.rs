@@ -1,9 +1,11 @@
 //! HTTP as data: what was recorded, what a filter sees, what goes out. No behaviour of any proxy.
 
+mod connection;
 mod exchange;
 mod header_map;
 
+pub use connection::{Certificate, Connection, Protocol, Security, Tls};
 pub use exchange::{
-    Connection, Direction, Exchange, ExchangeId, Message, Note, NoteKind, Origin, Recording, Side, Timing,
+    Direction, Exchange, ExchangeId, Message, Note, NoteKind, Origin, Recording, Side, Timing,
 };
 pub use header_map::{Header, HeaderMap};

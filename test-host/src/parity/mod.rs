@@ -2,113 +2,11 @@
 //!
 //! A [`Behaviour`] is one thing to be seen; [`in_host`] and [`in_envoy`] say what was seen of it.
 
-mod as_read;
-mod case;
-mod client;
-mod document;
-mod in_envoy;
-mod in_host;
-mod process;
-mod seen;
-mod server;
-mod traffic;
-mod wire;
+mod behaviour;
+mod live;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::Arc,
+pub use behaviour::{
+    Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
+    SeenByClient, SeenExchange, Topic, comparable, difference, in_envoy, in_host,
 };
-
-pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
-pub use process::find_envoy;
-pub use seen::{Ended, Seen, SeenByClient, SeenExchange, comparable, difference};
-
-use crate::{abi::LogLevel, vm::Modules};
-
-/// Modules by the name that behaviours call them.
-pub type Guests = BTreeMap<String, PathBuf>;
-
-/// How many Envoys run at once.
-const AT_ONCE: usize = 2;
-
-impl Topic {
-    /// The guests that its behaviours need.
-    pub fn guests(&self) -> BTreeSet<String> {
-        document::guests(&self.behaviours)
-    }
-}
-
-/// What the host does with a behaviour of a topic.
-///
-/// # Errors
-/// A guest that is not there; a configuration that the host cannot read.
-pub fn in_host(
-    topic: &str,
-    behaviour: &Behaviour,
-    modules: &Arc<Modules>,
-    guests: &Guests,
-) -> Result<Seen, String> {
-    in_host::run(&document::Case::new(topic, behaviour), modules, guests)
-}
-
-/// What the real Envoy does with these behaviours, each with its topic; in their order. Those that can share a process do.
-pub async fn in_envoy(
-    binary: &Path,
-    behaviours: &[(&str, &Behaviour)],
-    guests: &Guests,
-) -> Vec<Result<Seen, String>> {
-    let cases: Vec<document::Case> =
-        behaviours.iter().map(|(topic, behaviour)| document::Case::new(topic, behaviour)).collect();
-    let runner = in_envoy::Runner { binary, guests };
-    let places: BTreeMap<&str, usize> =
-        cases.iter().enumerate().map(|(place, case)| (case.listener.as_str(), place)).collect();
-    let mut all: Vec<Result<Seen, String>> = cases.iter().map(|_| Err("it was not run".to_owned())).collect();
-    let batches = in_envoy::batches(&cases);
-    for group in batches.chunks(AT_ONCE) {
-        let first = group.first().map(|batch| in_envoy::run(&runner, batch));
-        let second = group.get(1).map(|batch| in_envoy::run(&runner, batch));
-        let (first, second) = tokio::join!(optional(first), optional(second));
-        for (batch, seen) in group.iter().zip([first, second]) {
-            let Some(seen) = seen else { continue };
-            for (number, case) in batch.iter().enumerate() {
-                let Some(place) = places.get(case.listener.as_str()) else { continue };
-                all[*place] = match &seen {
-                    Ok(seen) => seen.get(number).cloned().ok_or_else(|| "it was not run".to_owned()),
-                    Err(error) => Err(error.clone()),
-                };
-            }
-        }
-    }
-    all
-}
-
-async fn optional<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
-    match future {
-        Some(future) => Some(future.await),
-        None => None,
-    }
-}
-
-fn request_title(behaviour: &Behaviour, number: usize) -> String {
-    let request = behaviour.requests.get(number);
-    let (method, path) = request.map_or(("?", "?"), |request| (&request.method, &request.path));
-    format!("{}. {method} {path}", number + 1)
-}
-
-/// In front of what is logged; nothing for what most lines are.
-fn seen_level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "[trace] ",
-        LogLevel::Debug => "[debug] ",
-        LogLevel::Info => "",
-        LogLevel::Warn => "[warning] ",
-        LogLevel::Error => "[error] ",
-        LogLevel::Critical => "[critical] ",
-    }
-}
-
-/// As Envoy's log shows line ends.
-fn one_line(text: &str) -> String {
-    text.replace('\n', "\\n")
-}
+pub use live::process::find_envoy;

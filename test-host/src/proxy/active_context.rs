@@ -10,7 +10,9 @@ use bytes::Bytes;
 use super::{
     callouts::{self, AnsweredCallout},
     core::{Core, Effect, Owner, VmIndex},
-    header_rules, properties,
+    filter_state::{self, FilterStateObject},
+    header_rules,
+    properties::{self, Read},
     stream_state::{FilterContext, StreamState},
 };
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
     vm::Capabilities,
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct ActiveContext {
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
     configuring: bool,
+    /// The callback's name, or that the module starts.
+    pub(crate) callback: &'static str,
 }
 
 impl ActiveContext {
@@ -52,6 +56,7 @@ impl ActiveContext {
             stop: false,
             callout: None,
             configuring: false,
+            callback: AT_START,
         }
     }
 
@@ -243,7 +248,16 @@ impl HostCalls for ActiveContext {
         self.core.usage(owner, plugin).count(hostcall, bytes_in, bytes_out);
     }
 
+    fn answered(&mut self, hostcall: &'static str, number: u32) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.answered(hostcall, self.callback, number);
+        }
+    }
+
     fn unimplemented(&mut self, hostcall: &'static str) {
+        if let Some(ledger) = &mut self.core.ledger {
+            ledger.unimplemented.insert(hostcall);
+        }
         *self.core.unimplemented.entry(hostcall).or_default() += 1;
         let text = format!("{hostcall} is not implemented by this host: it answered Unimplemented (12)");
         self.finding(FindingKind::Unimplemented, text);
@@ -451,16 +465,23 @@ impl HostCalls for ActiveContext {
     }
 
     fn property(&mut self, path: &[u8]) -> CallResult<Bytes> {
-        if path.is_empty() {
-            return Err(CallStatus::SerializationFailure);
+        let Read { value, lacking } =
+            properties::get(&self.core, self.effective_plugin(), self.stream(), path);
+        if let Some(fact) = lacking
+            && let Some((stream, _)) = self.stream_mut()
+            && stream.lacking.insert(fact)
+        {
+            let text = format!("a property asked for {fact}, which the recording does not tell");
+            self.finding(FindingKind::NotRecorded, text);
         }
-        properties::get(&self.core, self.effective_plugin(), self.stream(), path)
+        value
     }
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
         let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
-        stream.filter_state.insert(path.clone(), value);
+        let object = FilterStateObject { value, read_only: false };
+        stream.filter_state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::{
     abi::{ContextId, GuestFault, HttpCallout, LocalReply, LogLevel},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, FindingKind, PluginIndex, Trace, Usage, What},
+    trace::{Entry, FindingKind, Ledger, PluginIndex, Trace, Usage, What},
     upstream::Services,
 };
 
@@ -157,6 +157,8 @@ pub(crate) struct Core {
     pub(crate) due: Vec<(Duration, Due)>,
     /// What happened outside any stream.
     pub(crate) trace: Trace,
+    /// What guests called, where it is asked for.
+    pub(crate) ledger: Option<Ledger>,
     /// Entries written to any trace.
     pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.

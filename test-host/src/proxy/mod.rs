@@ -6,6 +6,7 @@
 mod active_context;
 mod callouts;
 mod core;
+mod filter_state;
 mod gaps;
 mod header_rules;
 mod metrics;
@@ -25,6 +26,7 @@ mod wasm_filter;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub(crate) use self::core::Due;
+pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
     core::{Core, Effect, Owner},
@@ -42,13 +44,12 @@ use crate::{
     message::{Direction, Exchange},
     stream::{Action, Answered, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
-    vm::{Modules, Vm},
+    vm::Vm,
 };
 
 /// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
 #[derive(Debug)]
 pub struct Proxy {
-    modules: Arc<Modules>,
     vms: Vec<start::LoadedVm>,
     /// Lent to a VM for the length of a callback, and here at all other times.
     core: Option<Box<Core>>,
@@ -218,6 +219,7 @@ impl Proxy {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {
             return;
         };
+        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     message::{Exchange, HeaderMap, Message},
-    trace::{PluginIndex, Trace, Usage},
+    trace::{Ledger, PluginIndex, Trace, Usage},
 };
 
 /// One replayed exchange.
@@ -79,6 +79,8 @@ pub struct ProxyOutcome {
     /// What happened outside streams.
     pub trace: Trace,
     pub unimplemented: BTreeMap<&'static str, u64>,
+    /// What guests called and were answered; empty unless asked for.
+    pub ledger: Ledger,
     /// Bytes drawn from the seeded source: 0 means that the seed made no difference.
     pub random_bytes: u64,
 }
@@ -117,6 +119,7 @@ impl Proxy {
             metrics: core.metrics.clone(),
             trace: core.trace.clone(),
             unimplemented: core.unimplemented.clone(),
+            ledger: core.ledger.take().unwrap_or_default(),
             random_bytes: core.rng.drawn(),
         }
     }

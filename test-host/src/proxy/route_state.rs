@@ -1,9 +1,9 @@
 //! What the router knows of one stream: the route it chose, and how its one attempt goes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::router_timeouts::RouteTimeout;
-use crate::router::SelectedRoute;
+use crate::router::{SelectedRoute, VirtualHost};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Choice {
@@ -20,6 +20,8 @@ pub(crate) struct RouteState {
     pub(crate) choice: Choice,
     /// What properties show: the last choice made, also after an edit of the headers has voided it (seen on Envoy 1.40).
     pub(crate) shown: Choice,
+    /// The virtual host of that choice, also where none of its routes matched.
+    pub(crate) virtual_host: Option<Arc<VirtualHost>>,
     /// Once the response has begun, the route stays.
     pub(crate) frozen: bool,
     /// When the request's headers went to the upstream.

@@ -47,6 +47,7 @@ impl Core {
         else {
             return;
         };
+        let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
         // Envoy has put it there, and routes nothing that lacks it.
         let lacks_scheme = stream.exchange.request.headers.contains(b"x-forwarded-proto")
             && !headers.contains(b"x-forwarded-proto");
@@ -59,6 +60,7 @@ impl Core {
             }
             None => Choice::NoMatch,
         };
+        stream.route.virtual_host = virtual_host;
         stream.route.choose(choice);
         self.set_timers(id);
     }
@@ -113,6 +115,7 @@ impl Proxy {
         let forward = forward(&route, stream.request_headers())?;
         let cluster =
             cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
@@ -235,6 +238,7 @@ impl Proxy {
         let status =
             response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
         stream.details = Some("via_upstream".into());
+        stream.note_code(&response.headers);
         stream.touch(now);
         if stream.exchange.breaks_off() {
             stream.manager.receive_without_end(Path::Encode, response);
@@ -384,7 +388,7 @@ impl StreamState {
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
     fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
-        let attempts = self.recorded_attempts();
+        let attempts = self.route.attempts;
         let Some(headers) = self.manager.request.headers.as_mut() else {
             return;
         };
@@ -412,7 +416,6 @@ impl StreamState {
         self.route.stream_duration = timeouts.stream_duration;
         self.route.alternative_response = timeouts.alternative_response;
         self.route.sent = Some(now);
-        self.route.attempts = attempts;
     }
 
     /// What the recording's own Envoy counted, where it told the client.

@@ -328,5 +328,7 @@ pub struct EndpointSpec {
     /// Neither `UNHEALTHY`, `DRAINING` nor `TIMEOUT` by configuration.
     pub healthy: bool,
     pub locality: Locality,
+    /// Of the group of endpoints it is in.
+    pub locality_metadata: Metadata,
     pub metadata: Metadata,
 }

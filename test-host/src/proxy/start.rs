@@ -12,9 +12,9 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FindingKind, PluginIndex, Trace, Usage, What},
+    trace::{FindingKind, Ledger, PluginIndex, Trace, Usage, What},
     upstream::Services,
-    vm::{Limits, LoadError, Module, Modules, Vm},
+    vm::{Limits, LoadError, Module, Modules, Template},
 };
 
 /// What a proxy is started with, besides its spec.
@@ -27,6 +27,8 @@ pub struct ProxyOptions {
     pub services: Services,
     /// Wall time at which it starts, since the Unix epoch.
     pub epoch: Duration,
+    /// Whether to keep a [`Ledger`].
+    pub ledger: bool,
 }
 
 /// A plugin did not start; its own words are in `log`.
@@ -47,8 +49,7 @@ fn logged(log: &[String]) -> String {
 pub(super) struct LoadedVm {
     /// `None` once it has died.
     pub(super) vm: Option<ProxyVm>,
-    module: Arc<Module>,
-    limits: Limits,
+    template: Template<ActiveContext>,
     plugins: Vec<PluginIndex>,
     loaded_at: Duration,
 }
@@ -73,18 +74,24 @@ impl Proxy {
         let mut vms: Vec<LoadedVm> = Vec::new();
         let mut core =
             empty_core(Arc::clone(&spec), options.epoch, options.log_level, options.rng, options.services);
+        core.ledger = options.ledger.then(Ledger::default);
         for listener in &spec.listeners {
             let mut chain = Vec::new();
             for plugin in listener.http.http_filters.plugins() {
                 let module = load(&modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let key = vm_key(plugin, &module);
-                let vm = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
-                    core.vms.push(VmContexts { vm_id: plugin.vm.id.clone(), ..VmContexts::default() });
-                    vms.push(LoadedVm::new(module, options.limits));
-                    keys.push(key);
-                    keys.len() - 1
-                });
+                let vm = match keys.iter().position(|known| *known == key) {
+                    Some(vm) => vm,
+                    None => {
+                        let template = Template::new(&modules, module, options.limits)
+                            .map_err(|fault| unlinked(plugin, fault))?;
+                        core.vms.push(VmContexts { vm_id: plugin.vm.id.clone(), ..VmContexts::default() });
+                        vms.push(LoadedVm::new(template));
+                        keys.push(key);
+                        keys.len() - 1
+                    }
+                };
                 let index = PluginIndex(core.plugins.len());
                 vms[vm].plugins.push(index);
                 core.plugins.push(PluginState::new(plugin.clone(), VmIndex(vm)));
@@ -92,8 +99,7 @@ impl Proxy {
             }
             core.chains.push(chain.into());
         }
-        let mut proxy =
-            Proxy { modules, vms, core: Some(core), ready: Default::default(), gone: None, finished: Vec::new() };
+        let mut proxy = Proxy { vms, core: Some(core), ready: Default::default(), gone: None, finished: Vec::new() };
         for vm in 0..proxy.vms.len() {
             proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }
@@ -112,8 +118,7 @@ impl Proxy {
         loaded.loaded_at = core.now;
         let lent = ActiveContext::new(core, first, ContextId(0));
         let capabilities = lent.capabilities();
-        let module = Arc::clone(&loaded.module);
-        let (active, started) = Vm::start(&self.modules, module, loaded.limits, capabilities, lent);
+        let (active, started) = loaded.template.start(capabilities, lent);
         self.core = Some(active.core);
         loaded.vm = Some(started.map_err(|fault| (first, fault))?);
         for plugin in self.vms[index.0].plugins.clone() {
@@ -197,12 +202,12 @@ impl Proxy {
 }
 
 impl LoadedVm {
-    fn new(module: Arc<Module>, limits: Limits) -> Self {
-        LoadedVm { vm: None, module, limits, plugins: Vec::new(), loaded_at: Duration::ZERO }
+    fn new(template: Template<ActiveContext>) -> Self {
+        LoadedVm { vm: None, template, plugins: Vec::new(), loaded_at: Duration::ZERO }
     }
 
     pub(super) fn module(&self) -> &Module {
-        &self.module
+        self.template.module()
     }
 }
 
@@ -218,6 +223,11 @@ impl PluginState {
             usage: Usage::default(),
         }
     }
+}
+
+fn unlinked(plugin: &PluginSpec, fault: GuestFault) -> StartError {
+    let (filter, place) = (plugin.filter_name.clone(), plugin.origin.clone());
+    StartError::Refused { filter, place, fault, log: Vec::new() }
 }
 
 fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {
@@ -259,6 +269,7 @@ fn empty_core(
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        ledger: None,
         noted: 0,
         unimplemented: Default::default(),
     })

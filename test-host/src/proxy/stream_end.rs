@@ -31,6 +31,7 @@ impl StreamState {
         match part {
             Part::Headers { end_of_stream } => {
                 let headers = response.headers.clone().unwrap_or_default();
+                self.note_code(&headers);
                 self.downstream_response = Some(Message { headers, ..Message::default() });
                 end_of_stream
             }
@@ -73,6 +74,7 @@ impl Proxy {
     pub(super) fn send_directly(&mut self, id: StreamId, headers: HeaderMap, body: Bytes) {
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let body = if body.is_empty() { Vec::new() } else { vec![body] };
+            stream.note_code(&headers);
             stream.manager.response.headers = Some(headers.clone());
             stream.downstream_response = Some(Message { headers, body, trailers: None });
         }

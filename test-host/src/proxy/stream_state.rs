@@ -1,10 +1,10 @@
 //! One stream in a proxy: its messages, what each filter may see of them now, and what became of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{route_state::RouteState, stream_timers::StreamTimers};
+use super::{filter_state::FilterState, route_state::RouteState, stream_timers::StreamTimers};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
@@ -89,8 +89,11 @@ pub(crate) struct StreamState {
     pub(crate) timers: StreamTimers,
     pub(crate) reply_form: ReplyForm,
     pub(crate) route: RouteState,
-    /// `wasm.<path>` filter state, as `set_property` left it.
-    pub(crate) filter_state: BTreeMap<Bytes, Bytes>,
+    pub(crate) filter_state: FilterState,
+    /// `response.code`: the router's or a reply's, until the headers have gone out; then theirs.
+    pub(crate) response_code: Option<u32>,
+    /// What the recording was found not to tell.
+    pub(crate) lacking: BTreeSet<&'static str>,
     /// The request's headers as the last filter left them, before the router's own edits.
     pub(crate) filtered_headers: Option<HeaderMap>,
     /// What went to the upstream, as far as it went.
@@ -126,7 +129,9 @@ impl StreamState {
             timers: StreamTimers::starting_at(started),
             reply_form,
             route: RouteState::default(),
-            filter_state: BTreeMap::new(),
+            filter_state: FilterState::default(),
+            response_code: None,
+            lacking: BTreeSet::new(),
             filtered_headers: None,
             upstream_request: None,
             downstream_response: None,
@@ -137,6 +142,12 @@ impl StreamState {
             ended: None,
             trace: Trace::default(),
         }
+    }
+
+    /// The response that is under way now has these headers.
+    pub(crate) fn note_code(&mut self, headers: &HeaderMap) {
+        let status = headers.first(b":status").and_then(|status| std::str::from_utf8(status).ok());
+        self.response_code = status.and_then(|status| status.parse().ok()).or(self.response_code);
     }
 
     pub(crate) fn request_headers(&self) -> Option<&HeaderMap> {

@@ -226,13 +226,20 @@ impl Proxy {
             self.core = Some(core);
             return Answered { number: None, stop: false, failed: true };
         };
-        let (active, answer) = vm.call(lend(core, plugin, context), context, callback);
-        let fuel = vm.take_fuel_used();
+        let mut lent = lend(core, plugin, context);
+        lent.callback = callback.name();
+        let (active, answer) = vm.call(lent, context, callback);
+        let fuel = vm.fuel_used();
         let stop = active.stop;
         let core = self.core.insert(active.core);
-        core.usage(owner, plugin).fuel += fuel;
+        core.usage(owner, plugin).burn(fuel);
         match answer {
-            Ok(number) => Answered { number, stop, failed: false },
+            Ok(number) => {
+                if let (Some(ledger), Some(_)) = (&mut core.ledger, number) {
+                    ledger.callbacks.insert(callback.name());
+                }
+                Answered { number, stop, failed: false }
+            }
             Err(fault) => {
                 self.vm_failed(plugin, owner, fault);
                 Answered { number: None, stop, failed: true }

@@ -44,11 +44,22 @@ pub struct Options {
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
     pub chunking: Chunking,
+    /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
+    pub ledger: bool,
+    /// Ticks go on until this time at least. `None`: as long as a stream may wait for one.
+    pub lasts: Option<std::time::Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { seed: Seed::default(), limits: Limits::default(), log_level: LogLevel::Info, chunking: Chunking::default() }
+        Options {
+            seed: Seed::default(),
+            limits: Limits::default(),
+            log_level: LogLevel::Info,
+            chunking: Chunking::default(),
+            ledger: false,
+            lasts: None,
+        }
     }
 }
 
@@ -110,9 +121,15 @@ pub fn replay(
             }
             (None, Some(spec)) => {
                 let rng = Rng::new(options.seed, names.len() as u64);
-                let Options { limits, log_level, .. } = *options;
-                let options =
-                    ProxyOptions { limits, log_level, rng, services: services(&name), epoch: schedule.epoch };
+                let Options { limits, log_level, ledger, .. } = *options;
+                let options = ProxyOptions {
+                    limits,
+                    log_level,
+                    rng,
+                    services: services(&name),
+                    epoch: schedule.epoch,
+                    ledger,
+                };
                 proxies.push(Proxy::start(Arc::clone(modules), Arc::clone(spec), options)?);
                 names.push((name, Arc::clone(spec)));
                 names.len() - 1
@@ -121,6 +138,7 @@ pub fn replay(
         arrivals.push((at, ProxyIndex(index), number, exchange));
     }
     let mut sim = Sim::new(proxies, schedule.epoch);
+    sim.lasts(options.lasts);
     for (at, proxy, number, exchange) in arrivals {
         sim.schedule(at, proxy, number, exchange);
     }

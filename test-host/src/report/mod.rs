@@ -48,6 +48,11 @@ impl Report {
         }
     }
 
+    /// Whether the filters' instructions were counted.
+    pub fn is_metered(&self) -> bool {
+        self.totals.filters.values().any(|sum| sum.cost.fuel.is_some())
+    }
+
     /// Whether a client would have noticed the change, or a filter failed.
     pub fn differs(&self) -> bool {
         let totals = &self.totals;

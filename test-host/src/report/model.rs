@@ -1,6 +1,6 @@
-//! The report's shape, which is also its JSON schema: `wayside.replay/1`.
+//! The report's shape, which is also its JSON schema: `wayside.replay/2`.
 //!
-//! A change that a reader of version 1 could trip over makes it version 2; fields may be added.
+//! A change that a reader of version 2 could trip over makes it version 3; fields may be added.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Name and version of the JSON form.
-pub const SCHEMA: &str = "wayside.replay/1";
+pub const SCHEMA: &str = "wayside.replay/2";
 
 /// Bytes that are mostly text. In JSON a string, or, where they are not UTF-8, `{"base64": "…"}`; for people, with
 /// escapes.
@@ -140,8 +140,8 @@ pub struct FilterReport {
 /// What was counted, not timed: the same on every machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// Instructions, as the engine's fuel counts them.
-    pub fuel: u64,
+    /// Instructions, as the engine's fuel counts them. `None`: they were not counted.
+    pub fuel: Option<u64>,
     pub hostcalls: BTreeMap<String, u64>,
     pub bytes_to_guest: u64,
     pub bytes_from_guest: u64,
@@ -160,7 +160,7 @@ impl From<&Usage> for Cost {
 
 impl Cost {
     pub(super) fn add(&mut self, other: &Cost) {
-        self.fuel += other.fuel;
+        self.fuel = self.fuel.into_iter().chain(other.fuel).reduce(u64::saturating_add);
         self.bytes_to_guest += other.bytes_to_guest;
         self.bytes_from_guest += other.bytes_from_guest;
         for (name, calls) in &other.hostcalls {

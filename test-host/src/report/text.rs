@@ -110,9 +110,11 @@ fn proxies(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 }
 
 fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let metered = report.is_metered();
+    let fuel_column = |text: &str| if metered { format!(" {text:>13}") } else { String::new() };
     writeln!(
         f,
-        "{:<16} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>10} {:>13} {:>6}",
+        "{:<16} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>10}{} {:>6}",
         "filter",
         "exchanges",
         "changed",
@@ -122,14 +124,14 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         "logs",
         "metrics",
         "hostcalls/x",
-        "fuel/x",
+        fuel_column("fuel/x"),
         "failed"
     )?;
     for (name, sum) in &report.totals.filters {
         let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
         writeln!(
             f,
-            "  {name:<14} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>11} {:>13} {:>6}",
+            "  {name:<14} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>11}{} {:>6}",
             sum.exchanges,
             sum.changed,
             sum.answered,
@@ -138,11 +140,12 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
             sum.log_lines,
             sum.counted,
             each(sum.cost.calls()),
-            each(sum.cost.fuel),
+            fuel_column(&each(sum.cost.fuel.unwrap_or_default()).to_string()),
             sum.faults,
         )?;
     }
-    writeln!(f, "  (hostcalls/x and fuel/x: mean of an exchange; counted, so the same on every machine)\n")
+    let counted = if metered { "hostcalls/x and fuel/x" } else { "hostcalls/x" };
+    writeln!(f, "  ({counted}: mean of an exchange; counted, so the same on every machine)\n")
 }
 
 fn differences(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::Result {

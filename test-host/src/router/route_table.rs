@@ -127,9 +127,14 @@ impl RouteTable {
     /// The route for a request with these headers, pseudo headers included. `None`: no virtual host, or none of its
     /// routes matches; a less specific virtual host is not tried then.
     pub fn select(&self, headers: &HeaderMap) -> Option<SelectedRoute> {
-        let virtual_host = self.virtual_host(headers.first(b":authority").map_or(&b""[..], |host| host))?;
+        let virtual_host = self.virtual_host_of(headers)?;
         let route = virtual_host.routes.iter().find(|route| route.matches.is_match(headers))?;
         Some(SelectedRoute { virtual_host: Arc::clone(virtual_host), route: Arc::clone(route) })
+    }
+
+    /// The virtual host of a request with these headers, whether or not one of its routes matches.
+    pub fn virtual_host_of(&self, headers: &HeaderMap) -> Option<&Arc<VirtualHost>> {
+        self.virtual_host(headers.first(b":authority").map_or(&b""[..], |host| host))
     }
 
     /// Exact name, then the longest `*.suffix`, then the longest `prefix.*`, then `*`. A star stands for at least

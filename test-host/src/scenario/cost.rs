@@ -3,7 +3,10 @@
 use std::{fmt, fmt::Write as _, sync::Arc};
 
 use super::{Scenario, ThisCrate};
-use crate::{trace::Usage, vm::Modules};
+use crate::{
+    trace::Usage,
+    vm::{Metering, Modules},
+};
 
 /// What the last request of a scenario may cost; those before it warm the filter up.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +27,7 @@ pub struct Allowed<'a> {
 /// Everything that is over, less or otherwise than allowed, with what was found, as one text.
 pub fn check_cost_of_this_crate(wasm_bytes: u64, requests: &[Allowed<'_>]) -> Result<(), String> {
     let this = ThisCrate::build()?;
-    let modules = Arc::new(Modules::new());
+    let modules = Arc::new(Modules::metering_by(Metering::Fuel));
     let mut found = String::new();
     if this.module.len > wasm_bytes {
         let _ = writeln!(found, "the module has {} bytes, allowed are {wasm_bytes}", this.module.len);
@@ -64,9 +67,9 @@ fn compare(found: &mut String, allowed: &Allowed<'_>, usage: &Usage) {
         let made = List(usage.hostcalls.iter().map(|(name, calls)| (*name, *calls)).collect());
         let _ = writeln!(found, "{}: expected host calls\n{expected}found\n{made}", allowed.scenario);
     }
-    if usage.fuel > allowed.fuel {
-        let _ =
-            writeln!(found, "{}: used fuel {}, allowed is {}", allowed.scenario, usage.fuel, allowed.fuel);
+    let fuel = usage.fuel.unwrap_or_default();
+    if fuel > allowed.fuel {
+        let _ = writeln!(found, "{}: used fuel {fuel}, allowed is {}", allowed.scenario, allowed.fuel);
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     fn said(hostcalls: &[(&str, u64)], fuel: u64) -> String {
-        let mut usage = Usage { fuel: 100, ..Usage::default() };
+        let mut usage = Usage { fuel: Some(100), ..Usage::default() };
         usage.count("proxy_log", 0, 0);
         usage.count("proxy_log", 0, 0);
         let mut found = String::new();

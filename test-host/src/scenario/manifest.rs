@@ -8,7 +8,10 @@ use serde::Deserialize;
 use super::{Resolve, ScenarioError};
 use crate::{
     envoy_config::{self, LoadOptions},
-    message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing},
+    message::{
+        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
+        Security, Timing,
+    },
     proxy::spec::{PluginConfiguration, ProxySpec},
     upstream::Script,
     written::{DurationText, HeaderLine, header_map},
@@ -261,6 +264,9 @@ impl Written {
             connection: Connection {
                 local: SocketAddr::from_str("127.0.0.1:10000").ok(),
                 remote: SocketAddr::from_str("127.0.0.1:40000").ok(),
+                protocol: Some(Protocol::Http11),
+                security: Security::Plain,
+                upstream_security: Security::Plain,
                 ..Connection::default()
             },
             notes: Vec::new(),

@@ -34,18 +34,30 @@ pub struct Sim {
     /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
+    lasts: Option<Duration>,
 }
 
 impl Sim {
     /// `epoch` is the wall time at which the simulation begins.
     pub fn new(proxies: Vec<Proxy>, epoch: Duration) -> Self {
         let clock = VirtualClock::starting_at(epoch);
-        let mut sim =
-            Sim { clock, timers: Timers::default(), proxies, pending: 0, last_event: Duration::ZERO };
+        let mut sim = Sim {
+            clock,
+            timers: Timers::default(),
+            proxies,
+            pending: 0,
+            last_event: Duration::ZERO,
+            lasts: None,
+        };
         for index in 0..sim.proxies.len() {
             sim.collect_due(ProxyIndex(index));
         }
         sim
+    }
+
+    /// When nothing else is left that could happen, ticks go on until this time.
+    pub fn lasts(&mut self, until: Option<Duration>) {
+        self.lasts = until;
     }
 
     /// Has a request arrive at a proxy. `number` tells its stream apart there.
@@ -86,6 +98,9 @@ impl Sim {
 
     /// Only ticks are left: they matter while streams wait, and not for ever.
     fn worth_waiting_until(&self, at: Duration) -> bool {
+        if self.lasts.is_some_and(|until| at <= until) {
+            return true;
+        }
         let patient = || at <= self.last_event.saturating_add(IDLE_MAX);
         self.proxies.iter().any(Proxy::has_live_streams)
             && (patient() || self.proxies.iter().any(Proxy::ends_by_itself))

@@ -73,8 +73,8 @@ impl FilterManager {
     pub(super) fn take_arrival(&mut self) -> Option<Work> {
         let at = self.arrivals.iter().position(|(path, _)| !self.buffers[*path as usize].blocks())?;
         let (path, arrival) = self.arrivals.remove(at)?;
-        self.arrived_end[path as usize] |= arrival.is_end();
         let message = self.message_mut(path);
+        message.complete |= arrival.is_end();
         Some(match arrival {
             Arrival::Headers { end_of_stream } => Work::Headers { path, at: 0, end_of_stream },
             Arrival::Data { data, end_of_stream } => {
@@ -90,6 +90,6 @@ impl FilterManager {
 
     /// Whether all of a message has come from its sender.
     pub fn has_arrived(&self, path: Path) -> bool {
-        self.arrived_end[path as usize]
+        self.message(path).complete
     }
 }

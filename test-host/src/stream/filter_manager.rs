@@ -132,7 +132,6 @@ pub struct FilterManager {
     forwarded_end: [bool; 2],
     response_headers_sent: bool,
     pub(super) closed: bool,
-    pub(super) arrived_end: [bool; 2],
 }
 
 impl FilterManager {
@@ -153,7 +152,6 @@ impl FilterManager {
             forwarded_end: [false; 2],
             response_headers_sent: false,
             closed: false,
-            arrived_end: [false; 2],
         }
     }
 

@@ -16,6 +16,8 @@ pub struct MessageState {
     pub(super) waiting: Option<Bytes>,
     /// Body bytes that have arrived.
     pub bytes_received: u64,
+    /// The end has arrived; filters may not have been shown it yet.
+    pub complete: bool,
 }
 
 impl MessageState {

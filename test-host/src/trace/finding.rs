@@ -30,6 +30,8 @@ pub enum FindingKind {
     VmReloaded,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
     BoundReached,
+    /// A property was read whose value the recording does not hold; it was answered as absent.
+    NotRecorded,
 }
 
 impl FindingKind {
@@ -48,6 +50,7 @@ impl FindingKind {
             FindingKind::UnansweredCallout => "unanswered_callout",
             FindingKind::VmReloaded => "vm_reloaded",
             FindingKind::BoundReached => "bound_reached",
+            FindingKind::NotRecorded => "not_recorded",
         }
     }
 }

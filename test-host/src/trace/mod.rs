@@ -1,6 +1,7 @@
 //! What happened, in order: the record a report is made of.
 
 mod finding;
+mod ledger;
 mod usage;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use finding::FindingKind;
+pub use ledger::{AT_START, Ledger};
 pub use usage::Usage;
 
 use crate::{

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Usage {
-    /// Instructions, as wasmtime's fuel counts them.
-    pub fuel: u64,
+    /// Instructions, as wasmtime's fuel counts them. `None` where they were not counted.
+    pub fuel: Option<u64>,
     /// Bytes the host read out of the guest's memory.
     pub bytes_from_guest: u64,
     /// Bytes the host wrote into it.
@@ -21,8 +21,13 @@ impl Usage {
         self.bytes_to_guest += written as u64;
     }
 
+    /// Adds fuel, where it was counted.
+    pub fn burn(&mut self, fuel: Option<u64>) {
+        self.fuel = self.fuel.into_iter().chain(fuel).reduce(u64::saturating_add);
+    }
+
     pub fn add(&mut self, other: &Usage) {
-        self.fuel += other.fuel;
+        self.burn(other.fuel);
         self.bytes_from_guest += other.bytes_from_guest;
         self.bytes_to_guest += other.bytes_to_guest;
         for (name, calls) in &other.hostcalls {

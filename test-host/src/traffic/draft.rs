@@ -164,6 +164,7 @@ impl Draft {
             remote: socket_address(downstream.remote_address),
             upstream_local: socket_address(upstream.local_address),
             upstream_remote: socket_address(upstream.remote_address),
+            ..Connection::default()
         };
         Ok(draft)
     }

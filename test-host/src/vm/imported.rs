@@ -1,8 +1,6 @@
 //! The memory and the table that a module wants from its host, and the memory that host and guest share.
 
-use wasmtime::{
-    AsContextMut, ExternType, HeapType, Instance, Linker, Memory, Module, Ref, Store, Table, bail,
-};
+use wasmtime::{ExternType, HeapType, Linker, Memory, Module, Ref, Store, Table, bail};
 
 /// Creates what the module imports besides functions, with the limits it asks for. Envoy does not look at the names.
 pub(super) fn define<T: 'static>(
@@ -33,9 +31,13 @@ pub(super) fn define<T: 'static>(
     Ok(memory)
 }
 
-/// The last exported memory, whatever its name.
-pub(super) fn exported(instance: &Instance, mut store: impl AsContextMut, module: &Module) -> Option<Memory> {
+/// Whether the module imports anything besides functions.
+pub(super) fn wants_any(module: &Module) -> bool {
+    module.imports().any(|import| !matches!(import.ty(), ExternType::Func(_)))
+}
+
+/// The name of the last exported memory: any name will do.
+pub(super) fn exported(module: &Module) -> Option<String> {
     let memories = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
-    let last = memories.last()?;
-    instance.get_memory(&mut store, last.name())
+    memories.last().map(|export| export.name().to_owned())
 }

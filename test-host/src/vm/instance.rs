@@ -1,15 +1,10 @@
 //! One VM: an instance of a module, into which the proxy lends itself for one callback at a time.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::{Func, Instance, Linker, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
+use wasmtime::{Instance, Memory, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-use super::{
-    capabilities::Capabilities,
-    import_table::AbiVersion,
-    imported, link,
-    modules::{Module, Modules},
-};
+use super::{budget::Budget, capabilities::Capabilities, exports::Exports, import_table::AbiVersion, link};
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
 
 /// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
@@ -20,13 +15,16 @@ const TABLE_ENTRIES_MAX: usize = 10_000_000;
 pub struct Limits {
     /// Linear memory, in bytes. Envoy's limit is 1 GiB.
     pub memory: usize,
-    /// Fuel for one callback, in wasmtime's units (about one an instruction). Envoy has no such limit: it hangs.
+    /// Real time for one callback, to a tenth of a second; it counts where instructions do not ([`Metering::Off`]). Envoy
+    /// has no such limit: it hangs.
+    pub time: Duration,
+    /// Fuel for one callback, in wasmtime's units (about one an instruction); it counts under [`Metering::Fuel`].
     pub fuel: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { memory: 1 << 30, fuel: 2_000_000_000 }
+        Limits { memory: 1 << 30, time: Duration::from_secs(5), fuel: 2_000_000_000 }
     }
 }
 
@@ -55,6 +53,41 @@ pub(super) struct VmState<H> {
 }
 
 impl<H> VmState<H> {
+    pub(super) fn starting(host: H, abi: AbiVersion, capabilities: Capabilities, limits: Limits) -> Self {
+        VmState {
+            host: Some(host),
+            phase: Phase::Instantiating,
+            memory: None,
+            allocator: None,
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(TABLE_ENTRIES_MAX)
+                .build(),
+            abi,
+            capabilities,
+            broken: None,
+        }
+    }
+
+    /// What the engine asks before a memory or a table grows.
+    pub(super) fn limits(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+
+    /// What hostcalls need of the instance.
+    pub(super) fn provide(&mut self, memory: Option<Memory>, allocator: Option<link::Allocator>) {
+        (self.memory, self.allocator) = (memory, allocator);
+    }
+
+    /// Ends the loan.
+    #[expect(
+        clippy::expect_used,
+        reason = "only Template::start and Vm::call use it, having put the host here"
+    )]
+    pub(super) fn take_host(&mut self) -> H {
+        self.host.take().expect("the host was lent by the same function")
+    }
+
     /// The host lent for this callback.
     #[expect(
         clippy::expect_used,
@@ -123,92 +156,25 @@ impl<H> VmState<H> {
     }
 }
 
-/// An export by the shape of its type: parameters, and whether it returns a number.
-enum Export {
-    One(TypedFunc<u32, ()>),
-    OneResult(TypedFunc<u32, u32>),
-    Two(TypedFunc<(u32, u32), ()>),
-    TwoResult(TypedFunc<(u32, u32), u32>),
-    ThreeResult(TypedFunc<(u32, u32, u32), u32>),
-    Five(TypedFunc<(u32, u32, u32, u32, u32), ()>),
-}
-
 /// One instance of a module. `H` is the host that is lent to it.
 pub struct Vm<H: 'static> {
     store: Store<VmState<H>>,
-    exports: Vec<(&'static str, Export)>,
-    module: Arc<Module>,
-    limits: Limits,
-    fuel_used: u64,
+    exports: Exports,
+    budget: Budget,
+    fuel_used: Option<u64>,
 }
 
 impl<H> std::fmt::Debug for Vm<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm")
-            .field("module", &self.module.path)
-            .field("fuel_used", &self.fuel_used)
-            .finish_non_exhaustive()
+        f.debug_struct("Vm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
     }
 }
 
-/// Callbacks a guest may export, looked up once.
-const CALLBACKS: [&str; 14] = [
-    "on_context_create",
-    "on_vm_start",
-    "on_configure",
-    "on_tick",
-    "on_request_headers",
-    "on_request_body",
-    "on_request_trailers",
-    "on_response_headers",
-    "on_response_body",
-    "on_response_trailers",
-    "on_http_call_response",
-    "on_done",
-    "on_log",
-    "on_delete",
-];
-
 impl<H: HostCalls + 'static> Vm<H> {
-    /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(
-        modules: &Modules,
-        module: Arc<Module>,
-        limits: Limits,
-        capabilities: Capabilities,
-        host: H,
-    ) -> (H, Result<Self, GuestFault>) {
-        let state = VmState {
-            host: Some(host),
-            phase: Phase::Instantiating,
-            memory: None,
-            allocator: None,
-            limits: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(TABLE_ENTRIES_MAX)
-                .build(),
-            abi: module.info.abi,
-            capabilities,
-            broken: None,
-        };
-        let mut store = Store::new(modules.engine(), state);
-        store.limiter(|state| &mut state.limits);
-        let started = start(&mut store, &module, limits);
-        store.data_mut().enter(Phase::Running);
-        let host = std::mem::take(&mut store.data_mut().host);
-        let Some(host) = host else {
-            unreachable!("the host was lent a few lines above and nothing takes it")
-        };
-        (
-            host,
-            started.map(|instance| Vm {
-                exports: exports(&mut store, &instance),
-                store,
-                module,
-                limits,
-                fuel_used: 0,
-            }),
-        )
+    pub(super) fn new(mut store: Store<VmState<H>>, instance: &Instance, budget: Budget) -> Self {
+        let capabilities = store.data().capabilities.clone();
+        let exports = Exports::of(&mut store, instance, |export| capabilities.allow(export));
+        Vm { store, exports, budget, fuel_used: None }
     }
 
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
@@ -218,150 +184,33 @@ impl<H: HostCalls + 'static> Vm<H> {
         context: ContextId,
         callback: Callback,
     ) -> (H, Result<Option<u32>, GuestFault>) {
-        let Some(at) = self.exports.iter().position(|(name, _)| *name == callback.name()) else {
+        self.fuel_used = None;
+        if !self.exports.has(callback) {
             return (host, Ok(None));
-        };
+        }
         self.store.data_mut().host = Some(host);
-        let fuelled = self.store.set_fuel(self.limits.fuel);
-        let answer = fuelled.and_then(|()| invoke(&mut self.store, &self.exports[at].1, context.0, callback));
-        self.fuel_used += self.limits.fuel - self.store.get_fuel().unwrap_or(self.limits.fuel);
-        self.store.data_mut().enter(Phase::Running);
-        let Some(host) = self.store.data_mut().host.take() else {
-            unreachable!("the host was lent a few lines above and nothing takes it")
+        let answer = match self.budget.grant(&mut self.store) {
+            Ok(()) => self.exports.call(&mut self.store, context.0, callback).transpose(),
+            Err(error) => Err(error),
         };
-        let answer = answer.map(Some).map_err(|error| fault_of(error, callback.name()));
+        self.fuel_used = self.budget.used(&self.store);
+        self.store.data_mut().enter(Phase::Running);
+        let host = self.store.data_mut().take_host();
+        let answer = answer.map_err(|error| fault_of(error, callback.name()));
         let answer = match self.store.data_mut().broken.take() {
             Some(fault) => Err(fault),
             None => answer,
         };
-        (host, answer.map_err(|fault| fault.with_fuel(self.limits.fuel)))
+        (host, answer.map_err(|fault| self.budget.name_in(fault)))
     }
 
     pub fn exports(&self, callback: Callback) -> bool {
-        self.exports.iter().any(|(name, _)| *name == callback.name())
+        self.exports.has(callback)
     }
 
-    pub fn module(&self) -> &Module {
-        &self.module
-    }
-
-    /// Fuel used by all callbacks since the last time this was asked.
-    pub fn take_fuel_used(&mut self) -> u64 {
-        std::mem::take(&mut self.fuel_used)
-    }
-}
-
-fn start<H: HostCalls + 'static>(
-    store: &mut Store<VmState<H>>,
-    module: &Module,
-    limits: Limits,
-) -> Result<Instance, GuestFault> {
-    let instance = (|| {
-        store.set_fuel(limits.fuel)?;
-        let mut linker = Linker::new(store.engine());
-        link::link(&mut linker)?;
-        let imported = imported::define(&mut linker, &mut *store, &module.compiled)?;
-        let instance = linker.instantiate(&mut *store, &module.compiled)?;
-        store.data_mut().enter(Phase::Starting);
-        store.data_mut().memory = imported::exported(&instance, &mut *store, &module.compiled).or(imported);
-        store.data_mut().allocator = allocator(store, &instance);
-        run_start_functions(store, &instance)?;
-        Ok(instance)
-    })();
-    instance.map_err(|error| fault_of(error, "its start functions").with_fuel(limits.fuel))
-}
-
-impl GuestFault {
-    /// wasmtime does not say how much fuel there was.
-    fn with_fuel(self, fuel: u64) -> Self {
-        match self {
-            GuestFault::OutOfFuel { callback, .. } => GuestFault::OutOfFuel { callback, fuel },
-            fault => fault,
-        }
-    }
-}
-
-/// Envoy prefers `malloc`; the specification says the opposite.
-fn allocator<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Option<link::Allocator> {
-    ["malloc", "proxy_on_memory_allocate"]
-        .into_iter()
-        .find_map(|name| instance.get_typed_func::<u32, u32>(&mut *store, name).ok())
-}
-
-fn run_start_functions<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> wasmtime::Result<()> {
-    let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") else {
-        return match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
-            Ok(start) => start.call(&mut *store, ()),
-            Err(_) => Ok(()),
-        };
-    };
-    initialize.call(&mut *store, ())?;
-    if let Ok(main) = instance.get_typed_func::<(u32, u32), u32>(&mut *store, "main") {
-        main.call(&mut *store, (0, 0))?;
-    } else if let Ok(main) = instance.get_typed_func::<(), u32>(&mut *store, "__main_void") {
-        main.call(&mut *store, ())?;
-    }
-    Ok(())
-}
-
-fn exports<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Vec<(&'static str, Export)> {
-    CALLBACKS
-        .into_iter()
-        .filter_map(|name| {
-            let export = format!("proxy_{name}");
-            let function = instance.get_func(&mut *store, &export)?;
-            if !store.data().capabilities.allow(&export) {
-                return None;
-            }
-            Some((name, shape(store, &function)?))
-        })
-        .collect()
-}
-
-/// Inspection has checked the types; a function of another shape is no callback of ours.
-fn shape<H>(store: &Store<VmState<H>>, function: &Func) -> Option<Export> {
-    let ty = function.ty(store);
-    match (ty.params().len(), ty.results().len()) {
-        (1, 0) => function.typed(store).ok().map(Export::One),
-        (1, 1) => function.typed(store).ok().map(Export::OneResult),
-        (2, 0) => function.typed(store).ok().map(Export::Two),
-        (2, 1) => function.typed(store).ok().map(Export::TwoResult),
-        (3, 1) => function.typed(store).ok().map(Export::ThreeResult),
-        (5, 0) => function.typed(store).ok().map(Export::Five),
-        _ => None,
-    }
-}
-
-fn invoke<H>(
-    store: &mut Store<VmState<H>>,
-    export: &Export,
-    context: u32,
-    callback: Callback,
-) -> wasmtime::Result<u32> {
-    let [a, b, c, d] = arguments(callback);
-    match export {
-        Export::One(f) => f.call(store, context).map(|()| 0),
-        Export::OneResult(f) => f.call(store, context),
-        Export::Two(f) => f.call(store, (context, a)).map(|()| 0),
-        Export::TwoResult(f) => f.call(store, (context, a)),
-        Export::ThreeResult(f) => f.call(store, (context, a, b)),
-        Export::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
-    }
-}
-
-/// The arguments behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.
-fn arguments(callback: Callback) -> [u32; 4] {
-    match callback {
-        Callback::ContextCreate { parent } => [parent, 0, 0, 0],
-        Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
-        Callback::RequestHeaders { count, end_of_stream }
-        | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
-        Callback::RequestBody { size, end_of_stream } | Callback::ResponseBody { size, end_of_stream } => {
-            [size, end_of_stream.into(), 0, 0]
-        }
-        Callback::RequestTrailers { count } | Callback::ResponseTrailers { count } => [count, 0, 0, 0],
-        Callback::HttpCallResponse { token, headers, body, trailers } => [token, headers, body, trailers],
-        Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
+    /// Fuel used by the last callback, where it is metered.
+    pub fn fuel_used(&self) -> Option<u64> {
+        self.fuel_used
     }
 }
 
@@ -371,6 +220,7 @@ pub(super) fn fault_of(error: wasmtime::Error, callback: &'static str) -> GuestF
         return fault.clone();
     }
     match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => GuestFault::Endless { callback, limit: Duration::ZERO },
         Some(Trap::OutOfFuel) => GuestFault::OutOfFuel { callback, fuel: 0 },
         Some(trap) => GuestFault::Trap { callback, reason: trap.to_string() },
         None => GuestFault::Trap { callback, reason: format!("{error:#}") },

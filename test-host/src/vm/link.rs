@@ -100,16 +100,18 @@ fn enter<H: HostCalls + 'static, T>(
         let why = "without a memory that the host can see: the module exports and imports none";
         return Err(GuestFault::EnvoyCrash { hostcall, why }.into());
     }
-    match result {
-        Ok(value) => Ok(wire(Ok(value))),
+    let number = match result {
+        Ok(value) => wire(Ok(value)),
         Err(Refusal::Status(status)) => {
             if status.is_unusual() && hostcall.starts_with("proxy_") {
                 guest.host().unusual_status(hostcall, status);
             }
-            Ok(wire(Err(status)))
+            wire(Err(status))
         }
-        Err(Refusal::Fault(fault)) => Err(fault.into()),
-    }
+        Err(Refusal::Fault(fault)) => return Err(fault.into()),
+    };
+    guest.host().answered(hostcall, number);
+    Ok(number)
 }
 
 /// What a hostcall answers where the VM's configuration does not list it.
@@ -296,7 +298,7 @@ fn answer_of<H: HostCalls + 'static>(
         return not_capable(import.name);
     }
     host.called(import.name, 0, 0);
-    match (import.module, import.name) {
+    let number = match (import.module, import.name) {
         ("env", "pthread_equal") => (word(0) == word(1)).into(),
         ("env", "emscripten_notify_memory_growth") => 0,
         ("env", name) => {
@@ -304,7 +306,9 @@ fn answer_of<H: HostCalls + 'static>(
             CallStatus::Unimplemented as u32
         }
         (_, name) => wasi::answer_of(name, word(0), word(1)),
-    }
+    };
+    host.answered(import.name, number);
+    number
 }
 
 fn value_type(kind: &AbiType) -> ValType {

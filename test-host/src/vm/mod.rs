@@ -1,13 +1,18 @@
 //! Where guest code runs. wasmtime is named here and nowhere else.
 
+mod budget;
 mod capabilities;
+mod exports;
+mod guard;
 pub mod import_table;
 mod imported;
 mod instance;
 mod link;
 pub mod module;
 mod modules;
+mod template;
 
 pub use capabilities::Capabilities;
 pub use instance::{Limits, Vm};
-pub use modules::{LoadError, Module, Modules};
+pub use modules::{LoadError, Metering, Module, Modules};
+pub use template::Template;

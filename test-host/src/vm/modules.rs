@@ -9,7 +9,10 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
-use super::module::{ModuleError, ModuleInfo};
+use super::{
+    guard::Guard,
+    module::{ModuleError, ModuleInfo},
+};
 
 /// A module that passed inspection and is compiled.
 #[derive(Debug)]
@@ -33,19 +36,56 @@ pub enum LoadError {
     Compile { path: PathBuf, reason: String },
 }
 
+/// What ends a guest that does not end by itself, and whether its instructions are counted meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metering {
+    /// Nothing is counted; a callback ends when [`Limits::time`](super::Limits::time) is over.
+    #[default]
+    Off,
+    /// Every instruction is counted, the same on every machine; a callback ends with [`Limits::fuel`](super::Limits::fuel).
+    /// Compiled code differs, and is slower by a sixth or so.
+    Fuel,
+}
+
 /// The engine and what it has compiled. One serves a whole process; simulations on several threads may share it.
 #[derive(Debug)]
 pub struct Modules {
+    /// Started with the first module that is linked. Above the engine: it ends first.
+    guard: Mutex<Option<Guard>>,
     engine: Engine,
+    metering: Metering,
     loaded: Mutex<BTreeMap<String, Arc<Module>>>,
 }
 
 impl Modules {
-    /// With compiled code kept under the user's cache folder, keyed by the module, the engine's version and settings;
-    /// without a cache where no such folder can be had.
+    /// Nothing metered. Compiled code is kept under the user's cache folder, keyed by the module, the engine's version and
+    /// settings; without a cache where no such folder can be had.
     pub fn new() -> Self {
+        Self::metering_by(Metering::Off)
+    }
+
+    /// As [`Self::new`], with instructions counted or not.
+    pub fn metering_by(metering: Metering) -> Self {
         let cache = Cache::new(CacheConfig::new()).ok();
-        Modules { engine: engine(cache), loaded: Mutex::default() }
+        Modules {
+            guard: Mutex::default(),
+            engine: engine(cache, metering),
+            metering,
+            loaded: Mutex::default(),
+        }
+    }
+
+    pub fn metering(&self) -> Metering {
+        self.metering
+    }
+
+    /// Sees to it that time passes for guests, where time is what ends them.
+    pub(super) fn guard(&self) -> std::io::Result<()> {
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.metering == Metering::Off && guard.is_none() {
+            *guard = Some(Guard::start(&self.engine)?);
+        }
+        Ok(())
     }
 
     /// Reads, inspects and compiles a module. The same bytes are compiled once.
@@ -87,11 +127,11 @@ impl Default for Modules {
     }
 }
 
-/// Fuel is metered: it ends endless loops, and it counts what a filter costs to the instruction, the same on every machine.
-fn engine(cache: Option<Cache>) -> Engine {
+fn engine(cache: Option<Cache>, metering: Metering) -> Engine {
     let mut config = Config::new();
     config
-        .consume_fuel(true)
+        .consume_fuel(metering == Metering::Fuel)
+        .epoch_interruption(metering == Metering::Off)
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(true)
         .cache(cache);

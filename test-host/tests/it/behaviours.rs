@@ -88,7 +88,7 @@ fn the_host_does_what_the_real_envoy_was_seen_to_do() {
                 continue;
             };
             let seen = match parity::in_host(&topic.name, behaviour, &MODULES, &guests) {
-                Ok(seen) => parity::comparable(&seen.text()),
+                Ok((seen, _)) => parity::comparable(&seen.text()),
                 Err(error) => format!("{error}\n"),
             };
             let difference = parity::difference(&parity::comparable(expected), &seen);

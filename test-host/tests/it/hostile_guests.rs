@@ -1,5 +1,7 @@
 //! Modules that no compiler makes: each is refused, answered or stopped, and none takes the host with it.
 
+use std::time::Duration;
+
 use expect_test::expect;
 use wayside::vm::Limits;
 
@@ -42,11 +44,11 @@ fn on_request(body: &str) -> String {
 }
 
 fn small() -> Limits {
-    Limits { fuel: 100_000, memory: 1 << 20 }
+    Limits { fuel: 100_000, memory: 1 << 20, ..Limits::default() }
 }
 
 fn run(text: &str) -> Proxy {
-    chain([wat(text)]).limits(small()).on(get("/x"))
+    chain([wat(text)]).metered().limits(small()).on(get("/x"))
 }
 
 fn told(text: &str) -> String {
@@ -101,8 +103,7 @@ fn a_write_of_overlapping_vectors_cannot_fill_the_hosts_memory() {
                     (local.set $n (i32.add (local.get $n) (i32.const 1)))
                     (br_if $more (i32.lt_u (local.get $n) (i32.const 8000))))
                 (call $say (call $fd_write (i32.const 1) (i32.const 1024) (i32.const 8000) (i32.const 200)))";
-    let proxy =
-        chain([wat(&module(&on_request(body)))]).limits(Limits { fuel: 10_000_000, ..small() }).on(get("/x"));
+    let proxy = chain([wat(&module(&on_request(body)))]).limits(small()).on(get("/x"));
     expect![[r#"
         0 wat: E
         0 wat: on_request_headers = Continue
@@ -119,6 +120,21 @@ fn an_endless_loop_runs_out_of_fuel_and_breaks_the_vm() {
         end: Complete after 0ns, wasm_fail_stream
     "#]]
     .assert_eq(&told(&module(&on_request("(loop $for_ever (br $for_ever))"))));
+}
+
+#[test]
+fn an_endless_loop_is_ended_by_the_clock_where_nothing_is_metered() {
+    let limits = Limits { time: Duration::from_millis(1), ..Limits::default() };
+    let endless = |fields: &str| chain([wat(&module(fields))]).limits(limits).on(get("/x"));
+    expect![[r#"
+        0 wat: FAULT ran for more than 1ms of real time in on_request_headers: it would block Envoy's worker for ever
+        client got [:status: 503]
+    "#]]
+    .assert_eq(&endless(&on_request("(loop $for_ever (br $for_ever))")).lines(&["FAULT", "client got"]));
+    expect![[r#"
+        envoy.yaml:1:1: filter wat: ran for more than 1ms of real time in its start functions: it would block Envoy's worker for ever
+    "#]]
+    .assert_eq(&endless("(func (export \"_start\") (loop $for_ever (br $for_ever)))").text());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn replayed(filters: &[(&str, &str)], exchanges: &[Recorded]) -> (Folder, crate:
         .collect();
     folder.envoy("envoy.json", &modules).recording("front.inbound.streamed.json", exchanges);
     let run = folder.wayside(
-        "replay --envoy envoy.json --traffic front.inbound.streamed.json --json r.json --html r.html --junit r.xml",
+        "replay --envoy envoy.json --traffic front.inbound.streamed.json --fuel --json r.json --html r.html --junit r.xml",
     );
     (folder, run)
 }

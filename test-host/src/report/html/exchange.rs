@@ -101,7 +101,7 @@ fn acted(step: &FilterStep) -> Markup {
     html! {
         div.step {
             b { (Shown(&step.name)) } " "
-            span.dim { (number(step.cost.calls())) " hostcalls, fuel " (number(step.cost.fuel)) }
+            span.dim { (number(step.cost.calls())) " hostcalls" @if let Some(fuel) = step.cost.fuel { ", fuel " (number(fuel)) } }
             ul {
                 (entries(&step.faults, "bad", "failed", |fault| html! { (Shown(fault)) }))
                 @if let Some(answer) = &step.answered {

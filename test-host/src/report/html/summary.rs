@@ -61,11 +61,12 @@ pub(super) fn totals(report: &Report) -> Markup {
 }
 
 pub(super) fn filters(report: &Report) -> Markup {
+    let metered = report.is_metered();
     html! {
         h2 { "Filters" }
         div.wide {
             table.numbers {
-                thead { tr { @for title in COUNTED { th { (title) } } th { "fuel/x" } } }
+                thead { tr { @for title in COUNTED { th { (title) } } @if metered { th { "fuel/x" } } } }
                 tbody {
                     @for (name, sum) in &report.totals.filters {
                         @let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
@@ -75,7 +76,7 @@ pub(super) fn filters(report: &Report) -> Markup {
                                 td.zero[count == 0] { (number(count)) }
                             }
                             td { (number(each(sum.cost.calls()))) }
-                            td { (number(each(sum.cost.fuel))) }
+                            @if metered { td { (number(each(sum.cost.fuel.unwrap_or_default()))) } }
                         }
                     }
                 }
@@ -83,7 +84,8 @@ pub(super) fn filters(report: &Report) -> Markup {
         }
         p.small {
             "changed, answered, paused: exchanges; callouts, log lines, metrics, findings, failed: times. "
-            "hostcalls/x and fuel/x: mean of an exchange; fuel is the engine's count of instructions."
+            @if metered { "hostcalls/x and fuel/x: mean of an exchange; fuel is the engine's count of instructions." }
+            @else { "hostcalls/x: mean of an exchange. Instructions were not counted." }
         }
         @for (name, sum) in &report.totals.filters {
             @if !sum.cost.hostcalls.is_empty() {

@@ -69,6 +69,7 @@ fn start(config: &Path) -> Result<Proxy, StartError> {
         rng: Rng::new(Seed::default(), 0),
         services: Services::default(),
         epoch: std::time::Duration::ZERO,
+        ledger: false,
     };
     Proxy::start(Arc::new(Modules::new()), Arc::new(loaded.spec), options)
 }

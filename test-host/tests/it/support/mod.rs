@@ -26,7 +26,7 @@ use wayside::{
         ClusterChoice, Forward, Metadata, PathMatch, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
     },
     upstream::{CalloutAnswer, Services},
-    vm::{Limits, Modules},
+    vm::{Limits, Metering, Modules},
 };
 
 pub(crate) use filter::{Filter, probe, script, wasi_probe, wat};
@@ -35,6 +35,9 @@ pub(crate) use traffic::{Traffic, get, post};
 /// Compiled modules are shared by all tests of this binary.
 pub(crate) static MODULES: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::new()));
 
+/// The same, for tests that count instructions.
+static METERED: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::metering_by(Metering::Fuel)));
+
 /// A proxy with a chain of filters, in front of one cluster called `upstream`.
 pub(crate) struct Proxy {
     filters: Vec<Filter>,
@@ -42,6 +45,7 @@ pub(crate) struct Proxy {
     clusters: BTreeMap<String, Cluster>,
     timeout: Option<Duration>,
     options: Options,
+    metered: bool,
 }
 
 #[derive(Clone)]
@@ -58,6 +62,7 @@ pub(crate) fn chain(filters: impl IntoIterator<Item = Filter>) -> Proxy {
         clusters: BTreeMap::from([("upstream".to_owned(), upstream)]),
         timeout: None,
         options: Options::default(),
+        metered: false,
     }
 }
 
@@ -89,6 +94,12 @@ impl Proxy {
 
     pub(crate) fn seed(mut self, seed: u64) -> Self {
         self.options.seed = Seed(seed);
+        self
+    }
+
+    /// Instructions are counted, and end a callback.
+    pub(crate) fn metered(mut self) -> Self {
+        self.metered = true;
         self
     }
 
@@ -127,7 +138,8 @@ impl Proxy {
         let exchanges = self.traffic.iter().zip(1u32..).map(|(traffic, number)| traffic.exchange(number));
         let recording = Recording { exchanges: exchanges.collect(), notes: Vec::new() };
         let specs = Specs::Everywhere(Arc::new(self.spec()));
-        replay::replay(&MODULES, &specs, recording, &self.options, |_| self.services())
+        let modules = if self.metered { &METERED } else { &MODULES };
+        replay::replay(modules, &specs, recording, &self.options, |_| self.services())
     }
 
     fn services(&self) -> Services {
@@ -192,6 +204,7 @@ impl Cluster {
             port: 8080,
             healthy: self.healthy,
             locality: Locality::default(),
+            locality_metadata: Metadata::default(),
             metadata: Metadata::default(),
         };
         ClusterSpec {

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use wayside::message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Timing};
+use wayside::message::{
+    Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Security, Timing,
+};
 
 /// Wall time of the first exchange: 2026-01-01T00:00:00Z.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
@@ -115,6 +117,9 @@ impl Traffic {
             connection: Connection {
                 local: Some(([10, 0, 0, 1], 80).into()),
                 remote: Some(([10, 0, 0, 2], 4711).into()),
+                protocol: Some(Protocol::Http11),
+                security: Security::Plain,
+                upstream_security: Security::Plain,
                 ..Connection::default()
             },
             notes: Vec::new(),

@@ -46,18 +46,18 @@ pub fn find_envoy(named: Option<PathBuf>, target: &Path) -> Result<PathBuf, Stri
 
 /// A line of Envoy's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) thread: u64,
-    pub(super) level: String,
-    pub(super) logger: String,
-    pub(super) text: String,
+pub(in crate::parity) struct Line {
+    pub(in crate::parity) thread: u64,
+    pub(in crate::parity) level: String,
+    pub(in crate::parity) logger: String,
+    pub(in crate::parity) text: String,
 }
 
 /// A running Envoy. Dropping it ends the process.
 #[derive(Debug)]
-pub(super) struct Envoy {
+pub(in crate::parity) struct Envoy {
     /// By name.
-    pub(super) listeners: BTreeMap<String, SocketAddr>,
+    pub(in crate::parity) listeners: BTreeMap<String, SocketAddr>,
     admin: SocketAddr,
     process: Child,
     log: PathBuf,
@@ -65,14 +65,14 @@ pub(super) struct Envoy {
 
 /// Envoy ended before it was ready.
 #[derive(Debug)]
-pub(super) struct NotStarted {
-    pub(super) reason: String,
-    pub(super) log: String,
+pub(in crate::parity) struct NotStarted {
+    pub(in crate::parity) reason: String,
+    pub(in crate::parity) log: String,
 }
 
 impl Envoy {
     /// Starts Envoy with a configuration in `folder` and waits until it takes requests.
-    pub(super) async fn start(
+    pub(in crate::parity) async fn start(
         binary: &Path,
         folder: &Path,
         config: &Path,
@@ -108,27 +108,27 @@ impl Envoy {
     }
 
     /// What the administration interface answers.
-    pub(super) async fn ask(&self, path: &str) -> io::Result<String> {
+    pub(in crate::parity) async fn ask(&self, path: &str) -> io::Result<String> {
         ask(self.admin, path).await
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(in crate::parity) fn is_running(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Its log so far.
-    pub(super) fn log(&self) -> Vec<Line> {
+    pub(in crate::parity) fn log(&self) -> Vec<Line> {
         lines(&said(&self.log))
     }
 
-    pub(super) async fn end(mut self) {
+    pub(in crate::parity) async fn end(mut self) {
         drop(self.process.start_kill());
         drop(self.process.wait().await);
     }
 }
 
 /// What is no line of the log's format is left out: stack traces, messages of the C library.
-pub(super) fn lines(log: &str) -> Vec<Line> {
+pub(in crate::parity) fn lines(log: &str) -> Vec<Line> {
     let line = |line: &str| {
         let mut parts = line.splitn(4, '|');
         let thread = parts.next()?.parse().ok()?;

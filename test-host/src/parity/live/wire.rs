@@ -11,13 +11,13 @@ const MAX_FIELDS: usize = 256;
 
 /// What a message answers, which decides how its end is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::parity) enum Kind {
     Request,
     Response { to_head: bool },
 }
 
 /// A request as bytes: its head, each chunk, its end. Its framing is what its own headers say.
-pub(super) fn request_parts(message: &Message, stalls: bool) -> Vec<Vec<u8>> {
+pub(in crate::parity) fn request_parts(message: &Message, stalls: bool) -> Vec<Vec<u8>> {
     let first = |name: &[u8]| message.headers.first(name).cloned().unwrap_or_default();
     let mut head = [&first(b":method")[..], b" ", &first(b":path"), b" HTTP/1.1\r\nhost: "].concat();
     head.extend_from_slice(&first(b":authority"));
@@ -26,7 +26,7 @@ pub(super) fn request_parts(message: &Message, stalls: bool) -> Vec<Vec<u8>> {
 }
 
 /// A response as bytes, in the same parts; one to `HEAD` has no body, whatever its headers say.
-pub(super) fn response_parts(message: &Message, to_head: bool, breaks_off: bool) -> Vec<Vec<u8>> {
+pub(in crate::parity) fn response_parts(message: &Message, to_head: bool, breaks_off: bool) -> Vec<Vec<u8>> {
     let status = message.headers.first(b":status").cloned().unwrap_or_default();
     parts([b"HTTP/1.1 ", &status[..], b" \r\n"].concat(), message, to_head, breaks_off)
 }
@@ -64,17 +64,17 @@ fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+pub(in crate::parity) fn is_chunked(headers: &HeaderMap) -> bool {
     headers.first(b"transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"))
 }
 
-pub(super) fn content_length(headers: &HeaderMap) -> Option<usize> {
+pub(in crate::parity) fn content_length(headers: &HeaderMap) -> Option<usize> {
     std::str::from_utf8(headers.first(b"content-length")?).ok()?.parse().ok()
 }
 
 /// Messages from one end of a connection, one behind the other.
 #[derive(Debug)]
-pub(super) struct Reader<R> {
+pub(in crate::parity) struct Reader<R> {
     from: R,
     unread: BytesMut,
     /// What has come of a message that is not complete.
@@ -82,12 +82,12 @@ pub(super) struct Reader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    pub(super) fn new(from: R) -> Self {
+    pub(in crate::parity) fn new(from: R) -> Self {
         Reader { from, unread: BytesMut::new(), part: None }
     }
 
     /// The next message; `None` at the end of the connection. Interim responses are passed over.
-    pub(super) async fn message(&mut self, kind: Kind) -> io::Result<Option<Message>> {
+    pub(in crate::parity) async fn message(&mut self, kind: Kind) -> io::Result<Option<Message>> {
         loop {
             let Some(headers) = self.head(kind).await? else {
                 return Ok(None);
@@ -115,7 +115,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// What came of the message that the connection broke off in.
-    pub(super) fn take_part(&mut self) -> Option<Message> {
+    pub(in crate::parity) fn take_part(&mut self) -> Option<Message> {
         self.part.take()
     }
 

@@ -21,12 +21,12 @@ use crate::message::Message;
 
 /// One answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) message: Message,
-    pub(super) after: Duration,
+pub(in crate::parity) struct Answer {
+    pub(in crate::parity) message: Message,
+    pub(in crate::parity) after: Duration,
     /// The connection ends where the message's end should be; before its head if there is no status.
-    pub(super) breaks_off: bool,
-    pub(super) never: bool,
+    pub(in crate::parity) breaks_off: bool,
+    pub(in crate::parity) never: bool,
 }
 
 /// What is answered from now on, and what came in since.
@@ -38,7 +38,7 @@ struct Script {
 }
 
 #[derive(Debug, Default)]
-pub(super) enum Answers {
+pub(in crate::parity) enum Answers {
     /// By `x-request-id`; what has none of these gets the first.
     ById(Vec<(String, Answer)>),
     /// One after the other, the last for all that follow.
@@ -49,15 +49,15 @@ pub(super) enum Answers {
 
 /// A server on loopback; it ends with this value.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(in crate::parity) struct Server {
+    pub(in crate::parity) address: SocketAddr,
     script: Arc<Mutex<Script>>,
     barrier: Arc<Mutex<Option<SocketAddr>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    pub(super) async fn start() -> io::Result<Self> {
+    pub(in crate::parity) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (script, barrier) = (Arc::<Mutex<Script>>::default(), Arc::default());
@@ -67,16 +67,16 @@ impl Server {
     }
 
     /// Chunks of an answer wait for this between them.
-    pub(super) fn keep_pace_with(&self, barrier: SocketAddr) {
+    pub(in crate::parity) fn keep_pace_with(&self, barrier: SocketAddr) {
         *self.barrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(barrier);
     }
 
-    pub(super) fn answer_with(&self, answers: Answers) {
+    pub(in crate::parity) fn answer_with(&self, answers: Answers) {
         *lock(&self.script) = Script { answers, received: Vec::new(), calls: 0 };
     }
 
     /// What has come in since.
-    pub(super) fn take_received(&self) -> Vec<Message> {
+    pub(in crate::parity) fn take_received(&self) -> Vec<Message> {
         std::mem::take(&mut lock(&self.script).received)
     }
 }

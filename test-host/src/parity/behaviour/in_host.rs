@@ -20,10 +20,12 @@ use super::{
 use crate::{
     abi::{HttpCallout, LogLevel},
     envoy_config,
-    message::{Connection, Direction, Exchange, ExchangeId, Message, Origin, Recording, Timing},
+    message::{
+        Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
+    },
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
-    trace::{Entry, FindingKind, What},
+    trace::{Entry, FindingKind, Ledger, What},
     upstream::{CalloutAnswer, Services},
     vm::Modules,
 };
@@ -43,7 +45,7 @@ pub(super) fn run(
     case: &Case,
     modules: &Arc<Modules>,
     guests: &BTreeMap<String, PathBuf>,
-) -> Result<Seen, String> {
+) -> Result<(Seen, Ledger), String> {
     let around = Surroundings {
         servers: BTreeMap::new(),
         access_log: PathBuf::from("access.log"),
@@ -52,19 +54,24 @@ pub(super) fn run(
     let document = document::document(&[case], &around)?.to_string();
     let loaded = envoy_config::from_text(&document, Path::new("parity.json"), &Default::default())
         .map_err(|errors| errors.to_string())?;
-    let options = Options { log_level: level(case.behaviour.log_level), ..Options::default() };
+    let options = Options {
+        log_level: level(case.behaviour.log_level),
+        ledger: true,
+        lasts: case.behaviour.lasts_ms.map(Duration::from_millis),
+        ..Options::default()
+    };
     let called = Called::default();
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
     let replayed = replay::replay(modules, &specs, recording(case), &options, |_| services(case, &called));
     let mut replayed = match replayed {
         Ok(replayed) => replayed,
-        Err(error) => return Ok(refused(case, &error)),
+        Err(error) => return Ok((refused(case, &error), Ledger::default())),
     };
     let Some(proxy) = replayed.proxies.pop() else {
         return Err("requests: found none, expected at least one".to_owned());
     };
     let callouts = called.borrow().clone();
-    Ok(seen(case, &proxy.outcome, callouts))
+    Ok((seen(case, &proxy.outcome, callouts), proxy.outcome.ledger))
 }
 
 fn level(level: Level) -> LogLevel {
@@ -111,7 +118,11 @@ fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
             local: peer(10_000),
             remote: peer(40_000),
             upstream_local: peer(40_001),
-            upstream_remote: peer(9),
+            upstream_remote: None,
+            protocol: Some(Protocol::Http11),
+            security: Security::Plain,
+            upstream_security: Security::Plain,
+            ..Connection::default()
         },
         notes: Vec::new(),
     }

@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
-    client::{self, Barrier, Got, Sending},
     document::{self, BARRIER, Case, Surroundings, UPSTREAM},
-    process::{Envoy, Line, NotStarted, lines},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
-    server::{Answer, Answers, Server},
     traffic,
+};
+use crate::parity::live::{
+    client::{self, Barrier, Got, Sending},
+    process::{Envoy, Line, NotStarted, lines},
+    server::{Answer, Answers, Server},
 };
 
 /// How long the access log may take to show a request.

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{
-    case::{Body, Field, Request, Response},
-    wire,
+use super::case::{Body, Field, Request, Response};
+use crate::{
+    message::{HeaderMap, Message},
+    parity::live::wire,
 };
-use crate::message::{HeaderMap, Message};
 
 /// Tells requests apart at the upstream. In the form that Envoy leaves alone.
 pub(super) fn request_id(number: usize) -> String {

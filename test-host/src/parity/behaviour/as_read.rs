@@ -1,7 +1,7 @@
 //! What an HTTP/1 client makes of an answer: the host ends before the codec, a client reads by its rules.
 
-use super::{seen::SeenByClient, wire};
-use crate::message::Message;
+use super::seen::SeenByClient;
+use crate::{message::Message, parity::live::wire};
 
 /// How a client reads a whole answer.
 pub(super) fn as_read(mut answer: Message) -> SeenByClient {

@@ -16,7 +16,7 @@ const BARRIER_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the client got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Got {
+pub(in crate::parity) enum Got {
     Answer(Message),
     /// The connection ended within an answer.
     Part(Message),
@@ -27,16 +27,16 @@ pub(super) enum Got {
 
 /// A connection whose answers tell that the worker has dealt with what came before.
 #[derive(Debug)]
-pub(super) struct Barrier {
+pub(in crate::parity) struct Barrier {
     to: SocketAddr,
 }
 
 impl Barrier {
-    pub(super) fn new(to: SocketAddr) -> Self {
+    pub(in crate::parity) fn new(to: SocketAddr) -> Self {
         Barrier { to }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::parity) fn address(&self) -> SocketAddr {
         self.to
     }
 
@@ -44,7 +44,7 @@ impl Barrier {
     ///
     /// # Errors
     /// The worker does not answer.
-    pub(super) async fn pass(&self) -> io::Result<()> {
+    pub(in crate::parity) async fn pass(&self) -> io::Result<()> {
         for _ in 0..2 {
             let asked = get(self.to, "/");
             timeout(BARRIER_LIMIT, asked)
@@ -59,7 +59,7 @@ impl Barrier {
 ///
 /// # Errors
 /// The connection fails, or ends without an answer.
-pub(super) async fn get(to: SocketAddr, path: &str) -> io::Result<Message> {
+pub(in crate::parity) async fn get(to: SocketAddr, path: &str) -> io::Result<Message> {
     let headers = [(":method", "GET"), (":path", path), (":authority", "parity")];
     let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, value.to_owned())));
     let (read, mut write) = TcpStream::connect(to).await?.into_split();
@@ -70,18 +70,22 @@ pub(super) async fn get(to: SocketAddr, path: &str) -> io::Result<Message> {
 
 /// A request as it is to be sent.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(in crate::parity) struct Sending {
     /// With its framing.
-    pub(super) request: Message,
-    pub(super) stalls: bool,
-    pub(super) patience: Duration,
+    pub(in crate::parity) request: Message,
+    pub(in crate::parity) stalls: bool,
+    pub(in crate::parity) patience: Duration,
 }
 
 /// Sends a request; what came of it, and the port it was sent from.
 ///
 /// # Errors
 /// There is nobody to connect to.
-pub(super) async fn send(to: SocketAddr, sending: &Sending, barrier: &Barrier) -> io::Result<(Got, u16)> {
+pub(in crate::parity) async fn send(
+    to: SocketAddr,
+    sending: &Sending,
+    barrier: &Barrier,
+) -> io::Result<(Got, u16)> {
     let stream = TcpStream::connect(to).await?;
     // Each chunk is a packet of its own.
     stream.set_nodelay(true)?;

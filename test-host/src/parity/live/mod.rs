@@ -1,0 +1,6 @@
+//! The real side of a comparison: Envoy as a process, a client in front of it, servers behind it.
+
+pub(super) mod client;
+pub(super) mod process;
+pub(super) mod server;
+pub(super) mod wire;

@@ -1,0 +1,127 @@
+//! The attributes that a guest can read: how a path is resolved (`envoy-abi` 6.1; Envoy's
+//! `source/extensions/common/wasm/context.cc`). Which there are, of which type and when, is the [`catalogue`].
+
+pub(super) mod catalogue;
+mod messages;
+mod peers;
+mod request;
+mod response;
+mod upstream;
+mod value;
+mod xds;
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+
+use self::{
+    catalogue::{ROOTS, Root},
+    value::Value,
+};
+use super::{
+    core::Core,
+    filter_state::{self, FilterState},
+    spec::{ListenerSpec, PluginSpec},
+    stream_state::{FilterContext, StreamState},
+};
+use crate::{
+    abi::{CallResult, CallStatus},
+    message::Connection,
+    trace::PluginIndex,
+};
+
+/// What one guest's context can see of the proxy now.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'v> {
+    core: &'v Core,
+    plugin: &'v PluginSpec,
+    /// `None` in root contexts.
+    stream: Option<(&'v StreamState, &'v FilterContext)>,
+    lacking: &'v Cell<Option<&'static str>>,
+}
+
+/// What was read, and what was asked for that the recording does not tell.
+pub(crate) struct Read {
+    pub(crate) value: CallResult<Bytes>,
+    pub(crate) lacking: Option<&'static str>,
+}
+
+/// Reads the property at a path whose parts are separated by NUL.
+pub(crate) fn get(
+    core: &Core,
+    plugin: PluginIndex,
+    stream: Option<(&StreamState, &FilterContext)>,
+    path: &[u8],
+) -> Read {
+    let lacking = Cell::new(None);
+    let value = match core.plugins.get(plugin.0) {
+        Some(state) => {
+            let view = View { core, plugin: &state.spec, stream, lacking: &lacking };
+            view.resolve(path).and_then(|value| value.encode())
+        }
+        None => Err(CallStatus::NotFound),
+    };
+    Read { value, lacking: lacking.get() }
+}
+
+impl<'v> View<'v> {
+    /// An empty path is a value without bytes, as are the roots that are no messages; one NUL at the end means nothing.
+    fn resolve(self, path: &[u8]) -> CallResult<Value<'v>> {
+        if path.is_empty() {
+            return Err(CallStatus::SerializationFailure);
+        }
+        let path = path.strip_suffix(b"\0").unwrap_or(path);
+        let mut parts = path.split(|byte| *byte == 0);
+        let first = parts.next().unwrap_or_default();
+        let mut value = match ROOTS.iter().find(|root| root.name.as_bytes() == first) {
+            Some(root) => self.at_root(root, &mut parts)?,
+            None => self.own(first)?,
+        };
+        for part in parts {
+            value = value.step(part).ok_or(CallStatus::NotFound)?;
+        }
+        Ok(value)
+    }
+
+    fn at_root<'p>(self, root: &Root, parts: &mut impl Iterator<Item = &'p [u8]>) -> CallResult<Value<'v>> {
+        if !(root.exists)(&self) {
+            return Err(CallStatus::NotFound);
+        }
+        if let Some(whole) = root.whole {
+            return whole(&self).ok_or(CallStatus::NotFound);
+        }
+        let name = parts.next().ok_or(CallStatus::SerializationFailure)?;
+        let value = match root.attributes.iter().find(|attribute| attribute.name.as_bytes() == name) {
+            Some(attribute) => (attribute.read)(&self),
+            None => root.others.and_then(|others| others(&self, name)),
+        };
+        value.ok_or(CallStatus::NotFound)
+    }
+
+    /// What `proxy_set_property` left under a path of one part.
+    fn own(self, name: &[u8]) -> CallResult<Value<'v>> {
+        let state = self.filter_state().ok_or(CallStatus::NotFound)?;
+        let value = state.get(&filter_state::name_of_property(name)).ok_or(CallStatus::NotFound)?;
+        Ok(Value::text(value))
+    }
+
+    fn filter_state(&self) -> Option<&'v FilterState> {
+        self.stream.map(|(stream, _)| &stream.filter_state)
+    }
+
+    fn connection(&self) -> Option<&'v Connection> {
+        self.stream.map(|(stream, _)| &stream.exchange.connection)
+    }
+
+    fn listener(&self) -> Option<&'v ListenerSpec> {
+        self.core.spec.listeners.get(self.stream?.0.listener)
+    }
+
+    /// The value; where the recording does not tell it, that is noted.
+    fn recorded<T>(&self, fact: Option<T>, name: &'static str) -> Option<T> {
+        if fact.is_none() {
+            self.lacking.set(Some(name));
+        }
+        fact
+    }
+}

@@ -1,0 +1,32 @@
+//! What guests called, from which callback, and what they were answered: what a table of fidelity is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The callback of hostcalls that a module makes before its first one, in its start functions.
+pub const AT_START: &str = "start";
+
+/// Kept only where a replay asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Callbacks that guests export and that ran.
+    pub callbacks: BTreeSet<&'static str>,
+    /// By hostcall and callback: the numbers answered. A `CallStatus` from `proxy_` functions, an errno from WASI's.
+    pub answers: BTreeMap<(&'static str, &'static str), BTreeSet<u32>>,
+    /// Hostcalls that this host only links.
+    pub unimplemented: BTreeSet<&'static str>,
+}
+
+impl Ledger {
+    pub(crate) fn answered(&mut self, hostcall: &'static str, callback: &'static str, number: u32) {
+        self.answers.entry((hostcall, callback)).or_default().insert(number);
+    }
+
+    /// Adds what another holds.
+    pub fn extend(&mut self, other: &Ledger) {
+        self.callbacks.extend(&other.callbacks);
+        self.unimplemented.extend(&other.unimplemented);
+        for (key, numbers) in &other.answers {
+            self.answers.entry(*key).or_default().extend(numbers);
+        }
+    }
+}

@@ -403,7 +403,11 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
-        self.map(map).map(HeaderMap::byte_size).ok_or(CallStatus::BadArgument)
+        if let Some(headers) = self.map(map) {
+            return Ok(headers.byte_size());
+        }
+        // Asking for the size of trailers in the last body callback makes them, as writing them does.
+        self.map_mut(map).map(|headers| headers.byte_size())
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {

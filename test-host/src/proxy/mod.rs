@@ -57,6 +57,8 @@ pub struct Proxy {
     ready: VecDeque<StreamId>,
     /// The stream that the effects under way have ended.
     gone: Option<stream_end::Gone>,
+    /// What is being carried out.
+    cause: Option<stream_end::Cause>,
     finished: Vec<Outcome>,
 }
 
@@ -167,13 +169,16 @@ impl Proxy {
             if let Some(gone) = ended {
                 self.effect_on_the_dead(&effect, gone);
             }
+            let before = self.cause.replace(stream_end::Cause::of(&effect));
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::Close { stream, filter: _ } => {
+                    self.reply_before_closing(stream);
                     self.close(stream);
                 }
             }
+            self.cause = before;
         }
     }
 
@@ -190,7 +195,7 @@ impl Proxy {
         }
     }
 
-    fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
+    pub(super) fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
         self.set_details(id, &reply.details);
         let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
         let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));

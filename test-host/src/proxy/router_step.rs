@@ -16,7 +16,7 @@ use crate::{
     message::{HeaderMap, Message},
     router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
     stream::{Part, Path, Reply, Step, respond},
-    trace::What,
+    trace::{FindingKind, What},
 };
 
 /// Headers that the router reads and does not pass on (`envoy-abi` 9.2).
@@ -62,6 +62,11 @@ impl Core {
         };
         stream.route.virtual_host = virtual_host;
         stream.route.choose(choice);
+        if let Some(limit) = stream.route.chosen().and_then(SelectedRoute::buffer_limit)
+            && stream.manager.buffer_limit().is_some_and(|current| current < limit)
+        {
+            stream.manager.set_buffer_limit(Some(limit));
+        }
         self.set_timers(id);
     }
 }
@@ -145,7 +150,20 @@ impl Proxy {
             return;
         };
         let (latency, timeouts) = (stream.recorded_latency(), stream.route.timeouts);
-        core.due.push((latency, Due::UpstreamAnswer { stream: id }));
+        match stream.length_mismatch() {
+            None => core.due.push((latency, Due::UpstreamAnswer { stream: id })),
+            Some((sent, told)) => {
+                let text = format!(
+                    "filters left a body of {sent} bytes under content-length: {told}: an HTTP/1 upstream {}",
+                    if sent < told { "waits for the rest" } else { "takes the rest for another request" }
+                );
+                core.note_proxy(id, What::Finding { kind: FindingKind::LengthMismatch, text });
+                // It has what it was told to expect, and answers.
+                if sent > told {
+                    core.due.push((latency, Due::UpstreamAnswer { stream: id }));
+                }
+            }
+        }
         for (after, of) in timeouts.into_iter().flatten() {
             core.due.push((after, Due::RouteTimeout { stream: id, of }));
         }
@@ -255,11 +273,21 @@ impl Proxy {
     /// The upstream is gone in the middle of its answer: the client cannot be told anything else.
     pub(super) fn upstream_broke_off(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else { return };
-        stream.details = Some("upstream_reset_after_response_started{protocol_error}".into());
-        stream.response_flags |= ResponseFlag::UpstreamProtocolError.bit();
+        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else {
+            return;
+        };
+        stream.route.frozen = true;
         core.note_proxy(id, What::UpstreamBroke);
-        self.end_stream(id, End::Reset);
+        // It goes out only where a filter still holds the response's headers.
+        let text = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
+        let reply = OwnReply {
+            status: 502,
+            headers: HeaderMap::new(),
+            body: Bytes::from(text),
+            details: "upstream_reset_after_response_started{protocol_error}".into(),
+            flags: ResponseFlag::UpstreamProtocolError.bit(),
+        };
+        self.own_reply(id, reply);
     }
 
     /// Whether this step counts as activity for the idle timeout.
@@ -407,15 +435,19 @@ impl StreamState {
             headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
-        if let Some(limit) = route.buffer_limit()
-            && self.manager.buffer_limit().is_some_and(|current| current < limit)
-        {
-            self.manager.set_buffer_limit(Some(limit));
-        }
         self.route.timeouts = timeouts.of_answer();
         self.route.stream_duration = timeouts.stream_duration;
         self.route.alternative_response = timeouts.alternative_response;
         self.route.sent = Some(now);
+    }
+
+    /// How many bytes of body filters let go, and how many the headers tell of, where that is not the same any more.
+    fn length_mismatch(&self) -> Option<(u64, u64)> {
+        let sent = self.upstream_request.as_ref()?;
+        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
+        let length = sent.body_len() as u64;
+        let edited = length != self.manager.request.bytes_received;
+        (edited && length != told).then_some((length, told))
     }
 
     /// What the recording's own Envoy counted, where it told the client.

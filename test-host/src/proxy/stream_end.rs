@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::Effect,
-    outcome::Outcome,
+    core::{Effect, Owner},
+    outcome::{OF_THE_CONNECTION, Outcome},
     spec::ServerHeader,
     stream_state::{End, StreamId, StreamState},
 };
@@ -61,12 +61,29 @@ fn date_of(wall: Duration) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + wall.min(LAST))
 }
 
+/// What a callback asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Resume,
+    Reply,
+    Close,
+}
+
+impl Cause {
+    pub(super) fn of(effect: &Effect) -> Self {
+        match effect {
+            Effect::Resume { .. } => Cause::Resume,
+            Effect::Reply { .. } => Cause::Reply,
+            Effect::Close { .. } => Cause::Close,
+        }
+    }
+}
+
 /// A stream that what a callback asked for has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gone {
     pub(super) stream: StreamId,
-    /// By `close_stream`; else by an answer.
-    pub(super) closed: bool,
+    pub(super) by: Option<Cause>,
 }
 
 impl Proxy {
@@ -83,7 +100,7 @@ impl Proxy {
 
     /// A callback asks for something on a stream that something else it asked for has ended.
     pub(super) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
-        let (kind, text) = match (effect, gone.closed) {
+        let (kind, text) = match (effect, gone.by == Some(Cause::Close)) {
             (Effect::Resume { .. }, _) => return,
             (Effect::Close { .. }, _) => (
                 FindingKind::WouldCrashEnvoy,
@@ -101,6 +118,17 @@ impl Proxy {
         self.core_mut().found(None, kind, text);
     }
 
+    /// The reply that the same callback asked for is prepared first, whichever it asked for first.
+    pub(super) fn reply_before_closing(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let decoding = core.streams.get(&id).is_some_and(|stream| stream.manager.is_decoding());
+        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { stream, .. } if *stream == id);
+        let Some(at) = core.effects.iter().position(is_reply).filter(|_| decoding) else { return };
+        if let Some(Effect::Reply { stream, filter, reply }) = core.effects.remove(at) {
+            self.reply_of_filter(stream, filter, reply);
+        }
+    }
+
     /// A filter resets a stream. Where the same callback asked for a reply, Envoy shows that to the filters all the same,
     /// after their end; nothing of it goes out.
     pub(super) fn close(&mut self, id: StreamId) {
@@ -111,12 +139,50 @@ impl Proxy {
         self.end_stream(id, End::Reset);
     }
 
-    /// A filter let response trailers go although its callback had ended the stream.
-    pub(super) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
-        if (path, part, action) == (Path::Encode, Part::Trailers, Action::Continue) {
-            let text = "the stream was closed in on_response_trailers, and the answer was to continue: this crashes Envoy";
-            self.core_mut().found(None, FindingKind::WouldCrashEnvoy, text);
+    /// A filter asked for a reply and closed the stream in one callback: Envoy shows the reply's headers to the filters
+    /// after their end, and sends nothing.
+    fn show_reply_to_the_dead(&mut self, id: StreamId, filters: usize) {
+        let text = "send_local_response and close_stream in one callback: Envoy calls on_response_headers of contexts that it \
+                    has deleted";
+        self.core_mut().found(None, FindingKind::LostReply, text);
+        for filter in (0..filters).rev().map(FilterIndex) {
+            let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
+                continue;
+            };
+            if self.has_lost_vm(id, filter) {
+                continue;
+            }
+            let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+            let headers = stream.manager.response.headers.as_ref().map_or(0, HeaderMap::len);
+            let Some(seen) = stream.filters.get_mut(filter.0) else { return };
+            seen.response.headers = true;
+            let core = self.core_mut();
+            let vm = core.plugins[plugin.0].vm;
+            core.vms[vm.0].contexts.insert(context, Owner::Stream(id, filter));
+            let count = u32::try_from(headers).unwrap_or(u32::MAX);
+            let callback = Callback::ResponseHeaders { count, end_of_stream: false };
+            self.call_guest(ActiveContext::new, plugin, context, callback);
+            self.core_mut().vms[vm.0].contexts.remove(&context);
         }
+        self.apply_effects();
+    }
+
+    /// A filter let a part of a response go although its callback had ended the stream.
+    pub(super) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
+        let by = self.gone.and_then(|gone| gone.by);
+        if (path, action) != (Path::Encode, Action::Continue) {
+            return;
+        }
+        let text = match part {
+            Part::Trailers if by == Some(Cause::Close) => {
+                "the stream was closed in on_response_trailers, and the answer was to continue: this crashes Envoy"
+            }
+            Part::Headers { .. } | Part::Trailers if by == Some(Cause::Resume) => {
+                "continue_stream(response), and then answered to continue: Envoy ends the response twice, and crashes"
+            }
+            _ => return,
+        };
+        self.core_mut().found(None, FindingKind::WouldCrashEnvoy, text);
     }
 
     /// What the connection manager does to a response's headers behind the filters (`mutateResponseHeaders`). The recorder
@@ -127,7 +193,7 @@ impl Proxy {
         let Some(stream) = core.streams.get_mut(&id) else { return };
         let Some(listener) = core.spec.listeners.get(stream.listener) else { return };
         let Some(headers) = stream.manager.response.headers.as_mut() else { return };
-        for name in [&b"connection"[..], b"proxy-connection", b"transfer-encoding", b"upgrade"] {
+        for name in OF_THE_CONNECTION {
             headers.remove(name);
         }
         if !headers.contains(b"date") {
@@ -150,15 +216,19 @@ impl Proxy {
         if stream.end.is_some() {
             return;
         }
+        let replied_and_closed = stream.reply_prepared && end == End::Reset;
         stream.end = Some(end);
         stream.manager.close();
-        self.gone = Some(Gone { stream: id, closed: end == End::Reset });
+        self.gone = Some(Gone { stream: id, by: self.cause });
         let filters = self.core_mut().streams.get(&id).map_or(0, |stream| stream.chain.len());
         for filter in (0..filters).map(FilterIndex) {
             self.log_filter(id, filter);
         }
         for filter in (0..filters).map(FilterIndex) {
             self.delete_filter(id, filter);
+        }
+        if replied_and_closed {
+            self.show_reply_to_the_dead(id, filters);
         }
         let core = self.core_mut();
         let now = core.now;

@@ -43,8 +43,8 @@ pub struct Route {
     pub name: String,
     pub matches: RouteMatch,
     pub action: RouteAction,
-    /// How many bytes the router may hold for further tries; where it is more than the listener's limit, filters may hold as
-    /// much, once the router has the request's headers.
+    /// How many bytes the router may hold for further tries. Where it is more than the listener's limit, filters may hold as
+    /// much; where it is less, it counts for nothing with them.
     pub buffer_limit: Option<usize>,
     pub metadata: Metadata,
 }

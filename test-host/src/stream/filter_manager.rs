@@ -219,7 +219,11 @@ impl FilterManager {
         called.resumed = true;
         let (data, trailers) =
             (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
-        self.state(path, at).holds_trailers |= trailers;
+        let last = matches!(called.work, Work::Data { end_of_stream: true, .. });
+        let last = last && self.message(path).trailers.is_none();
+        let state = self.state(path, at);
+        state.holds_trailers |= trailers;
+        state.holds_end |= last && stopped;
         let goes_on = stopped || !data;
         if goes_on {
             self.go_on_behind(path, at);
@@ -380,7 +384,12 @@ impl FilterManager {
                 self.grown(path);
                 let added_trailers = end_of_stream && !had_trailers && self.message(path).trailers.is_some();
                 // Trailers that a filter added with the last data are shown to the filters behind it.
-                self.state(path, at).holds_trailers |= added_trailers;
+                let waits = action == Action::Continue || path == Path::Encode;
+                if added_trailers && !waits {
+                    // Of a request, they do so although the data stays.
+                    self.work.push(Work::Trailers { path, at: at + 1 });
+                }
+                self.state(path, at).holds_trailers |= added_trailers && waits;
                 let end_of_stream = end_of_stream && !added_trailers;
                 self.after_data(path, at, end_of_stream, action);
             }

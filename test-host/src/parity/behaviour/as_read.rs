@@ -29,3 +29,11 @@ pub(super) fn as_read(mut answer: Message) -> SeenByClient {
         SeenByClient::GaveUp
     }
 }
+
+/// How a client reads an answer that breaks off: of a body of known length nothing is taken before its end.
+pub(super) fn part_as_read(mut answer: Message) -> SeenByClient {
+    if wire::content_length(&answer.headers).is_some() {
+        answer.body = Vec::new();
+    }
+    SeenByClient::Part(answer)
+}

@@ -193,6 +193,9 @@ fn answer(response: &Response, to_head: bool) -> Answer {
     }
 }
 
+/// How long Envoy may take to die.
+const DYING: Duration = Duration::from_secs(4);
+
 /// One process's run, behaviour by behaviour.
 struct Run<'a> {
     servers: &'a Servers,
@@ -213,6 +216,11 @@ impl Run<'_> {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
         let answers = barrier.pass().await.is_ok();
+        // A process that dies writes its trace first, and does not answer meanwhile.
+        let patience = tokio::time::Instant::now() + DYING;
+        while !answers && envoy.is_running() && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         if !envoy.is_running() {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    as_read::as_read,
+    as_read::{as_read, part_as_read},
     case::{Callout, Level, Request, Response},
     document::{self, Case, Surroundings},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
@@ -240,8 +240,8 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
     let gave_up = matches!(outcome.end, End::Hung | End::Disconnected);
     let client = match (&outcome.downstream_response, outcome.end) {
         _ if gave_up => SeenByClient::GaveUp,
-        (Some(answer), End::Complete) => as_read(answer.clone()),
-        (Some(answer), _) => SeenByClient::Part(answer.clone()),
+        (Some(answer), End::Complete) => as_read(outcome.finished(answer)),
+        (Some(answer), _) => part_as_read(outcome.finished(answer)),
         (None, _) => SeenByClient::Reset,
     };
     let details = outcome.details.as_ref().map(|details| details.escape_ascii().to_string());

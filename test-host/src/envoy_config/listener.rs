@@ -28,7 +28,8 @@ const DIRECTIONS: [(&str, i64, Direction); 3] = [
     ("INBOUND", 1, Direction::Inbound),
     ("OUTBOUND", 2, Direction::Outbound),
 ];
-const SERVER: [(&str, i64, u8); 3] = [("OVERWRITE", 0, 0), ("APPEND_IF_ABSENT", 1, 1), ("PASS_THROUGH", 2, 2)];
+const SERVER: [(&str, i64, u8); 3] =
+    [("OVERWRITE", 0, 0), ("APPEND_IF_ABSENT", 1, 1), ("PASS_THROUGH", 2, 2)];
 const LOGGING: &str = "access logs and traces are not written";
 const RECORDED: &str = "the recording decides it";
 

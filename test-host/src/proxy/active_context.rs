@@ -399,7 +399,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers(&mut self, map: MapType) -> CallResult<Option<&HeaderMap>> {
-        Ok(self.map(map))
+        // An empty map is as good as none.
+        Ok(self.map(map).filter(|headers| !headers.is_empty()))
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {

@@ -38,7 +38,9 @@ pub(crate) enum Effect {
 impl Effect {
     pub(crate) fn stream(&self) -> StreamId {
         match self {
-            Effect::Resume { stream, .. } | Effect::Reply { stream, .. } | Effect::Close { stream, .. } => *stream,
+            Effect::Resume { stream, .. } | Effect::Reply { stream, .. } | Effect::Close { stream, .. } => {
+                *stream
+            }
         }
     }
 }

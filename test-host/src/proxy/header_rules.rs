@@ -183,9 +183,8 @@ pub(crate) fn problem_upstream(headers: &HeaderMap) -> Option<String> {
 
 fn is_name(name: &[u8]) -> bool {
     let rest = name.strip_prefix(b":").unwrap_or(name);
-    let is_token = |byte: &u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(byte)
-    };
+    let is_token =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(byte);
     !rest.is_empty() && rest.iter().all(is_token)
 }
 

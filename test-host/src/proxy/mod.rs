@@ -149,13 +149,17 @@ impl Proxy {
         let owner = Some(Owner::Stream(id, filter));
         match stream.manager.answered(action) {
             Answered::Once => {}
-            Answered::Twice { path: Path::Encode, part: Part::Headers { end_of_stream: true } | Part::Trailers } => {
+            Answered::Twice {
+                path: Path::Encode,
+                part: Part::Headers { end_of_stream: true } | Part::Trailers,
+            } => {
                 let text = "continue_stream(response), and then answered to continue: Envoy ends the response twice, and \
                             crashes";
                 core.found(owner, FindingKind::WouldCrashEnvoy, text);
             }
             Answered::Twice { .. } => {
-                let text = "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
+                let text =
+                    "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
                 core.found(owner, FindingKind::RunsChainTwice, text);
             }
         }

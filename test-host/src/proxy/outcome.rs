@@ -66,7 +66,11 @@ impl Outcome {
             exchange: stream.exchange,
             filtered_headers: stream.filtered_headers,
             upstream_request: stream.upstream_request,
-            finished_headers: stream.manager.response.headers.filter(|_| stream.downstream_response.is_some()),
+            finished_headers: stream
+                .manager
+                .response
+                .headers
+                .filter(|_| stream.downstream_response.is_some()),
             downstream_response: stream.downstream_response,
             details: stream.details,
             response_flags: stream.response_flags,

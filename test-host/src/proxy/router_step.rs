@@ -125,7 +125,12 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
-            return Err(lacking_header("request", ":method", 503, ResponseFlag::DownstreamProtocolError.bit()));
+            return Err(lacking_header(
+                "request",
+                ":method",
+                503,
+                ResponseFlag::DownstreamProtocolError.bit(),
+            ));
         }
         if let Some(problem) = stream.request_headers().and_then(header_rules::problem_upstream) {
             return Err(unsendable(&problem));

@@ -99,7 +99,14 @@ impl Proxy {
             }
             core.chains.push(chain.into());
         }
-        let mut proxy = Proxy { vms, core: Some(core), ready: Default::default(), gone: None, cause: None, finished: Vec::new() };
+        let mut proxy = Proxy {
+            vms,
+            core: Some(core),
+            ready: Default::default(),
+            gone: None,
+            cause: None,
+            finished: Vec::new(),
+        };
         for vm in 0..proxy.vms.len() {
             proxy.start_vm(VmIndex(vm)).map_err(|(plugin, fault)| proxy.refused(plugin, fault))?;
         }

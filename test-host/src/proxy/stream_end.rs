@@ -52,7 +52,6 @@ impl StreamState {
             }
         }
     }
-
 }
 
 /// The last date that HTTP can write is in the year 9999.
@@ -146,7 +145,8 @@ impl Proxy {
                     has deleted";
         self.core_mut().found(None, FindingKind::LostReply, text);
         for filter in (0..filters).rev().map(FilterIndex) {
-            let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
+            let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter))
+            else {
                 continue;
             };
             if self.has_lost_vm(id, filter) {

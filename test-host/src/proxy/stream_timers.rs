@@ -15,6 +15,7 @@ use crate::{
     message::HeaderMap,
     router::{Forward, ResponseFlag, RouteAction},
     stream::Path,
+    trace::{FindingKind, What},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,12 @@ impl Proxy {
             StreamTimer::MaxDuration => ("downstream duration timeout", "max_duration_timeout", 0),
             StreamTimer::Request => ("request timeout", "request_overall_timeout", 0),
         };
+        if stream.manager.holds_back(Path::Decode) || stream.manager.holds_back(Path::Encode) {
+            let text =
+                "a filter holds back more than the buffer limit, so that no more is read, and waits for more";
+            let what = What::Finding { kind: FindingKind::BackPressureDeadlock, text: text.to_owned() };
+            core.note_proxy(id, what);
+        }
         let (headers, body) = (HeaderMap::new(), Bytes::from(body));
         self.own_reply(id, OwnReply { status, headers, body, details: details.into(), flags });
     }

@@ -46,7 +46,10 @@ pub enum Answered {
     Once,
     /// The filter had asked to go on and answers to continue too. Envoy runs the rest of the chain twice; it is run once
     /// here.
-    Twice { path: Path, part: Part },
+    Twice {
+        path: Path,
+        part: Part,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -22,6 +22,8 @@ pub enum FindingKind {
     NotCapable,
     /// Filters changed a body and left its `content-length`: the two ends no longer agree where the message ends.
     LengthMismatch,
+    /// A filter holds more than the buffer limit with back-pressure and waits for the message's end, which cannot come.
+    BackPressureDeadlock,
     /// The filter reset the stream.
     StreamReset,
     /// A hostcall that this host lacks and Envoy has.
@@ -48,6 +50,7 @@ impl FindingKind {
             FindingKind::UnusualStatus => "unusual_status",
             FindingKind::NotCapable => "not_capable",
             FindingKind::LengthMismatch => "length_mismatch",
+            FindingKind::BackPressureDeadlock => "back_pressure_deadlock",
             FindingKind::StreamReset => "stream_reset",
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",

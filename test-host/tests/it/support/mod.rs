@@ -17,8 +17,9 @@ use wayside::{
     proxy::{
         Outcome, StartError,
         spec::{
-            ClusterSpec, Discovery, EndpointSpec, FilterChain, FilterSpec, HttpConnectionManagerSpec,
-            DEFAULT_BUFFER_LIMIT, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec, ServerHeader, StreamTimeouts,
+            ClusterSpec, DEFAULT_BUFFER_LIMIT, Discovery, EndpointSpec, FilterChain, FilterSpec,
+            HttpConnectionManagerSpec, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec, ServerHeader,
+            StreamTimeouts,
         },
     },
     replay::{self, Options, Replay, Specs},

@@ -14,6 +14,12 @@ pub enum Callback {
     ResponseBody { size: u32, end_of_stream: bool },
     ResponseTrailers { count: u32 },
     HttpCallResponse { token: u32, headers: u32, body: u32, trailers: u32 },
+    GrpcReceiveInitialMetadata { token: u32, count: u32 },
+    GrpcReceive { token: u32, size: u32 },
+    GrpcReceiveTrailingMetadata { token: u32, count: u32 },
+    GrpcClose { token: u32, status: u32 },
+    QueueReady { queue: u32 },
+    ResolveDns { token: u32, size: u32 },
     Done,
     Log,
     Delete,
@@ -21,7 +27,7 @@ pub enum Callback {
 
 impl Callback {
     /// The exports' names without their `proxy_` prefix, as they stand in reports, by [`Self::number`].
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 20] = [
         "on_context_create",
         "on_vm_start",
         "on_configure",
@@ -33,6 +39,12 @@ impl Callback {
         "on_response_body",
         "on_response_trailers",
         "on_http_call_response",
+        "on_grpc_receive_initial_metadata",
+        "on_grpc_receive",
+        "on_grpc_receive_trailing_metadata",
+        "on_grpc_close",
+        "on_queue_ready",
+        "envoy_on_resolve_dns",
         "on_done",
         "on_log",
         "on_delete",
@@ -56,9 +68,47 @@ impl Callback {
             Callback::ResponseBody { .. } => 8,
             Callback::ResponseTrailers { .. } => 9,
             Callback::HttpCallResponse { .. } => 10,
-            Callback::Done => 11,
-            Callback::Log => 12,
-            Callback::Delete => 13,
+            Callback::GrpcReceiveInitialMetadata { .. } => 11,
+            Callback::GrpcReceive { .. } => 12,
+            Callback::GrpcReceiveTrailingMetadata { .. } => 13,
+            Callback::GrpcClose { .. } => 14,
+            Callback::QueueReady { .. } => 15,
+            Callback::ResolveDns { .. } => 16,
+            Callback::Done => 17,
+            Callback::Log => 18,
+            Callback::Delete => 19,
+        }
+    }
+
+    /// The whole name of the export.
+    pub fn export(&self) -> String {
+        Self::export_of(self.name())
+    }
+
+    /// The whole name of the export that reports call by this name.
+    pub fn export_of(name: &str) -> String {
+        if name.starts_with("envoy_") { name.to_owned() } else { format!("proxy_{name}") }
+    }
+
+    /// The words behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.
+    pub fn arguments(&self) -> [u32; 4] {
+        match *self {
+            Callback::ContextCreate { parent } => [parent, 0, 0, 0],
+            Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
+            Callback::RequestHeaders { count, end_of_stream }
+            | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
+            Callback::RequestBody { size, end_of_stream }
+            | Callback::ResponseBody { size, end_of_stream } => [size, end_of_stream.into(), 0, 0],
+            Callback::RequestTrailers { count } | Callback::ResponseTrailers { count } => [count, 0, 0, 0],
+            Callback::HttpCallResponse { token, headers, body, trailers } => [token, headers, body, trailers],
+            Callback::GrpcReceiveInitialMetadata { token, count }
+            | Callback::GrpcReceiveTrailingMetadata { token, count } => [token, count, 0, 0],
+            Callback::GrpcReceive { token, size } | Callback::ResolveDns { token, size } => {
+                [token, size, 0, 0]
+            }
+            Callback::GrpcClose { token, status } => [token, status, 0, 0],
+            Callback::QueueReady { queue } => [queue, 0, 0, 0],
+            Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
         }
     }
 }

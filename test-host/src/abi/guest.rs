@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{CallStatus, HostCalls};
+use super::{CallStatus, Callback, ContextId, HostCalls};
 
 /// An expected refusal, told to the guest as a status.
 pub type CallResult<T = ()> = Result<T, CallStatus>;
@@ -71,6 +71,9 @@ pub trait Guest {
 
     /// Asks the guest's own allocator for room; `InvalidMemoryAccess` where it has none.
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal>;
+
+    /// Calls the guest while it waits for this hostcall; what it answers is nobody's business.
+    fn enter_again(&mut self, context: ContextId, callback: Callback) -> Result<(), Refusal>;
 
     /// A module of ABI 0.1.0 is told nothing of a header that is missing: it gets an empty value.
     fn reads_missing_headers_as_empty(&self) -> bool {

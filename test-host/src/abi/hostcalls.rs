@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    BufferType, CallResult, CallStatus, CalloutToken, ContextId, LogLevel, MapType, MetricId, MetricType,
-    PairsError, StreamType,
+    BufferType, CallResult, CallStatus, Callback, CalloutToken, ContextId, ForeignAnswer, GrpcMethod,
+    GrpcRequest, LogLevel, MapType, MetricId, MetricType, PairsError, QueueId, StreamType,
 };
 use crate::message::HeaderMap;
 
@@ -93,5 +93,25 @@ pub trait HostCalls {
     fn record_metric(&mut self, id: MetricId, value: u64) -> CallResult;
     fn metric(&mut self, id: MetricId) -> CallResult<u64>;
 
-    fn foreign_function(&mut self, name: &[u8], arguments: Bytes) -> CallResult<Bytes>;
+    fn grpc_call(&mut self, call: GrpcRequest) -> CallResult<CalloutToken>;
+    fn grpc_stream(&mut self, method: GrpcMethod) -> CallResult<CalloutToken>;
+    fn grpc_send(&mut self, token: CalloutToken, message: Bytes, end_of_stream: bool) -> CallResult;
+    /// Gives a call or a stream up.
+    fn grpc_cancel(&mut self, token: CalloutToken) -> CallResult;
+    /// Ends the guest's half of a stream; gives a call up.
+    fn grpc_close(&mut self, token: CalloutToken) -> CallResult;
+    /// What Envoy tells the guest before the hostcall under way has returned. `None`: nothing, or nothing more. What it
+    /// returns is over with [`HostCalls::end_nested_callback`].
+    fn begin_nested_callback(&mut self) -> Option<(ContextId, Callback)>;
+    fn end_nested_callback(&mut self);
+
+    fn register_queue(&mut self, name: Bytes) -> CallResult<QueueId>;
+    /// An empty `vm_id` means the guest's own.
+    fn resolve_queue(&mut self, vm_id: &[u8], name: &[u8]) -> CallResult<QueueId>;
+    fn enqueue(&mut self, queue: QueueId, data: Bytes) -> CallResult;
+    fn dequeue(&mut self, queue: QueueId) -> CallResult<Bytes>;
+
+    /// `NotFound`: there is no function of this name.
+    fn foreign_function(&mut self, name: &[u8], arguments: Bytes) -> CallResult<ForeignAnswer>;
+    fn resolve_dns(&mut self, name: Bytes) -> CallResult<CalloutToken>;
 }

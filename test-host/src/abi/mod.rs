@@ -4,6 +4,7 @@
 //! with its memory; [`HostCalls`] is the proxy that answers, in our own words. `vm::link` is the front that wasmtime calls.
 
 mod callback;
+mod calls;
 mod guest;
 mod hostcalls;
 pub(crate) mod imports;
@@ -12,6 +13,7 @@ mod types;
 pub(crate) mod wasi;
 
 pub use callback::Callback;
+pub use calls::{ForeignAnswer, GrpcMethod, GrpcRequest, QueueId};
 pub use guest::{CallResult, Guest, GuestFault, GuestOut, GuestSlice, Refusal};
 pub use hostcalls::{HostCalls, HttpCallout, LocalReply};
 pub use pairs::PairsError;

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +41,9 @@ pub(super) struct ReplayArguments {
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
+    /// Worker threads of each proxy, as `envoy --concurrency`; each has VMs of its own, and so has the main thread
+    #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN, value_parser = workers)]
+    pub(super) workers: NonZeroU32,
     /// The level of Envoy's `wasm` logger
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(super) log_level: Level,
@@ -101,4 +104,12 @@ impl From<Level> for LogLevel {
             Level::Critical => LogLevel::Critical,
         }
     }
+}
+
+/// Each worker costs a VM for every VM of the configuration.
+const WORKERS_MAX: u32 = 1024;
+
+fn workers(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.parse().ok().and_then(NonZeroU32::new).filter(|number| number.get() <= WORKERS_MAX);
+    number.ok_or_else(|| format!("expected a number of workers from 1 to {WORKERS_MAX}"))
 }

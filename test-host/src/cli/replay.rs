@@ -22,8 +22,12 @@ use crate::{
 pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let (specs, unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
-    let options =
-        Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
+    let options = Options {
+        seed: Seed(arguments.seed),
+        workers: arguments.workers,
+        log_level: arguments.log_level.into(),
+        ..Options::default()
+    };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
     let modules = Arc::new(Modules::metering_by(metering));
     let script = load_script(arguments.callouts.as_deref())?;

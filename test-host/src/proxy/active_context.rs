@@ -3,26 +3,28 @@
 //! What would re-enter the chain (continue, reply, close) only becomes an [`Effect`]: it is carried out once the guest
 //! has returned, as Envoy does it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
-    callouts::{self, AnsweredCallout},
-    core::{Core, Effect, Owner, VmIndex},
+    callouts::AnsweredCallout,
+    core::{Core, Effect, Owner, PluginIndex, VmIndex},
     filter_state::{self, FilterStateObject},
-    header_rules,
+    foreign, header_rules,
+    nested::{Nested, Outer, Shown},
     properties::{self, Read},
     stream_state::{FilterContext, StreamState},
 };
 use crate::{
     abi::{
-        BufferType, CallResult, CallStatus, CalloutToken, ContextId, HostCalls, HttpCallout, LocalReply,
-        LogLevel, MapType, MetricId, MetricType, PairsError, StreamType,
+        BufferType, CallResult, CallStatus, Callback, CalloutToken, ContextId, ForeignAnswer, GrpcMethod,
+        GrpcRequest, HostCalls, HttpCallout, LocalReply, LogLevel, MapType, MetricId, MetricType, PairsError,
+        QueueId, StreamType,
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
 
@@ -33,12 +35,19 @@ pub(crate) struct ActiveContext {
     pub(crate) vm: VmIndex,
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
-    current: ContextId,
-    effective: Option<ContextId>,
+    pub(super) current: ContextId,
+    pub(super) effective: Option<ContextId>,
     /// A local reply was asked for: whatever the callback returns, the stream stops.
     pub(crate) stop: bool,
     /// During `on_http_call_response` only.
     callout: Option<AnsweredCallout>,
+    /// During the callbacks of gRPC calls and resolved names only.
+    pub(super) shown: Shown,
+    /// `get_status`: the message, which exists during one callback only.
+    status: Bytes,
+    /// Callbacks to be made before the hostcall under way returns, and what those under way have put aside.
+    pub(super) nested: VecDeque<Nested>,
+    pub(super) outer: Vec<Outer>,
     configuring: bool,
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
@@ -55,6 +64,10 @@ impl ActiveContext {
             effective: None,
             stop: false,
             callout: None,
+            shown: Shown::default(),
+            status: Bytes::new(),
+            nested: VecDeque::new(),
+            outer: Vec::new(),
             configuring: false,
             callback: AT_START,
         }
@@ -67,9 +80,26 @@ impl ActiveContext {
     }
 
     #[must_use]
+    pub(crate) fn showing(mut self, shown: Shown) -> Self {
+        self.shown = shown;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_status(mut self, message: Bytes) -> Self {
+        self.status = message;
+        self
+    }
+
+    #[must_use]
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// In a VM that is gone before anything it asks for can be sent.
+    pub(super) fn is_canary(&self) -> bool {
+        self.core.running == Thread::Canary
     }
 
     /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
@@ -84,7 +114,7 @@ impl ActiveContext {
     }
 
     /// The plugin whose root or stream is the effective context: several may share a VM.
-    fn effective_plugin(&self) -> PluginIndex {
+    pub(super) fn effective_plugin(&self) -> PluginIndex {
         let plugin = match self.owner() {
             Some(Owner::Root(plugin)) => Some(plugin),
             Some(Owner::Stream(id, filter)) => {
@@ -95,16 +125,16 @@ impl ActiveContext {
         plugin.unwrap_or(self.plugin)
     }
 
-    fn note(&mut self, what: What) {
+    pub(super) fn note(&mut self, what: What) {
         let owner = self.owner();
         self.core.note(owner, what);
     }
 
-    fn finding(&mut self, kind: FindingKind, text: impl Into<String>) {
+    pub(super) fn finding(&mut self, kind: FindingKind, text: impl Into<String>) {
         self.note(What::Finding { kind, text: text.into() });
     }
 
-    fn stream(&self) -> Option<(&StreamState, &FilterContext)> {
+    pub(super) fn stream(&self) -> Option<(&StreamState, &FilterContext)> {
         match self.owner()? {
             Owner::Stream(id, filter) => {
                 let stream = self.core.streams.get(&id)?;
@@ -114,7 +144,7 @@ impl ActiveContext {
         }
     }
 
-    fn stream_mut(&mut self) -> Option<(&mut StreamState, usize)> {
+    pub(super) fn stream_mut(&mut self) -> Option<(&mut StreamState, usize)> {
         match self.owner()? {
             Owner::Stream(id, filter) => self.core.streams.get_mut(&id).map(|stream| (stream, filter.0)),
             Owner::Root(_) => None,
@@ -130,7 +160,7 @@ impl ActiveContext {
         match map {
             MapType::CalloutHeaders => return self.callout.as_ref()?.message.as_ref().map(|m| &m.headers),
             MapType::CalloutTrailers => return self.callout.as_ref()?.message.as_ref()?.trailers.as_ref(),
-            MapType::GrpcInitialMetadata | MapType::GrpcTrailingMetadata => return None,
+            MapType::GrpcInitialMetadata | MapType::GrpcTrailingMetadata => return self.shown.map(map),
             _ => {}
         }
         let (stream, filter) = self.stream()?;
@@ -185,8 +215,14 @@ impl ActiveContext {
         }
     }
 
-    fn vm_id(&self) -> String {
+    pub(super) fn vm_id(&self) -> String {
         self.core.vms[self.vm.0].vm_id.clone()
+    }
+
+    /// There is none where the call was reset, as there is none outside the callback.
+    fn callout_body(&self) -> CallResult<Bytes> {
+        let message = self.callout.as_ref().and_then(|answer| answer.message.as_ref());
+        message.map(crate::message::Message::whole_body).ok_or(CallStatus::NotFound)
     }
 
     fn body(&self, path: Path) -> Bytes {
@@ -325,9 +361,14 @@ impl HostCalls for ActiveContext {
         Ok(())
     }
 
-    /// Only a root that waits after `on_done` can be done; this host keeps every root to the end.
+    /// Only a root that waits after `on_done` can be done.
     fn done(&mut self) -> CallResult {
-        Err(CallStatus::NotFound)
+        let plugin = self.effective_plugin();
+        if !std::mem::take(&mut self.core.plugins[plugin.0].parked) {
+            return Err(CallStatus::NotFound);
+        }
+        self.core.effects.push_back(Effect::DeleteRoot { plugin });
+        Ok(())
     }
 
     fn continue_stream(&mut self, kind: StreamType) -> CallResult {
@@ -404,6 +445,16 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
+        // Envoy asks for the map to write to, and those of calls are never written.
+        if matches!(
+            map,
+            MapType::CalloutHeaders
+                | MapType::CalloutTrailers
+                | MapType::GrpcInitialMetadata
+                | MapType::GrpcTrailingMetadata
+        ) {
+            return Err(CallStatus::BadArgument);
+        }
         if let Some(headers) = self.map(map) {
             return Ok(headers.byte_size());
         }
@@ -447,22 +498,19 @@ impl HostCalls for ActiveContext {
         match buffer {
             BufferType::RequestBody => Ok(self.checked_body(Path::Decode)),
             BufferType::ResponseBody => Ok(self.checked_body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcMessage => {
-                Ok(Bytes::new())
-            }
-            BufferType::CalloutBody => {
-                let message = self.callout.as_ref().ok_or(CallStatus::NotFound)?.message.as_ref();
-                Ok(message.map(crate::message::Message::whole_body).unwrap_or_default())
-            }
+            BufferType::DownstreamData | BufferType::UpstreamData => Ok(Bytes::new()),
+            BufferType::GrpcMessage => Ok(self.shown.message.clone().unwrap_or_default()),
+            BufferType::CalloutBody => self.callout_body(),
             BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
             BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.bytes()),
             BufferType::PluginConfiguration => Err(CallStatus::NotFound),
-            BufferType::CallData => Ok(Bytes::new()),
+            BufferType::CallData => Ok(self.shown.call_data.clone().unwrap_or_default()),
         }
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
         match buffer {
+            BufferType::CalloutBody => self.callout_body().and(Err(CallStatus::BadArgument)),
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             _ => Err(CallStatus::BadArgument),
@@ -483,45 +531,21 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
+        let read_only = self.is_declared_read_only(&path);
         let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
-        let object = FilterStateObject { value, read_only: false };
+        let object = FilterStateObject { value, read_only };
         stream.filter_state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }
 
     fn http_call(&mut self, callout: HttpCallout) -> CallResult<CalloutToken> {
-        let cluster = std::str::from_utf8(&callout.cluster).map_err(|_| CallStatus::BadArgument)?.to_owned();
-        if !self.core.spec.clusters.contains_key(&cluster) {
-            return Err(CallStatus::BadArgument);
-        }
-        callouts::check(&callout)?;
-        if !self.core.services.has(&cluster) {
-            let text = format!("no script answers cluster {cluster:?}: the connection counts as refused");
-            self.finding(FindingKind::UnansweredCallout, text);
-        }
-        let contexts = &mut self.core.vms[self.vm.0];
-        contexts.next_callout += 4;
-        let token = contexts.next_callout;
-        let pseudo = |name: &[u8]| callout.headers.first(name).cloned().unwrap_or_default();
-        self.note(What::CalledOut {
-            cluster: callout.cluster.clone(),
-            method: pseudo(b":method"),
-            path: pseudo(b":path"),
-            token,
-        });
-        let plugin = self.effective_plugin();
-        if !self.core.call_out(plugin, token, callout, &cluster) {
-            return Err(CallStatus::InternalFailure);
-        }
-        Ok(CalloutToken(token))
+        self.call_out(callout)
     }
 
     fn callout_status(&mut self) -> (u32, Bytes) {
-        let reset = self.callout.as_ref().is_some_and(|answer| answer.message.is_none());
-        let plugin = &self.core.plugins[self.effective_plugin().0];
-        (plugin.callout_code, if reset { "reset".into() } else { Bytes::new() })
+        (self.core.plugins[self.effective_plugin().0].callout_code, self.status.clone())
     }
 
     fn shared_data(&mut self, key: &[u8]) -> CallResult<(Bytes, u32)> {
@@ -553,29 +577,55 @@ impl HostCalls for ActiveContext {
         self.core.metrics.value(self.vm.0, id)
     }
 
-    /// `clear_route_cache` is carried out; what Envoy has and this host lacks is reported; the rest is unknown to both.
-    fn foreign_function(&mut self, name: &[u8], _arguments: Bytes) -> CallResult<Bytes> {
-        const ENVOYS: [&[u8]; 9] = [
-            b"verify_signature",
-            b"sign",
-            b"compress",
-            b"uncompress",
-            b"set_envoy_filter_state",
-            b"expr_create",
-            b"expr_evaluate",
-            b"expr_delete",
-            b"declare_property",
-        ];
-        if name == b"clear_route_cache" {
-            if let Some((stream, _)) = self.stream_mut() {
-                stream.route.clear();
-            }
-            return Ok(Bytes::new());
-        }
-        if ENVOYS.contains(&name) {
-            self.unimplemented("proxy_call_foreign_function");
-            return Err(CallStatus::Unimplemented);
-        }
-        Err(CallStatus::NotFound)
+    fn grpc_call(&mut self, call: GrpcRequest) -> CallResult<CalloutToken> {
+        self.grpc_call_here(call)
+    }
+
+    fn grpc_stream(&mut self, method: GrpcMethod) -> CallResult<CalloutToken> {
+        self.grpc_stream_here(&method)
+    }
+
+    fn grpc_send(&mut self, token: CalloutToken, message: Bytes, end_of_stream: bool) -> CallResult {
+        self.grpc_send_here(token, message, end_of_stream)
+    }
+
+    fn grpc_cancel(&mut self, token: CalloutToken) -> CallResult {
+        self.grpc_cancel_here(token)
+    }
+
+    fn grpc_close(&mut self, token: CalloutToken) -> CallResult {
+        self.grpc_close_here(token)
+    }
+
+    fn begin_nested_callback(&mut self) -> Option<(ContextId, Callback)> {
+        self.begin_nested()
+    }
+
+    fn end_nested_callback(&mut self) {
+        self.end_nested();
+    }
+
+    fn register_queue(&mut self, name: Bytes) -> CallResult<QueueId> {
+        Ok(self.register_queue_here(name))
+    }
+
+    fn resolve_queue(&mut self, vm_id: &[u8], name: &[u8]) -> CallResult<QueueId> {
+        self.resolve_queue_here(vm_id, name)
+    }
+
+    fn enqueue(&mut self, queue: QueueId, data: Bytes) -> CallResult {
+        self.enqueue_here(queue, data)
+    }
+
+    fn dequeue(&mut self, queue: QueueId) -> CallResult<Bytes> {
+        self.dequeue_here(queue)
+    }
+
+    fn foreign_function(&mut self, name: &[u8], arguments: Bytes) -> CallResult<ForeignAnswer> {
+        foreign::call(self, name, &arguments).ok_or(CallStatus::NotFound)
+    }
+
+    fn resolve_dns(&mut self, name: Bytes) -> CallResult<CalloutToken> {
+        self.resolve_dns_here(&name)
     }
 }

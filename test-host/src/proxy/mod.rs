@@ -4,7 +4,7 @@
 //! step is carried out here: a filter is called, or a part goes on to the router or to the client.
 
 mod active_context;
-mod callouts;
+mod calls;
 mod core;
 mod filter_state;
 mod gaps;
@@ -17,10 +17,10 @@ mod router_step;
 mod router_timeouts;
 mod shared_data;
 pub mod spec;
-mod start;
 mod stream_end;
 mod stream_state;
 mod stream_timers;
+mod threads;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -29,6 +29,7 @@ pub(crate) use self::core::Due;
 pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
+    calls::{callouts, foreign, grpc, nested, queues},
     core::{Core, Effect, Owner},
     stream_state::{StreamId, StreamState},
 };
@@ -36,21 +37,27 @@ pub use self::{
     gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
-    start::{ProxyOptions, StartError},
     stream_state::End,
+    threads::{ProxyOptions, StartError},
 };
 use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, Answered, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
-    vm::Vm,
+    vm::{Limits, Modules, Vm},
 };
 
 /// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
 #[derive(Debug)]
 pub struct Proxy {
-    vms: Vec<start::LoadedVm>,
+    modules: Arc<Modules>,
+    limits: Limits,
+    /// What VMs are made from.
+    bases: Vec<threads::BaseVm>,
+    /// The main thread, then the workers.
+    threads: Vec<threads::ThreadVms>,
+    vms: Vec<threads::LoadedVm>,
     /// Lent to a VM for the length of a callback, and here at all other times.
     core: Option<Box<Core>>,
     /// Streams that something outside of them has set going.
@@ -69,13 +76,14 @@ impl Proxy {
         let core = self.core_mut();
         let id = StreamId(number);
         let listener = listener_for(core, exchange.id.direction);
-        let chain = Arc::clone(&core.chains[listener]);
+        core.running = core.worker_for(&exchange);
+        let (thread, chain, first_filter) = core.chain_of(listener);
         for plugin in chain.iter() {
             self.reload_if_due(*plugin);
         }
         let core = self.core_mut();
         let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
-        let mut stream = StreamState::new(exchange, listener, chain, now, buffer_limit);
+        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);
@@ -100,6 +108,11 @@ impl Proxy {
             Due::Tick { plugin, arming } => self.tick(plugin, arming),
             Due::CalloutAnswer { plugin, generation, token, answer } => {
                 self.callout_answered(plugin, generation, token, answer);
+            }
+            Due::Grpc { id, event } => self.grpc_event(id, event),
+            Due::QueueReady { consumer, queue } => self.queue_ready(consumer, queue),
+            Due::Resolved { plugin, generation, token, result } => {
+                self.resolved(plugin, generation, token, result);
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
@@ -169,18 +182,20 @@ impl Proxy {
     /// Envoy too.
     fn apply_effects(&mut self) {
         while let Some(effect) = self.core_mut().effects.pop_front() {
-            let ended = self.gone.filter(|gone| gone.stream == effect.stream());
+            let ended = self.gone.filter(|gone| Some(gone.stream) == effect.stream());
             if let Some(gone) = ended {
                 self.effect_on_the_dead(&effect, gone);
             }
-            let before = self.cause.replace(stream_end::Cause::of(&effect));
+            let before = std::mem::replace(&mut self.cause, stream_end::Cause::of(&effect));
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
+                Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
                     self.reply_before_closing(stream);
                     self.close(stream);
                 }
+                Effect::DeleteRoot { plugin } => self.delete_root(plugin),
             }
             self.cause = before;
         }

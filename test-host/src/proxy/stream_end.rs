@@ -69,11 +69,12 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    pub(super) fn of(effect: &Effect) -> Self {
+    pub(super) fn of(effect: &Effect) -> Option<Self> {
         match effect {
-            Effect::Resume { .. } => Cause::Resume,
-            Effect::Reply { .. } => Cause::Reply,
-            Effect::Close { .. } => Cause::Close,
+            Effect::Resume { .. } => Some(Cause::Resume),
+            Effect::Reply { .. } => Some(Cause::Reply),
+            Effect::Close { .. } => Some(Cause::Close),
+            Effect::DeleteRoot { .. } | Effect::TellGrpc { .. } => None,
         }
     }
 }
@@ -100,7 +101,7 @@ impl Proxy {
     /// A callback asks for something on a stream that something else it asked for has ended.
     pub(super) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
         let (kind, text) = match (effect, gone.by == Some(Cause::Close)) {
-            (Effect::Resume { .. }, _) => return,
+            (Effect::Resume { .. } | Effect::DeleteRoot { .. } | Effect::TellGrpc { .. }, _) => return,
             (Effect::Close { .. }, _) => (
                 FindingKind::WouldCrashEnvoy,
                 "close_stream on a stream that has just ended: Envoy ends it twice, and crashes",

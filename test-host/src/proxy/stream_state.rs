@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{filter_state::FilterState, route_state::RouteState, stream_timers::StreamTimers};
+use super::{core::PluginIndex, filter_state::FilterState, route_state::RouteState, stream_timers::StreamTimers};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
     stream::{FilterManager, Path, ReplyForm},
-    trace::{PluginIndex, Trace, Usage},
+    trace::{Thread, Trace, Usage},
 };
 
 /// A stream's number within its proxy: that of its exchange in the recording.
@@ -32,7 +32,7 @@ pub(crate) struct View {
 #[derive(Debug, Default)]
 pub(crate) struct FilterContext {
     pub(crate) context: Option<ContextId>,
-    /// The VM's when the stream began. A newer VM does not know the context.
+    /// The plugin's when the stream began. A newer VM does not know the context.
     pub(crate) generation: u32,
     /// The stream does without this filter.
     pub(crate) passed_by: bool,
@@ -82,6 +82,10 @@ pub(crate) struct StreamState {
     pub(crate) manager: FilterManager,
     /// The plugins of its chain, from the client on; `filters` has the same order.
     pub(crate) chain: Arc<[PluginIndex]>,
+    /// The number of its first filter.
+    pub(crate) first_filter: usize,
+    /// The worker that it is on.
+    pub(crate) thread: Thread,
     /// The listener whose chain it is.
     pub(crate) listener: usize,
     pub(crate) filters: Vec<FilterContext>,
@@ -114,6 +118,8 @@ impl StreamState {
         exchange: Exchange,
         listener: usize,
         chain: Arc<[PluginIndex]>,
+        first_filter: usize,
+        thread: Thread,
         started: Duration,
         buffer_limit: Option<usize>,
     ) -> Self {
@@ -122,6 +128,8 @@ impl StreamState {
         StreamState {
             exchange,
             chain,
+            first_filter,
+            thread,
             listener,
             manager: FilterManager::new(filters, buffer_limit),
             filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),

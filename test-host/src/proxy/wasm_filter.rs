@@ -4,8 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    callouts::AnsweredCallout,
-    core::Owner,
+    core::{Owner, PluginIndex},
     spec::FailurePolicy,
     stream_state::{FilterContext, StreamId},
 };
@@ -13,11 +12,8 @@ use crate::{
     abi::{Callback, ContextId, GuestFault},
     message::HeaderMap,
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
-    trace::{FindingKind, PluginIndex, What},
+    trace::{FindingKind, What},
 };
-
-/// `get_status` after a callout that was reset; it stays.
-const CALLOUT_RESET: u32 = 11;
 
 /// What came of calling a guest.
 pub(super) struct Answered {
@@ -218,9 +214,10 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let Some(core) = self.core.take() else {
+        let Some(mut core) = self.core.take() else {
             return Answered { number: None, stop: false, failed: true };
         };
+        core.running = core.vms[core.plugins[plugin.0].vm.0].thread;
         let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
         let Some(vm) = self.vms[index.0].vm.as_mut() else {
             self.core = Some(core);
@@ -274,35 +271,6 @@ impl Proxy {
         }
     }
 
-    /// A callout's answer goes to the plugin's root, whether or not the stream that asked is still there.
-    pub(super) fn callout_answered(
-        &mut self,
-        plugin: PluginIndex,
-        generation: u32,
-        token: u32,
-        answer: AnsweredCallout,
-    ) {
-        if self.fault_of(plugin).is_some() || self.generation_of(plugin) != generation {
-            return;
-        }
-        let state = &mut self.core_mut().plugins[plugin.0];
-        if answer.message.is_none() {
-            state.callout_code = CALLOUT_RESET;
-        }
-        let message = answer.message.as_ref();
-        let callback = Callback::HttpCallResponse {
-            token,
-            headers: message.map_or(0, |m| m.headers.len()) as u32,
-            body: message.map_or(0, crate::message::Message::body_len) as u32,
-            trailers: message.and_then(|m| m.trailers.as_ref()).map_or(0, HeaderMap::len) as u32,
-        };
-        let root = self.core_mut().plugins[plugin.0].root;
-        let told = answer.told.clone();
-        self.core_mut().note(Some(Owner::Root(plugin)), What::CalloutAnswered { token, answer: told });
-        let lend = |core, plugin, context| ActiveContext::new(core, plugin, context).with_callout(answer);
-        self.call_guest(lend, plugin, root, callback);
-    }
-
     pub(super) fn plugin_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<PluginIndex> {
         self.core_mut().streams.get(&id)?.chain.get(filter.0).copied()
     }
@@ -328,7 +296,7 @@ impl Proxy {
         known != Some(generation) || self.fault_of(plugin).is_some()
     }
 
-    fn generation_of(&mut self, plugin: PluginIndex) -> u32 {
+    pub(super) fn generation_of(&mut self, plugin: PluginIndex) -> u32 {
         let core = self.core_mut();
         core.vms[core.plugins[plugin.0].vm.0].generation
     }

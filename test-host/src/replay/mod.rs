@@ -4,7 +4,7 @@ mod chunking;
 mod difference;
 mod schedule;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 pub use chunking::Chunking;
 pub use difference::{Difference, FieldChange, Place};
@@ -40,6 +40,8 @@ impl Specs {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub seed: Seed,
+    /// Of each proxy (`envoy --concurrency`).
+    pub workers: NonZeroU32,
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
@@ -54,6 +56,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             seed: Seed::default(),
+            workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
             chunking: Chunking::default(),
@@ -121,9 +124,10 @@ pub fn replay(
             }
             (None, Some(spec)) => {
                 let rng = Rng::new(options.seed, names.len() as u64);
-                let Options { limits, log_level, ledger, .. } = *options;
+                let Options { limits, log_level, ledger, workers, .. } = *options;
                 let options = ProxyOptions {
                     limits,
+                    workers,
                     log_level,
                     rng,
                     services: services(&name),

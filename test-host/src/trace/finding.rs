@@ -12,6 +12,8 @@ pub enum FindingKind {
     WouldHangEnvoy,
     /// Envoy would have taken the rest of the chain through the same part of the message twice.
     RunsChainTwice,
+    /// Envoy calls the guest while the guest waits for a hostcall.
+    ReentersGuest,
     /// A local reply was asked for where Envoy answers `Ok` and sends nothing.
     LostReply,
     /// Pairs that cannot be decoded: Envoy takes them as an empty list.
@@ -30,8 +32,10 @@ pub enum FindingKind {
     Unimplemented,
     /// A callout to a cluster that no script answers.
     UnansweredCallout,
-    /// A dead VM was made again.
+    /// A dead VM was made again, or could not be.
     VmReloaded,
+    /// The plugin started in its canary, but not on one of the threads, where Envoy then leaves the filter out.
+    FilterLeftOut,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
     BoundReached,
     /// A property was read whose value the recording does not hold; it was answered as absent.
@@ -45,6 +49,7 @@ impl FindingKind {
             FindingKind::WouldCrashEnvoy => "would_crash_envoy",
             FindingKind::WouldHangEnvoy => "would_hang_envoy",
             FindingKind::RunsChainTwice => "runs_chain_twice",
+            FindingKind::ReentersGuest => "reenters_guest",
             FindingKind::LostReply => "lost_reply",
             FindingKind::MalformedPairs => "malformed_pairs",
             FindingKind::UnusualStatus => "unusual_status",
@@ -55,6 +60,7 @@ impl FindingKind {
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",
             FindingKind::VmReloaded => "vm_reloaded",
+            FindingKind::FilterLeftOut => "filter_left_out",
             FindingKind::BoundReached => "bound_reached",
             FindingKind::NotRecorded => "not_recorded",
         }

@@ -4,7 +4,10 @@
 //! auth:
 //!   - when: { method: GET, path: /introspect }     # both optional; the path without its query
 //!     answer: { status: 200, headers: ["x-user: 7"], body: "{}", after: 5ms }
-//!   - answer: { fails: refused }                   # refused, reset, silent or no_healthy_host
+//!   - answer: { fails: refused }                   # refused, disconnect, reset, silent or no_healthy_host
+//! greeter:
+//!   - answer:                                       # a gRPC service: its moves, one after the other
+//!       grpc: [ { awaits: message }, { message: "hi", after: 5ms }, { trailers: ["grpc-status: 0"] } ]
 //! ```
 
 use std::{collections::BTreeMap, time::Duration};
@@ -12,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{CalloutAnswer, Services};
+use super::{CalloutAnswer, GrpcAnswer, GrpcCallout, GrpcMove, Service, Services};
 use crate::{
     abi::HttpCallout,
     message::Message,
@@ -50,6 +53,9 @@ struct Answer {
     body: String,
     #[serde(default)]
     trailers: Vec<HeaderLine>,
+    /// In the place of all others: what it does when it is called as a gRPC service.
+    #[serde(default)]
+    grpc: Option<Vec<GrpcMove>>,
     #[serde(default)]
     fails: Option<Failure>,
     #[serde(default)]
@@ -60,6 +66,7 @@ struct Answer {
 #[serde(rename_all = "snake_case")]
 enum Failure {
     Refused,
+    Disconnect,
     Reset,
     Silent,
     NoHealthyHost,
@@ -80,16 +87,33 @@ impl Script {
     pub fn services(&self) -> Services {
         self.0.iter().fold(Services::default(), |services, (cluster, rules)| {
             let rules = rules.clone();
-            services.with(cluster.clone(), move |callout: &HttpCallout| answer(&rules, callout))
+            services.with(cluster.clone(), Ruled(rules))
         })
     }
 }
 
-fn answer(rules: &[Rule], callout: &HttpCallout) -> CalloutAnswer {
-    let rule = rules.iter().find(|rule| rule.when.fits(callout));
-    rule.map_or(CalloutAnswer::ConnectFailure { after: Duration::ZERO }, |rule| {
-        rule.answer.as_callout_answer()
-    })
+/// A service by its rules.
+struct Ruled(Vec<Rule>);
+
+impl Ruled {
+    fn rule(&self, callout: &HttpCallout) -> Option<&Rule> {
+        self.0.iter().find(|rule| rule.when.fits(callout))
+    }
+}
+
+impl Service for Ruled {
+    fn answer(&mut self, callout: &HttpCallout) -> CalloutAnswer {
+        let refused = CalloutAnswer::ConnectFailure { after: Duration::ZERO };
+        self.rule(callout).map_or(refused, |rule| rule.answer.as_callout_answer())
+    }
+
+    fn answer_grpc(&mut self, call: &GrpcCallout) -> GrpcAnswer {
+        let http = call.as_http();
+        match self.rule(&http).and_then(|rule| rule.answer.grpc.clone()) {
+            Some(moves) => GrpcAnswer::Moves(moves),
+            None => GrpcAnswer::Http(self.answer(&http)),
+        }
+    }
 }
 
 impl When {
@@ -108,6 +132,7 @@ impl Answer {
         let after = self.after.map_or(Duration::ZERO, |after| after.0);
         match self.fails {
             Some(Failure::Refused) => CalloutAnswer::ConnectFailure { after },
+            Some(Failure::Disconnect) => CalloutAnswer::Disconnect { after },
             Some(Failure::Reset) => CalloutAnswer::Reset { after },
             Some(Failure::Silent) => CalloutAnswer::Silence,
             Some(Failure::NoHealthyHost) => CalloutAnswer::NoHealthyHost,

@@ -11,6 +11,7 @@ enum Export {
     Two(TypedFunc<(u32, u32), ()>),
     TwoResult(TypedFunc<(u32, u32), u32>),
     ThreeResult(TypedFunc<(u32, u32, u32), u32>),
+    Three(TypedFunc<(u32, u32, u32), ()>),
     Five(TypedFunc<(u32, u32, u32, u32, u32), ()>),
 }
 
@@ -21,7 +22,7 @@ impl Exports {
     /// Those of an instance that its VM's configuration allows.
     pub(super) fn of<T>(store: &mut Store<T>, instance: &Instance, allowed: impl Fn(&str) -> bool) -> Self {
         Exports(Callback::NAMES.map(|name| {
-            let export = format!("proxy_{name}");
+            let export = Callback::export_of(name);
             let function = instance.get_func(&mut *store, &export).filter(|_| allowed(&export))?;
             shape(store, &function)
         }))
@@ -42,13 +43,14 @@ impl Exports {
         context: u32,
         callback: Callback,
     ) -> Option<wasmtime::Result<u32>> {
-        let [a, b, c, d] = arguments(callback);
+        let [a, b, c, d] = callback.arguments();
         Some(match self.find(callback)? {
             Export::One(f) => f.call(store, context).map(|()| 0),
             Export::OneResult(f) => f.call(store, context),
             Export::Two(f) => f.call(store, (context, a)).map(|()| 0),
             Export::TwoResult(f) => f.call(store, (context, a)),
             Export::ThreeResult(f) => f.call(store, (context, a, b)),
+            Export::Three(f) => f.call(store, (context, a, b)).map(|()| 0),
             Export::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
         })
     }
@@ -62,24 +64,9 @@ fn shape<T>(store: &Store<T>, function: &Func) -> Option<Export> {
         (1, 1) => function.typed(store).ok().map(Export::OneResult),
         (2, 0) => function.typed(store).ok().map(Export::Two),
         (2, 1) => function.typed(store).ok().map(Export::TwoResult),
+        (3, 0) => function.typed(store).ok().map(Export::Three),
         (3, 1) => function.typed(store).ok().map(Export::ThreeResult),
         (5, 0) => function.typed(store).ok().map(Export::Five),
         _ => None,
-    }
-}
-
-/// The arguments behind the context id; a shorter export (ABI 0.1.0 headers) takes the first of them.
-fn arguments(callback: Callback) -> [u32; 4] {
-    match callback {
-        Callback::ContextCreate { parent } => [parent, 0, 0, 0],
-        Callback::VmStart { size } | Callback::Configure { size } => [size, 0, 0, 0],
-        Callback::RequestHeaders { count, end_of_stream }
-        | Callback::ResponseHeaders { count, end_of_stream } => [count, end_of_stream.into(), 0, 0],
-        Callback::RequestBody { size, end_of_stream } | Callback::ResponseBody { size, end_of_stream } => {
-            [size, end_of_stream.into(), 0, 0]
-        }
-        Callback::RequestTrailers { count } | Callback::ResponseTrailers { count } => [count, 0, 0, 0],
-        Callback::HttpCallResponse { token, headers, body, trailers } => [token, headers, body, trailers],
-        Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
     }
 }

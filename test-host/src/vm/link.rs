@@ -3,13 +3,14 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use wasmtime::{Caller, FuncType, Linker, Memory, TypedFunc, Val, ValType};
+use wasmtime::{Caller, Extern, FuncType, Linker, Memory, TypedFunc, Val, ValType};
 
 use super::instance::VmState;
 use crate::{
     abi::{
-        CallResult, CallStatus, Guest, GuestFault, GuestOut, GuestSlice, HostCalls, Refusal,
-        imports::{context, headers, shared, stream},
+        CallResult, CallStatus, Callback, ContextId, Guest, GuestFault, GuestOut, GuestSlice, HostCalls,
+        Refusal,
+        imports::{calls, context, headers, shared, stream},
         wasi,
     },
     vm::import_table::{AbiType, AbiVersion, IMPORTS, Import},
@@ -54,6 +55,18 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
         self.written += bytes.len();
         let memory = self.memory()?;
         memory.write(&mut self.caller, ptr as usize, bytes).map_err(|_| CallStatus::InvalidMemoryAccess)
+    }
+
+    fn enter_again(&mut self, context: ContextId, callback: Callback) -> Result<(), Refusal> {
+        let Some(function) = self.caller.get_export(&callback.export()).and_then(Extern::into_func) else {
+            return Ok(());
+        };
+        let [first, second, ..] = callback.arguments();
+        let called = match function.typed::<(u32, u32, u32), ()>(&self.caller) {
+            Ok(function) => function.call(&mut self.caller, (context.0, first, second)),
+            Err(_) => return Ok(()),
+        };
+        called.map_err(|error| Refusal::Fault(super::instance::fault_of(error, callback.name())))
     }
 
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal> {
@@ -151,6 +164,7 @@ pub(crate) fn link<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> w
     link_contexts(linker)?;
     link_messages(linker)?;
     link_shared(linker)?;
+    link_calls(linker)?;
     link_wasi(linker)?;
     link_the_rest(linker)
 }
@@ -173,7 +187,7 @@ fn link_contexts<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
             |g, p, n, v, l| context::set_property(g, slice(p, n), slice(v, l));
         get_status(code: Args, to: Args, to_len: Args) => |g, c, o, l| context::get_status(g, c, out(o, l));
         call_foreign_function(name: Args, len: Args, args: Args, args_len: Args, to: Args, to_len: Args) =>
-            |g, p, n, a, m, o, l| context::call_foreign_function(g, slice(p, n), slice(a, m), out(o, l));
+            |g, p, n, a, m, o, l| calls::call_foreign_function(g, slice(p, n), slice(a, m), out(o, l));
     }
     Ok(())
 }
@@ -225,6 +239,45 @@ fn link_shared<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmt
         increment_metric(id: Args, by: i64) => shared::increment_metric;
         record_metric(id: Args, value: u64) => shared::record_metric;
         get_metric(id: Args, to: Args) => shared::get_metric;
+    }
+    Ok(())
+}
+
+/// Four slices, one behind the other.
+fn method_slices([p, n, s, sl, m, ml, d, dl]: [u32; 8]) -> calls::MethodSlices {
+    calls::MethodSlices {
+        target: slice(p, n),
+        service: slice(s, sl),
+        method: slice(m, ml),
+        metadata: slice(d, dl),
+    }
+}
+
+fn link_calls<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
+    link! { linker, "env", status, "proxy_",
+        grpc_call(to: Args, to_len: Args, service: Args, service_len: Args, method: Args, method_len: Args,
+                  metadata: Args, metadata_len: Args, message: Args, message_len: Args, timeout: Args, token: Args) =>
+            |g, p, n, s, sl, m, ml, d, dl, b, bl, ms, o|
+                calls::grpc_call(g, &method_slices([p, n, s, sl, m, ml, d, dl]), slice(b, bl), ms, o);
+        grpc_stream(to: Args, to_len: Args, service: Args, service_len: Args, method: Args, method_len: Args,
+                    metadata: Args, metadata_len: Args, token: Args) =>
+            |g, p, n, s, sl, m, ml, d, dl, o|
+                calls::grpc_stream(g, &method_slices([p, n, s, sl, m, ml, d, dl]), o);
+        grpc_send(token: Args, message: Args, len: Args, end: Args) =>
+            |g, t, p, n, end| calls::grpc_send(g, t, slice(p, n), end);
+        grpc_cancel(token: Args) => calls::grpc_cancel;
+        grpc_close(token: Args) => calls::grpc_close;
+        register_shared_queue(name: Args, len: Args, id: Args) =>
+            |g, p, n, o| calls::register_shared_queue(g, slice(p, n), o);
+        resolve_shared_queue(vm: Args, vm_len: Args, name: Args, len: Args, id: Args) =>
+            |g, v, vl, p, n, o| calls::resolve_shared_queue(g, slice(v, vl), slice(p, n), o);
+        enqueue_shared_queue(id: Args, data: Args, len: Args) =>
+            |g, q, p, n| calls::enqueue_shared_queue(g, q, slice(p, n));
+        dequeue_shared_queue(id: Args, to: Args, to_len: Args) =>
+            |g, q, o, l| calls::dequeue_shared_queue(g, q, out(o, l));
+    }
+    link! { linker, "env", status, "envoy_",
+        resolve_dns(name: Args, len: Args, token: Args) => |g, p, n, o| calls::resolve_dns(g, slice(p, n), o);
     }
     Ok(())
 }

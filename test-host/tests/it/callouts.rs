@@ -41,8 +41,8 @@ fn an_answer_comes_to_the_root_and_the_stream_goes_on_from_it() {
           end: Complete after 30ms, via_upstream
         outside streams
           30 script: callout 4 answered: status 200
-          30 script: answered -> [4, 2, 3, 0]
-          30 script: pairs callout -> [:status=200 content-length=3]
+          30 script: answered -> [4, 3, 3, 0]
+          30 script: pairs callout -> [:status=200 content-length=3 x-envoy-upstream-service-time=30]
           30 script: buffer callout -> "yes"
           30 script: status -> ok 0 ""
     "#]]
@@ -90,7 +90,7 @@ fn failures_differ_by_their_cause() {
         2005 script: callout 12 answered: reset
         2005 script: answered -> [12, 0, 0, 0]
         2005 script: pairs callout -> ""
-        2005 script: buffer callout -> ""
+        2005 script: buffer callout -> not_found
         2005 script: status -> ok 11 "reset"
         3100 script: callout 16 answered: timeout: status 504
         3100 script: answered -> [16, 3, 24, 0]
@@ -98,8 +98,8 @@ fn failures_differ_by_their_cause() {
         3100 script: buffer callout -> "upstream request timeout"
         3100 script: status -> ok 11 ""
         4000 script: callout 20 answered: status 204
-        4000 script: answered -> [20, 2, 0, 0]
-        4000 script: pairs callout -> [:status=204 content-length=0]
+        4000 script: answered -> [20, 3, 0, 0]
+        4000 script: pairs callout -> [:status=204 content-length=0 x-envoy-upstream-service-time=0]
         4000 script: buffer callout -> ""
         4000 script: status -> ok 11 ""
     "#]].assert_eq(&proxy.lines(&["answered", "callout ->", "status", "end:"]));
@@ -144,13 +144,13 @@ fn an_answer_that_comes_after_the_stream_still_comes_to_the_root() {
           end: Complete after 0ns, via_upstream
         outside streams
           500 script: callout 4 answered: status 200
-          500 script: answered -> [4, 2, 0, 0]
+          500 script: answered -> [4, 3, 0, 0]
           500 script: effective stream -> bad_argument
           500 script: continue request -> ok
           500 script: effective 0 -> ok
           500 script: get callout :status -> "200"
           500 script: callout 8 answered: status 200
-          500 script: answered -> [8, 2, 0, 0]
+          500 script: answered -> [8, 3, 0, 0]
           500 script: effective stream -> bad_argument
           500 script: continue request -> ok
           500 script: effective 0 -> ok
@@ -186,7 +186,7 @@ fn trailers_of_an_answer_are_shown_and_none_of_it_outlives_the_callback() {
         0 script: buffer callout -> not_found
         0 script: on_response_headers = Continue
         0 script: callout 4 answered: status 200
-        0 script: answered -> [4, 1, 4, 1]
+        0 script: answered -> [4, 2, 4, 1]
         0 script: buffer callout -> "abcd"
         0 script: get callout_trailers t -> "1"
         0 script: add callout x 1 -> bad_argument

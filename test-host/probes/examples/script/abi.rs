@@ -14,8 +14,8 @@ macro_rules! imports {
     };
 }
 
-type Ptr = *const u8;
-type Out = *mut u32;
+pub(crate) type Ptr = *const u8;
+pub(crate) type Out = *mut u32;
 
 imports! { "env";
     proxy_log(level: u32, text: Ptr, len: usize);
@@ -42,8 +42,6 @@ imports! { "env";
     proxy_get_buffer_status(buffer: u32, len: Out, flags: Out);
     proxy_set_buffer_bytes(buffer: u32, start: u32, len: u32, data: Ptr, data_len: usize);
     proxy_http_call(cluster: Ptr, cluster_len: usize, headers: Ptr, headers_len: usize, body: Ptr, body_len: usize, trailers: Ptr, trailers_len: usize, timeout: u32, token: Out);
-    proxy_grpc_call(service: Ptr, service_len: usize, name: Ptr, name_len: usize, method: Ptr, method_len: usize, metadata: Ptr, metadata_len: usize, message: Ptr, message_len: usize, timeout: u32, token: Out);
-    proxy_register_shared_queue(name: Ptr, len: usize, id: Out);
     proxy_get_shared_data(key: Ptr, len: usize, to: Out, to_len: Out, cas: Out);
     proxy_set_shared_data(key: Ptr, len: usize, value: Ptr, value_len: usize, cas: u32);
     proxy_define_metric(kind: u32, name: Ptr, len: usize, id: Out);
@@ -79,6 +77,13 @@ macro_rules! out_bytes {
         let status = unsafe { $call };
         taken(status, to, len)
     }};
+}
+
+/// Calls with places for an address and a size, and takes what the host put there.
+pub(crate) fn out_bytes(call: impl FnOnce(Out, Out) -> u32) -> Answer<Vec<u8>> {
+    let (mut to, mut len) = (0, 0);
+    let status = call(&mut to, &mut len);
+    taken(status, to, len)
 }
 
 macro_rules! out_number {
@@ -141,6 +146,14 @@ pub(crate) fn foreign(name: &[u8], args: &[u8]) -> Answer<Vec<u8>> {
         to,
         len
     ))
+}
+
+/// Wants no results: there is no place to write them to.
+pub(crate) fn foreign_unasked(name: &[u8], args: &[u8]) -> u32 {
+    let nowhere = std::ptr::null_mut();
+    unsafe {
+        proxy_call_foreign_function(name.as_ptr(), name.len(), args.as_ptr(), args.len(), nowhere, nowhere)
+    }
 }
 
 pub(crate) fn continue_stream(kind: u32) -> u32 {
@@ -227,29 +240,6 @@ pub(crate) fn http_call(
         timeout,
         token
     ))
-}
-
-pub(crate) fn grpc_call(service: &[u8]) -> Answer<u32> {
-    let nothing: &[u8] = &[];
-    let (at, len) = (nothing.as_ptr(), 0);
-    out_number!(u32, |token| proxy_grpc_call(
-        service.as_ptr(),
-        service.len(),
-        at,
-        len,
-        at,
-        len,
-        at,
-        len,
-        at,
-        len,
-        1000,
-        token
-    ))
-}
-
-pub(crate) fn register_queue(name: &[u8]) -> Answer<u32> {
-    out_number!(u32, |id| proxy_register_shared_queue(name.as_ptr(), name.len(), id))
 }
 
 pub(crate) fn shared(key: &[u8]) -> (u32, Vec<u8>, u32) {

@@ -6,11 +6,14 @@
 //! ```
 //!
 //! A callback without a line continues. `@end` and `@more` are for callbacks with and without the end of the stream.
-//! Values are words; `\s` is a space, `\x..` any byte. Operations and their arguments are those of [`ops::run`].
+//! Values are words; `\s` is a space, `\x..` any byte. Operations and their arguments are those of [`ops::run`]
+//! and [`calls`].
 
 #![allow(unsafe_code, reason = "callbacks are exported by their plain names")]
 
 mod abi;
+mod calls;
+mod keys;
 mod ops;
 
 use std::{cell::RefCell, collections::BTreeMap};

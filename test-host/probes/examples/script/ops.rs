@@ -132,10 +132,7 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
         }
         "environment" => with_bytes(abi::environment()),
         "done" => status(abi::done()),
-        "foreign" => with_bytes(abi::foreign(&text(0), &text(1))),
-        "grpc_call" => with_number(abi::grpc_call(&text(0))),
-        "queue" => with_number(abi::register_queue(&text(0))),
-        _ => "no such operation".to_owned(),
+        _ => crate::calls::one(now, name, args).unwrap_or_else(|| "no such operation".to_owned()),
     }
 }
 
@@ -165,7 +162,7 @@ fn call_out(args: &[&str]) -> String {
     with_number(abi::http_call(&cluster, &headers, &bytes(args.get(3)), &[], number(args.get(1))))
 }
 
-fn status(number: u32) -> String {
+pub(crate) fn status(number: u32) -> String {
     let names =
         ["ok", "not_found", "bad_argument", "serialization_failure", "parse_failure", "bad_expression"];
     let more = [
@@ -180,15 +177,15 @@ fn status(number: u32) -> String {
     name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }
 
-fn with_bytes((answer, bytes): (u32, Vec<u8>)) -> String {
+pub(crate) fn with_bytes((answer, bytes): (u32, Vec<u8>)) -> String {
     if answer == 0 { shown(&bytes) } else { status(answer) }
 }
 
-fn with_number((answer, number): (u32, u32)) -> String {
+pub(crate) fn with_number((answer, number): (u32, u32)) -> String {
     if answer == 0 { number.to_string() } else { status(answer) }
 }
 
@@ -223,7 +220,7 @@ fn with_pairs((answer, wire): (u32, Vec<u8>)) -> String {
     format!("[{}]", text.join(" "))
 }
 
-fn encoded(pairs: &[&str]) -> Vec<u8> {
+pub(crate) fn encoded(pairs: &[&str]) -> Vec<u8> {
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = pairs
         .iter()
         .map(|pair| {
@@ -243,7 +240,7 @@ fn encoded(pairs: &[&str]) -> Vec<u8> {
     wire
 }
 
-fn number(word: Option<&&str>) -> u32 {
+pub(crate) fn number(word: Option<&&str>) -> u32 {
     word.and_then(|word| word.parse::<i64>().ok()).map_or(0, |number| number as u32)
 }
 
@@ -253,7 +250,7 @@ fn path(word: Option<&&str>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-fn bytes(word: Option<&&str>) -> Vec<u8> {
+pub(crate) fn bytes(word: Option<&&str>) -> Vec<u8> {
     let mut rest = word.copied().unwrap_or_default().as_bytes();
     let mut out = Vec::new();
     while let [first, tail @ ..] = rest {
@@ -281,6 +278,8 @@ fn map(word: Option<&&str>) -> u32 {
         Some("request_trailers") => 1,
         Some("response") => 2,
         Some("response_trailers") => 3,
+        Some("grpc_initial") => 4,
+        Some("grpc_trailing") => 5,
         Some("callout") => 6,
         Some("callout_trailers") => 7,
         _ => number(word),
@@ -292,8 +291,10 @@ fn buffer(word: Option<&&str>) -> u32 {
         Some("request") => 0,
         Some("response") => 1,
         Some("callout") => 4,
+        Some("grpc") => 5,
         Some("vm_configuration") => 6,
         Some("configuration") => 7,
+        Some("call_data") => 8,
         _ => number(word),
     }
 }

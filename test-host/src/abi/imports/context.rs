@@ -72,20 +72,6 @@ pub(crate) fn get_status<G: Guest>(guest: &mut G, code: u32, message: GuestOut) 
     guest.return_bytes(&text, message)
 }
 
-pub(crate) fn call_foreign_function<G: Guest>(
-    guest: &mut G,
-    name: GuestSlice,
-    arguments: GuestSlice,
-    out: GuestOut,
-) -> Result<(), Refusal> {
-    let (name, arguments) = (guest.read(name)?, guest.read(arguments)?);
-    let answer = guest.host().foreign_function(&name, arguments)?;
-    if out.ptr == 0 || out.len == 0 {
-        return Ok(());
-    }
-    guest.return_bytes(&answer, out)
-}
-
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! The hostcalls, one file a family. Each decodes its arguments, asks the host, and encodes the answer; nothing more.
 
+pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod headers;
 pub(crate) mod shared;

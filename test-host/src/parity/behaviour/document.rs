@@ -148,6 +148,8 @@ fn manager(stat_prefix: &str, http_filters: Vec<Value>, virtual_host: Value) -> 
         "internal_address_config": { "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] },
         "skip_xff_append": true,
         "preserve_external_request_id": true,
+        // A client's patience is a second too: what comes first would be chance.
+        "delayed_close_timeout": "0.1s",
         "server_header_transformation": "PASS_THROUGH",
         "http_protocol_options": { "enable_trailers": true },
         "http_filters": http_filters,

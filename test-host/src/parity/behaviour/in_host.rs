@@ -180,22 +180,27 @@ fn refused(case: &Case, error: &StartError) -> Seen {
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let named = |entry: &Entry| entry.plugin.map(|plugin| case.filter_name(plugin.0)).unwrap_or_default();
+    let named = |entry: &Entry| entry.filter.map(|filter| case.filter_name(filter.0)).unwrap_or_default();
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
     // Envoy's log does not name the filter outside of streams.
     let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
     let mut entries: Vec<(&Entry, String)> =
         streams.map(|entry| (entry, named(entry))).chain(outside).collect();
     entries.sort_by_key(|(entry, _)| entry.order);
-    let lines = entries.iter().filter_map(|(entry, who)| line(case, who, &entry.what));
+    let lines = |main: bool| {
+        let entries = entries.iter().filter(|(entry, _)| entry.thread.is_main() == main);
+        // Envoy is ended by force: nobody sees its roots end.
+        let entries = entries.filter(|(entry, _)| entry.order < outcome.shut_down_at);
+        entries.filter_map(|(entry, who)| line(case, who, &entry.what)).collect()
+    };
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
     Seen {
         ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
-        main: Vec::new(),
-        worker: lines.collect(),
+        main: lines(true),
+        worker: lines(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),

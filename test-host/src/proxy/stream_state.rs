@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{core::PluginIndex, filter_state::FilterState, route_state::RouteState, stream_timers::StreamTimers};
+use super::{
+    core::PluginIndex, filter_state::FilterState, route_state::RouteState, stream_timers::StreamTimers,
+};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},

@@ -223,7 +223,8 @@ impl FilterManager {
         let (data, trailers) =
             (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
         let last = matches!(called.work, Work::Data { end_of_stream: true, .. });
-        let last = last && self.message(path).trailers.is_none();
+        let message = self.message(path);
+        let last = last && message.trailers.is_none() && message.waiting.is_some();
         let state = self.state(path, at);
         state.holds_trailers |= trailers;
         state.holds_end |= last && stopped;

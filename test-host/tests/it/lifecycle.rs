@@ -82,6 +82,8 @@ fn a_stream_that_waits_for_ever_is_ended_and_logged() {
           upstream got nothing
           client got [:status: 504, content-length: 14, content-type: text/plain] "stream timeout"
           end: Complete after 300s, stream_idle_timeout
+        outside streams
+          300000 script: delete
     "#]]
     .assert_eq(&text);
 }

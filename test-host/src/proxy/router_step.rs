@@ -47,12 +47,12 @@ impl Core {
         else {
             return;
         };
+        // The connection manager puts it on every request, and without it Envoy looks for no route. A recording may lack it.
+        let forwarded_proto = b"x-forwarded-proto";
+        let taken_away =
+            !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
         let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
-        // Envoy has put it there, and routes nothing that lacks it.
-        let lacks_scheme = stream.exchange.request.headers.contains(b"x-forwarded-proto")
-            && !headers.contains(b"x-forwarded-proto");
-        let selected = listener.http.routes.select(headers).filter(|_| !lacks_scheme);
-        let choice = match selected {
+        let choice = match listener.http.routes.select(headers).filter(|_| !taken_away) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
@@ -132,8 +132,8 @@ impl Proxy {
                 ResponseFlag::DownstreamProtocolError.bit(),
             ));
         }
-        if let Some(problem) = stream.request_headers().and_then(header_rules::problem_upstream) {
-            return Err(unsendable(&problem));
+        if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
+            return Err(invalid_header(refusal));
         }
         stream.send_headers_upstream(&route, forward, now);
         if let Some(duration) = stream.route.stream_duration {
@@ -333,14 +333,14 @@ fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnRe
     }
 }
 
-/// What the proxy answers where a filter left headers that cannot be sent.
-fn unsendable(problem: &str) -> OwnReply {
-    let spaceless = problem.replace(' ', "_");
+/// What the proxy answers where a filter wrote a header that must not go out.
+fn invalid_header(refusal: Vec<u8>) -> OwnReply {
+    let why = String::from_utf8_lossy(&refusal).replace(' ', "_");
     OwnReply {
         status: 503,
         headers: HeaderMap::new(),
-        body: problem.to_owned().into(),
-        details: format!("filter_removed_required_request_headers{{{spaceless}}}").into(),
+        details: format!("filter_removed_required_request_headers{{{why}}}").into(),
+        body: refusal.into(),
         flags: ResponseFlag::DownstreamProtocolError.bit(),
     }
 }

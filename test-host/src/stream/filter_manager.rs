@@ -224,7 +224,8 @@ impl FilterManager {
             (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
         let last = matches!(called.work, Work::Data { end_of_stream: true, .. });
         let message = self.message(path);
-        let last = last && message.trailers.is_none() && message.waiting.is_some();
+        let alone = message.chunk.as_ref().is_none_or(Bytes::is_empty);
+        let last = last && alone && message.trailers.is_none() && message.waiting.is_some();
         let state = self.state(path, at);
         state.holds_trailers |= trailers;
         state.holds_end |= last && stopped;
@@ -425,9 +426,16 @@ impl FilterManager {
                 self.go_on_behind(path, at);
             }
             Action::Continue => {
+                // What waits may be that of a filter behind, which this one has let go in the middle of its call.
+                let theirs = (at + 1..self.filters)
+                    .any(|behind| self.state(path, behind).iteration != Iteration::Continue);
                 let message = self.message_mut(path);
-                message.keep(chunk);
-                let data = message.waiting.take().unwrap_or_default();
+                let data = if theirs {
+                    chunk
+                } else {
+                    message.keep(chunk);
+                    message.waiting.take().unwrap_or_default()
+                };
                 if std::mem::take(&mut self.state(path, at).holds_trailers) {
                     self.work.push(Work::Trailers { path, at: at + 1 });
                 }

@@ -21,7 +21,7 @@ pub(super) const OF_THE_CONNECTION: [&[u8]; 4] =
 pub struct Outcome {
     /// The number it was begun with.
     pub number: usize,
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// The worker that it was on.
     pub thread: Thread,
     /// The request's headers as the last filter left them, before the router's own edits. `None` as below.
@@ -61,7 +61,7 @@ impl Outcome {
 
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
         let numbers = (stream.first_filter..).map(FilterNumber);
-        let usage = numbers.zip(&stream.filters).map(|(number, filter)| (number, filter.usage.clone()));
+        let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));
         Outcome {
             number: id.0,
             usage: usage.collect(),

@@ -144,7 +144,10 @@ impl Proxy {
             let latency = stream.recorded_latency();
             core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         }
-        core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
+        if core.traces() {
+            let (route, cluster) = (route.route.name.clone(), cluster.name.clone());
+            core.note_proxy(id, What::Routed { route, cluster });
+        }
         Ok(())
     }
 
@@ -258,8 +261,7 @@ impl Proxy {
         let Some(response) = stream.exchange.response.clone() else { return self.client_left(id) };
         stream.route.answered = Some(now);
         stream.route.frozen = true;
-        let status =
-            response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
+        let status = response.headers.first(b":status").cloned().unwrap_or_default();
         stream.details = Some("via_upstream".into());
         stream.note_code(&response.headers);
         stream.touch(now);
@@ -269,7 +271,9 @@ impl Proxy {
         } else {
             stream.manager.receive(Path::Encode, response);
         }
-        core.note_proxy(id, What::UpstreamAnswered { status });
+        if core.traces() {
+            core.note_proxy(id, What::UpstreamAnswered { status: status.escape_ascii().to_string() });
+        }
         self.ready.push_back(id);
     }
 }
@@ -429,9 +433,7 @@ impl StreamState {
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
         let plain = forward.timeout.filter(|_| forward.max_stream_duration.is_none());
         let timeouts = Timeouts::of(headers, plain, per_try);
-        for name in CONSUMED {
-            headers.remove(name);
-        }
+        headers.remove_all(|name| name.starts_with(b"x-envoy-") && CONSUMED.contains(&name));
         // Both stand where the caller's own stood, if it sent any.
         if let Some(timeout) = timeouts.told {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());

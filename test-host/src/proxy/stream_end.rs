@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::{Effect, Owner},
+    core::Effect,
     outcome::{OF_THE_CONNECTION, Outcome},
     spec::ServerHeader,
     stream_state::{End, StreamId, StreamState},
@@ -157,13 +157,9 @@ impl Proxy {
             let headers = stream.manager.response.headers.as_ref().map_or(0, HeaderMap::len);
             let Some(seen) = stream.filters.get_mut(filter.0) else { return };
             seen.response.headers = true;
-            let core = self.core_mut();
-            let vm = core.plugins[plugin.0].vm;
-            core.vms[vm.0].contexts.insert(context, Owner::Stream(id, filter));
             let count = u32::try_from(headers).unwrap_or(u32::MAX);
             let callback = Callback::ResponseHeaders { count, end_of_stream: false };
             self.call_guest(ActiveContext::new, plugin, context, callback);
-            self.core_mut().vms[vm.0].contexts.remove(&context);
         }
         self.apply_effects();
     }
@@ -231,11 +227,12 @@ impl Proxy {
         if replied_and_closed {
             self.show_reply_to_the_dead(id, filters);
         }
+        self.forget_contexts(id);
         let core = self.core_mut();
         let now = core.now;
         if let Some(mut stream) = core.streams.remove(&id) {
             stream.ended = Some(now);
-            self.finished.push(Outcome::of(id, stream));
+            self.finished.push(Outcome::of(id, *stream));
         }
     }
 
@@ -273,11 +270,16 @@ impl Proxy {
                 self.call_guest(ActiveContext::new, plugin, context, callback);
             }
         }
-        if self.has_lost_vm(id, filter) {
-            return;
-        }
+    }
+
+    /// The ids that the stream had in its VMs, which may have died meanwhile.
+    fn forget_contexts(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let vm = core.plugins[plugin.0].vm;
-        core.vms[vm.0].contexts.remove(&context);
+        let Some(stream) = core.streams.get(&id) else {
+            return;
+        };
+        for (vm, context) in stream.filters.iter().filter_map(|filter| filter.reserved) {
+            core.vms[vm.0].contexts.remove(&context);
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::parity::{
 };
 
 /// How long the access log may take to show a request.
-const LOG_LIMIT: Duration = Duration::from_secs(5);
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;

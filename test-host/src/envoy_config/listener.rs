@@ -1,7 +1,7 @@
 //! A listener and its HTTP connection manager (envoy/config/listener/v3/, …/http_connection_manager/v3/) →
 //! [`ListenerSpec`].
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     LoadOptions,
@@ -14,8 +14,8 @@ use super::{
 use crate::{
     message::Direction,
     proxy::spec::{
-        CidrRange, FilterChain, FilterSpec, HttpConnectionManagerSpec, ListenerSpec, PluginSpec, RouterSpec,
-        TcpListenerSpec,
+        CidrRange, DEFAULT_BUFFER_LIMIT, FilterChain, FilterSpec, HttpConnectionManagerSpec, ListenerSpec,
+        PluginSpec, RouterSpec, ServerHeader, StreamTimeouts, TcpListenerSpec,
     },
 };
 
@@ -27,6 +27,8 @@ const DIRECTIONS: [(&str, i64, Direction); 3] = [
     ("INBOUND", 1, Direction::Inbound),
     ("OUTBOUND", 2, Direction::Outbound),
 ];
+const SERVER: [(&str, i64, u8); 3] =
+    [("OVERWRITE", 0, 0), ("APPEND_IF_ABSENT", 1, 1), ("PASS_THROUGH", 2, 2)];
 const LOGGING: &str = "access logs and traces are not written";
 const RECORDED: &str = "the recording decides it";
 
@@ -34,12 +36,15 @@ const RECORDED: &str = "the recording decides it";
 pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<Listener> {
     let fields = item.fields()?;
     fields.harmless("access_log", LOGGING);
-    fields.harmless("per_connection_buffer_limit_bytes", "connections are not emulated");
     fields.harmless("stat_prefix", "statistics of the listener are not kept");
     let name = fields.owned_text("name");
     let direction = fields.get("traffic_direction").and_then(|field| field.choice(&DIRECTIONS));
     let address = fields.get("address").and_then(|field| ip_address(&field));
     let metadata = metadata(&fields);
+    let buffer_limit: usize = fields
+        .get("per_connection_buffer_limit_bytes")
+        .map_or(Some(DEFAULT_BUFFER_LIMIT), |field| field.integer("a number of bytes"))?;
+    let buffer_limit = Some(buffer_limit).filter(|limit| *limit > 0);
     let (filter_chain_name, chain) = filter_chain(&fields, options)?;
     let direction = direction.unwrap_or(Direction::Unspecified);
     Some(match chain {
@@ -49,6 +54,7 @@ pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<Liste
             direction,
             filter_chain_name,
             metadata,
+            buffer_limit,
             http: *http,
         })),
         Chain::Tcp { filters, cluster } => Listener::Tcp(TcpListenerSpec {
@@ -120,12 +126,14 @@ pub(super) fn connection_manager(
     for name in ["access_log", "access_log_options", "tracing"] {
         fields.harmless(name, LOGGING);
     }
-    for name in ["codec_type", "http_protocol_options", "http2_protocol_options", "server_name"] {
+    for name in ["codec_type", "http_protocol_options", "http2_protocol_options"] {
         fields.harmless(name, RECORDED);
     }
     let routes = routes(fields);
     let ranges = fields.get("internal_address_config").map(|field| internal_addresses(&field));
     let http_filters = http_filters(fields, options);
+    let timeouts = timeouts(fields);
+    let server_header = server_header(fields);
     Some(HttpConnectionManagerSpec {
         stat_prefix: stat_prefix(fields)?,
         use_remote_address: fields.bool("use_remote_address").unwrap_or(false),
@@ -134,7 +142,37 @@ pub(super) fn connection_manager(
         internal_addresses: ranges.unwrap_or_default(),
         http_filters: http_filters?,
         routes: Arc::new(routes?),
+        timeouts,
+        server_header,
     })
+}
+
+fn timeouts(fields: &Fields<'_>) -> StreamTimeouts {
+    let set = |timeout: &Duration| !timeout.is_zero();
+    let idle = fields.get("stream_idle_timeout").and_then(|field| field.duration());
+    let common = fields.get("common_http_protocol_options").and_then(|field| field.fields());
+    let max_duration = common.as_ref().and_then(|common| {
+        for name in ["idle_timeout", "max_connection_duration", "max_requests_per_connection"] {
+            common.harmless(name, "connections are not emulated");
+        }
+        common.get("max_stream_duration")?.duration()
+    });
+    let default = StreamTimeouts::default();
+    StreamTimeouts {
+        idle: idle.map_or(default.idle, |idle| Some(idle).filter(set)),
+        max_duration: max_duration.filter(set),
+        request: fields.get("request_timeout").and_then(|field| field.duration()).filter(set),
+    }
+}
+
+fn server_header(fields: &Fields<'_>) -> ServerHeader {
+    let name = fields.text("server_name").filter(|name| !name.is_empty()).unwrap_or("envoy").to_owned();
+    let transformation = fields.get("server_header_transformation").and_then(|field| field.choice(&SERVER));
+    match transformation.unwrap_or(0) {
+        1 => ServerHeader::AppendIfAbsent(name),
+        2 => ServerHeader::PassThrough,
+        _ => ServerHeader::Overwrite(name),
+    }
 }
 
 fn stat_prefix(fields: &Fields<'_>) -> Option<String> {

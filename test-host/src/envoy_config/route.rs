@@ -50,6 +50,7 @@ fn virtual_host(fields: &Fields<'_>) -> Option<VirtualHost> {
         retry_policy: fields.get("retry_policy").and_then(|policy| retry_policy(&policy)),
         include_request_attempt_count: fields.bool("include_request_attempt_count").unwrap_or(false),
         include_attempt_count_in_response: fields.bool("include_attempt_count_in_response").unwrap_or(false),
+        buffer_limit: buffer_limit(fields),
         metadata: metadata(fields),
     })
 }
@@ -76,7 +77,19 @@ fn route(fields: &Fields<'_>) -> Option<Route> {
             None
         }
     };
-    Some(Route { name, matches: matches?, action: action?, metadata })
+    Some(Route { name, matches: matches?, action: action?, buffer_limit: buffer_limit(fields), metadata })
+}
+
+fn buffer_limit(fields: &Fields<'_>) -> Option<usize> {
+    let (_, field) = fields.one_of(&["request_body_buffer_limit", "per_request_buffer_limit_bytes"])?;
+    field.integer("a number of bytes")
+}
+
+fn max_stream_duration(field: &Cursor<'_>) -> Option<Duration> {
+    let fields = field.fields()?;
+    fields.not_emulated("grpc_timeout_header_max", "grpc-timeout headers do not bound streams");
+    fields.not_emulated("grpc_timeout_header_offset", "grpc-timeout headers do not bound streams");
+    fields.get("max_stream_duration")?.duration()
 }
 
 fn forward(field: &Cursor<'_>) -> Option<Forward> {
@@ -102,7 +115,13 @@ fn forward(field: &Cursor<'_>) -> Option<Forward> {
             return None;
         }
     };
-    Some(Forward { cluster, timeout: Some(timeout).filter(|timeout| !timeout.is_zero()), retry_policy })
+    Some(Forward {
+        cluster,
+        timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+        retry_policy,
+        idle_timeout: fields.get("idle_timeout").and_then(|field| field.duration()),
+        max_stream_duration: fields.get("max_stream_duration").and_then(|field| max_stream_duration(&field)),
+    })
 }
 
 fn weighted(field: &Cursor<'_>) -> Option<ClusterChoice> {

@@ -83,6 +83,9 @@ pub struct Timing {
     /// The client began to send and never came to the end of its request. Written by hand only: a recording that breaks off
     /// does not tell whether the client had.
     pub request_stalls: bool,
+    /// The upstream broke off where the response's end should be. Written by hand; a recording that lacks the end has a
+    /// note instead.
+    pub response_breaks_off: bool,
     /// The client goes away after so long, if it has no whole answer then. Written by hand only.
     pub client_patience: Option<Duration>,
 }
@@ -154,6 +157,14 @@ pub struct Exchange {
     pub timing: Timing,
     pub connection: Connection,
     pub notes: Vec<Note>,
+}
+
+impl Exchange {
+    /// The response has no end: the upstream broke off, or the recording did, which cannot be told apart.
+    pub fn breaks_off(&self) -> bool {
+        let incomplete = |note: &Note| note.kind == NoteKind::ResponseIncomplete;
+        self.timing.response_breaks_off || self.notes.iter().any(incomplete)
+    }
 }
 
 /// What was read from one or more files: the good part, and notes on the rest.

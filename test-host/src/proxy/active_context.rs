@@ -281,6 +281,17 @@ impl ActiveContext {
         shown.cloned().unwrap_or_default()
     }
 
+    /// What the last body callback was shown is gone once it has stopped without buffering.
+    fn checked_body(&mut self, path: Path) -> Bytes {
+        let view = self.stream().map(|(_, filter)| *filter.view(path));
+        if view.is_some_and(|view| view.body && view.dangling && !view.buffering) {
+            let text = "get_buffer_bytes of a body whose last callback has stopped without buffering: Envoy reads freed \
+                        memory, and crashes";
+            self.finding(FindingKind::WouldCrashEnvoy, text);
+        }
+        self.body(path)
+    }
+
     /// Envoy can replace the head (from 0), or append (from the end on); nothing in the middle.
     fn set_body(&mut self, path: Path, start: usize, len: usize, data: &Bytes) -> CallResult {
         let current = self.body(path);
@@ -471,7 +482,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers(&mut self, map: MapType) -> CallResult<Option<&HeaderMap>> {
-        Ok(self.map(map))
+        // An empty map is as good as none.
+        Ok(self.map(map).filter(|headers| !headers.is_empty()))
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
@@ -516,8 +528,8 @@ impl HostCalls for ActiveContext {
         let buffer = self.meant(buffer);
         let plugin = &self.core.plugins[self.plugin.0];
         let bytes = match buffer {
-            BufferType::RequestBody => self.body(Path::Decode),
-            BufferType::ResponseBody => self.body(Path::Encode),
+            BufferType::RequestBody => self.checked_body(Path::Decode),
+            BufferType::ResponseBody => self.checked_body(Path::Encode),
             BufferType::CalloutBody => self.callout_body()?,
             BufferType::GrpcMessage => self.shown.message.clone().unwrap_or_default(),
             BufferType::CallData => self.shown.call_data.clone().unwrap_or_default(),

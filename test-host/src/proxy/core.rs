@@ -14,9 +14,11 @@ use super::{
     grpc::{GrpcCalls, GrpcEvent, GrpcId, Told},
     metrics::Metrics,
     queues::{Consumer, Queues},
+    router_timeouts::RouteTimeout,
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    stream_timers::StreamTimer,
     streams::Streams,
     tcp::{ConnectionId, TcpState},
     threads::PluginKey,
@@ -73,6 +75,20 @@ pub(crate) enum Effect {
     },
 }
 
+impl Effect {
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Effect::Resume { stream, .. } | Effect::Reply { stream, .. } | Effect::Close { stream, .. } => {
+                Some(*stream)
+            }
+            Effect::DeleteRoot { .. }
+            | Effect::TellGrpc { .. }
+            | Effect::ContinueConnection { .. }
+            | Effect::CloseConnection { .. } => None,
+        }
+    }
+}
+
 /// Something that will happen to this proxy by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -111,7 +127,8 @@ pub(crate) enum Due {
     UpstreamAnswer {
         stream: StreamId,
     },
-    RouteTimeout {
+    /// It breaks off in the middle of its answer.
+    UpstreamBreaks {
         stream: StreamId,
     },
     /// An end of a TCP connection does something.
@@ -119,6 +136,24 @@ pub(crate) enum Due {
         connection: ConnectionId,
         step: usize,
     },
+    RouteTimeout {
+        stream: StreamId,
+        of: RouteTimeout,
+    },
+    StreamTimer {
+        stream: StreamId,
+        timer: StreamTimer,
+    },
+}
+
+impl Due {
+    /// It matters only to streams that wait, and is no reason to go on without them.
+    pub(crate) fn is_background(&self) -> bool {
+        matches!(
+            self,
+            Due::Tick { .. } | Due::ClientLeaves { .. } | Due::StreamTimer { .. } | Due::RouteTimeout { .. }
+        )
+    }
 }
 
 /// Who a context id stands for.

@@ -19,6 +19,7 @@ mod shared_data;
 pub mod spec;
 mod stream_end;
 mod stream_state;
+mod stream_timers;
 mod streams;
 mod tcp;
 mod threads;
@@ -45,7 +46,7 @@ pub use self::{
 use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
-    stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
+    stream::{Action, Answered, FilterIndex, Part, Path, Reply, Step, respond},
     trace::{FindingKind, TraceLevel},
     vm::{Limits, Modules, Vm},
 };
@@ -64,6 +65,10 @@ pub struct Proxy {
     core: Option<Box<Core>>,
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
+    /// The stream that the effects under way have ended.
+    gone: Option<stream_end::Gone>,
+    /// What is being carried out.
+    cause: Option<stream_end::Cause>,
     finished: Vec<Outcome>,
     finished_connections: Vec<TcpOutcome>,
 }
@@ -81,7 +86,8 @@ impl Proxy {
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
+        let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
+        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);
@@ -95,6 +101,7 @@ impl Proxy {
         }
         core.streams.insert(id, stream);
         core.choose_route(id);
+        self.start_timers(id);
         self.ready.push_back(id);
         self.run_ready();
     }
@@ -114,10 +121,13 @@ impl Proxy {
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
-            Due::RouteTimeout { stream } => self.route_timed_out(stream),
             Due::TcpStep { connection, step } => self.tcp_step(connection, step),
+            Due::UpstreamBreaks { stream } => self.upstream_broke_off(stream),
+            Due::RouteTimeout { stream, of } => self.route_timed_out(stream, of),
+            Due::StreamTimer { stream, timer } => self.stream_timer(stream, timer),
         }
         self.apply_effects();
+        self.gone = None;
         self.run_ready();
     }
 
@@ -132,11 +142,13 @@ impl Proxy {
         while let Some(step) =
             self.core_mut().streams.get_mut(&id).and_then(|stream| stream.manager.next_step())
         {
+            self.note_activity(id, &step);
             match step {
                 Step::Call { filter, path, part } => {
                     let action = self.call_filter(id, filter, path, part);
                     self.apply_effects();
-                    self.answered(id, filter, action);
+                    self.answered(id, filter, path, part, action);
+                    self.gone = None;
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
@@ -145,22 +157,42 @@ impl Proxy {
         }
     }
 
-    fn answered(&mut self, id: StreamId, filter: FilterIndex, action: Action) {
+    fn answered(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part, action: Action) {
         let core = self.core_mut();
-        let once = core.streams.get_mut(&id).is_none_or(|stream| {
+        let Some(stream) = core.streams.get_mut(&id) else {
+            return self.answered_to_nobody(path, part, action);
+        };
+        if path == Path::Decode {
             stream.reply_prepared = false;
-            stream.manager.answered(action)
-        });
-        if !once {
-            let text =
-                "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
-            core.found(Some(Owner::Stream(id, filter)), FindingKind::RunsChainTwice, text);
+        }
+        let owner = Some(Owner::Stream(id, filter));
+        match stream.manager.answered(action) {
+            Answered::Once => {}
+            Answered::Twice {
+                path: Path::Encode,
+                part: Part::Headers { end_of_stream: true } | Part::Trailers,
+            } => {
+                let text = "continue_stream(response), and then answered to continue: Envoy ends the response twice, and \
+                            crashes";
+                core.found(owner, FindingKind::WouldCrashEnvoy, text);
+            }
+            Answered::Twice { .. } => {
+                let text =
+                    "continue_stream, and then answered to continue: Envoy runs the rest of the chain twice";
+                core.found(owner, FindingKind::RunsChainTwice, text);
+            }
         }
     }
 
-    /// Carries out what callbacks asked for, now that no guest is running.
+    /// Carries out what callbacks asked for, now that no guest is running. What a nested callback asks for comes first in
+    /// Envoy too.
     fn apply_effects(&mut self) {
         while let Some(effect) = self.core_mut().effects.pop_front() {
+            let ended = self.gone.filter(|gone| Some(gone.stream) == effect.stream());
+            if let Some(gone) = ended {
+                self.effect_on_the_dead(&effect, gone);
+            }
+            let before = std::mem::replace(&mut self.cause, stream_end::Cause::of(&effect));
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::ContinueConnection { connection, filter } => {
@@ -172,13 +204,12 @@ impl Proxy {
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
-                    if self.core_mut().streams.get(&stream).is_some_and(|stream| stream.details.is_none()) {
-                        self.set_details(stream, b"wasm_close_stream");
-                    }
-                    self.end_stream(stream, End::Reset);
+                    self.reply_before_closing(stream);
+                    self.close(stream);
                 }
                 Effect::DeleteRoot { plugin } => self.delete_root(plugin),
             }
+            self.cause = before;
         }
     }
 
@@ -187,8 +218,7 @@ impl Proxy {
             return;
         };
         if stream.manager.resume(filter, path) {
-            self.ready.push_back(id);
-            return;
+            return self.run(id);
         }
         if path == Path::Encode && stream.manager.response.headers.is_none() {
             let text = "continue_stream(response) before there is a response: this crashes Envoy";
@@ -196,7 +226,7 @@ impl Proxy {
         }
     }
 
-    fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
+    pub(super) fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
         self.set_details(id, &reply.details);
         let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
         let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));
@@ -217,15 +247,21 @@ impl Proxy {
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
             return;
         }
-        stream.response_code = Some(reply.status);
-        let (headers, body) = respond(stream.request_headers(), reply);
+        let (headers, body) = respond(stream.reply_form, reply);
         stream.manager.abort_decoding();
+        if stream.manager.response.headers.is_none() {
+            self.core_mut().choose_route(id);
+        }
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
+        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);
         }
         if stream.manager.response.headers.is_some() {
-            stream.send_directly(headers, body);
+            self.send_directly(id, headers, body);
             return self.end_stream(id, End::Complete);
         }
         stream.manager.response.headers = Some(headers);
@@ -246,7 +282,11 @@ impl Proxy {
         if matches!(part, Part::Headers { .. }) && stream.lacks_status() {
             return self.replace_statusless_response(id);
         }
-        if stream.send_to_client(part, data) {
+        let is_last = stream.send_to_client(part, data);
+        if matches!(part, Part::Headers { .. }) {
+            self.finish_headers(id);
+        }
+        if is_last {
             self.end_stream(id, End::Complete);
         }
     }

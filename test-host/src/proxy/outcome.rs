@@ -12,6 +12,10 @@ use crate::{
     trace::{FilterNumber, Ledger, Thread, Trace, Usage},
 };
 
+/// Headers that the connection manager takes off a response.
+pub(super) const OF_THE_CONNECTION: [&[u8]; 4] =
+    [b"connection", b"proxy-connection", b"transfer-encoding", b"upgrade"];
+
 /// One replayed exchange.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -26,6 +30,9 @@ pub struct Outcome {
     pub upstream_request: Option<Message>,
     /// What went to the client. `None`: the stream ended without.
     pub downstream_response: Option<Message>,
+    /// The response's headers as logs see them: the connection manager has put `date` and `server` on, and taken off what
+    /// concerns the connection alone. A recorder among the filters does not see that, nor does a report compare it.
+    pub finished_headers: Option<HeaderMap>,
     /// `response.code_details`.
     pub details: Option<bytes::Bytes>,
     pub response_flags: u64,
@@ -38,6 +45,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A response as the connection manager finishes it.
+    pub fn finished(&self, response: &Message) -> Message {
+        let mut response = response.clone();
+        for name in OF_THE_CONNECTION {
+            response.headers.remove(name);
+        }
+        for name in [&b"date"[..], b"server"] {
+            if let Some(value) = self.finished_headers.as_ref().and_then(|headers| headers.first(name)) {
+                response.headers.set(name, value.clone());
+            }
+        }
+        response
+    }
+
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
         let numbers = (stream.first_filter..).map(FilterNumber);
         let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));
@@ -48,6 +69,11 @@ impl Outcome {
             thread: stream.thread,
             filtered_headers: stream.filtered_headers,
             upstream_request: stream.upstream_request,
+            finished_headers: stream
+                .manager
+                .response
+                .headers
+                .filter(|_| stream.downstream_response.is_some()),
             downstream_response: stream.downstream_response,
             details: stream.details,
             response_flags: stream.response_flags,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::router_timeouts::RouteTimeout;
 use crate::router::{SelectedRoute, VirtualHost};
 
 #[derive(Clone, Debug, Default)]
@@ -28,8 +29,12 @@ pub(crate) struct RouteState {
     /// When the upstream's answer came.
     pub(crate) answered: Option<Duration>,
     pub(crate) attempts: u32,
-    /// Of this attempt; `None` waits for ever.
-    pub(crate) timeout: Option<Duration>,
+    /// What bounds the wait for the answer, from the end of the request.
+    pub(crate) timeouts: [Option<(Duration, RouteTimeout)>; 2],
+    /// What bounds the attempt, from its headers on.
+    pub(crate) stream_duration: Option<Duration>,
+    /// A timeout is told by 204 instead of 504.
+    pub(crate) alternative_response: bool,
 }
 
 impl RouteState {

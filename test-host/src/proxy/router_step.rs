@@ -9,14 +9,14 @@ use super::{
     core::{Core, Due},
     header_rules,
     route_state::Choice,
-    router_timeouts::Timeouts,
+    router_timeouts::{RouteTimeout, Timeouts},
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
     message::{HeaderMap, Message},
     router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
-    stream::{Part, Path, Reply, respond},
-    trace::What,
+    stream::{Part, Path, Reply, Step, respond},
+    trace::{FindingKind, What},
 };
 
 /// Headers that the router reads and does not pass on (`envoy-abi` 9.2).
@@ -62,6 +62,12 @@ impl Core {
         };
         stream.route.virtual_host = virtual_host;
         stream.route.choose(choice);
+        if let Some(limit) = stream.route.chosen().and_then(SelectedRoute::buffer_limit)
+            && stream.manager.buffer_limit().is_some_and(|current| current < limit)
+        {
+            stream.manager.set_buffer_limit(Some(limit));
+        }
+        self.set_timers(id);
     }
 }
 
@@ -119,12 +125,20 @@ impl Proxy {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
         if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
-            return Err(lacking_header("request", ":method", 503, 1 << 18));
+            return Err(lacking_header(
+                "request",
+                ":method",
+                503,
+                ResponseFlag::DownstreamProtocolError.bit(),
+            ));
         }
         if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
             return Err(invalid_header(refusal));
         }
         stream.send_headers_upstream(&route, forward, now);
+        if let Some(duration) = stream.route.stream_duration {
+            core.due.push((duration, Due::RouteTimeout { stream: id, of: RouteTimeout::StreamDuration }));
+        }
         if stream.exchange.timing.request_stalls {
             // The request has no end that an answer could wait for: what was recorded came before it.
             let latency = stream.recorded_latency();
@@ -143,22 +157,46 @@ impl Proxy {
         let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else {
             return;
         };
-        let (latency, timeout) = (stream.recorded_latency(), stream.route.timeout);
-        core.due.push((latency, Due::UpstreamAnswer { stream: id }));
-        if let Some(timeout) = timeout {
-            core.due.push((timeout, Due::RouteTimeout { stream: id }));
+        let (latency, timeouts) = (stream.recorded_latency(), stream.route.timeouts);
+        match stream.length_mismatch() {
+            None => core.due.push((latency, Due::UpstreamAnswer { stream: id })),
+            Some((sent, told)) => {
+                let text = format!(
+                    "filters left a body of {sent} bytes under content-length: {told}: an HTTP/1 upstream {}",
+                    if sent < told { "waits for the rest" } else { "takes the rest for another request" }
+                );
+                core.note_proxy(id, What::Finding { kind: FindingKind::LengthMismatch, text });
+                // It has what it was told to expect, and answers.
+                if sent > told {
+                    core.due.push((latency, Due::UpstreamAnswer { stream: id }));
+                }
+            }
+        }
+        for (after, of) in timeouts.into_iter().flatten() {
+            core.due.push((after, Due::RouteTimeout { stream: id, of }));
         }
     }
 
-    pub(super) fn route_timed_out(&mut self, id: StreamId) {
-        let waiting =
-            |stream: &StreamState| stream.end.is_none() && stream.manager.response.headers.is_none();
-        if self.core_mut().streams.get(&id).is_some_and(waiting) {
-            self.own_reply(id, RouterReply::TIMEOUT.into());
+    pub(super) fn route_timed_out(&mut self, id: StreamId, of: RouteTimeout) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get(&id).filter(|stream| stream.end.is_none()) else { return };
+        if stream.manager.response.headers.is_some() {
+            return;
         }
+        let mut reply = OwnReply::from(match of {
+            RouteTimeout::Global => RouterReply::TIMEOUT,
+            RouteTimeout::PerTry => RouterReply::PER_TRY_TIMEOUT,
+            RouteTimeout::StreamDuration => RouterReply::STREAM_DURATION,
+        });
+        if of == RouteTimeout::StreamDuration && !stream.manager.has_arrived(Path::Decode) {
+            reply.status = 408;
+        } else if of != RouteTimeout::StreamDuration && stream.route.alternative_response {
+            (reply.status, reply.body) = (204, Bytes::new());
+        }
+        self.own_reply(id, reply);
     }
 
-    fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
+    pub(super) fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
         let told =
             What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
         self.core_mut().note_proxy(id, told);
@@ -190,8 +228,8 @@ impl Proxy {
         self.set_details(id, details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let reply = Reply { status: status.into(), headers, body, grpc_status: None };
-            let (headers, body) = respond(stream.request_headers(), reply);
-            stream.send_directly(headers, body);
+            let (headers, body) = respond(stream.reply_form, reply);
+            self.send_directly(id, headers, body);
         }
         self.end_stream(id, End::Complete);
     }
@@ -226,7 +264,13 @@ impl Proxy {
         let status = response.headers.first(b":status").cloned().unwrap_or_default();
         stream.details = Some("via_upstream".into());
         stream.note_code(&response.headers);
-        stream.manager.receive(Path::Encode, response);
+        stream.touch(now);
+        if stream.exchange.breaks_off() {
+            stream.manager.receive_without_end(Path::Encode, response);
+            core.due.push((Duration::ZERO, Due::UpstreamBreaks { stream: id }));
+        } else {
+            stream.manager.receive(Path::Encode, response);
+        }
         if core.traces() {
             core.note_proxy(id, What::UpstreamAnswered { status: status.escape_ascii().to_string() });
         }
@@ -234,14 +278,51 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// The upstream is gone in the middle of its answer: the client cannot be told anything else.
+    pub(super) fn upstream_broke_off(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else {
+            return;
+        };
+        stream.route.frozen = true;
+        core.note_proxy(id, What::UpstreamBroke);
+        // It goes out only where a filter still holds the response's headers.
+        let text = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
+        let reply = OwnReply {
+            status: 502,
+            headers: HeaderMap::new(),
+            body: Bytes::from(text),
+            details: "upstream_reset_after_response_started{protocol_error}".into(),
+            flags: ResponseFlag::UpstreamProtocolError.bit(),
+        };
+        self.own_reply(id, reply);
+    }
+
+    /// Whether this step counts as activity for the idle timeout.
+    pub(super) fn note_activity(&mut self, id: StreamId, step: &Step) {
+        let active = match step {
+            Step::Call { path, part, .. } | Step::Forward { path, part, .. } => {
+                *path == Path::Encode || matches!(part, Part::Data { .. })
+            }
+            Step::TooLarge { .. } => false,
+        };
+        let core = self.core_mut();
+        let now = core.now;
+        if let Some(stream) = core.streams.get_mut(&id).filter(|_| active) {
+            stream.touch(now);
+        }
+    }
+}
+
 /// What the proxy answers where it asks no upstream.
-struct OwnReply {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-    details: Cow<'static, str>,
+pub(super) struct OwnReply {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) details: Cow<'static, str>,
     /// Bits of `response.flags`.
-    flags: u64,
+    pub(super) flags: u64,
 }
 
 /// What the proxy answers where a filter took away a header that there must be. `flags`: `response.flags`.
@@ -264,7 +345,7 @@ fn invalid_header(refusal: Vec<u8>) -> OwnReply {
         headers: HeaderMap::new(),
         details: format!("filter_removed_required_request_headers{{{why}}}").into(),
         body: refusal.into(),
-        flags: 1 << 18,
+        flags: ResponseFlag::DownstreamProtocolError.bit(),
     }
 }
 
@@ -279,7 +360,7 @@ impl From<RouterReply> for OwnReply {
             headers,
             body: Bytes::from(reply.body.into_owned()),
             details: reply.details,
-            flags: reply.flag.map_or(0, |flag| 1 << flag_bit(flag)),
+            flags: reply.flag.map_or(0, ResponseFlag::bit),
         }
     }
 }
@@ -322,20 +403,6 @@ fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
     }
 }
 
-/// Envoy's order of response flags (`envoy/stream_info/stream_info.h`).
-fn flag_bit(flag: ResponseFlag) -> u32 {
-    match flag {
-        ResponseFlag::NoHealthyUpstream => 1,
-        ResponseFlag::UpstreamRequestTimeout => 2,
-        ResponseFlag::UpstreamConnectionFailure => 5,
-        ResponseFlag::UpstreamConnectionTermination => 6,
-        ResponseFlag::UpstreamOverflow => 7,
-        ResponseFlag::NoRoute => 8,
-        ResponseFlag::RetryLimitExceeded => 15,
-        ResponseFlag::NoCluster => 24,
-    }
-}
-
 impl StreamState {
     /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
     pub(super) fn client_stays(&self) -> Option<Duration> {
@@ -364,7 +431,8 @@ impl StreamState {
         };
         self.filtered_headers = Some(headers.clone());
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
-        let timeouts = Timeouts::of(headers, forward.timeout, per_try);
+        let plain = forward.timeout.filter(|_| forward.max_stream_duration.is_none());
+        let timeouts = Timeouts::of(headers, plain, per_try);
         headers.remove_all(|name| name.starts_with(b"x-envoy-") && CONSUMED.contains(&name));
         // Both stand where the caller's own stood, if it sent any.
         if let Some(timeout) = timeouts.told {
@@ -374,8 +442,19 @@ impl StreamState {
             headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
         self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
-        self.route.timeout = timeouts.global;
+        self.route.timeouts = timeouts.of_answer();
+        self.route.stream_duration = timeouts.stream_duration;
+        self.route.alternative_response = timeouts.alternative_response;
         self.route.sent = Some(now);
+    }
+
+    /// How many bytes of body filters let go, and how many the headers tell of, where that is not the same any more.
+    fn length_mismatch(&self) -> Option<(u64, u64)> {
+        let sent = self.upstream_request.as_ref()?;
+        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
+        let length = sent.body_len() as u64;
+        let edited = length != self.manager.request.bytes_received;
+        (edited && length != told).then_some((length, told))
     }
 
     /// What the recording's own Envoy counted, where it told the client.

@@ -5,6 +5,16 @@ use std::time::Duration;
 
 use crate::message::HeaderMap;
 
+/// Which of them has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteTimeout {
+    /// Of all attempts together.
+    Global,
+    PerTry,
+    /// Of the attempt as a stream.
+    StreamDuration,
+}
+
 /// The timeouts of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timeouts {
@@ -12,6 +22,12 @@ pub(super) struct Timeouts {
     pub(super) global: Option<Duration>,
     /// What `x-envoy-expected-rq-timeout-ms` says to the upstream; `None`: nothing.
     pub(super) told: Option<Duration>,
+    /// For each attempt; shorter than the global one.
+    pub(super) per_try: Option<Duration>,
+    /// From an attempt's headers to its end.
+    pub(super) stream_duration: Option<Duration>,
+    /// `x-envoy-upstream-rq-timeout-alt-response` is there.
+    pub(super) alternative_response: bool,
 }
 
 impl Timeouts {
@@ -24,7 +40,17 @@ impl Timeouts {
         let hedges =
             headers.first(b"x-envoy-hedge-on-per-try-timeout").is_some_and(|value| &value[..] == b"true");
         let told = if hedges { global } else { per_try.or(global) };
-        Timeouts { global, told }
+        let stream_duration = millis(headers, b"x-envoy-upstream-stream-duration-ms").filter(set);
+        let alternative_response = headers.contains(b"x-envoy-upstream-rq-timeout-alt-response");
+        Timeouts { global, told, per_try, stream_duration, alternative_response }
+    }
+
+    /// What bounds the wait for an answer to the one attempt there is.
+    pub(super) fn of_answer(&self) -> [Option<(Duration, RouteTimeout)>; 2] {
+        [
+            self.per_try.map(|after| (after, RouteTimeout::PerTry)),
+            self.global.map(|after| (after, RouteTimeout::Global)),
+        ]
     }
 }
 
@@ -41,7 +67,7 @@ mod tests {
     /// The route's timeouts are 15 s, and 2 s for a try. In milliseconds; 0: none.
     fn timeouts(asked: &[(&'static str, &'static str)]) -> [u128; 2] {
         let headers = asked.iter().copied().collect();
-        let Timeouts { global, told } =
+        let Timeouts { global, told, .. } =
             Timeouts::of(&headers, Some(Duration::from_secs(15)), Some(Duration::from_secs(2)));
         [global, told].map(|timeout| timeout.map_or(0, |timeout| timeout.as_millis()))
     }

@@ -81,8 +81,13 @@ pub struct ListenerSpec {
     pub direction: Direction,
     pub filter_chain_name: String,
     pub metadata: Metadata,
+    /// How many bytes of a message's body filters may hold back; `None`: any number.
+    pub buffer_limit: Option<usize>,
     pub http: HttpConnectionManagerSpec,
 }
+
+/// Envoy's default for `per_connection_buffer_limit_bytes`.
+pub const DEFAULT_BUFFER_LIMIT: usize = 1024 * 1024;
 
 /// A listener with Wasm network filters in front of a `tcp_proxy` (envoy/extensions/filters/network/tcp_proxy/v3/).
 #[derive(Clone, Debug)]
@@ -109,6 +114,40 @@ pub struct HttpConnectionManagerSpec {
     pub internal_addresses: Vec<CidrRange>,
     pub http_filters: FilterChain,
     pub routes: Arc<RouteTable>,
+    pub timeouts: StreamTimeouts,
+    pub server_header: ServerHeader,
+}
+
+/// How long a stream may take (`common_http_protocol_options`, `stream_idle_timeout`, `request_timeout`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamTimeouts {
+    /// Without anything happening; `None`: for ever. Routes may say otherwise.
+    pub idle: Option<Duration>,
+    /// From its beginning to its end.
+    pub max_duration: Option<Duration>,
+    /// From its beginning until the request has passed all filters.
+    pub request: Option<Duration>,
+}
+
+impl Default for StreamTimeouts {
+    /// Envoy's: five minutes without anything happening.
+    fn default() -> Self {
+        StreamTimeouts { idle: Some(Duration::from_secs(300)), max_duration: None, request: None }
+    }
+}
+
+/// What becomes of the response's `server` behind the filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerHeader {
+    Overwrite(String),
+    AppendIfAbsent(String),
+    PassThrough,
+}
+
+impl Default for ServerHeader {
+    fn default() -> Self {
+        ServerHeader::Overwrite("envoy".to_owned())
+    }
 }
 
 /// `address_prefix/prefix_len`

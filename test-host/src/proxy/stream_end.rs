@@ -1,16 +1,21 @@
 //! How a stream leaves: what the client gets, then the log, then the end of every context.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    outcome::Outcome,
+    core::Effect,
+    outcome::{OF_THE_CONNECTION, Outcome},
+    spec::ServerHeader,
     stream_state::{End, StreamId, StreamState},
 };
 use crate::{
     abi::Callback,
     message::{HeaderMap, Message},
-    stream::{FilterIndex, Part},
+    stream::{Action, FilterIndex, Part, Path},
+    trace::FindingKind,
 };
 
 impl StreamState {
@@ -47,17 +52,169 @@ impl StreamState {
             }
         }
     }
+}
 
-    /// Sends a response past all filters.
-    pub(super) fn send_directly(&mut self, headers: HeaderMap, body: Bytes) {
-        let body = if body.is_empty() { Vec::new() } else { vec![body] };
-        self.note_code(&headers);
-        self.manager.response.headers = Some(headers.clone());
-        self.downstream_response = Some(Message { headers, body, trailers: None });
+/// The last date that HTTP can write is in the year 9999.
+fn date_of(wall: Duration) -> String {
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + wall.min(LAST))
+}
+
+/// What a callback asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Resume,
+    Reply,
+    Close,
+}
+
+impl Cause {
+    pub(super) fn of(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::Resume { .. } => Some(Cause::Resume),
+            Effect::Reply { .. } => Some(Cause::Reply),
+            Effect::Close { .. } => Some(Cause::Close),
+            Effect::DeleteRoot { .. }
+            | Effect::TellGrpc { .. }
+            | Effect::ContinueConnection { .. }
+            | Effect::CloseConnection { .. } => None,
+        }
     }
 }
 
+/// A stream that what a callback asked for has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gone {
+    pub(super) stream: StreamId,
+    pub(super) by: Option<Cause>,
+}
+
 impl Proxy {
+    /// Sends a response past all filters.
+    pub(super) fn send_directly(&mut self, id: StreamId, headers: HeaderMap, body: Bytes) {
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            let body = if body.is_empty() { Vec::new() } else { vec![body] };
+            stream.note_code(&headers);
+            stream.manager.response.headers = Some(headers.clone());
+            stream.downstream_response = Some(Message { headers, body, trailers: None });
+        }
+        self.finish_headers(id);
+    }
+
+    /// A callback asks for something on a stream that something else it asked for has ended.
+    pub(super) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
+        let (kind, text) = match (effect, gone.by == Some(Cause::Close)) {
+            (
+                Effect::Resume { .. }
+                | Effect::DeleteRoot { .. }
+                | Effect::TellGrpc { .. }
+                | Effect::ContinueConnection { .. }
+                | Effect::CloseConnection { .. },
+                _,
+            ) => return,
+            (Effect::Close { .. }, _) => (
+                FindingKind::WouldCrashEnvoy,
+                "close_stream on a stream that has just ended: Envoy ends it twice, and crashes",
+            ),
+            (Effect::Reply { .. }, false) => (
+                FindingKind::WouldCrashEnvoy,
+                "send_local_response to a response that has just been answered: Envoy ends it twice, and crashes",
+            ),
+            (Effect::Reply { .. }, true) => (
+                FindingKind::LostReply,
+                "send_local_response after close_stream: the stream is gone, and Envoy sends its filters a response all the same",
+            ),
+        };
+        self.core_mut().found(None, kind, text);
+    }
+
+    /// The reply that the same callback asked for is prepared first, whichever it asked for first.
+    pub(super) fn reply_before_closing(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let decoding = core.streams.get(&id).is_some_and(|stream| stream.manager.is_decoding());
+        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { stream, .. } if *stream == id);
+        let Some(at) = core.effects.iter().position(is_reply).filter(|_| decoding) else { return };
+        if let Some(Effect::Reply { stream, filter, reply }) = core.effects.remove(at) {
+            self.reply_of_filter(stream, filter, reply);
+        }
+    }
+
+    /// A filter resets a stream. Where the same callback asked for a reply, Envoy shows that to the filters all the same,
+    /// after their end; nothing of it goes out.
+    pub(super) fn close(&mut self, id: StreamId) {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        if stream.details.is_none() {
+            stream.details = Some("wasm_close_stream".into());
+        }
+        self.end_stream(id, End::Reset);
+    }
+
+    /// A filter asked for a reply and closed the stream in one callback: Envoy shows the reply's headers to the filters
+    /// after their end, and sends nothing.
+    fn show_reply_to_the_dead(&mut self, id: StreamId, filters: usize) {
+        let text = "send_local_response and close_stream in one callback: Envoy calls on_response_headers of contexts that it \
+                    has deleted";
+        self.core_mut().found(None, FindingKind::LostReply, text);
+        for filter in (0..filters).rev().map(FilterIndex) {
+            let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter))
+            else {
+                continue;
+            };
+            if self.has_lost_vm(id, filter) {
+                continue;
+            }
+            let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+            let headers = stream.manager.response.headers.as_ref().map_or(0, HeaderMap::len);
+            let Some(seen) = stream.filters.get_mut(filter.0) else { return };
+            seen.response.headers = true;
+            let count = u32::try_from(headers).unwrap_or(u32::MAX);
+            let callback = Callback::ResponseHeaders { count, end_of_stream: false };
+            self.call_guest(ActiveContext::new, plugin, context, callback);
+        }
+        self.apply_effects();
+    }
+
+    /// A filter let a part of a response go although its callback had ended the stream.
+    pub(super) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
+        let by = self.gone.and_then(|gone| gone.by);
+        if (path, action) != (Path::Encode, Action::Continue) {
+            return;
+        }
+        let text = match part {
+            Part::Trailers if by == Some(Cause::Close) => {
+                "the stream was closed in on_response_trailers, and the answer was to continue: this crashes Envoy"
+            }
+            Part::Headers { .. } | Part::Trailers if by == Some(Cause::Resume) => {
+                "continue_stream(response), and then answered to continue: Envoy ends the response twice, and crashes"
+            }
+            _ => return,
+        };
+        self.core_mut().found(None, FindingKind::WouldCrashEnvoy, text);
+    }
+
+    /// What the connection manager does to a response's headers behind the filters (`mutateResponseHeaders`). The recorder
+    /// stood before it, and so does what a report compares: only those see it that look back, as logs do.
+    pub(super) fn finish_headers(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let wall = core.wall;
+        let Some(stream) = core.streams.get_mut(&id) else { return };
+        let Some(listener) = core.spec.listeners.get(stream.listener) else { return };
+        let Some(headers) = stream.manager.response.headers.as_mut() else { return };
+        for name in OF_THE_CONNECTION {
+            headers.remove(name);
+        }
+        if !headers.contains(b"date") {
+            headers.push("date", date_of(wall));
+        }
+        match &listener.http.server_header {
+            ServerHeader::Overwrite(name) => headers.set(b"server", name.clone()),
+            ServerHeader::AppendIfAbsent(name) if !headers.contains(b"server") => {
+                headers.push("server", name.clone());
+            }
+            ServerHeader::AppendIfAbsent(_) | ServerHeader::PassThrough => {}
+        }
+    }
+
     /// Ends a stream: `on_log` for every filter in the order of the chain, then `on_done` and `on_delete` for each.
     pub(super) fn end_stream(&mut self, id: StreamId, end: End) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {
@@ -66,14 +223,19 @@ impl Proxy {
         if stream.end.is_some() {
             return;
         }
+        let replied_and_closed = stream.reply_prepared && end == End::Reset;
         stream.end = Some(end);
         stream.manager.close();
-        let filters = stream.chain.len();
+        self.gone = Some(Gone { stream: id, by: self.cause });
+        let filters = self.core_mut().streams.get(&id).map_or(0, |stream| stream.chain.len());
         for filter in (0..filters).map(FilterIndex) {
             self.log_filter(id, filter);
         }
         for filter in (0..filters).map(FilterIndex) {
             self.delete_filter(id, filter);
+        }
+        if replied_and_closed {
+            self.show_reply_to_the_dead(id, filters);
         }
         self.forget_contexts(id);
         let core = self.core_mut();

@@ -8,11 +8,12 @@ use super::{
     core::{PluginIndex, VmIndex},
     filter_state::FilterState,
     route_state::RouteState,
+    stream_timers::StreamTimers,
 };
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
-    stream::{FilterManager, Path},
+    stream::{FilterManager, Path, ReplyForm},
     trace::{Thread, Trace, Usage},
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct View {
     pub(crate) trailers: bool,
     /// The last body callback asked for buffering: the body is all that waits.
     pub(crate) buffering: bool,
+    /// The last body callback of all stopped without buffering: what it was shown is gone, and Envoy does not know.
+    pub(crate) dangling: bool,
 }
 
 /// A filter's context for one stream.
@@ -95,6 +98,8 @@ pub(crate) struct StreamState {
     pub(crate) listener: usize,
     pub(crate) filters: Vec<FilterContext>,
     pub(crate) started: Duration,
+    pub(crate) timers: StreamTimers,
+    pub(crate) reply_form: ReplyForm,
     pub(crate) route: RouteState,
     pub(crate) filter_state: FilterState,
     /// `response.code`: the router's or a reply's, until the headers have gone out; then theirs.
@@ -124,17 +129,21 @@ impl StreamState {
         first_filter: usize,
         thread: Thread,
         started: Duration,
+        buffer_limit: Option<usize>,
     ) -> Self {
         let filters = chain.len();
+        let reply_form = ReplyForm::asked_by(&exchange.request.headers);
         StreamState {
             exchange,
             chain,
             first_filter,
             thread,
             listener,
-            manager: FilterManager::new(filters),
+            manager: FilterManager::new(filters, buffer_limit),
             filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),
             started,
+            timers: StreamTimers::starting_at(started),
+            reply_form,
             route: RouteState::default(),
             filter_state: FilterState::default(),
             response_code: None,

@@ -56,6 +56,12 @@ impl Proxy {
         let Some(context) = self.context_of(id, filter) else {
             return Action::Continue;
         };
+        if self.overflows(id, filter, path, part) {
+            self.refuse_body(id, path);
+            if path == Path::Encode {
+                return Action::StopNoBuffer;
+            }
+        }
         let Some(callback) = self.show(id, filter, path, part) else {
             return Action::Continue;
         };
@@ -70,6 +76,15 @@ impl Proxy {
             self.core_mut().note(Some(Owner::Stream(id, filter)), what);
         }
         action
+    }
+
+    /// Puts new data behind that which a filter buffers. `true`: that is too much.
+    fn overflows(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> bool {
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return false;
+        };
+        let buffers = stream.filters.get(filter.0).is_some_and(|context| context.view(path).buffering);
+        matches!(part, Part::Data { .. }) && buffers && !stream.manager.buffer_chunk(path)
     }
 
     /// Lets the filter see the part; the callback to make, with the sizes the guest is told.
@@ -110,8 +125,10 @@ impl Proxy {
             return;
         };
         let view = context.view_mut(path);
-        if let Part::Data { .. } = part {
+        if let Part::Data { end_of_stream } = part {
             view.buffering = action == Action::StopAndBuffer;
+            view.dangling =
+                end_of_stream && matches!(action, Action::StopAndWatermark | Action::StopNoBuffer);
         }
         if action != Action::Continue {
             return;
@@ -332,10 +349,8 @@ fn show_data(
     end_of_stream: bool,
 ) -> Callback {
     let view = context.view_mut(path);
-    if view.buffering {
-        message.keep_chunk();
-    }
     view.body = true;
+    view.dangling = false;
     let shown = if view.buffering { message.waiting() } else { message.chunk() };
     let size = shown.map_or(0, Bytes::len) as u32;
     context.end_of_stream = end_of_stream;

@@ -1,10 +1,12 @@
 //! Recorded exchanges into a simulation, and what became of each out of it.
 
+mod chunking;
 mod difference;
 mod schedule;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
+pub use chunking::Chunking;
 pub use difference::{Difference, FieldChange, Place};
 
 use crate::{
@@ -44,6 +46,7 @@ pub struct Options {
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
+    pub chunking: Chunking,
     /// How much is kept of what happens to each exchange, besides what it came to.
     pub trace: TraceLevel,
     /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
@@ -59,6 +62,7 @@ impl Default for Options {
             workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
+            chunking: Chunking::default(),
             trace: TraceLevel::default(),
             ledger: false,
             lasts: None,
@@ -115,7 +119,8 @@ pub fn replay(
         Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
     let (mut unmatched, mut unmatched_connections) = (Vec::new(), Vec::new());
     let (mut arrivals, mut connections) = (Vec::new(), Vec::new());
-    for (number, (exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
+    for (number, (mut exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
+        options.chunking.cut(&mut exchange, options.seed, number);
         match fleet.proxy(&exchange.id.proxy, &services)? {
             Some(proxy) => arrivals.push((at, proxy, number, exchange)),
             None => unmatched.push(exchange),

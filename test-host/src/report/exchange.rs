@@ -116,6 +116,7 @@ fn note(step: &mut FilterStep, what: &What) {
         | What::Routed { .. }
         | What::RouterReplied { .. }
         | What::ClientLeft
+        | What::UpstreamBroke
         | What::UpstreamAnswered { .. } => {}
     }
 }
@@ -173,6 +174,7 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             What::Routed { route, cluster } => format!("routed to cluster {cluster:?} by route {route:?}"),
             What::RouterReplied { status, details } => format!("answered {status} ({details})"),
             What::ClientLeft => "the client left, as recorded".to_owned(),
+            What::UpstreamBroke => "the upstream broke off".to_owned(),
             What::UpstreamAnswered { status } => format!("upstream answered {status}"),
             What::Finding { kind, text } => format!("{kind}: {text}"),
             _ => return None,

@@ -21,6 +21,10 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// The route's own policy; see [`super::SelectedRoute::retry_policy`] for the one in force.
     pub retry_policy: Option<RetryPolicy>,
+    /// In the place of the connection manager's; zero: none.
+    pub idle_timeout: Option<Duration>,
+    /// In the place of the connection manager's; zero: none. The plain `timeout` counts for nothing then.
+    pub max_stream_duration: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,6 +32,8 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// The router sends `x-envoy-attempt-count` to the client.
     pub include_attempt_count_in_response: bool,
+    /// For routes that have none of their own.
+    pub buffer_limit: Option<usize>,
     pub metadata: Metadata,
 }
 
@@ -41,6 +43,9 @@ pub struct Route {
     pub name: String,
     pub matches: RouteMatch,
     pub action: RouteAction,
+    /// How many bytes the router may hold for further tries. Where it is more than the listener's limit, filters may hold as
+    /// much; where it is less, it counts for nothing with them.
+    pub buffer_limit: Option<usize>,
     pub metadata: Metadata,
 }
 
@@ -68,6 +73,11 @@ impl SelectedRoute {
             RouteAction::DirectResponse(_) | RouteAction::Redirect(_) => None,
         };
         own.or(self.virtual_host.retry_policy.as_ref())
+    }
+
+    /// The route's limit, else its virtual host's.
+    pub fn buffer_limit(&self) -> Option<usize> {
+        self.route.buffer_limit.or(self.virtual_host.buffer_limit)
     }
 
     /// The cluster the request would go to; see [`ClusterChoice::pick`].

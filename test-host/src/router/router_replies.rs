@@ -13,6 +13,10 @@ pub enum ResponseFlag {
     NoRoute,
     RetryLimitExceeded,
     NoCluster,
+    StreamIdleTimeout,
+    DownstreamProtocolError,
+    UpstreamMaxStreamDurationReached,
+    UpstreamProtocolError,
 }
 
 impl ResponseFlag {
@@ -26,6 +30,28 @@ impl ResponseFlag {
             ResponseFlag::NoRoute => "NR",
             ResponseFlag::RetryLimitExceeded => "URX",
             ResponseFlag::NoCluster => "NC",
+            ResponseFlag::StreamIdleTimeout => "SI",
+            ResponseFlag::DownstreamProtocolError => "DPE",
+            ResponseFlag::UpstreamMaxStreamDurationReached => "UMSDR",
+            ResponseFlag::UpstreamProtocolError => "UPE",
+        }
+    }
+
+    /// Its bit in `response.flags` (`envoy/stream_info/stream_info.h`).
+    pub fn bit(self) -> u64 {
+        1 << match self {
+            ResponseFlag::NoHealthyUpstream => 1,
+            ResponseFlag::UpstreamRequestTimeout => 2,
+            ResponseFlag::UpstreamConnectionFailure => 5,
+            ResponseFlag::UpstreamConnectionTermination => 6,
+            ResponseFlag::UpstreamOverflow => 7,
+            ResponseFlag::NoRoute => 8,
+            ResponseFlag::RetryLimitExceeded => 15,
+            ResponseFlag::StreamIdleTimeout => 16,
+            ResponseFlag::DownstreamProtocolError => 18,
+            ResponseFlag::UpstreamMaxStreamDurationReached => 19,
+            ResponseFlag::UpstreamProtocolError => 23,
+            ResponseFlag::NoCluster => 24,
         }
     }
 }
@@ -50,6 +76,13 @@ impl RouterReply {
     /// The route's own timeout ran out.
     pub const TIMEOUT: RouterReply =
         fixed(504, "upstream request timeout", "response_timeout", ResponseFlag::UpstreamRequestTimeout);
+    /// What `x-envoy-upstream-stream-duration-ms` allows an attempt ran out.
+    pub const STREAM_DURATION: RouterReply = fixed(
+        504,
+        "upstream max stream duration reached",
+        "upstream_max_stream_duration_reached",
+        ResponseFlag::UpstreamMaxStreamDurationReached,
+    );
     pub const PER_TRY_TIMEOUT: RouterReply = fixed(
         504,
         "upstream request timeout",

@@ -98,6 +98,9 @@ pub struct Written {
     /// The client leaves instead of getting an answer, after `latency`.
     #[serde(default)]
     leaves: bool,
+    /// The upstream breaks off where the end of its answer should be.
+    #[serde(default)]
+    breaks_off: bool,
     /// Between the request's arrival at the upstream and its answer. Default: 0.
     #[serde(default)]
     latency: Option<DurationText>,
@@ -256,6 +259,7 @@ impl Written {
                 response_headers: Some(at + latency),
                 request_stalls: self.stalls,
                 client_patience: None,
+                response_breaks_off: self.breaks_off,
             },
             connection: Connection {
                 local: SocketAddr::from_str("127.0.0.1:10000").ok(),

@@ -27,8 +27,8 @@ enum Event {
     Proxy(Due),
 }
 
-/// How long a simulation waits, in virtual time, for streams that nothing but ticks could still end: Envoy's own stream
-/// idle timeout.
+/// How long a simulation waits, in virtual time, for streams that nothing but ticks could still end: those whose own idle
+/// timeout is switched off. It is as long as Envoy's default.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Sim {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
-    /// Entries in `timers` that are no ticks.
+    /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
     lasts: Option<Duration>,
@@ -103,7 +103,7 @@ impl Sim {
         };
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
-        if !event.is_tick() {
+        if !event.is_background() {
             self.pending -= 1;
             self.last_event = now;
         }
@@ -123,7 +123,9 @@ impl Sim {
         if self.lasts.is_some_and(|until| at <= until) {
             return true;
         }
-        at <= self.last_event.saturating_add(IDLE_MAX) && self.proxies.iter().any(Proxy::has_live_streams)
+        let patient = || at <= self.last_event.saturating_add(IDLE_MAX);
+        self.proxies.iter().any(Proxy::has_live_streams)
+            && (patient() || self.proxies.iter().any(Proxy::ends_by_itself))
     }
 
     fn collect_due(&mut self, proxy: ProxyIndex) {
@@ -137,13 +139,13 @@ impl Sim {
     }
 
     fn push(&mut self, at: Duration, proxy: ProxyIndex, event: Event) {
-        self.pending += usize::from(!event.is_tick());
+        self.pending += usize::from(!event.is_background());
         self.timers.push(at, (proxy, event));
     }
 }
 
 impl Event {
-    fn is_tick(&self) -> bool {
-        matches!(self, Event::Proxy(Due::Tick { .. } | Due::ClientLeaves { .. }))
+    fn is_background(&self) -> bool {
+        matches!(self, Event::Proxy(due) if due.is_background())
     }
 }

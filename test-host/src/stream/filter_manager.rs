@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Action, MessageState};
-use crate::message::{HeaderMap, Message};
+use super::{Action, MessageState, arrival::Arrival, watermark::Watermark};
 
 /// A filter's place in the chain, counted from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -37,13 +36,21 @@ pub enum Step {
     Call { filter: FilterIndex, path: Path, part: Part },
     /// A part has passed all filters: to the router (decode) or to the client (encode). Data comes along.
     Forward { path: Path, part: Part, data: Bytes },
-    /// A filter buffers more than [`BUFFER_MAX`]: the message goes no further.
+    /// A filter buffers more than the limit: the message goes no further.
     TooLarge { path: Path },
 }
 
-/// What a filter may have buffered: Envoy's default for `per_connection_buffer_limit_bytes`. Data that waits with
-/// back-pressure instead has no limit here.
-pub const BUFFER_MAX: usize = 1024 * 1024;
+/// What came of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    Once,
+    /// The filter had asked to go on and answers to continue too. Envoy runs the rest of the chain twice; it is run once
+    /// here.
+    Twice {
+        path: Path,
+        part: Part,
+    },
+}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Iteration {
@@ -63,16 +70,16 @@ struct FilterState {
     headers_only: bool,
     /// It was shown the end, be it headers, data or trailers.
     ended: bool,
-    /// What waits at it counts against the limit.
-    limited: bool,
     /// The last data came and waits at it.
     holds_end: bool,
+    /// Everything stops at it, and what waits counts against the limit.
+    limited: bool,
     /// Trailers came and wait at it.
     holds_trailers: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Work {
+pub(super) enum Work {
     Headers {
         path: Path,
         at: usize,
@@ -96,22 +103,16 @@ enum Work {
     },
 }
 
-/// A part that has reached the proxy and not yet the first filter.
-#[derive(Clone, Debug)]
-enum Arrival {
-    Headers { end_of_stream: bool },
-    Data { data: Bytes, end_of_stream: bool },
-    Trailers(HeaderMap),
-}
-
 /// A filter that is being called.
 #[derive(Clone, Debug)]
-struct Called {
+pub(super) struct Called {
     work: Work,
     /// How much work lies below: what the filter sets going meanwhile lies above.
     below: usize,
     had_trailers: bool,
     resumed: bool,
+    /// The data it is being shown, while what it set going is under way.
+    chunk: Option<Bytes>,
 }
 
 /// The chain's state for one stream.
@@ -122,20 +123,23 @@ pub struct FilterManager {
     filters: usize,
     decode: Vec<FilterState>,
     encode: Vec<FilterState>,
-    arrivals: VecDeque<(Path, Arrival)>,
+    pub(super) arrivals: VecDeque<(Path, Arrival)>,
     /// The last entry is done first, and all of it before the next arrival.
     work: Vec<Work>,
-    called: Option<Called>,
+    /// Filters that are being called: the last one, in the middle of the call of the one before, and so on.
+    called: Vec<Called>,
     decode_aborted: bool,
-    too_large: Option<Step>,
+    pub(super) buffers: [Watermark; 2],
+    pub(super) too_large: Option<Path>,
     /// The end of the request, of the response, has been passed on.
     forwarded_end: [bool; 2],
     response_headers_sent: bool,
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 impl FilterManager {
-    pub fn new(filters: usize) -> Self {
+    /// `buffer_limit`: how many bytes of a body may wait, each way; `None`: any number.
+    pub fn new(filters: usize, buffer_limit: Option<usize>) -> Self {
         FilterManager {
             request: MessageState::default(),
             response: MessageState::default(),
@@ -144,8 +148,9 @@ impl FilterManager {
             encode: vec![FilterState::default(); filters],
             arrivals: VecDeque::new(),
             work: Vec::new(),
-            called: None,
+            called: Vec::new(),
             decode_aborted: false,
+            buffers: [Watermark::new(buffer_limit); 2],
             too_large: None,
             forwarded_end: [false; 2],
             response_headers_sent: false,
@@ -167,73 +172,6 @@ impl FilterManager {
         }
     }
 
-    /// A whole message arrives at once, chunk by chunk: a body ends with an empty last piece, as HTTP/1 delivers it.
-    pub fn receive(&mut self, path: Path, message: Message) {
-        let Message { headers, body, trailers } = message;
-        let has_body = !body.is_empty();
-        self.message_mut(path).headers = Some(headers);
-        self.receive_headers(path, !has_body && trailers.is_none());
-        for chunk in body {
-            self.receive_data(path, chunk, false);
-        }
-        match trailers {
-            Some(trailers) => self.receive_trailers(path, trailers),
-            None if has_body => self.receive_data(path, Bytes::new(), true),
-            None => {}
-        }
-    }
-
-    /// A message whose end does not come: headers and the chunks there are.
-    pub fn receive_without_end(&mut self, path: Path, message: Message) {
-        self.message_mut(path).headers = Some(message.headers);
-        self.receive_headers(path, false);
-        for chunk in message.body {
-            self.receive_data(path, chunk, false);
-        }
-    }
-
-    /// Headers arrive, from the client (decode) or from upstream (encode); they stand in the message already.
-    pub fn receive_headers(&mut self, path: Path, end_of_stream: bool) {
-        self.arrive(path, Arrival::Headers { end_of_stream });
-    }
-
-    pub fn receive_data(&mut self, path: Path, data: Bytes, end_of_stream: bool) {
-        self.arrive(path, Arrival::Data { data, end_of_stream });
-    }
-
-    /// Trailers arrive, and with them the end.
-    pub fn receive_trailers(&mut self, path: Path, trailers: HeaderMap) {
-        self.arrive(path, Arrival::Trailers(trailers));
-    }
-
-    fn arrive(&mut self, path: Path, arrival: Arrival) {
-        if !self.is_over(path) {
-            self.arrivals.push_back((path, arrival));
-        }
-    }
-
-    /// Only now does the message have this part: filters that looked before it did not see it.
-    fn take_arrival(&mut self) -> Option<Work> {
-        let (path, arrival) = self.arrivals.pop_front()?;
-        let message = self.message_mut(path);
-        Some(match arrival {
-            Arrival::Headers { end_of_stream } => {
-                message.complete |= end_of_stream;
-                Work::Headers { path, at: 0, end_of_stream }
-            }
-            Arrival::Data { data, end_of_stream } => {
-                message.bytes_received += data.len() as u64;
-                message.complete |= end_of_stream;
-                Work::Data { path, at: 0, data, end_of_stream }
-            }
-            Arrival::Trailers(trailers) => {
-                message.trailers = Some(trailers);
-                message.complete = true;
-                Work::Trailers { path, at: 0 }
-            }
-        })
-    }
-
     /// Gives up what the request still had to do: a local reply or an upstream response end has overtaken it.
     pub fn abort_decoding(&mut self) {
         self.decode_aborted = true;
@@ -241,7 +179,7 @@ impl FilterManager {
         self.arrivals.retain(|(path, _)| *path == Path::Encode);
     }
 
-    fn is_over(&self, path: Path) -> bool {
+    pub(super) fn is_over(&self, path: Path) -> bool {
         self.closed || (path == Path::Decode && self.decode_aborted)
     }
 
@@ -251,6 +189,11 @@ impl FilterManager {
         self.work.clear();
         self.arrivals.clear();
         self.too_large = None;
+    }
+
+    /// Whether the end of a message has passed all filters.
+    pub fn has_passed(&self, path: Path) -> bool {
+        self.forwarded_end[path as usize]
     }
 
     pub fn is_closed(&self) -> bool {
@@ -269,7 +212,7 @@ impl FilterManager {
             return false;
         }
         let stopped = self.state(path, at).iteration != Iteration::Continue;
-        let in_call = self.called.as_mut().filter(|called| called.work.is_at(path, at));
+        let in_call = self.called.last_mut().filter(|called| called.work.is_at(path, at));
         let Some(called) = in_call else {
             if stopped {
                 self.go_on_behind(path, at);
@@ -279,7 +222,13 @@ impl FilterManager {
         called.resumed = true;
         let (data, trailers) =
             (matches!(called.work, Work::Data { .. }), matches!(called.work, Work::Trailers { .. }));
-        self.state(path, at).holds_trailers |= trailers;
+        let last = matches!(called.work, Work::Data { end_of_stream: true, .. });
+        let message = self.message(path);
+        let alone = message.chunk.as_ref().is_none_or(Bytes::is_empty);
+        let last = last && alone && message.trailers.is_none() && message.waiting.is_some();
+        let state = self.state(path, at);
+        state.holds_trailers |= trailers;
+        state.holds_end |= last && stopped;
         let goes_on = stopped || !data;
         if goes_on {
             self.go_on_behind(path, at);
@@ -289,7 +238,7 @@ impl FilterManager {
 
     /// Whether a filter is being called with a part of the request.
     pub fn is_decoding(&self) -> bool {
-        self.called.as_ref().is_some_and(|called| called.work.path() == Path::Decode)
+        self.called.iter().any(|called| called.work.path() == Path::Decode)
     }
 
     /// Whether a filter holds the stream.
@@ -301,10 +250,14 @@ impl FilterManager {
 
     /// What to do next; `None` when the stream waits for something from outside.
     pub fn next_step(&mut self) -> Option<Step> {
-        if let Some(step) = self.too_large.take() {
-            return Some(step);
+        if let Some(path) = self.too_large.take() {
+            return Some(Step::TooLarge { path });
         }
         loop {
+            // What a filter sets going in the middle of its call is carried out; what came before it has to wait.
+            if self.called.last().is_some_and(|called| self.work.len() <= called.below) {
+                return None;
+            }
             let work = match self.work.pop() {
                 Some(work) => work,
                 None => self.take_arrival()?,
@@ -324,7 +277,7 @@ impl FilterManager {
                 }
                 let state = self.state(path, at);
                 (state.ended, state.headers_only) = (end_of_stream, end_of_stream);
-                self.call(path, at, Part::Headers { end_of_stream }, work)
+                self.call(path, at, Part::Headers { end_of_stream }, work, None)
             }
             Work::Data { path, at, data, end_of_stream } => self.begin_data(path, at, data, end_of_stream),
             Work::Trailers { path, at } => {
@@ -337,7 +290,7 @@ impl FilterManager {
                     return None;
                 }
                 state.ended = true;
-                self.call(path, at, Part::Trailers, Work::Trailers { path, at })
+                self.call(path, at, Part::Trailers, Work::Trailers { path, at }, None)
             }
             Work::Answer { called, action, chunk } => {
                 self.message_mut(called.work.path()).chunk = chunk;
@@ -349,6 +302,7 @@ impl FilterManager {
 
     /// Passes a part on, unless the end has been passed on before.
     fn forward(&mut self, path: Path, part: Part, data: Bytes) -> Option<Step> {
+        self.drained(path);
         let over = &mut self.forwarded_end[path as usize];
         if *over {
             return None;
@@ -365,48 +319,56 @@ impl FilterManager {
             return self.forward(path, Part::Data { end_of_stream }, data);
         }
         if self.state(path, at).iteration == Iteration::StopAll {
-            self.state(path, at).holds_end |= end_of_stream;
+            let state = self.state(path, at);
+            state.holds_end |= end_of_stream;
+            let limited = state.limited;
             self.message_mut(path).keep(data);
-            return self.overflow(path, at, 0);
-        }
-        if let Some(step) = self.overflow(path, at, data.len()) {
-            return Some(step);
+            self.kept(path, !limited);
+            return self.too_large.take().map(|path| Step::TooLarge { path });
         }
         if self.state(path, at).ended {
             return None;
         }
         self.state(path, at).ended = end_of_stream;
-        self.message_mut(path).chunk = Some(data);
         let work = Work::Data { path, at, data: Bytes::new(), end_of_stream };
-        self.call(path, at, Part::Data { end_of_stream }, work)
+        self.call(path, at, Part::Data { end_of_stream }, work, Some(data))
     }
 
-    /// What a filter has buffered, with this many bytes more, is too much.
-    fn overflow(&mut self, path: Path, at: usize, more: usize) -> Option<Step> {
-        let waiting = self.message(path).waiting.as_ref().map_or(0, Bytes::len);
-        (self.state(path, at).limited && waiting + more > BUFFER_MAX).then_some(Step::TooLarge { path })
-    }
-
-    fn call(&mut self, path: Path, at: usize, part: Part, work: Work) -> Option<Step> {
+    fn call(&mut self, path: Path, at: usize, part: Part, work: Work, shown: Option<Bytes>) -> Option<Step> {
+        if let Some(outer) = self.called.last().map(|called| called.work.path()) {
+            let chunk = self.message_mut(outer).chunk.take();
+            if let Some(called) = self.called.last_mut().filter(|called| called.chunk.is_none()) {
+                called.chunk = chunk;
+            }
+        }
+        self.message_mut(path).chunk = shown;
         let had_trailers = self.message(path).trailers.is_some();
-        self.called = Some(Called { work, below: self.work.len(), had_trailers, resumed: false });
+        self.called.push(Called { work, below: self.work.len(), had_trailers, resumed: false, chunk: None });
         Some(Step::Call { filter: self.filter_at(path, at), path, part })
     }
 
     /// What the filter last called has answered. Effects of its callback (a local reply, a close, a continue) come before
-    /// this. `false`: it has asked to go on and answered to continue too, where Envoy runs the rest of the chain twice; it
-    /// is run once here.
-    pub fn answered(&mut self, action: Action) -> bool {
-        let Some(called) = self.called.take() else {
-            return true;
+    /// this.
+    pub fn answered(&mut self, action: Action) -> Answered {
+        let Some(mut called) = self.called.pop() else {
+            return Answered::Once;
         };
         let path = called.work.path();
+        if let Some(chunk) = called.chunk.take() {
+            self.message_mut(path).chunk = Some(chunk);
+        }
         if self.is_over(path) {
             self.message_mut(path).chunk = None;
-            return true;
+            return Answered::Once;
         }
-        if called.resumed && action == Action::Continue && !matches!(called.work, Work::Data { .. }) {
-            return false;
+        if called.resumed && action == Action::Continue {
+            match called.work {
+                Work::Headers { end_of_stream, .. } => {
+                    return Answered::Twice { path, part: Part::Headers { end_of_stream } };
+                }
+                Work::Trailers { .. } => return Answered::Twice { path, part: Part::Trailers },
+                Work::Data { .. } | Work::Answer { .. } => {}
+            }
         }
         if self.work.len() > called.below {
             let chunk = self.message_mut(path).chunk.take();
@@ -415,7 +377,7 @@ impl FilterManager {
         } else {
             self.act_on(called, action);
         }
-        true
+        Answered::Once
     }
 
     fn act_on(&mut self, called: Called, action: Action) {
@@ -424,9 +386,15 @@ impl FilterManager {
         match work {
             Work::Headers { at, end_of_stream, .. } => self.after_headers(path, at, end_of_stream, action),
             Work::Data { at, end_of_stream, .. } => {
+                self.grown(path);
                 let added_trailers = end_of_stream && !had_trailers && self.message(path).trailers.is_some();
                 // Trailers that a filter added with the last data are shown to the filters behind it.
-                self.state(path, at).holds_trailers |= added_trailers;
+                let waits = action == Action::Continue || path == Path::Encode;
+                if added_trailers && !waits {
+                    // Of a request, they do so although the data stays.
+                    self.work.push(Work::Trailers { path, at: at + 1 });
+                }
+                self.state(path, at).holds_trailers |= added_trailers && waits;
                 let end_of_stream = end_of_stream && !added_trailers;
                 self.after_data(path, at, end_of_stream, action);
             }
@@ -458,9 +426,16 @@ impl FilterManager {
                 self.go_on_behind(path, at);
             }
             Action::Continue => {
+                // What waits may be that of a filter behind, which this one has let go in the middle of its call.
+                let theirs = (at + 1..self.filters)
+                    .any(|behind| self.state(path, behind).iteration != Iteration::Continue);
                 let message = self.message_mut(path);
-                message.keep(chunk);
-                let data = message.waiting.take().unwrap_or_default();
+                let data = if theirs {
+                    chunk
+                } else {
+                    message.keep(chunk);
+                    message.waiting.take().unwrap_or_default()
+                };
                 if std::mem::take(&mut self.state(path, at).holds_trailers) {
                     self.work.push(Work::Trailers { path, at: at + 1 });
                 }
@@ -469,11 +444,12 @@ impl FilterManager {
             _ => {
                 let state = self.state(path, at);
                 (state.iteration, state.holds_end) = (Iteration::StopSingle, end_of_stream);
-                state.limited = action == Action::StopAndBuffer;
-                if action != Action::StopNoBuffer {
+                if action == Action::StopNoBuffer {
+                    self.drained(path);
+                } else {
                     self.message_mut(path).keep(chunk);
+                    self.kept(path, action == Action::StopAndWatermark);
                 }
-                self.too_large = self.overflow(path, at, 0);
             }
         }
     }

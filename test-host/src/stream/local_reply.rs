@@ -13,19 +13,43 @@ pub struct Reply {
     pub grpc_status: Option<u32>,
 }
 
+/// What kind of reply a request asks for: decided when it arrives, whatever filters make of its headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyForm {
+    #[default]
+    Plain,
+    /// No body.
+    Head,
+    /// All in headers.
+    Grpc,
+}
+
+impl ReplyForm {
+    pub fn asked_by(request: &HeaderMap) -> Self {
+        let first = |name: &[u8]| request.first(name).cloned().unwrap_or_default();
+        if is_grpc(&first(b"content-type")) {
+            ReplyForm::Grpc
+        } else if &first(b":method")[..] == b"HEAD" {
+            ReplyForm::Head
+        } else {
+            ReplyForm::Plain
+        }
+    }
+}
+
 /// Shapes a reply for the request it answers: gRPC requests get a trailers-only answer, `HEAD` gets no body, and a body
 /// gets its length and a content type unless one is given.
-pub fn respond(request: Option<&HeaderMap>, reply: Reply) -> (HeaderMap, Bytes) {
-    let first = |name: &[u8]| request.and_then(|headers| headers.first(name)).cloned().unwrap_or_default();
-    if is_grpc(&first(b"content-type")) {
+pub fn respond(form: ReplyForm, reply: Reply) -> (HeaderMap, Bytes) {
+    if form == ReplyForm::Grpc {
         return (grpc(reply), Bytes::new());
     }
     let mut headers = HeaderMap::new();
-    headers.push(":status", reply.status.to_string());
+    // As Envoy keeps it: 16 bits.
+    headers.push(":status", (reply.status & 0xffff).to_string());
     let mut content_type = None;
     for header in &reply.headers {
         match &header.name[..] {
-            b":status" | b"content-length" => {}
+            b":status" => {}
             b"content-type" => {
                 content_type = Some(header.value.clone());
                 headers.push(header.name.clone(), header.value.clone());
@@ -35,13 +59,14 @@ pub fn respond(request: Option<&HeaderMap>, reply: Reply) -> (HeaderMap, Bytes) 
     }
     if reply.body.is_empty() {
         headers.remove(b"content-type");
+        headers.remove(b"content-length");
         return (headers, Bytes::new());
     }
-    headers.push("content-length", reply.body.len().to_string());
+    headers.set(b"content-length", reply.body.len().to_string());
     if content_type.is_none() {
         headers.push("content-type", "text/plain");
     }
-    let body = if &first(b":method")[..] == b"HEAD" { Bytes::new() } else { reply.body };
+    let body = if form == ReplyForm::Head { Bytes::new() } else { reply.body };
     (headers, body)
 }
 

@@ -40,7 +40,7 @@ impl MessageState {
     }
 
     /// Moves the data being shown behind the data kept: what follows is shown together with it.
-    pub fn keep_chunk(&mut self) {
+    pub(super) fn keep_chunk(&mut self) {
         let chunk = self.chunk.replace(Bytes::new()).unwrap_or_default();
         self.keep(chunk);
     }

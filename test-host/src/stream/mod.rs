@@ -10,13 +10,15 @@
 //! the next [`Step`], carries that out (calls a filter, or passes a part on), and tells it what the filter answered.
 
 mod action;
+mod arrival;
 mod filter_manager;
 mod local_reply;
 mod message_state;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 pub use action::Action;
-pub use filter_manager::{BUFFER_MAX, FilterIndex, FilterManager, Part, Path, Step};
-pub use local_reply::{Reply, respond};
+pub use filter_manager::{Answered, FilterIndex, FilterManager, Part, Path, Step};
+pub use local_reply::{Reply, ReplyForm, respond};
 pub use message_state::MessageState;

@@ -22,6 +22,10 @@ pub enum FindingKind {
     UnusualStatus,
     /// A hostcall that the VM's `capability_restriction_config` does not list: it answered 10, or 76 where it is WASI's.
     NotCapable,
+    /// Filters changed a body and left its `content-length`: the two ends no longer agree where the message ends.
+    LengthMismatch,
+    /// A filter holds more than the buffer limit with back-pressure and waits for the message's end, which cannot come.
+    BackPressureDeadlock,
     /// The filter reset the stream.
     StreamReset,
     /// A hostcall that this host lacks and Envoy has.
@@ -50,6 +54,8 @@ impl FindingKind {
             FindingKind::MalformedPairs => "malformed_pairs",
             FindingKind::UnusualStatus => "unusual_status",
             FindingKind::NotCapable => "not_capable",
+            FindingKind::LengthMismatch => "length_mismatch",
+            FindingKind::BackPressureDeadlock => "back_pressure_deadlock",
             FindingKind::StreamReset => "stream_reset",
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",

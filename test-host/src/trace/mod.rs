@@ -133,6 +133,8 @@ pub enum What {
     },
     /// The client went away, as recorded.
     ClientLeft,
+    /// The upstream broke off in the middle of its answer.
+    UpstreamBroke,
     /// The upstream's answer arrived.
     UpstreamAnswered {
         status: String,

@@ -167,9 +167,9 @@ fn a_refused_configuration_is_told_in_the_filters_own_words() {
         &folder,
         REPLAY,
         expect![[r#"
-        error: envoy.json:28:35: filter timeout: refused its configuration in on_configure
-          it logged: timeout: configuration refused: /defaults/timeuot: unknown field `timeuot`, expected one of `timeout`, `hop_margin`, `min_budget`, `client_sources`, `sources`, `trust`, `on_bad_header`, `tick`
-    "#]],
+            error: envoy.json:29:35: filter timeout: refused its configuration in on_configure
+              it logged: timeout: configuration refused: /defaults/timeuot: unknown field `timeuot`, expected one of `timeout`, `hop_margin`, `min_budget`, `client_sources`, `sources`, `trust`, `on_bad_header`, `tick`
+        "#]],
     );
 }
 
@@ -257,8 +257,8 @@ fn a_setting_that_changes_nothing_is_an_error() {
     check(
         "timeout./defaults/timeuot=\"2s\"",
         expect![[r#"
-        error: --set timeout./defaults/timeuot="2s": envoy.json:28:35: the configuration of timeout has nothing at "/defaults/timeuot"; "/defaults" has timeout
-    "#]],
+            error: --set timeout./defaults/timeuot="2s": envoy.json:29:35: the configuration of timeout has nothing at "/defaults/timeuot"; "/defaults" has timeout
+        "#]],
     );
     check(
         "timout./defaults/timeout=\"2s\"",
@@ -285,9 +285,9 @@ fn a_setting_that_changes_nothing_is_an_error() {
     check(
         "timeout./defaults/timeout=\"soon\"",
         expect![[r#"
-        error: envoy.json:28:35: filter timeout: refused its configuration in on_configure
-          it logged: timeout: configuration refused: /defaults/timeout: expected a duration such as "250ms" or "1m30s", found string "soon"
-    "#]],
+            error: envoy.json:29:35: filter timeout: refused its configuration in on_configure
+              it logged: timeout: configuration refused: /defaults/timeout: expected a duration such as "250ms" or "1m30s", found string "soon"
+        "#]],
     );
 }
 
@@ -381,7 +381,7 @@ fn a_module_a_recording_and_a_configuration_can_be_inspected() {
         cluster app: 1 endpoints
         seen, not emulated: 2
           mine.json:19:25: static_resources.listeners[0].filter_chains[0].filters[0].name: names of network filters have no effect
-          mine.json:83:27: static_resources.clusters[0].load_assignment.cluster_name: statistics only
+          mine.json:84:27: static_resources.clusters[0].load_assignment.cluster_name: statistics only
     "#]].assert_eq(&told("mine.json"));
 }
 

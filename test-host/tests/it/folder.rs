@@ -47,6 +47,8 @@ impl Folder {
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "in",
+            // What waits, waits to the end.
+            "stream_idle_timeout": "0s",
             "http_filters": chain,
             "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
                 { "name": "every", "match": { "prefix": "/" }, "route": { "cluster": "app" } },

@@ -212,7 +212,7 @@ fn maps_come_and_go_with_the_phases() {
         pairs request_trailers -> ""
         get request_trailers t -> not_found
         get response :status -> "200"
-        pairs response -> [:status=200 x=1]
+        pairs response -> [:status=200 x=1 date=Thu, 01 Jan 2026 00:00:00 GMT server=envoy]
         get response_trailers r -> "2"
         add request x 1 -> bad_argument
         add response x 1 -> bad_argument

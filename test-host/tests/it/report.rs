@@ -74,7 +74,7 @@ fn the_text_tells_modules_proxies_filters_and_totals() {
         notes on the recording: NoTimes × 2
         seen in the configuration, not emulated: 2
           envoy.json:19:25: static_resources.listeners[0].filter_chains[0].filters[0].name: names of network filters have no effect
-          envoy.json:102:27: static_resources.clusters[0].load_assignment.cluster_name: statistics only
+          envoy.json:103:27: static_resources.clusters[0].load_assignment.cluster_name: statistics only
         seed 0: 0 random bytes drawn
 
         2 exchanges from 1 proxy: 2 changed, 2 as a client would notice; 0 hung, 0 failed

@@ -214,6 +214,9 @@ fn answer(response: &Response, to_head: bool) -> Answer {
     }
 }
 
+/// How long Envoy may take to die.
+const DYING: Duration = Duration::from_secs(4);
+
 /// One process's run, behaviour by behaviour.
 struct Run<'a> {
     servers: &'a Servers,
@@ -245,7 +248,11 @@ impl Run<'_> {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
         let answers = barrier.pass().await.is_ok();
-        // A process that dies writes down where it was, and that takes it a while.
+        // A process that dies writes its trace first, and does not answer meanwhile.
+        let patience = tokio::time::Instant::now() + DYING;
+        while !answers && envoy.is_running() && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         if !envoy.is_running() || envoy.log().iter().any(|line| line.text.starts_with("Caught ")) {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }

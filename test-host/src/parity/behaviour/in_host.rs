@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    as_read::{as_read, part_as_read},
     case::{Callout, Level, Request, Response},
     document::{self, Case, Surroundings},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
@@ -118,6 +119,7 @@ fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) 
             request_headers: Some(at),
             response_headers: Some(at + if never { patience } else { after }),
             request_stalls: request.stalls,
+            response_breaks_off: request.response.breaks_off,
             client_patience: Some(patience),
         },
         connection: Connection {
@@ -236,8 +238,8 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
     let gave_up = matches!(outcome.end, End::Hung | End::Disconnected);
     let client = match (&outcome.downstream_response, outcome.end) {
         _ if gave_up => SeenByClient::GaveUp,
-        (Some(answer), End::Complete) => SeenByClient::Answer(answer.clone()),
-        (Some(answer), _) => SeenByClient::Part(answer.clone()),
+        (Some(answer), End::Complete) => as_read(outcome.finished(answer)),
+        (Some(answer), _) => part_as_read(outcome.finished(answer)),
         (None, _) => SeenByClient::Reset,
     };
     let details = outcome.details.as_ref().map(|details| String::from_utf8_lossy(details).into_owned());

@@ -1,5 +1,6 @@
 //! Behaviours: small things to be seen, each run in the host and in the real Envoy.
 
+mod as_read;
 mod case;
 mod document;
 mod in_envoy;

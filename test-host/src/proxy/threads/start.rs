@@ -106,6 +106,8 @@ impl Proxy {
             vms: Vec::new(),
             core: Some(empty_core(Arc::clone(&spec), options)),
             ready: Default::default(),
+            gone: None,
+            cause: None,
             finished: Vec::new(),
             finished_connections: Vec::new(),
         };

@@ -324,14 +324,14 @@ fn answers_out_of_range_stop_the_stream_as_in_envoy() {
     };
     expect![[r#"
         0 wat: on_request_headers = StopAllAndWatermark
-        client got nothing
-        end: Hung after 0ns, 
+        client got [:status: 504, content-length: 14, content-type: text/plain] "stream timeout"
+        end: Complete after 300s, stream_idle_timeout
     "#]]
     .assert_eq(&answers("5"));
     expect![[r#"
         0 wat: on_request_headers = StopAllAndWatermark
-        client got nothing
-        end: Hung after 0ns, 
+        client got [:status: 504, content-length: 14, content-type: text/plain] "stream timeout"
+        end: Complete after 300s, stream_idle_timeout
     "#]]
     .assert_eq(&answers("-1"));
     expect![[r#"

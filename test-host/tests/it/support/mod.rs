@@ -17,8 +17,9 @@ use wayside::{
     proxy::{
         Outcome, StartError,
         spec::{
-            ClusterSpec, Discovery, EndpointSpec, FilterChain, FilterSpec, HttpConnectionManagerSpec,
-            ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec,
+            ClusterSpec, DEFAULT_BUFFER_LIMIT, Discovery, EndpointSpec, FilterChain, FilterSpec,
+            HttpConnectionManagerSpec, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec, ServerHeader,
+            StreamTimeouts,
         },
     },
     replay::{self, Options, Replay, Specs},
@@ -173,6 +174,8 @@ impl Proxy {
             internal_addresses: Vec::new(),
             http_filters: FilterChain::new(chain).expect("the router is last"),
             routes: Arc::new(routes(self.timeout)),
+            timeouts: StreamTimeouts::default(),
+            server_header: ServerHeader::default(),
         };
         let listener = ListenerSpec {
             name: "listener".to_owned(),
@@ -180,6 +183,7 @@ impl Proxy {
             direction: Direction::Inbound,
             filter_chain_name: "filter-chain".to_owned(),
             metadata: Metadata::default(),
+            buffer_limit: Some(DEFAULT_BUFFER_LIMIT),
             http,
         };
         ProxySpec {
@@ -219,8 +223,13 @@ impl Cluster {
 /// `/elsewhere` has a route of its own; everything else goes by `main`.
 fn routes(timeout: Option<Duration>) -> RouteTable {
     let route = |name: &str, prefix: &str| {
-        let forward =
-            Forward { cluster: ClusterChoice::Name("upstream".to_owned()), timeout, retry_policy: None };
+        let forward = Forward {
+            cluster: ClusterChoice::Name("upstream".to_owned()),
+            timeout,
+            retry_policy: None,
+            idle_timeout: None,
+            max_stream_duration: None,
+        };
         let matches = RouteMatch {
             path: PathMatch::Prefix(prefix.to_owned()),
             case_sensitive: true,
@@ -229,7 +238,8 @@ fn routes(timeout: Option<Duration>) -> RouteTable {
             grpc_only: false,
         };
         let action = RouteAction::Forward(forward);
-        Arc::new(Route { name: name.to_owned(), matches, action, metadata: Metadata::default() })
+        let name = name.to_owned();
+        Arc::new(Route { name, matches, action, buffer_limit: None, metadata: Metadata::default() })
     };
     let host = VirtualHost {
         name: "host".to_owned(),

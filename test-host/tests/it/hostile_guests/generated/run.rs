@@ -149,7 +149,7 @@ fn replayed(modules: &Arc<Modules>, filters: &str, case: &Case) -> Result<Replay
     );
     let spec = loaded.unwrap_or_else(|errors| panic!("{errors}")).spec;
     let exchanges = case.requests.iter().zip(1u32..).map(|(request, number)| exchange(request, number));
-    let recording = Recording { exchanges: exchanges.collect(), notes: Vec::new() };
+    let recording = Recording { exchanges: exchanges.collect(), ..Recording::default() };
     let options = Options { seed: Seed(case.seed), limits: LIMITS, ..Options::default() };
     replay::replay(modules, &Specs::Everywhere(Arc::new(spec)), recording, &options, |_| services(case))
         .map_err(|error| error.to_string())

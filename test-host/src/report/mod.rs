@@ -35,7 +35,12 @@ impl Report {
             .iter()
             .flat_map(|proxy| proxy.outcome.outcomes.iter().map(|outcome| exchange::report(proxy, outcome)))
             .collect();
-        let skipped: Vec<String> = replay.unmatched.iter().map(|exchange| exchange.id.to_string()).collect();
+        let exchanges_without = replay.unmatched.iter().map(|exchange| exchange.id.to_string());
+        let connections_without = replay
+            .unmatched_connections
+            .iter()
+            .map(|connection| format!("{}/tcp/{:04}", connection.proxy, connection.number));
+        let skipped: Vec<String> = exchanges_without.chain(connections_without).collect();
         let proxies: Vec<_> = replay.proxies.iter().map(proxy).collect();
         Report {
             schema: SCHEMA,

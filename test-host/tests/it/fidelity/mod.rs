@@ -13,10 +13,8 @@ use crate::behaviours::{RUNS, Ran};
 const MISSING: &[&str] = &[
     "proxy_get_log_level",
     "proxy_get_status",
-    "proxy_set_property",
     "proxy_get_configuration",
     "proxy_get_current_time_nanoseconds",
-    "proxy_call_foreign_function",
     "proxy_continue_request",
     "proxy_continue_response",
     "proxy_clear_route_cache",

@@ -2,13 +2,11 @@
 
 mod support;
 
-mod behaviours;
 mod build;
 mod callouts;
 mod cli;
 mod determinism;
 mod envoy_config;
-mod fidelity;
 mod folder;
 mod hostcalls;
 mod hostile_guests;

@@ -1,9 +1,11 @@
 //! The same `.wasm` files, the same exchanges, the same configuration: in a real Envoy, and in the host. Whatever differs is
 //! either listed with its reason, or fails the test.
 
+mod behaviours;
 mod bootstrap;
 pub(crate) mod envoy;
 mod exchanges;
+mod fidelity;
 mod handmade;
 mod own_filter;
 mod refusal;

@@ -8,7 +8,7 @@ type Probe = (&'static str, &'static str, &'static str);
 macro_rules! probes {
     ($($hostcall:literal => $topic:literal,)*) => {
         pub(super) static PROBES: &[Probe] = &[
-            $(($hostcall, $topic, include_str!(concat!("../../data/behaviours/", $topic, ".yaml"))),)*
+            $(($hostcall, $topic, include_str!(concat!("../../../data/behaviours/", $topic, ".yaml"))),)*
         ];
     };
 }

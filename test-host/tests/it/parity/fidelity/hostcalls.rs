@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use wayside::vm::import_table::{AbiVersion, IMPORTS, Import};
 
 use super::tables::{Shown, shown};
-use crate::behaviours::Ran;
+use crate::parity::behaviours::Ran;
 
 /// Names of what Proxy-Wasm's functions answer.
 const STATUSES: [&str; 13] = [

@@ -8,7 +8,7 @@ use wayside::{
 };
 
 use super::hostcalls;
-use crate::behaviours::Ran;
+use crate::parity::behaviours::Ran;
 
 /// How well something is emulated, and what shows it.
 pub(super) struct Shown {

@@ -7,7 +7,7 @@ mod tables;
 
 use std::{collections::BTreeSet, path::Path};
 
-use crate::behaviours::{RUNS, Ran};
+use crate::parity::behaviours::{RUNS, Ran};
 
 /// Hostcalls that no behaviour calls yet, or that the host only links. Once this is empty, it stays empty.
 const MISSING: &[&str] = &[

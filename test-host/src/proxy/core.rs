@@ -103,6 +103,10 @@ pub(crate) enum Due {
     UpstreamAnswer {
         stream: StreamId,
     },
+    /// The time of listeners that a new configuration replaced is over.
+    Drained {
+        listeners: std::ops::Range<usize>,
+    },
     RouteTimeout {
         stream: StreamId,
     },
@@ -222,6 +226,8 @@ pub(crate) struct Core {
     pub(crate) filters: Vec<FilterEntry>,
     /// The number of the first filter of each listener.
     pub(crate) first_filters: Vec<usize>,
+    /// Listeners before this one are draining.
+    pub(crate) current_listeners: usize,
     pub(crate) plugins: Vec<PluginState>,
     /// The filter chain of each listener, on each worker.
     pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,

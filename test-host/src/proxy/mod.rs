@@ -107,6 +107,7 @@ impl Proxy {
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
+            Due::Drained { listeners } => self.drained(listeners),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
         }
         self.apply_effects();
@@ -275,7 +276,9 @@ impl Proxy {
 
 /// The listener of the exchange's direction, else the first one.
 fn listener_for(core: &Core, direction: Direction) -> usize {
-    core.spec.listeners.iter().position(|listener| listener.direction == direction).unwrap_or(0)
+    let from = core.current_listeners;
+    let mut listeners = core.spec.listeners.iter().skip(from);
+    from + listeners.position(|listener| listener.direction == direction).unwrap_or(0)
 }
 
 pub(crate) type ProxyVm = Vm<ActiveContext>;

@@ -3,7 +3,7 @@
 mod difference;
 mod schedule;
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use difference::{Difference, FieldChange, Place};
 
@@ -108,6 +108,32 @@ pub fn replay(
     options: &Options,
     services: impl Fn(&str) -> Services,
 ) -> Result<Replay, StartError> {
+    replay_with_changes(modules, specs, &[], recording, options, services)
+}
+
+/// A configuration that is rolled out while traffic runs. One that is refused leaves the old one in force, as a finding.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Since the replay began.
+    pub at: Duration,
+    /// In the place of what each proxy has.
+    pub specs: Specs,
+    /// What is left to streams and roots of the old configuration (`envoy --drain-time-s`, 600 s by default).
+    pub drain: Duration,
+}
+
+/// As [`replay()`], with the configuration changing meanwhile.
+///
+/// # Errors
+/// As there, of the first configuration.
+pub fn replay_with_changes(
+    modules: &Arc<Modules>,
+    specs: &Specs,
+    changes: &[Change],
+    recording: Recording,
+    options: &Options,
+    services: impl Fn(&str) -> Services,
+) -> Result<Replay, StartError> {
     let schedule = schedule::Schedule::of(&recording.exchanges);
     let mut names: Vec<(Arc<str>, Arc<ProxySpec>)> = Vec::new();
     let mut proxies = Vec::new();
@@ -145,6 +171,13 @@ pub fn replay(
     }
     let mut sim = Sim::new(proxies, schedule.epoch);
     sim.lasts(options.lasts);
+    for change in changes {
+        for (index, (name, _)) in names.iter().enumerate() {
+            if let Some(spec) = change.specs.of(name) {
+                sim.schedule_change(change.at, ProxyIndex(index), Arc::clone(spec), change.drain);
+            }
+        }
+    }
     for (at, proxy, number, exchange) in arrivals {
         sim.schedule(at, proxy, number, exchange);
     }

@@ -1,11 +1,11 @@
 //! The event loop: the one place that moves time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::Exchange,
-    proxy::{Due, Proxy, ProxyOutcome},
+    proxy::{Due, Proxy, ProxyOutcome, spec::ProxySpec},
 };
 
 /// A proxy's number within the simulation.
@@ -20,6 +20,11 @@ enum Event {
         exchange: Box<Exchange>,
     },
     Proxy(Due),
+    /// A new configuration is rolled out.
+    Change {
+        spec: Arc<ProxySpec>,
+        drain: Duration,
+    },
 }
 
 /// How long a simulation waits, in virtual time, for streams that nothing but ticks could still end: Envoy's own stream
@@ -68,6 +73,17 @@ impl Sim {
         self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
     }
 
+    /// Has a proxy get a new configuration; what it replaces has `drain` to end.
+    pub fn schedule_change(
+        &mut self,
+        at: Duration,
+        proxy: ProxyIndex,
+        spec: Arc<ProxySpec>,
+        drain: Duration,
+    ) {
+        self.push(at, proxy, Event::Change { spec, drain });
+    }
+
     /// Runs until nothing is left that could happen, and hands out what became of everything.
     pub fn run(mut self) -> Vec<ProxyOutcome> {
         while self.step() {}
@@ -93,6 +109,7 @@ impl Sim {
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
+            Event::Change { spec, drain } => self.proxies[proxy.0].change(&spec, drain, now, wall),
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
         self.collect_due(proxy);
@@ -125,6 +142,6 @@ impl Sim {
 
 impl Event {
     fn is_tick(&self) -> bool {
-        matches!(self, Event::Proxy(Due::Tick { .. } | Due::ClientLeaves { .. }))
+        matches!(self, Event::Proxy(Due::Tick { .. } | Due::ClientLeaves { .. } | Due::Drained { .. }))
     }
 }

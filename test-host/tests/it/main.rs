@@ -21,3 +21,4 @@ mod routing;
 mod streaming;
 mod targets;
 mod traffic;
+mod workers;

@@ -16,6 +16,7 @@ pub(crate) struct Traffic {
     response: Option<Message>,
     at: Option<Duration>,
     latency: Duration,
+    port: u16,
 }
 
 /// A request without a body; the upstream answers 200 at once.
@@ -41,6 +42,7 @@ impl Traffic {
             response: None,
             at: None,
             latency: Duration::ZERO,
+            port: 4711,
         };
         traffic = traffic.answered(200);
         traffic
@@ -96,6 +98,12 @@ impl Traffic {
         self
     }
 
+    /// Comes on the connection from this port.
+    pub(crate) fn from_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// The upstream takes this long, in milliseconds.
     pub(crate) fn after(mut self, millis: u64) -> Self {
         self.latency = Duration::from_millis(millis);
@@ -116,7 +124,7 @@ impl Traffic {
             },
             connection: Connection {
                 local: Some(([10, 0, 0, 1], 80).into()),
-                remote: Some(([10, 0, 0, 2], 4711).into()),
+                remote: Some(([10, 0, 0, 2], self.port).into()),
                 protocol: Some(Protocol::Http11),
                 security: Security::Plain,
                 upstream_security: Security::Plain,

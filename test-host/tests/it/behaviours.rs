@@ -91,7 +91,7 @@ fn the_host_does_what_the_real_envoy_was_seen_to_do() {
                 Ok((seen, _)) => seen.text(),
                 Err(error) => format!("{error}\n"),
             };
-            let difference = parity::difference(&expected, &seen);
+            let difference = parity::difference(expected, &seen);
             match (&behaviour.host_differs, difference) {
                 (None, Some(difference)) => wrong.push(format!("{title}\n{difference}")),
                 (Some(_), None) => wrong.push(format!("{title}\nhas a host_differs, and does not differ")),

@@ -31,7 +31,7 @@ fn busy() -> Proxy {
                 request_headers: increment 8 1; shared k; set_shared k 1; random 4
                 tick: shared k";
     (0..12_u16).fold(chain([script(says)]).workers(3), |proxy, number| {
-        proxy.on(get("/x").at(u64::from(number) * 10).after(25).from_port(40_000 + number))
+        proxy.on(get("/x").at(u64::from(number) * 10).after(25).on_port(40_000 + number))
     })
 }
 

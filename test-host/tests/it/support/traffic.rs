@@ -99,7 +99,7 @@ impl Traffic {
     }
 
     /// Comes on the connection from this port.
-    pub(crate) fn from_port(mut self, port: u16) -> Self {
+    pub(crate) fn on_port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Timers, VirtualClock},
-    message::Exchange,
+    message::{Exchange, RecordedConnection},
     proxy::{Due, Proxy, ProxyOutcome, spec::ProxySpec},
 };
 
@@ -18,6 +18,11 @@ enum Event {
     Request {
         number: usize,
         exchange: Box<Exchange>,
+    },
+    /// A recorded connection arrives.
+    Connection {
+        number: usize,
+        recorded: Box<RecordedConnection>,
     },
     Proxy(Due),
     /// A new configuration is rolled out.
@@ -84,6 +89,17 @@ impl Sim {
         self.push(at, proxy, Event::Change { spec, drain });
     }
 
+    /// Has a TCP connection arrive at a proxy.
+    pub fn schedule_connection(
+        &mut self,
+        at: Duration,
+        proxy: ProxyIndex,
+        number: usize,
+        recorded: RecordedConnection,
+    ) {
+        self.push(at, proxy, Event::Connection { number, recorded: Box::new(recorded) });
+    }
+
     /// Runs until nothing is left that could happen, and hands out what became of everything.
     pub fn run(mut self) -> Vec<ProxyOutcome> {
         while self.step() {}
@@ -110,6 +126,9 @@ impl Sim {
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
             Event::Change { spec, drain } => self.proxies[proxy.0].change(&spec, drain, now, wall),
+            Event::Connection { number, recorded } => {
+                self.proxies[proxy.0].begin_connection(number, *recorded, now, wall);
+            }
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
         self.collect_due(proxy);

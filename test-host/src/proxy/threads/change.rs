@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{
         Proxy,
-        core::{Due, PluginIndex},
+        core::{Core, Due, PluginIndex},
         spec::ProxySpec,
         stream_state::{End, StreamId},
     },
@@ -25,12 +25,15 @@ impl Proxy {
         };
         let core = self.core_mut();
         let old = core.current_listeners..core.spec.listeners.len();
-        core.current_listeners = old.end;
+        let old_end = old.end;
+        core.current_listeners = old_end;
         let mut merged = (*core.spec).clone();
         merged.listeners.extend(spec.listeners.iter().cloned());
         merged.clusters.extend(spec.clusters.iter().map(|(name, cluster)| (name.clone(), cluster.clone())));
         core.spec = Arc::new(merged);
-        self.start_on_workers(&filters);
+        // Chains of TCP stand behind those of HTTP, and stay as they are.
+        let http = filters.get(..spec.listeners.len()).unwrap_or(&filters);
+        self.start_on_workers(old_end, http);
         self.core_mut().due.push((drain, Due::Drained { listeners: old }));
         self.apply_effects();
     }
@@ -54,10 +57,7 @@ impl Proxy {
             self.end_stream(id, End::Reset);
         }
         let core = self.core_mut();
-        // The number of the first filter after the listeners that are gone.
-        let first = core.first_filters.get(listeners.end).copied().unwrap_or(core.filters.len());
-        let used: Vec<(usize, PluginKey)> =
-            core.filters.iter().skip(first).map(|filter| (filter.base, filter.key.clone())).collect();
+        let used = core.keys_in_use();
         for nth in MAIN..self.threads.len() {
             let plugins = std::mem::take(&mut self.threads[nth].plugins);
             let (stay, go): (Vec<_>, Vec<_>) = plugins
@@ -79,5 +79,15 @@ impl Proxy {
         if !others.iter().any(|other| core.plugins[other.0].vm == vm) {
             self.drop_vm(vm);
         }
+    }
+}
+
+impl Core {
+    /// Of the filters of all listeners that are not draining.
+    fn keys_in_use(&self) -> Vec<(usize, PluginKey)> {
+        let chains = self.chains.iter().flat_map(|chains| chains.iter().skip(self.current_listeners));
+        let plugins = chains.flat_map(|chain| chain.iter());
+        let filters = plugins.filter_map(|plugin| self.filters.get(self.plugins.get(plugin.0)?.filter.0));
+        filters.map(|filter| (filter.base, filter.key.clone())).collect()
     }
 }

@@ -107,23 +107,24 @@ impl Proxy {
             core: Some(empty_core(Arc::clone(&spec), options)),
             ready: Default::default(),
             finished: Vec::new(),
+            finished_connections: Vec::new(),
         };
         let filters = proxy.try_all(&spec)?;
-        proxy.start_on_workers(&filters);
+        proxy.start_on_workers(0, &filters);
         Ok(proxy)
     }
 
-    /// Starts the filters of further listeners on every worker.
-    pub(super) fn start_on_workers(&mut self, filters: &[Vec<FilterNumber>]) {
+    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains.
+    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Vec<FilterNumber>]) {
         let firsts = filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0));
-        self.core_mut().first_filters.extend(firsts);
+        self.core_mut().first_filters.splice(at..at, firsts);
         for nth in MAIN + 1..self.threads.len() {
+            let mut started: Vec<Arc<[PluginIndex]>> = Vec::new();
             for chain in filters {
-                let plugins: Arc<[PluginIndex]> =
-                    chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect();
-                if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
-                    chains.push(plugins);
-                }
+                started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
+            }
+            if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
+                chains.splice(at..at, started);
             }
         }
     }
@@ -131,9 +132,9 @@ impl Proxy {
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
     pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         let mut chains = Vec::new();
-        for listener in &spec.listeners {
+        for (listener, direction, plugins) in spec.chains() {
             let mut chain = Vec::new();
-            for plugin in listener.http.http_filters.plugins() {
+            for plugin in plugins {
                 let module = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let (base, new) =
@@ -142,9 +143,9 @@ impl Proxy {
                 let filter = FilterNumber(self.core_mut().filters.len());
                 self.core_mut().filters.push(FilterEntry {
                     spec: Arc::new(plugin.clone()),
-                    listener: listener.name.clone(),
+                    listener: listener.to_owned(),
                     base,
-                    key: PluginKey::of(plugin, listener.direction),
+                    key: PluginKey::of(plugin, direction),
                 });
                 self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
                 self.plugin_on(MAIN, filter);
@@ -356,6 +357,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         chains: vec![Vec::new(); workers.get() as usize],
         vms: Vec::new(),
         streams: Default::default(),
+        connections: Default::default(),
         shared_data: SharedData::default(),
         queues: Default::default(),
         grpc: Default::default(),

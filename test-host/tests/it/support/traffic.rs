@@ -16,7 +16,7 @@ pub(crate) struct Traffic {
     response: Option<Message>,
     at: Option<Duration>,
     latency: Duration,
-    port: u16,
+    connection: Option<Connection>,
 }
 
 /// A request without a body; the upstream answers 200 at once.
@@ -42,7 +42,7 @@ impl Traffic {
             response: None,
             at: None,
             latency: Duration::ZERO,
-            port: 4711,
+            connection: None,
         };
         traffic = traffic.answered(200);
         traffic
@@ -99,8 +99,14 @@ impl Traffic {
     }
 
     /// Comes on the connection from this port.
-    pub(crate) fn on_port(mut self, port: u16) -> Self {
-        self.port = port;
+    pub(crate) fn on_port(self, port: u16) -> Self {
+        let remote = Some(([10, 0, 0, 2], port).into());
+        self.over(Connection { remote, ..known() })
+    }
+
+    /// Over a connection of which this is known.
+    pub(crate) fn over(mut self, connection: Connection) -> Self {
+        self.connection = Some(connection);
         self
     }
 
@@ -122,14 +128,7 @@ impl Traffic {
                 response_headers: Some(begins + self.latency),
                 ..Timing::default()
             },
-            connection: Connection {
-                local: Some(([10, 0, 0, 1], 80).into()),
-                remote: Some(([10, 0, 0, 2], self.port).into()),
-                protocol: Some(Protocol::Http11),
-                security: Security::Plain,
-                upstream_security: Security::Plain,
-                ..Connection::default()
-            },
+            connection: self.connection.clone().unwrap_or_else(known),
             notes: Vec::new(),
         }
     }
@@ -137,4 +136,15 @@ impl Traffic {
 
 fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
+}
+
+fn known() -> Connection {
+    Connection {
+        local: Some(([10, 0, 0, 1], 80).into()),
+        remote: Some(([10, 0, 0, 2], 4711).into()),
+        protocol: Some(Protocol::Http11),
+        security: Security::Plain,
+        upstream_security: Security::Plain,
+        ..Connection::default()
+    }
 }

@@ -119,6 +119,15 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
     }
 }
 
+/// A Wasm access logger is code, not a log: it could count, share data and call out.
+fn wasm_access_logger(logger: &Cursor<'_>) {
+    let logger_of = |name: &str| logger.json()[name]["@type"].as_str().map(str::to_owned);
+    let type_url = logger_of("typed_config").or_else(|| logger_of("typedConfig")).unwrap_or_default();
+    if type_url.ends_with("envoy.extensions.access_loggers.wasm.v3.WasmAccessLog") {
+        logger.not_emulated("a Wasm access logger: it is not run, and hears of no stream");
+    }
+}
+
 pub(super) fn connection_manager(
     fields: &Fields<'_>,
     options: &LoadOptions,
@@ -126,6 +135,7 @@ pub(super) fn connection_manager(
     for name in ["access_log", "access_log_options", "tracing"] {
         fields.harmless(name, LOGGING);
     }
+    fields.list("access_log").iter().for_each(wasm_access_logger);
     for name in ["codec_type", "http_protocol_options", "http2_protocol_options"] {
         fields.harmless(name, RECORDED);
     }

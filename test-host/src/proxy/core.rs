@@ -127,6 +127,10 @@ pub(crate) enum Due {
     UpstreamAnswer {
         stream: StreamId,
     },
+    /// The time of listeners that a new configuration replaced is over.
+    Drained {
+        listeners: std::ops::Range<usize>,
+    },
     /// It breaks off in the middle of its answer.
     UpstreamBreaks {
         stream: StreamId,
@@ -151,7 +155,11 @@ impl Due {
     pub(crate) fn is_background(&self) -> bool {
         matches!(
             self,
-            Due::Tick { .. } | Due::ClientLeaves { .. } | Due::StreamTimer { .. } | Due::RouteTimeout { .. }
+            Due::Tick { .. }
+                | Due::ClientLeaves { .. }
+                | Due::Drained { .. }
+                | Due::StreamTimer { .. }
+                | Due::RouteTimeout { .. }
         )
     }
 }
@@ -271,6 +279,8 @@ pub(crate) struct Core {
     pub(crate) filters: Vec<FilterEntry>,
     /// The number of the first filter of each listener.
     pub(crate) first_filters: Vec<usize>,
+    /// Listeners before this one are draining.
+    pub(crate) current_listeners: usize,
     pub(crate) plugins: Vec<PluginState>,
     /// The filter chain of each listener, on each worker; behind those of HTTP, those of TCP.
     pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,

@@ -121,6 +121,7 @@ impl Proxy {
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
+            Due::Drained { listeners } => self.drained(listeners),
             Due::TcpStep { connection, step } => self.tcp_step(connection, step),
             Due::UpstreamBreaks { stream } => self.upstream_broke_off(stream),
             Due::RouteTimeout { stream, of } => self.route_timed_out(stream, of),
@@ -329,7 +330,9 @@ impl Proxy {
 
 /// The listener of the exchange's direction, else the first one.
 fn listener_for(core: &Core, direction: Direction) -> usize {
-    core.spec.listeners.iter().position(|listener| listener.direction == direction).unwrap_or(0)
+    let from = core.current_listeners;
+    let mut listeners = core.spec.listeners.iter().skip(from);
+    from + listeners.position(|listener| listener.direction == direction).unwrap_or(0)
 }
 
 pub(crate) type ProxyVm = Vm<ActiveContext>;

@@ -114,6 +114,32 @@ pub fn replay(
     options: &Options,
     services: impl Fn(&str) -> Services,
 ) -> Result<Replay, StartError> {
+    replay_with_changes(modules, specs, &[], recording, options, services)
+}
+
+/// A configuration that is rolled out while traffic runs. One that is refused leaves the old one in force, as a finding.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Since the replay began.
+    pub at: Duration,
+    /// In the place of what each proxy has.
+    pub specs: Specs,
+    /// What is left to streams and roots of the old configuration (`envoy --drain-time-s`, 600 s by default).
+    pub drain: Duration,
+}
+
+/// As [`replay()`], with the configuration changing meanwhile.
+///
+/// # Errors
+/// As there, of the first configuration.
+pub fn replay_with_changes(
+    modules: &Arc<Modules>,
+    specs: &Specs,
+    changes: &[Change],
+    recording: Recording,
+    options: &Options,
+    services: impl Fn(&str) -> Services,
+) -> Result<Replay, StartError> {
     let schedule = schedule::Schedule::of(&recording);
     let mut fleet =
         Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
@@ -134,6 +160,13 @@ pub fn replay(
     }
     let mut sim = Sim::new(fleet.proxies, schedule.epoch);
     sim.lasts(options.lasts);
+    for change in changes {
+        for (index, (name, _)) in fleet.names.iter().enumerate() {
+            if let Some(spec) = change.specs.of(name) {
+                sim.schedule_change(change.at, ProxyIndex(index), Arc::clone(spec), change.drain);
+            }
+        }
+    }
     for (at, proxy, number, exchange) in arrivals {
         sim.schedule(at, proxy, number, exchange);
     }

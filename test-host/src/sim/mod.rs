@@ -1,11 +1,11 @@
 //! The event loop: the one place that moves time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
-    proxy::{Due, Proxy, ProxyOutcome},
+    proxy::{Due, Proxy, ProxyOutcome, spec::ProxySpec},
 };
 
 /// A proxy's number within the simulation.
@@ -25,6 +25,11 @@ enum Event {
         recorded: Box<RecordedConnection>,
     },
     Proxy(Due),
+    /// A new configuration is rolled out.
+    Change {
+        spec: Arc<ProxySpec>,
+        drain: Duration,
+    },
 }
 
 /// How long a simulation waits, in virtual time, for streams that nothing but ticks could still end: those whose own idle
@@ -73,6 +78,17 @@ impl Sim {
         self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
     }
 
+    /// Has a proxy get a new configuration; what it replaces has `drain` to end.
+    pub fn schedule_change(
+        &mut self,
+        at: Duration,
+        proxy: ProxyIndex,
+        spec: Arc<ProxySpec>,
+        drain: Duration,
+    ) {
+        self.push(at, proxy, Event::Change { spec, drain });
+    }
+
     /// Has a TCP connection arrive at a proxy.
     pub fn schedule_connection(
         &mut self,
@@ -109,6 +125,7 @@ impl Sim {
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
+            Event::Change { spec, drain } => self.proxies[proxy.0].change(&spec, drain, now, wall),
             Event::Connection { number, recorded } => {
                 self.proxies[proxy.0].begin_connection(number, *recorded, now, wall);
             }

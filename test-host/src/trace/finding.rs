@@ -34,6 +34,8 @@ pub enum FindingKind {
     UnansweredCallout,
     /// A dead VM was made again, or could not be.
     VmReloaded,
+    /// A new configuration was refused while the proxy ran.
+    ConfigurationRejected,
     /// The plugin started in its canary, but not on one of the threads, where Envoy then leaves the filter out.
     FilterLeftOut,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
@@ -60,6 +62,7 @@ impl FindingKind {
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",
             FindingKind::VmReloaded => "vm_reloaded",
+            FindingKind::ConfigurationRejected => "configuration_rejected",
             FindingKind::FilterLeftOut => "filter_left_out",
             FindingKind::BoundReached => "bound_reached",
             FindingKind::NotRecorded => "not_recorded",

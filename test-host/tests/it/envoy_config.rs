@@ -578,3 +578,10 @@ fn a_setting_that_would_change_nothing_is_an_error() {
     let error = setting.apply(&mut spec).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("the configuration of envoy.filters.http.wasm is not JSON text"), "{error}");
 }
+
+#[test]
+fn a_wasm_access_logger_is_told_as_missing_and_not_as_a_log() {
+    let logger = r#"access_log: [{name: l, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]"#;
+    let listed = listed(&loaded(&bootstrap(ROUTER, logger)));
+    assert!(listed.contains("access_log[0]: a Wasm access logger: it is not run"), "{listed}");
+}

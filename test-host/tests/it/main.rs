@@ -22,3 +22,4 @@ mod streaming;
 mod targets;
 mod tcp;
 mod traffic;
+mod workers;

@@ -1,6 +1,7 @@
 //! The threads of a proxy: on each, the main one and the workers, a VM of its own for every VM key, and in it a root context
 //! for every plugin key. Nothing here runs at the same time: threads take turns by virtual time.
 
+mod change;
 mod end;
 mod identity;
 mod reload;

@@ -59,7 +59,7 @@ fn logged(log: &[String]) -> String {
 }
 
 /// The main thread's number; the workers' follow.
-const MAIN: usize = 0;
+pub(super) const MAIN: usize = 0;
 
 /// A VM of one thread.
 #[derive(Debug)]
@@ -112,21 +112,27 @@ impl Proxy {
             finished_connections: Vec::new(),
         };
         let filters = proxy.try_all(&spec)?;
-        proxy.core_mut().first_filters =
-            filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0)).collect();
-        for nth in MAIN + 1..proxy.threads.len() {
-            let chains = filters.iter().map(|chain| {
-                let plugins = chain.iter().map(|filter| proxy.plugin_on(nth, *filter));
-                plugins.collect()
-            });
-            let chains: Vec<Arc<[PluginIndex]>> = chains.collect();
-            proxy.core_mut().chains.push(chains);
-        }
+        proxy.start_on_workers(0, &filters);
         Ok(proxy)
     }
 
+    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains.
+    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Vec<FilterNumber>]) {
+        let firsts = filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0));
+        self.core_mut().first_filters.splice(at..at, firsts);
+        for nth in MAIN + 1..self.threads.len() {
+            let mut started: Vec<Arc<[PluginIndex]>> = Vec::new();
+            for chain in filters {
+                started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
+            }
+            if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
+                chains.splice(at..at, started);
+            }
+        }
+    }
+
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
-    fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
+    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         let mut chains = Vec::new();
         for (listener, direction, plugins) in spec.chains() {
             let mut chain = Vec::new();
@@ -348,8 +354,9 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         scheduling,
         filters: Vec::new(),
         first_filters: Vec::new(),
+        current_listeners: 0,
         plugins: Vec::new(),
-        chains: Vec::new(),
+        chains: vec![Vec::new(); workers.get() as usize],
         vms: Vec::new(),
         streams: Default::default(),
         connections: Default::default(),

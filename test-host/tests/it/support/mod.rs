@@ -93,6 +93,19 @@ impl Proxy {
         self
     }
 
+    pub(crate) fn workers(mut self, workers: u32) -> Self {
+        self.options.workers = std::num::NonZeroU32::new(workers).expect("at least one");
+        self
+    }
+
+    /// Runs with other filters from a time on, in milliseconds; what they replace has as long again.
+    pub(crate) fn changing(self, at: u64, filters: impl IntoIterator<Item = Filter>) -> Replay {
+        let at = Duration::from_millis(at);
+        let change =
+            replay::Change { at, specs: Specs::Everywhere(Arc::new(chain(filters).spec())), drain: at };
+        self.run_with(&[change]).expect("the first filters start")
+    }
+
     pub(crate) fn seed(mut self, seed: u64) -> Self {
         self.options.seed = Seed(seed);
         self
@@ -136,12 +149,16 @@ impl Proxy {
     }
 
     pub(crate) fn run(self) -> Result<Replay, StartError> {
+        self.run_with(&[])
+    }
+
+    fn run_with(self, changes: &[replay::Change]) -> Result<Replay, StartError> {
         let exchanges = self.traffic.iter().zip(1u32..).map(|(traffic, number)| traffic.exchange(number));
         let recording =
             Recording { exchanges: exchanges.collect(), connections: Vec::new(), notes: Vec::new() };
         let specs = Specs::Everywhere(Arc::new(self.spec()));
         let modules = if self.metered { &METERED } else { &MODULES };
-        replay::replay(modules, &specs, recording, &self.options, |_| self.services())
+        replay::replay_with_changes(modules, &specs, changes, recording, &self.options, |_| self.services())
     }
 
     fn services(&self) -> Services {

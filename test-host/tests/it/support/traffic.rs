@@ -98,6 +98,12 @@ impl Traffic {
         self
     }
 
+    /// Comes on the connection from this port.
+    pub(crate) fn on_port(self, port: u16) -> Self {
+        let remote = Some(([10, 0, 0, 2], port).into());
+        self.over(Connection { remote, ..known() })
+    }
+
     /// Over a connection of which this is known.
     pub(crate) fn over(mut self, connection: Connection) -> Self {
         self.connection = Some(connection);

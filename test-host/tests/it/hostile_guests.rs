@@ -212,9 +212,9 @@ fn an_allocator_that_traps_breaks_the_vm() {
     let fields =
         format!("{} (func (export \"malloc\") (param i32) (result i32) unreachable)", on_request(READ_PATH));
     expect![[r#"
+        0 wat: FAULT trapped in malloc: wasm trap: wasm `unreachable` instruction executed
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]]
@@ -228,9 +228,9 @@ fn an_allocator_that_calls_back_breaks_the_vm() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FAULT called proxy_get_header_map_pairs while allocating memory, where Envoy allows only logging and WASI
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT called proxy_get_header_map_pairs while allocating memory, where Envoy allows only logging and WASI
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]].assert_eq(&told(&bare(&fields)));
@@ -243,9 +243,9 @@ fn malloc_is_asked_before_the_other_allocator_and_that_one_is_enough() {
     let both = bare(&format!("{} {other} {traps}", on_request(READ_PATH)));
     let one = bare(&format!("{} {other}", on_request(READ_PATH)));
     expect![[r#"
+        0 wat: FAULT trapped in malloc: wasm trap: wasm `unreachable` instruction executed
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]]

@@ -9,7 +9,7 @@ use crate::abi::{BufferType, ContextId, Guest, GuestOut, GuestSlice, HostCalls, 
 pub(crate) fn log<G: Guest>(guest: &mut G, level: u32, text: GuestSlice) -> Result<(), Refusal> {
     let level = LogLevel::decode(level)?;
     let text = guest.read(text)?;
-    guest.host().log(level, text);
+    guest.log(level, text);
     Ok(())
 }
 

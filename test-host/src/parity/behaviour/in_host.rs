@@ -17,7 +17,7 @@ use super::{
     traffic,
 };
 use crate::{
-    abi::{HttpCallout, LogLevel},
+    abi::{GuestFault, HttpCallout, LogLevel},
     envoy_config,
     message::{
         Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
@@ -169,6 +169,9 @@ fn answered(response: &Response) -> CalloutAnswer {
 }
 
 fn refused(case: &Case, error: &StartError) -> Seen {
+    if let StartError::Refused { fault: GuestFault::EnvoyCrash { .. }, .. } = error {
+        return Seen { ended: Some(Ended::Crashed), ..Seen::default() };
+    }
     // Where Envoy gets no further, only its main thread has run.
     let main = match error {
         StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
@@ -227,6 +230,9 @@ fn line(case: &Case, who: &str, what: &What) -> Option<String> {
 
 /// `trapped in proxy_on_request_headers: …`
 fn callback_of(reason: &str) -> String {
+    if reason.contains("while allocating memory") {
+        return "malloc".to_owned();
+    }
     let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
     let name = after.split([':', ' ']).next().unwrap_or(after);
     if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }

@@ -20,6 +20,8 @@ pub(super) enum Command {
     Replay(ReplayArguments),
     /// Run scenarios: folders with a chain, its traffic and the story expected of it
     Check(CheckArguments),
+    /// Send a recording through the host and through a real Envoy, and compare what came of it
+    Parity(ParityArguments),
     /// Show what a module, a recording or an Envoy configuration holds
     Inspect(InspectArguments),
 }
@@ -75,6 +77,28 @@ pub(super) struct CheckArguments {
     /// Make what came of each scenario the expected story
     #[arg(long)]
     pub(super) bless: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ParityArguments {
+    /// The Envoy configuration whose filters are compared
+    #[arg(long, value_name = "FILE")]
+    pub(super) envoy: PathBuf,
+    /// Recordings: files of Envoy's tap filter, or folders of them
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub(super) traffic: Vec<PathBuf>,
+    /// The Envoy binary; else $ENVOY_BIN, else the one that `cargo xtask envoy` has installed under target/
+    #[arg(long, value_name = "BIN")]
+    pub(super) envoy_bin: Option<PathBuf>,
+    /// What answers the calls that filters make: YAML, by cluster
+    #[arg(long, value_name = "FILE")]
+    pub(super) callouts: Option<PathBuf>,
+    /// Differences that are known, each with its reason: YAML
+    #[arg(long, value_name = "FILE")]
+    pub(super) known: Option<PathBuf>,
+    /// Write what was compared as JSON (schema wayside.parity/1)
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

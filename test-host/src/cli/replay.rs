@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
 }
 
-fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
+pub(super) fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
     let Some(path) = path else {
         return Ok(Script::default());
     };
@@ -131,7 +131,10 @@ fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
     ))
 }
 
-fn write(path: &Path, form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), BadInput> {
+pub(super) fn write(
+    path: &Path,
+    form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), BadInput> {
     let failed = |error: io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     form(&mut file).map_err(failed)?;

@@ -13,14 +13,18 @@ use tokio::task::JoinSet;
 
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
-    document::{self, BARRIER, Case, Surroundings, UPSTREAM},
+    document::{self, Case, Surroundings, UPSTREAM},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
-use crate::parity::live::{
-    client::{self, Barrier, Got, Sending},
-    process::{Envoy, Line, NotStarted, lines},
-    server::{Answer, Answers, Server},
+use crate::parity::{
+    live::{
+        BARRIER,
+        client::{self, Barrier, Got, Sending},
+        process::{Envoy, Line, NotStarted, lines},
+        server::{Answer, Answers, Server},
+    },
+    log::{self, Speaker},
 };
 
 /// How long the access log may take to show a request.
@@ -157,9 +161,9 @@ impl Servers {
     }
 
     /// From now on they answer as the behaviour says.
-    fn prepare(&self, behaviour: &Behaviour, barrier: SocketAddr) {
+    fn prepare(&self, behaviour: &Behaviour, barrier: &Barrier) {
         for (name, server) in &self.0 {
-            server.keep_pace_with(barrier);
+            server.keep_pace_with(barrier.clone());
             server.answer_with(match behaviour.callouts.get(name) {
                 _ if name == UPSTREAM => Answers::ById(upstream_answers(&behaviour.requests)),
                 Some(Callout::Answer(response)) => Answers::InOrder(vec![answer(response, false)]),
@@ -206,7 +210,7 @@ impl Run<'_> {
         let missing = || "Envoy does not show the listener".to_owned();
         let to = *envoy.listeners.get(&case.listener).ok_or_else(missing)?;
         let barrier = Barrier::new(*envoy.listeners.get(BARRIER).ok_or_else(missing)?);
-        self.servers.prepare(&case.behaviour, barrier.address());
+        self.servers.prepare(&case.behaviour, &barrier);
         let start = tokio::time::Instant::now();
         let exchanged = exchange_all(case, to, &barrier).await;
         if let Some(lasts) = case.behaviour.lasts_ms {
@@ -260,13 +264,12 @@ impl Run<'_> {
     /// What the behaviour's filters logged since the start, and what Envoy said meanwhile about guests that trapped.
     fn log(&mut self, case: &Case, envoy: &Envoy) -> (Vec<String>, Vec<String>) {
         let all = envoy.log();
-        let main_thread = all.first().map(|line| line.thread);
         let (mut main, mut worker) = (Vec::new(), Vec::new());
         for (number, line) in all.iter().enumerate() {
             let is_own = number >= self.log_read || case.behaviour.own_process;
-            let text = told(case, line).or_else(|| fault(line).filter(|_| is_own));
+            let text = told(case, line).or_else(|| log::fault_in_envoy(line).filter(|_| is_own));
             let Some(text) = text else { continue };
-            if Some(line.thread) == main_thread { main.push(text) } else { worker.push(text) }
+            if envoy.is_main_thread(line.thread) { main.push(text) } else { worker.push(text) }
         }
         self.log_read = all.len();
         (main, worker)
@@ -302,6 +305,7 @@ async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Res
     for (request, number) in case.behaviour.requests.iter().zip(1..) {
         let sending = Sending {
             request: traffic::framed(traffic::request(request, number), request.stalls),
+            in_capitals: false,
             stalls: request.stalls,
             patience: Duration::from_millis(request.gives_up_after_ms),
         };
@@ -309,7 +313,7 @@ async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Res
             Some(at) => tokio::time::sleep_until(start + Duration::from_millis(at)).await,
             None => collect(&mut running, &mut done).await?,
         }
-        let barrier = Barrier::new(barrier.address());
+        let barrier = barrier.clone();
         running.spawn(async move { (number, client::send(to, &sending, &barrier).await) });
     }
     collect(&mut running, &mut done).await?;
@@ -337,35 +341,16 @@ fn logged(line: &str, listener: &str) -> Option<(u16, (String, String))> {
     Some((port, (text("details"), text("flags"))))
 }
 
-/// A line of one of the behaviour's filters: `wasm log <name> <root id> <vm id>: <text>`, empty parts left out.
+/// A line of one of the behaviour's filters.
 fn told(case: &Case, line: &Line) -> Option<String> {
-    let rest = line.text.strip_prefix("wasm log")?;
-    let heads = case.behaviour.filters.iter().enumerate().flat_map(|(number, filter)| {
-        let (name, vm_id) = (case.filter_name(number), format!("{}{}", case.prefix, filter.vm_id));
-        let name_given = format!("{}{name}", case.prefix);
-        // Outside any plugin's context there is no name.
-        let with_name = head(&[&name_given, &filter.root_id, &vm_id]);
-        let without = head(&[&filter.root_id, &vm_id]);
-        [(with_name, name), (without, "root".to_owned())]
+    let speakers = case.behaviour.filters.iter().enumerate().map(|(number, filter)| Speaker {
+        shown: case.filter_name(number),
+        name: format!("{}{}", case.prefix, case.filter_name(number)),
+        root_id: filter.root_id.clone(),
+        vm_id: format!("{}{}", case.prefix, filter.vm_id),
     });
-    let (text, name) = heads.filter_map(|(head, name)| Some((rest.strip_prefix(&head)?, name))).next()?;
-    let level = match line.level.as_str() {
-        "info" => String::new(),
-        level => format!("[{level}] "),
-    };
-    Some(case.stripped(&format!("{name}: {level}{text}")))
-}
-
-fn head(parts: &[&str]) -> String {
-    let given = parts.iter().filter(|part| !part.is_empty()).map(|part| format!(" {part}"));
-    given.collect::<String>() + ": "
-}
-
-/// `Function: proxy_on_request_headers failed: Uncaught RuntimeError: unreachable`
-fn fault(line: &Line) -> Option<String> {
-    let rest = line.text.strip_prefix("Function: ")?;
-    let (callback, _) = rest.split_once(" failed: ")?;
-    Some(format!("FAULT in {callback}"))
+    let line = log::in_envoy(line, &speakers.collect::<Vec<_>>())?;
+    Some(case.stripped(&line))
 }
 
 async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>, String> {

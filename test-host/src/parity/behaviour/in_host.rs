@@ -22,6 +22,7 @@ use crate::{
     message::{
         Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
     },
+    parity::log,
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
     trace::{Entry, FindingKind, Ledger, What},
@@ -148,7 +149,7 @@ fn answer(callout: &Callout, calls: usize) -> CalloutAnswer {
         Callout::Refused => CalloutAnswer::ConnectFailure { after },
         Callout::Hostless => CalloutAnswer::NoHealthyHost,
         Callout::Never => CalloutAnswer::Silence,
-        Callout::BreaksOff => CalloutAnswer::ConnectFailure { after },
+        Callout::BreaksOff => CalloutAnswer::Disconnect { after },
         Callout::Answer(response) => answered(response),
         Callout::Answers(responses) => {
             responses.get(calls - 1).or(responses.last()).map_or(CalloutAnswer::Silence, answered)
@@ -172,36 +173,35 @@ fn refused(case: &Case, error: &StartError) -> Seen {
     if let StartError::Refused { fault: GuestFault::EnvoyCrash { .. }, .. } = error {
         return Seen { ended: Some(Ended::Crashed), ..Seen::default() };
     }
-    // Where Envoy gets no further, only its main thread has run.
-    let main = match error {
-        StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
-        StartError::Load { .. } => Vec::new(),
+    let entries: &[Entry] = match error {
+        StartError::Refused { entries, .. } => entries,
+        StartError::Load { .. } => &[],
     };
-    Seen { ended: Some(Ended::Refused), main, ..Seen::default() }
+    let lines = log::at_start(entries);
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
+    };
+    let ended = entries.iter().find_map(|entry| ended(&entry.what)).unwrap_or(Ended::Refused);
+    Seen { ended: Some(ended), main: of_thread(true), worker: of_thread(false), ..Seen::default() }
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let named = |entry: &Entry| entry.filter.map(|filter| case.filter_name(filter.0)).unwrap_or_default();
-    let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
-    // Envoy's log does not name the filter outside of streams.
-    let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
-    let mut entries: Vec<(&Entry, String)> =
-        streams.map(|entry| (entry, named(entry))).chain(outside).collect();
-    entries.sort_by_key(|(entry, _)| entry.order);
-    let lines = |main: bool| {
-        let entries = entries.iter().filter(|(entry, _)| entry.thread.is_main() == main);
-        // Envoy is ended by force: nobody sees its roots end.
-        let entries = entries.filter(|(entry, _)| entry.order < outcome.shut_down_at);
-        entries.filter_map(|(entry, who)| line(case, who, &entry.what)).collect()
+    let lines = log::in_host(outcome, |filter| case.filter_name(filter.0));
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
     };
+    let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
+    let mut entries = streams.chain(&outcome.trace.entries);
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
     Seen {
-        ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
-        main: lines(true),
-        worker: lines(false),
+        ended: entries.find_map(|entry| ended(&entry.what)),
+        main: of_thread(true),
+        worker: of_thread(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
@@ -215,27 +215,6 @@ fn ended(what: &What) -> Option<Ended> {
         What::Finding { kind: FindingKind::WouldHangEnvoy, .. } => Some(Ended::Hung),
         _ => None,
     }
-}
-
-fn line(case: &Case, who: &str, what: &What) -> Option<String> {
-    match what {
-        What::Logged { level, text } => {
-            let text = String::from_utf8_lossy(text);
-            Some(case.stripped(&format!("{who}: {}{}", super::seen_level(*level), super::one_line(&text))))
-        }
-        What::Fault { reason } => Some(format!("FAULT in {}", callback_of(reason))),
-        _ => None,
-    }
-}
-
-/// `trapped in proxy_on_request_headers: …`
-fn callback_of(reason: &str) -> String {
-    if reason.contains("while allocating memory") {
-        return "malloc".to_owned();
-    }
-    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
-    let name = after.split([':', ' ']).next().unwrap_or(after);
-    if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }
 
 fn metric(metric: &Metric) -> String {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{FilterNumber, FindingKind, Ledger, Thread, Trace, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules},
 };
@@ -44,7 +44,14 @@ pub enum StartError {
     #[error("filter {filter}: {source}")]
     Load { filter: String, source: LoadError },
     #[error("{place}: filter {filter}: {fault}{}", logged(log))]
-    Refused { filter: String, place: String, fault: GuestFault, log: Vec<String> },
+    Refused {
+        filter: String,
+        place: String,
+        fault: GuestFault,
+        log: Box<[String]>,
+        /// All that happened until then.
+        entries: Box<[Entry]>,
+    },
 }
 
 fn logged(log: &[String]) -> String {
@@ -293,26 +300,23 @@ impl Proxy {
 
     fn refused(&mut self, filter: FilterNumber, fault: GuestFault) -> StartError {
         let core = self.core_mut();
+        let entries = std::mem::take(&mut core.trace.entries);
         let spec = &core.filters[filter.0].spec;
-        let log = core.trace.entries.iter().filter(|entry| entry.filter.is_none_or(|index| index == filter));
+        let log = entries.iter().filter(|entry| entry.filter.is_none_or(|index| index == filter));
         let log = log.filter_map(|entry| match &entry.what {
             What::Logged { level, text } if *level >= LogLevel::Warn => Some(text.escape_ascii().to_string()),
             _ => None,
         });
-        StartError::Refused {
-            filter: spec.filter_name.clone(),
-            place: spec.origin.clone(),
-            fault,
-            log: log
-                .map(|line| line.replace("\\\"", "\"").replace("\\'", "'").replace("\\n", "\n    "))
-                .collect(),
-        }
+        let log =
+            log.map(|line| line.replace("\\\"", "\"").replace("\\'", "'").replace("\\n", "\n    ")).collect();
+        let (filter, place) = (spec.filter_name.clone(), spec.origin.clone());
+        StartError::Refused { filter, place, fault, log, entries: entries.into() }
     }
 }
 
 fn unlinked(plugin: &PluginSpec, fault: GuestFault) -> StartError {
     let (filter, place) = (plugin.filter_name.clone(), plugin.origin.clone());
-    StartError::Refused { filter, place, fault, log: Vec::new() }
+    StartError::Refused { filter, place, fault, log: Box::default(), entries: Box::default() }
 }
 
 fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {

@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{CannotCompare, GuestHashes, Subject, compare::Seen, document::Document, services};
+use super::{
+    CannotCompare, GuestHashes, Subject,
+    compare::Seen,
+    document::{self, Document},
+    services,
+};
 use crate::{
     envoy_config,
     message::{Message, Recording},
@@ -61,6 +66,9 @@ pub(super) fn run(document: &Document, subject: &Subject) -> Result<InHost, Cann
         .map_err(CannotCompare::of)?;
     let not_emulated =
         loaded.unsupported.iter().filter(|part| part.weight == envoy_config::Weight::MayMatter);
+    // What the comparison itself has put there concerns nobody.
+    let of_ours = |place: &str| document::PUT.iter().any(|name| place.ends_with(name));
+    let not_emulated = not_emulated.filter(|part| !of_ours(&part.place.to_string()));
     let not_emulated = not_emulated.map(|part| format!("{}: {}", part.place, part.reason)).collect();
     let spec = Arc::new(loaded.spec);
     let called = services::Called::default();
@@ -98,7 +106,9 @@ fn all_seen(outcome: &ProxyOutcome) -> Vec<Seen> {
     let shown = |filter: FilterNumber| {
         outcome.filters.get(filter.0).map(|filter| filter.name.clone()).unwrap_or_default()
     };
-    for line in log::in_host(outcome, shown).into_iter().filter(|line| !line.thread.is_main()) {
+    for line in
+        log::in_host(outcome, log::Stopped::ByForce, shown).into_iter().filter(|line| !line.thread.is_main())
+    {
         if let Some(seen) = seen.get_mut(begun_last(outcome, line.order)) {
             seen.log.push(line.text);
         }

@@ -79,10 +79,9 @@ pub(super) fn in_host(
     lines
 }
 
-/// The lines of a start that came to no end; what ended it is told by the refusal itself.
+/// The lines of a start that came to no end.
 pub(super) fn at_start(entries: &[Entry]) -> Vec<HostLine> {
-    let entries = entries.iter().filter(|entry| !matches!(entry.what, What::Fault { .. }));
-    entries.filter_map(|entry| line(entry, ROOT)).collect()
+    entries.iter().filter_map(|entry| line(entry, ROOT)).collect()
 }
 
 fn line(entry: &Entry, who: &str) -> Option<HostLine> {
@@ -116,11 +115,11 @@ fn told_level(level: LogLevel) -> &'static str {
 }
 
 /// `trapped in on_request_headers: …`
-fn callback_of(reason: &str) -> String {
+pub(super) fn callback_of(reason: &str) -> String {
     if reason.contains("while allocating memory") {
         return "malloc".to_owned();
     }
     let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
-    let name = after.split([':', ' ']).next().unwrap_or(after);
+    let name = after.split([':', ' ', ',']).next().unwrap_or(after);
     if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }

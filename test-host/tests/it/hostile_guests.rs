@@ -132,7 +132,7 @@ fn an_endless_loop_is_ended_by_the_clock_where_nothing_is_metered() {
     "#]]
     .assert_eq(&endless(&on_request("(loop $for_ever (br $for_ever))")).lines(&["FAULT", "client got"]));
     expect![[r#"
-        envoy.yaml:1:1: filter wat: ran for more than 1ms of real time in its start functions: it would block Envoy's worker for ever
+        envoy.yaml:1:1: filter wat: ran for more than 1ms of real time in _start: it would block Envoy's worker for ever
     "#]]
     .assert_eq(&endless("(func (export \"_start\") (loop $for_ever (br $for_ever)))").text());
 }
@@ -273,11 +273,11 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
     "#]]
     .assert_eq(&starts("(drop (call $log (i32.const 2) (i32.const 0) (i32.const 5)))"));
     expect![[r#"
-        envoy.yaml:1:1: filter wat: called proxy_get_header_map_pairs while starting, where Envoy allows only logging and WASI
+        envoy.yaml:1:1: filter wat: called proxy_get_header_map_pairs while starting in _initialize, where Envoy allows only logging and WASI
     "#]].assert_eq(&starts("(drop (call $pairs (i32.const 0) (i32.const 200) (i32.const 204)))"));
     // One that this host only links.
     expect![[r#"
-        envoy.yaml:1:1: filter wat: called proxy_grpc_cancel while starting, where Envoy allows only logging and WASI
+        envoy.yaml:1:1: filter wat: called proxy_grpc_cancel while starting in _initialize, where Envoy allows only logging and WASI
     "#]].assert_eq(&starts("(drop (call $grpc_cancel (i32.const 0)))"));
     expect![[r#"
         0 proxy: drew 8 random bytes
@@ -288,10 +288,10 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
 #[test]
 fn start_functions_that_break_or_never_end_stop_the_replay() {
     expect![[r#"
-        envoy.yaml:1:1: filter wat: trapped in its start functions: wasm trap: wasm `unreachable` instruction executed
+        envoy.yaml:1:1: filter wat: trapped in _initialize: wasm trap: wasm `unreachable` instruction executed
     "#]].assert_eq(&run(&module("(func (export \"_initialize\") unreachable)")).text());
     expect![[r#"
-        envoy.yaml:1:1: filter wat: used up its fuel of 100000 in its start functions: an endless loop, or a limit set too low
+        envoy.yaml:1:1: filter wat: used up its fuel of 100000 in _start: an endless loop, or a limit set too low
     "#]].assert_eq(&run(&module("(func (export \"_start\") (loop $for_ever (br $for_ever)))")).text());
     expect![[r#"
         envoy.yaml:1:1: filter wat: trapped in its start functions: wasm trap: wasm `unreachable` instruction executed

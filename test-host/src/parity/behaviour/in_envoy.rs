@@ -222,6 +222,13 @@ impl Run<'_> {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
         let answers = barrier.pass().await.is_ok();
+        if !answers {
+            // A crash takes a while to be written down.
+            let dying = tokio::time::Instant::now() + Duration::from_secs(3);
+            while envoy.is_running() && tokio::time::Instant::now() < dying {
+                tokio::time::sleep(POLL).await;
+            }
+        }
         if !envoy.is_running() {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }

@@ -67,12 +67,12 @@ impl ActiveContext {
         if !takes.takes(&value) {
             return answer(CallStatus::BadArgument);
         }
-        let Some((stream, _)) = self.stream_mut() else {
+        let Some(state) = self.filter_state_mut() else {
             return answer(CallStatus::NotFound);
         };
         let (name, bytes) = (Bytes::from(path), value.len());
         let object = FilterStateObject { value, read_only: false };
-        if let Err(status) = stream.filter_state.set(name.clone(), object) {
+        if let Err(status) = state.set(name.clone(), object) {
             return answer(status);
         }
         self.note(What::SetProperty { path: name, bytes });

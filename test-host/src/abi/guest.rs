@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{CallStatus, Callback, ContextId, HostCalls};
+use super::{CallStatus, Callback, ContextId, HostCalls, LogLevel};
 
 /// An expected refusal, told to the guest as a status.
 pub type CallResult<T = ()> = Result<T, CallStatus>;
@@ -81,6 +81,15 @@ pub trait Guest {
     /// A module of ABI 0.1.0 is told nothing of a header that is missing: it gets an empty value.
     fn reads_missing_headers_as_empty(&self) -> bool {
         false
+    }
+
+    /// The guest's allocator calls, which Envoy runs in no plugin's context.
+    fn is_allocating(&self) -> bool {
+        false
+    }
+
+    fn log(&mut self, level: LogLevel, text: Bytes) {
+        if self.is_allocating() { self.host().log_of_vm(level, text) } else { self.host().log(level, text) }
     }
 
     fn write_u32(&mut self, ptr: u32, value: u32) -> CallResult {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     BufferType, CallResult, CallStatus, Callback, CalloutToken, ContextId, ForeignAnswer, GrpcMethod,
-    GrpcRequest, LogLevel, MapType, MetricId, MetricType, PairsError, QueueId, StreamType,
+    GrpcRequest, GuestFault, LogLevel, MapType, MetricId, MetricType, PairsError, QueueId, StreamType,
 };
 use crate::message::HeaderMap;
 
@@ -48,6 +48,10 @@ pub trait HostCalls {
     fn unusual_status(&mut self, hostcall: &'static str, status: CallStatus);
 
     fn log(&mut self, level: LogLevel, text: Bytes);
+    /// As [`Self::log`], outside any plugin's context.
+    fn log_of_vm(&mut self, level: LogLevel, text: Bytes);
+    /// The guest's allocator broke; the callback goes on, and ends with this fault.
+    fn broke(&mut self, fault: &GuestFault);
     fn log_level(&self) -> LogLevel;
 
     /// Wall time since the Unix epoch.

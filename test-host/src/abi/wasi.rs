@@ -83,7 +83,7 @@ pub(crate) fn fd_write<G: Guest>(
     let len = text.len() as u32;
     if len > 0 {
         let line = text.strip_suffix(b"\n").unwrap_or(&text).to_vec();
-        guest.host().log(level, line.into());
+        guest.log(level, line.into());
     }
     Ok(in_memory(guest.write_u32(written, len)))
 }

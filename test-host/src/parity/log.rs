@@ -116,12 +116,11 @@ fn told_level(level: LogLevel) -> &'static str {
 }
 
 /// `trapped in on_request_headers: …`
-fn callback_of(reason: &str) -> String {
-    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
-    let name = after.split([':', ' ']).next().unwrap_or(after);
-    // Envoy names the export that was called.
+pub(super) fn callback_of(reason: &str) -> String {
     if reason.contains("the guest's allocator") || reason.contains("while allocating memory") {
         return "malloc".to_owned();
     }
+    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
+    let name = after.split([':', ' ', ',']).next().unwrap_or(after);
     if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }

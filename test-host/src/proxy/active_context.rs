@@ -19,14 +19,17 @@ use super::{
 use crate::{
     abi::{
         BufferType, CallResult, CallStatus, Callback, CalloutToken, ContextId, ForeignAnswer, GrpcMethod,
-        GrpcRequest, HostCalls, HttpCallout, LocalReply, LogLevel, MapType, MetricId, MetricType, PairsError,
-        QueueId, StreamType,
+        GrpcRequest, GuestFault, HostCalls, HttpCallout, LocalReply, LogLevel, MapType, MetricId, MetricType,
+        PairsError, QueueId, StreamType,
     },
     message::HeaderMap,
     stream::Path,
     trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
+
+/// How long the machine had been up when the proxy started: a guest may take a clock at zero for a broken one (Go does).
+const MACHINE_UP: Duration = Duration::from_secs(3600);
 
 /// The proxy, lent to a VM.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     configuring: bool,
+    /// The guest's allocator broke, and that is noted.
+    pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
     last_buffer: Option<(ContextId, BufferType)>,
     /// The callback's name, or that the module starts.
@@ -75,6 +80,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            broken: false,
             last_buffer: None,
             callback: AT_START,
         }
@@ -363,6 +369,18 @@ impl HostCalls for ActiveContext {
         }
     }
 
+    fn log_of_vm(&mut self, level: LogLevel, text: Bytes) {
+        if level >= self.core.log_level {
+            self.core.note(None, What::Logged { level, text });
+        }
+    }
+
+    fn broke(&mut self, fault: &GuestFault) {
+        if !std::mem::replace(&mut self.broken, true) {
+            self.note(What::Fault { reason: fault.to_string() });
+        }
+    }
+
     fn log_level(&self) -> LogLevel {
         self.core.log_level
     }
@@ -372,7 +390,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn monotonic_time(&self) -> Duration {
-        self.core.now
+        MACHINE_UP + self.core.now
     }
 
     fn random(&mut self, out: &mut [u8]) {

@@ -248,6 +248,7 @@ impl Proxy {
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
             return;
         }
+        let status = reply.status;
         let (headers, body) = respond(stream.reply_form, reply);
         stream.manager.abort_decoding();
         if stream.manager.response.headers.is_none() {
@@ -256,7 +257,7 @@ impl Proxy {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {
             return;
         };
-        stream.note_code(&headers);
+        stream.response_code = Some(status);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);

@@ -249,7 +249,7 @@ impl Proxy {
         lent.callback = callback.name();
         let (active, answer) = vm.call(lent, context, callback);
         let fuel = vm.fuel_used();
-        let stop = active.stop;
+        let (stop, told) = (active.stop, active.broken);
         let core = self.core.insert(active.core);
         core.usage(owner, plugin).burn(fuel);
         match answer {
@@ -260,13 +260,14 @@ impl Proxy {
                 Answered { number, stop, failed: false }
             }
             Err(fault) => {
-                self.vm_failed(plugin, context, fault);
+                self.vm_failed(plugin, context, fault, told);
                 Answered { number: None, stop, failed: true }
             }
         }
     }
 
-    fn vm_failed(&mut self, plugin: PluginIndex, context: ContextId, fault: GuestFault) {
+    /// `told`: the fault is noted already, at the place where it happened.
+    fn vm_failed(&mut self, plugin: PluginIndex, context: ContextId, fault: GuestFault, told: bool) {
         let core = self.core_mut();
         let owner = core.owner(plugin, context);
         let vm = core.plugins[plugin.0].vm;
@@ -284,7 +285,9 @@ impl Proxy {
             }
             _ => {}
         }
-        core.note(owner, What::Fault { reason: fault.to_string() });
+        if !told {
+            core.note(owner, What::Fault { reason: fault.to_string() });
+        }
         core.vms[vm.0].fault = Some(fault);
         // What the callback asked for before it broke is carried out after the 503, and so mostly finds the stream answered.
         self.vms[vm.0].vm = None;

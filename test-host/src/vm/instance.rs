@@ -118,6 +118,10 @@ impl<H> VmState<H> {
         &self.capabilities
     }
 
+    pub(super) fn is_allocating(&self) -> bool {
+        self.phase == Phase::Allocating
+    }
+
     /// Remembers what broke the allocator, the first time.
     pub(super) fn broke(&mut self, fault: GuestFault) {
         self.broken.get_or_insert(fault);

@@ -87,7 +87,11 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
             Ok(0) => Err(CallStatus::InvalidMemoryAccess.into()),
             Ok(ptr) => Ok(ptr),
             Err(error) => {
-                self.caller.data_mut().broke(super::instance::fault_of(error, "the guest's allocator"));
+                let malloc = self.caller.get_export("malloc").and_then(Extern::into_func).is_some();
+                let allocator = if malloc { "malloc" } else { "proxy_on_memory_allocate" };
+                let fault = super::instance::fault_of(error, allocator);
+                self.caller.data_mut().host().broke(&fault);
+                self.caller.data_mut().broke(fault);
                 Err(CallStatus::InvalidMemoryAccess.into())
             }
         }
@@ -95,6 +99,10 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
 
     fn reads_missing_headers_as_empty(&self) -> bool {
         self.caller.data().abi() == AbiVersion::V0_1_0
+    }
+
+    fn is_allocating(&self) -> bool {
+        self.caller.data().is_allocating()
     }
 }
 

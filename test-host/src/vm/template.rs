@@ -108,15 +108,32 @@ fn allocator<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> Option<li
 fn run_start_functions<H>(store: &mut Store<VmState<H>>, instance: &Instance) -> wasmtime::Result<()> {
     let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") else {
         return match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
-            Ok(start) => start.call(&mut *store, ()),
+            Ok(start) => start.call(&mut *store, ()).map_err(|error| broke_in("_start", error)),
             Err(_) => Ok(()),
         };
     };
-    initialize.call(&mut *store, ())?;
+    initialize.call(&mut *store, ()).map_err(|error| broke_in("_initialize", error))?;
     if let Ok(main) = instance.get_typed_func::<(u32, u32), u32>(&mut *store, "main") {
-        main.call(&mut *store, (0, 0))?;
+        main.call(&mut *store, (0, 0)).map_err(|error| broke_in("main", error))?;
     } else if let Ok(main) = instance.get_typed_func::<(), u32>(&mut *store, "__main_void") {
-        main.call(&mut *store, ())?;
+        main.call(&mut *store, ()).map_err(|error| broke_in("__main_void", error))?;
     }
     Ok(())
+}
+
+/// The fault with the name of the start function that it happened in.
+fn broke_in(function: &'static str, error: wasmtime::Error) -> wasmtime::Error {
+    let fault = match fault_of(error, function) {
+        GuestFault::Restricted { hostcall, .. } => {
+            let phase = match function {
+                "_initialize" => "starting in _initialize",
+                "_start" => "starting in _start",
+                "main" => "starting in main",
+                _ => "starting in __main_void",
+            };
+            GuestFault::Restricted { hostcall, phase }
+        }
+        fault => fault,
+    };
+    fault.into()
 }

@@ -527,15 +527,15 @@ fn time_is_virtual_and_the_same_for_every_way_to_ask() {
     expect![[r#"
         0 script: now -> 1767225600000000000
         0 script: clock 0 -> 1767225600000000000
-        0 script: clock 1 -> 0
+        0 script: clock 1 -> 3600000000000
         0 script: clock 2 -> 58
         1500 script: now -> 1767225601500000000
         1500 script: clock 0 -> 1767225601500000000
-        1500 script: clock 1 -> 1500000000
+        1500 script: clock 1 -> 3601500000000
         1500 script: clock 2 -> 58
         0 script: now -> 1767225600000000000
         0 script: clock 0 -> 1767225600000000000
-        0 script: clock 1 -> 0
+        0 script: clock 1 -> 3600000000000
     "#]]
     .assert_eq(&said(chain([script(ops)]).on(get("/x")).on(get("/y").at(1500))));
 }

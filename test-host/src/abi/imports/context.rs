@@ -12,7 +12,7 @@ pub(crate) fn log<G: Guest>(guest: &mut G, level: u32, text: GuestSlice) -> Resu
         return Ok(guest.look(text, |_, _| ())?);
     }
     let text = guest.read(text)?;
-    guest.host().log(level, text);
+    guest.log(level, text);
     Ok(())
 }
 

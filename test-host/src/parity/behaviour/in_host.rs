@@ -19,7 +19,7 @@ use super::{
     traffic,
 };
 use crate::{
-    abi::{HttpCallout, LogLevel},
+    abi::{GuestFault, HttpCallout, LogLevel},
     envoy_config,
     message::{
         Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
@@ -179,6 +179,9 @@ fn answered(response: &Response) -> CalloutAnswer {
 }
 
 fn refused(case: &Case, error: &StartError) -> Seen {
+    if let StartError::Refused { fault: GuestFault::EnvoyCrash { .. }, .. } = error {
+        return Seen { ended: Some(Ended::Crashed), ..Seen::default() };
+    }
     let entries: &[Entry] = match error {
         StartError::Refused { entries, .. } => entries,
         StartError::Load { .. } => &[],
@@ -189,7 +192,15 @@ fn refused(case: &Case, error: &StartError) -> Seen {
         lines.map(|line| case.stripped(&line.text)).collect()
     };
     let ended = entries.iter().find_map(|entry| ended(&entry.what)).unwrap_or(Ended::Refused);
-    Seen { ended: Some(ended), main: of_thread(true), worker: of_thread(false), ..Seen::default() }
+    let mut main: Vec<String> = of_thread(true);
+    if let StartError::Refused { fault, .. } = error {
+        let function = log::callback_of(&fault.to_string());
+        // No callback, and so no entry of the trace.
+        if ["_initialize", "_start", "main", "__main_void"].contains(&&function[..]) {
+            main.push(format!("FAULT in {function}"));
+        }
+    }
+    Seen { ended: Some(ended), main, worker: of_thread(false), ..Seen::default() }
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {

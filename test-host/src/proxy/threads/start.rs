@@ -274,14 +274,12 @@ impl Proxy {
                 if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
             };
             let answered = self.call_guest(lend, plugin, root, callback);
-            if matches!(callback, Callback::ContextCreate { .. }) && self.fault_of(plugin).is_some() {
-                // Nobody asks what came of it: the plugin counts as started, and its VM is dead.
-                return Ok(());
-            }
-            if let Some(fault) = self.fault_of(plugin) {
-                return Err(fault.clone());
-            }
             let answers = !matches!(callback, Callback::ContextCreate { .. });
+            if let Some(fault) = self.fault_of(plugin).cloned() {
+                // Envoy asks nothing of a VM that died before it could refuse, and finds it dead at the first request.
+                let refused = answers || matches!(fault, GuestFault::EnvoyCrash { .. });
+                return if refused { Err(fault) } else { Ok(()) };
+            }
             if answers && answered.refuses() {
                 return Err(GuestFault::ConfigurationRefused { callback: callback.name() });
             }

@@ -136,7 +136,7 @@ fn an_endless_loop_is_ended_by_the_clock_where_nothing_is_metered() {
     "#]]
     .assert_eq(&endless(&on_request("(loop $for_ever (br $for_ever))")).lines(&["FAULT", "client got"]));
     expect![[r#"
-        envoy.yaml:1:1: filter wat: ran for more than 1ms of real time in its start functions: it would block Envoy's worker for ever
+        envoy.yaml:1:1: filter wat: ran for more than 1ms of real time in _start: it would block Envoy's worker for ever
     "#]]
     .assert_eq(&endless("(func (export \"_start\") (loop $for_ever (br $for_ever)))").text());
 }
@@ -216,9 +216,9 @@ fn an_allocator_that_traps_breaks_the_vm() {
     let fields =
         format!("{} (func (export \"malloc\") (param i32) (result i32) unreachable)", on_request(READ_PATH));
     expect![[r#"
+        0 wat: FAULT trapped in malloc: wasm trap: wasm `unreachable` instruction executed
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]]
@@ -232,9 +232,9 @@ fn an_allocator_that_calls_back_breaks_the_vm() {
         on_request(READ_PATH)
     );
     expect![[r#"
+        0 wat: FAULT called proxy_get_header_map_pairs while allocating memory, where Envoy allows only logging and WASI
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT called proxy_get_header_map_pairs while allocating memory, where Envoy allows only logging and WASI
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]].assert_eq(&told(&bare(&fields)));
@@ -247,9 +247,9 @@ fn malloc_is_asked_before_the_other_allocator_and_that_one_is_enough() {
     let both = bare(&format!("{} {other} {traps}", on_request(READ_PATH)));
     let one = bare(&format!("{} {other}", on_request(READ_PATH)));
     expect![[r#"
+        0 wat: FAULT trapped in malloc: wasm trap: wasm `unreachable` instruction executed
         0 wat: FINDING unusual_status: proxy_get_header_map_value answered 6 (InvalidMemoryAccess), which the Rust SDK's Status lacks
         0 wat: 6
-        0 wat: FAULT trapped in the guest's allocator: wasm trap: wasm `unreachable` instruction executed
         client got [:status: 503]
         end: Complete after 0ns, wasm_fail_stream
     "#]]
@@ -277,11 +277,11 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
     "#]]
     .assert_eq(&starts("(drop (call $log (i32.const 2) (i32.const 0) (i32.const 5)))"));
     expect![[r#"
-        envoy.yaml:1:1: filter wat: called proxy_get_header_map_pairs while starting, where Envoy allows only logging and WASI
+        envoy.yaml:1:1: filter wat: called proxy_get_header_map_pairs while starting in _initialize, where Envoy allows only logging and WASI
     "#]].assert_eq(&starts("(drop (call $pairs (i32.const 0) (i32.const 200) (i32.const 204)))"));
     // One that this host only links.
     expect![[r#"
-        envoy.yaml:1:1: filter wat: called proxy_grpc_cancel while starting, where Envoy allows only logging and WASI
+        envoy.yaml:1:1: filter wat: called proxy_grpc_cancel while starting in _initialize, where Envoy allows only logging and WASI
     "#]].assert_eq(&starts("(drop (call $grpc_cancel (i32.const 0)))"));
     expect![[r#"
         0 proxy: drew 8 random bytes
@@ -292,10 +292,10 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
 #[test]
 fn start_functions_that_break_or_never_end_stop_the_replay() {
     expect![[r#"
-        envoy.yaml:1:1: filter wat: trapped in its start functions: wasm trap: wasm `unreachable` instruction executed
+        envoy.yaml:1:1: filter wat: trapped in _initialize: wasm trap: wasm `unreachable` instruction executed
     "#]].assert_eq(&run(&module("(func (export \"_initialize\") unreachable)")).text());
     expect![[r#"
-        envoy.yaml:1:1: filter wat: used up its fuel of 100000 in its start functions: an endless loop, or a limit set too low
+        envoy.yaml:1:1: filter wat: used up its fuel of 100000 in _start: an endless loop, or a limit set too low
     "#]].assert_eq(&run(&module("(func (export \"_start\") (loop $for_ever (br $for_ever)))")).text());
     expect![[r#"
         envoy.yaml:1:1: filter wat: trapped in its start functions: wasm trap: wasm `unreachable` instruction executed

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{abi::LogLevel, envoy_config::Setting};
+use crate::{abi::LogLevel, envoy_config::Setting, replay::Chunking};
 
 /// Replays recorded traffic through Envoy's WebAssembly filters, without a cluster
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub(super) struct ReplayArguments {
     /// Worker threads of each proxy, as `envoy --concurrency`; each has VMs of its own, and so has the main thread
     #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN, value_parser = workers)]
     pub(super) workers: NonZeroU32,
+    /// Where bodies are cut before the first filter sees them: what it does should not depend on it
+    #[arg(long, value_enum, default_value_t = Cutting::Recorded)]
+    pub(super) chunking: Cutting,
     /// The level of Envoy's `wasm` logger
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(super) log_level: Level,
@@ -108,6 +111,23 @@ pub(super) struct ParityArguments {
 pub(super) struct InspectArguments {
     /// A `.wasm` module, a recording, or an Envoy configuration: told by content
     pub(super) file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Cutting {
+    Recorded,
+    Whole,
+    Random,
+}
+
+impl From<Cutting> for Chunking {
+    fn from(cutting: Cutting) -> Self {
+        match cutting {
+            Cutting::Recorded => Chunking::Recorded,
+            Cutting::Whole => Chunking::Whole,
+            Cutting::Random => Chunking::Random,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         seed: Seed(arguments.seed),
         workers: arguments.workers,
         log_level: arguments.log_level.into(),
+        chunking: arguments.chunking.into(),
         trace: if arguments.no_trace { TraceLevel::Off } else { TraceLevel::On },
         ..Options::default()
     };

@@ -13,6 +13,7 @@ use crate::{
         Security, Timing,
     },
     proxy::spec::{PluginConfiguration, ProxySpec},
+    replay::Chunking,
     upstream::Script,
     written::{DurationText, HeaderLine, header_map},
 };
@@ -48,6 +49,9 @@ pub struct Manifest {
     /// Filters from the client on.
     pub chain: Vec<Link>,
     pub exchanges: Vec<Written>,
+    /// Where bodies are cut: `recorded` (as written here), `whole` or `random`.
+    #[serde(default)]
+    pub chunking: Chunking,
     /// `filter_metadata` of the one route, by namespace.
     #[serde(default)]
     pub route_metadata: serde_json::Map<String, serde_json::Value>,

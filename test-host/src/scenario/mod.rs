@@ -169,9 +169,9 @@ impl Scenario {
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place);
-        let replay =
-            replay::replay(modules, &specs, recording, &Options::default(), |_| manifest.callouts.services())
-                .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
+        let options = Options { chunking: manifest.chunking, ..Options::default() };
+        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
+            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })
     }
 

@@ -508,7 +508,7 @@ impl HostCalls for ActiveContext {
         let read_only = self.is_declared_read_only(&path);
         let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
-        let object = FilterStateObject { value, read_only };
+        let object = FilterStateObject { value, read_only, span: 0 };
         stream.filter_state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())

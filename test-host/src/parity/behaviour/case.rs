@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::upstream::GrpcMove;
+
 /// A file's behaviours.
 #[derive(Clone, Debug)]
 pub struct Topic {
@@ -152,6 +154,8 @@ pub enum Callout {
     Answer(Response),
     /// One answer after the other; the last for all that follow.
     Answers(Vec<Response>),
+    /// A gRPC service, in its moves; each call meets the same.
+    Grpc(Vec<GrpcMove>),
     /// Nothing listens there.
     Refused,
     /// The cluster has no endpoint.

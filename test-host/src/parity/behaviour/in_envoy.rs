@@ -17,6 +17,7 @@ use super::{
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
+use crate::message::Message;
 use crate::parity::live::{
     client::{self, Barrier, Got, Sending},
     process::{Envoy, Line, NotStarted, lines},
@@ -69,12 +70,14 @@ fn can_share(one: &Behaviour, other: &Behaviour) -> bool {
 #[derive(PartialEq, Eq)]
 enum Reached {
     Server,
+    Service,
     Nobody,
     NoHost,
 }
 
 fn reached(callout: &Callout) -> Reached {
     match callout {
+        Callout::Grpc(_) => Reached::Service,
         Callout::Refused => Reached::Nobody,
         Callout::Hostless => Reached::NoHost,
         Callout::Answer(_) | Callout::Answers(_) | Callout::Never | Callout::BreaksOff => Reached::Server,
@@ -153,7 +156,8 @@ impl Servers {
     }
 
     fn addresses(&self) -> BTreeMap<String, SocketAddr> {
-        self.0.iter().map(|(name, server)| (name.clone(), server.address)).collect()
+        let servers = self.0.iter().map(|(name, server)| (name.clone(), server.address));
+        servers.collect()
     }
 
     /// From now on they answer as the behaviour says.
@@ -169,7 +173,9 @@ impl Servers {
                 Some(Callout::Never) => {
                     Answers::InOrder(vec![answer(&Response { never: true, ..Response::default() }, false)])
                 }
-                Some(Callout::BreaksOff | Callout::Refused | Callout::Hostless) | None => Answers::None,
+                Some(Callout::BreaksOff | Callout::Refused | Callout::Hostless | Callout::Grpc(_)) | None => {
+                    Answers::None
+                }
             });
         }
     }
@@ -252,7 +258,8 @@ impl Run<'_> {
         let callouts = callouts.flat_map(|(name, server)| {
             server.take_received().into_iter().map(|request| (name.clone(), request))
         });
-        let callouts = callouts.collect();
+        let mut callouts: Vec<(String, Message)> = callouts.collect();
+        callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
         let metrics = metrics(case, envoy).await?;
         Ok(Seen { ended: None, main, worker, exchanges, callouts, metrics })
     }

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,6 +20,8 @@ pub(super) enum Command {
     Replay(ReplayArguments),
     /// Run scenarios: folders with a chain, its traffic and the story expected of it
     Check(CheckArguments),
+    /// Send a recording through the host and through a real Envoy, and compare what came of it
+    Parity(ParityArguments),
     /// Show what a module, a recording or an Envoy configuration holds
     Inspect(InspectArguments),
 }
@@ -41,6 +43,9 @@ pub(super) struct ReplayArguments {
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
+    /// Worker threads of each proxy, as `envoy --concurrency`; each has VMs of its own, and so has the main thread
+    #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN, value_parser = workers)]
+    pub(super) workers: NonZeroU32,
     /// The level of Envoy's `wasm` logger
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(super) log_level: Level,
@@ -75,6 +80,28 @@ pub(super) struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ParityArguments {
+    /// The Envoy configuration whose filters are compared
+    #[arg(long, value_name = "FILE")]
+    pub(super) envoy: PathBuf,
+    /// Recordings: files of Envoy's tap filter, or folders of them
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub(super) traffic: Vec<PathBuf>,
+    /// The Envoy binary; else $ENVOY_BIN, else the one that `cargo xtask envoy` has installed under target/
+    #[arg(long, value_name = "BIN")]
+    pub(super) envoy_bin: Option<PathBuf>,
+    /// What answers the calls that filters make: YAML, by cluster
+    #[arg(long, value_name = "FILE")]
+    pub(super) callouts: Option<PathBuf>,
+    /// Differences that are known, each with its reason: YAML
+    #[arg(long, value_name = "FILE")]
+    pub(super) known: Option<PathBuf>,
+    /// Write what was compared as JSON (schema wayside.parity/1)
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct InspectArguments {
     /// A `.wasm` module, a recording, or an Envoy configuration: told by content
     pub(super) file: PathBuf,
@@ -101,4 +128,12 @@ impl From<Level> for LogLevel {
             Level::Critical => LogLevel::Critical,
         }
     }
+}
+
+/// Each worker costs a VM for every VM of the configuration.
+const WORKERS_MAX: u32 = 1024;
+
+fn workers(text: &str) -> Result<NonZeroU32, String> {
+    let number = text.parse().ok().and_then(NonZeroU32::new).filter(|number| number.get() <= WORKERS_MAX);
+    number.ok_or_else(|| format!("expected a number of workers from 1 to {WORKERS_MAX}"))
 }

@@ -8,6 +8,7 @@
 mod args;
 mod check;
 mod inspect;
+mod parity;
 mod replay;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -45,6 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let verdict = match arguments.command {
         args::Command::Replay(arguments) => replay::run(&arguments),
         args::Command::Check(arguments) => check::run(&arguments),
+        args::Command::Parity(arguments) => parity::run(&arguments),
         args::Command::Inspect(arguments) => inspect::run(&arguments),
     };
     match verdict {

@@ -22,8 +22,12 @@ use crate::{
 pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     let (specs, unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
-    let options =
-        Options { seed: Seed(arguments.seed), log_level: arguments.log_level.into(), ..Options::default() };
+    let options = Options {
+        seed: Seed(arguments.seed),
+        workers: arguments.workers,
+        log_level: arguments.log_level.into(),
+        ..Options::default()
+    };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
     let modules = Arc::new(Modules::metering_by(metering));
     let script = load_script(arguments.callouts.as_deref())?;
@@ -46,7 +50,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     Ok(if report.differs() { Verdict::Differed } else { Verdict::AsExpected })
 }
 
-fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
+pub(super) fn load_script(path: Option<&Path>) -> Result<Script, BadInput> {
     let Some(path) = path else {
         return Ok(Script::default());
     };
@@ -127,7 +131,10 @@ fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
     ))
 }
 
-fn write(path: &Path, form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), BadInput> {
+pub(super) fn write(
+    path: &Path,
+    form: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), BadInput> {
     let failed = |error: io::Error| BadInput(format!("{}: cannot be written: {error}", path.display()));
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     form(&mut file).map_err(failed)?;

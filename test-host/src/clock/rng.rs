@@ -30,6 +30,20 @@ impl Rng {
         self.source.fill_bytes(out);
     }
 
+    /// A source beside this one, from the same seed: what is drawn from one does not change what the other gives.
+    pub fn beside(&self) -> Self {
+        let mut source = self.source.clone();
+        source.set_stream(source.get_stream() | 1 << 63);
+        source.set_word_pos(0);
+        Rng { source, drawn: 0 }
+    }
+
+    pub fn number(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     /// How many bytes have been drawn: zero proves that a run did not depend on its seed.
     pub fn drawn(&self) -> u64 {
         self.drawn

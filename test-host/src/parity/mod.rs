@@ -3,10 +3,15 @@
 //! A [`Behaviour`] is one thing to be seen; [`in_host`] and [`in_envoy`] say what was seen of it.
 
 mod behaviour;
+mod certify;
 mod live;
+mod log;
 
 pub use behaviour::{
     Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
     SeenByClient, SeenExchange, Topic, comparable, difference, in_envoy, in_host,
+};
+pub use certify::{
+    CannotCompare, Case, Cases, Certificate, Difference, Rules, Subject, certify, certify_blocking,
 };
 pub use live::process::find_envoy;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     callouts::AnsweredCallout,
-    core::{Core, Effect, Owner, VmIndex},
+    core::{Core, Effect, Owner, PluginIndex, VmIndex},
     filter_state::{self, FilterStateObject},
     foreign, header_rules,
     nested::{Nested, Outer, Shown},
@@ -24,7 +24,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     configuring: bool,
+    /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
+    last_buffer: Option<(ContextId, BufferType)>,
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
 }
@@ -69,6 +71,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            last_buffer: None,
             callback: AT_START,
         }
     }
@@ -95,6 +98,11 @@ impl ActiveContext {
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
         self
+    }
+
+    /// In a VM that is gone before anything it asks for can be sent.
+    pub(super) fn is_canary(&self) -> bool {
+        self.core.running == Thread::Canary
     }
 
     /// What the plugin's configuration allows its VM. Plugins that share a VM share what the first of them allows.
@@ -208,6 +216,25 @@ impl ActiveContext {
         {
             stream.route.clear();
         }
+    }
+
+    /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one seen before;
+    /// Envoy 1.40 calls no callback that has data of its own.
+    fn meant(&self, buffer: BufferType) -> BufferType {
+        match self.last_buffer {
+            Some((of, last))
+                if buffer == BufferType::CallData
+                    && of == self.context()
+                    && self.shown.call_data.is_none() =>
+            {
+                last
+            }
+            _ => buffer,
+        }
+    }
+
+    fn context(&self) -> ContextId {
+        self.effective.unwrap_or(self.current)
     }
 
     pub(super) fn vm_id(&self) -> String {
@@ -345,9 +372,14 @@ impl HostCalls for ActiveContext {
         Ok(())
     }
 
-    /// Only a root that waits after `on_done` can be done; this host keeps every root to the end.
+    /// Only a root that waits after `on_done` can be done.
     fn done(&mut self) -> CallResult {
-        Err(CallStatus::NotFound)
+        let plugin = self.effective_plugin();
+        if !std::mem::take(&mut self.core.plugins[plugin.0].parked) {
+            return Err(CallStatus::NotFound);
+        }
+        self.core.effects.push_back(Effect::DeleteRoot { plugin });
+        Ok(())
     }
 
     fn continue_stream(&mut self, kind: StreamType) -> CallResult {
@@ -423,17 +455,8 @@ impl HostCalls for ActiveContext {
     }
 
     fn headers_byte_size(&mut self, map: MapType) -> CallResult<usize> {
-        // Envoy asks for the map to write to, and those of calls are never written.
-        if matches!(
-            map,
-            MapType::CalloutHeaders
-                | MapType::CalloutTrailers
-                | MapType::GrpcInitialMetadata
-                | MapType::GrpcTrailingMetadata
-        ) {
-            return Err(CallStatus::BadArgument);
-        }
-        self.map(map).map(HeaderMap::byte_size).ok_or(CallStatus::BadArgument)
+        // Envoy asks for the map as if to write to it: only writable maps have a size, and trailers come to be by it.
+        self.map_mut(map).map(|headers| headers.byte_size())
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
@@ -468,23 +491,25 @@ impl HostCalls for ActiveContext {
     }
 
     fn buffer(&mut self, buffer: BufferType) -> CallResult<Bytes> {
+        let buffer = self.meant(buffer);
         let plugin = &self.core.plugins[self.plugin.0];
-        match buffer {
-            BufferType::RequestBody => Ok(self.body(Path::Decode)),
-            BufferType::ResponseBody => Ok(self.body(Path::Encode)),
-            BufferType::DownstreamData | BufferType::UpstreamData => Ok(Bytes::new()),
-            BufferType::GrpcMessage => Ok(self.shown.message.clone().unwrap_or_default()),
-            BufferType::CalloutBody => self.callout_body(),
-            BufferType::VmConfiguration => Ok(plugin.spec.vm.configuration.bytes()),
-            BufferType::PluginConfiguration if self.configuring => Ok(plugin.spec.configuration.bytes()),
-            BufferType::PluginConfiguration => Err(CallStatus::NotFound),
-            BufferType::CallData => Ok(self.shown.call_data.clone().unwrap_or_default()),
-        }
+        let bytes = match buffer {
+            BufferType::RequestBody => self.body(Path::Decode),
+            BufferType::ResponseBody => self.body(Path::Encode),
+            BufferType::CalloutBody => self.callout_body()?,
+            BufferType::GrpcMessage => self.shown.message.clone().unwrap_or_default(),
+            BufferType::CallData => self.shown.call_data.clone().unwrap_or_default(),
+            BufferType::VmConfiguration => plugin.spec.vm.configuration.bytes(),
+            BufferType::PluginConfiguration if self.configuring => plugin.spec.configuration.bytes(),
+            BufferType::PluginConfiguration => return Err(CallStatus::NotFound),
+            BufferType::DownstreamData | BufferType::UpstreamData => Bytes::new(),
+        };
+        self.last_buffer = Some((self.context(), buffer));
+        Ok(bytes)
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
-        match buffer {
-            BufferType::CalloutBody => self.callout_body().and(Err(CallStatus::BadArgument)),
+        match self.meant(buffer) {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             _ => Err(CallStatus::BadArgument),

@@ -17,16 +17,21 @@ use super::{
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    threads::PluginKey,
 };
 use crate::{
     abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, FindingKind, Ledger, PluginIndex, Trace, Usage, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, Usage, What},
     upstream::Services,
 };
 
-/// A VM's number within its proxy.
+/// The number of a plugin on a thread, that is of a root context, within its proxy. Equal filters of a VM share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PluginIndex(pub(crate) usize);
+
+/// A VM's number within its proxy. Numbers are not used again: a VM in the place of a dead one has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct VmIndex(pub(crate) usize);
 
@@ -47,6 +52,10 @@ pub(crate) enum Effect {
         stream: StreamId,
         filter: FilterIndex,
     },
+    /// A parked root is done.
+    DeleteRoot {
+        plugin: PluginIndex,
+    },
     /// The end of a gRPC call that came within the hostcall that began it.
     TellGrpc {
         plugin: PluginIndex,
@@ -63,7 +72,7 @@ pub(crate) enum Due {
         plugin: PluginIndex,
         arming: u64,
     },
-    /// `generation`: of the VM that asked. A new one in its place gets no answer.
+    /// `generation`: of the plugin that asked. In a new VM it gets no answer.
     CalloutAnswer {
         plugin: PluginIndex,
         generation: u32,
@@ -105,10 +114,28 @@ pub(crate) enum Owner {
     Stream(StreamId, FilterIndex),
 }
 
+/// A filter of the configuration. On each thread it has a plugin.
+#[derive(Debug)]
+pub(crate) struct FilterEntry {
+    pub(crate) spec: Arc<PluginSpec>,
+    pub(crate) listener: String,
+    /// The number of its base VM.
+    pub(crate) base: usize,
+    pub(crate) key: PluginKey,
+}
+
+/// A plugin on one thread.
 #[derive(Debug)]
 pub(crate) struct PluginState {
     pub(crate) spec: Arc<PluginSpec>,
+    /// The first of the filters that share it.
+    pub(crate) filter: FilterNumber,
     pub(crate) vm: VmIndex,
+    pub(crate) loaded_at: Duration,
+    /// It did not start on this thread: streams do without it.
+    pub(crate) left_out: bool,
+    /// It answered `on_done` with no: it stays until it calls `proxy_done`.
+    pub(crate) parked: bool,
     pub(crate) root: ContextId,
     pub(crate) tick: Option<Duration>,
     pub(crate) armings: u64,
@@ -117,8 +144,29 @@ pub(crate) struct PluginState {
     pub(crate) usage: Usage,
 }
 
-#[derive(Debug, Default)]
+impl PluginState {
+    pub(crate) fn new(spec: Arc<PluginSpec>, filter: FilterNumber, vm: VmIndex) -> Self {
+        PluginState {
+            spec,
+            filter,
+            vm,
+            loaded_at: Duration::ZERO,
+            left_out: false,
+            parked: false,
+            root: ContextId(0),
+            tick: None,
+            armings: 0,
+            callout_code: 0,
+            usage: Usage::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct VmContexts {
+    /// No other VM of the proxy has it: what was begun in one that is gone is told from what another began.
+    pub(crate) generation: u32,
+    pub(crate) thread: Thread,
     pub(crate) vm_id: String,
     pub(crate) contexts: BTreeMap<ContextId, Owner>,
     pub(crate) next_context: u32,
@@ -129,17 +177,22 @@ pub(crate) struct VmContexts {
     /// What foreign functions keep for each root.
     pub(crate) foreign: BTreeMap<ContextId, ForeignData>,
     pub(crate) fault: Option<GuestFault>,
-    /// How often the VM has been made again.
-    pub(crate) generation: u32,
 }
 
 impl VmContexts {
-    /// Those of a new VM in the place of this one.
-    pub(crate) fn renewed(&mut self) -> Self {
+    pub(crate) fn new(generation: u32, thread: Thread, vm_id: String) -> Self {
         VmContexts {
-            vm_id: std::mem::take(&mut self.vm_id),
-            generation: self.generation + 1,
-            ..VmContexts::default()
+            generation,
+            thread,
+            vm_id,
+            contexts: BTreeMap::new(),
+            next_context: 0,
+            next_callout: 0,
+            next_grpc_call: 0,
+            next_grpc_stream: 0,
+            next_dns: 0,
+            foreign: BTreeMap::new(),
+            fault: None,
         }
     }
 
@@ -156,17 +209,29 @@ pub(crate) struct Core {
     pub(crate) spec: Arc<ProxySpec>,
     pub(crate) now: Duration,
     pub(crate) wall: Duration,
+    /// The thread whose turn it is.
+    pub(crate) running: Thread,
     pub(crate) log_level: LogLevel,
+    /// What guests draw from.
     pub(crate) rng: Rng,
+    /// What the proxy itself draws from.
+    pub(crate) chance: Rng,
+    /// Which worker gets a connection follows from this.
+    pub(crate) scheduling: u64,
+    pub(crate) filters: Vec<FilterEntry>,
+    /// The number of the first filter of each listener.
+    pub(crate) first_filters: Vec<usize>,
     pub(crate) plugins: Vec<PluginState>,
-    /// The filter chain of each listener.
-    pub(crate) chains: Vec<Arc<[PluginIndex]>>,
+    /// The filter chain of each listener, on each worker.
+    pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,
     pub(crate) vms: Vec<VmContexts>,
     pub(crate) streams: BTreeMap<StreamId, StreamState>,
     pub(crate) shared_data: SharedData,
     pub(crate) queues: Queues,
     pub(crate) grpc: GrpcCalls,
     pub(crate) metrics: Metrics,
+    /// Envoy's own counters of plugins: `wasm.<plugin>.vm_reload_success` and the like.
+    pub(crate) stats: BTreeMap<String, u64>,
     pub(crate) services: Services,
     pub(crate) effects: VecDeque<Effect>,
     /// What to wake this proxy for, as delays from now; the event loop collects it.
@@ -182,7 +247,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    fn next_order(&mut self) -> u64 {
+    pub(crate) fn next_order(&mut self) -> u64 {
         self.noted += 1;
         self.noted
     }
@@ -193,14 +258,16 @@ impl Core {
         match owner {
             Some(Owner::Stream(id, filter)) if self.streams.contains_key(&id) => {
                 if let Some(stream) = self.streams.get_mut(&id) {
-                    let plugin = stream.chain.get(filter.0).copied();
-                    stream.trace.push(Entry { at, order, plugin, what });
+                    let filter = Some(FilterNumber(stream.first_filter + filter.0));
+                    stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
                 }
             }
             Some(Owner::Root(plugin)) => {
-                self.trace.push(Entry { at, order, plugin: Some(plugin), what });
+                let state = &self.plugins[plugin.0];
+                let thread = self.vms.get(state.vm.0).map_or(self.running, |vm| vm.thread);
+                self.trace.push(Entry { at, order, thread, filter: Some(state.filter), what });
             }
-            _ => self.trace.push(Entry { at, order, plugin: None, what }),
+            _ => self.trace.push(Entry { at, order, thread: self.running, filter: None, what }),
         }
     }
 
@@ -215,7 +282,7 @@ impl Core {
             let state = &self.plugins[plugin.0];
             let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
             filter.generation = self.vms[state.vm.0].generation;
-            filter.passed_by = open && self.vms[state.vm.0].fault.is_some();
+            filter.passed_by = state.left_out || (open && self.vms[state.vm.0].fault.is_some());
         }
     }
 
@@ -227,7 +294,7 @@ impl Core {
     pub(crate) fn note_proxy(&mut self, stream: StreamId, what: What) {
         let (at, order) = (self.now, self.next_order());
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.trace.push(Entry { at, order, plugin: None, what });
+            stream.trace.push(Entry { at, order, thread: stream.thread, filter: None, what });
         }
     }
 

@@ -170,6 +170,46 @@ pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value:
     headers.push(name, value.clone());
 }
 
+/// Why a request's headers may not go upstream: the first name or value that no codec could write. In Envoy's words
+/// (`source/common/http/header_utility.cc`).
+pub(crate) fn refusal(headers: &HeaderMap) -> Option<Vec<u8>> {
+    headers.iter().find_map(|header| {
+        if !is_name(&header.name) {
+            return Some([b"invalid header name: ", &escaped(&header.name)[..]].concat());
+        }
+        (!is_value(&header.value))
+            .then(|| [b"invalid header value for: ", &escaped(&header.name)[..]].concat())
+    })
+}
+
+/// As in a JSON string; bytes beyond ASCII stay.
+fn escaped(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', *byte]),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            0x08 => out.extend(b"\\b"),
+            0x0c => out.extend(b"\\f"),
+            0..0x20 => out.extend(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+    out
+}
+
+/// A token, or a pseudo header's: a token behind a colon. Envoy lets an empty one pass.
+fn is_name(name: &[u8]) -> bool {
+    let token = name.strip_prefix(b":").unwrap_or(name);
+    token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,9 +17,9 @@ mod router_step;
 mod router_timeouts;
 mod shared_data;
 pub mod spec;
-mod start;
 mod stream_end;
 mod stream_state;
+mod threads;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -36,21 +36,27 @@ pub use self::{
     gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
-    start::{ProxyOptions, StartError},
     stream_state::End,
+    threads::{ProxyOptions, StartError},
 };
 use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
     trace::FindingKind,
-    vm::Vm,
+    vm::{Limits, Modules, Vm},
 };
 
 /// A running proxy. Time is told to it; what it wants to be woken for, the event loop collects.
 #[derive(Debug)]
 pub struct Proxy {
-    vms: Vec<start::LoadedVm>,
+    modules: Arc<Modules>,
+    limits: Limits,
+    /// What VMs are made from.
+    bases: Vec<threads::BaseVm>,
+    /// The main thread, then the workers.
+    threads: Vec<threads::ThreadVms>,
+    vms: Vec<threads::LoadedVm>,
     /// Lent to a VM for the length of a callback, and here at all other times.
     core: Option<Box<Core>>,
     /// Streams that something outside of them has set going.
@@ -65,12 +71,13 @@ impl Proxy {
         let core = self.core_mut();
         let id = StreamId(number);
         let listener = listener_for(core, exchange.id.direction);
-        let chain = Arc::clone(&core.chains[listener]);
+        core.running = core.worker_for(&exchange);
+        let (thread, chain, first_filter) = core.chain_of(listener);
         for plugin in chain.iter() {
             self.reload_if_due(*plugin);
         }
         let core = self.core_mut();
-        let mut stream = StreamState::new(exchange, listener, chain, now);
+        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);
@@ -158,6 +165,7 @@ impl Proxy {
                     }
                     self.end_stream(stream, End::Reset);
                 }
+                Effect::DeleteRoot { plugin } => self.delete_root(plugin),
             }
         }
     }

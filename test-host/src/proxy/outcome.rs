@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     message::{Exchange, HeaderMap, Message},
-    trace::{Ledger, PluginIndex, Trace, Usage},
+    trace::{FilterNumber, Ledger, Thread, Trace, Usage},
 };
 
 /// One replayed exchange.
@@ -18,6 +18,8 @@ pub struct Outcome {
     /// The number it was begun with.
     pub number: usize,
     pub exchange: Exchange,
+    /// The worker that it was on.
+    pub thread: Thread,
     /// The request's headers as the last filter left them, before the router's own edits. `None` as below.
     pub filtered_headers: Option<HeaderMap>,
     /// What left for the upstream. `None`: a filter or the router answered first.
@@ -32,17 +34,18 @@ pub struct Outcome {
     pub ended: Duration,
     pub trace: Trace,
     /// What each filter of the chain cost.
-    pub usage: Vec<(PluginIndex, Usage)>,
+    pub usage: Vec<(FilterNumber, Usage)>,
 }
 
 impl Outcome {
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
-        let usage =
-            stream.chain.iter().zip(&stream.filters).map(|(plugin, filter)| (*plugin, filter.usage.clone()));
+        let numbers = (stream.first_filter..).map(FilterNumber);
+        let usage = numbers.zip(&stream.filters).map(|(number, filter)| (number, filter.usage.clone()));
         Outcome {
             number: id.0,
             usage: usage.collect(),
             exchange: stream.exchange,
+            thread: stream.thread,
             filtered_headers: stream.filtered_headers,
             upstream_request: stream.upstream_request,
             downstream_response: stream.downstream_response,
@@ -65,19 +68,28 @@ pub struct FilterInfo {
     pub code: PathBuf,
     pub sha256: String,
     pub bytes: usize,
-    /// What it cost outside streams: start, configuration, ticks.
+    /// What it cost outside streams: start, configuration, ticks, over all workers. Of filters that share a root context the
+    /// first has it all.
     pub usage: Usage,
+    /// The same on the main thread, where no traffic comes, and in canaries.
+    pub usage_on_main: Usage,
 }
 
 /// A proxy at the end of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProxyOutcome {
+    /// How many worker threads it had.
+    pub workers: u32,
     pub filters: Vec<FilterInfo>,
     /// In the order in which they ended.
     pub outcomes: Vec<Outcome>,
     pub metrics: Metrics,
+    /// Envoy's own counters of plugins, by name: `wasm.<plugin>.vm_reload_success`, `…_failure`, `…_backoff`.
+    pub stats: BTreeMap<String, u64>,
     /// What happened outside streams.
     pub trace: Trace,
+    /// The [`Entry::order`](crate::trace::Entry::order) from which on it is the end of the process.
+    pub shut_down_at: u64,
     pub unimplemented: BTreeMap<&'static str, u64>,
     /// What guests called and were answered; empty unless asked for.
     pub ledger: Ledger,
@@ -92,35 +104,39 @@ impl Proxy {
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
+        let shut_down_at = self.core_mut().next_order();
+        self.shut_down();
         let outcomes = std::mem::take(&mut self.finished);
-        let modules: Vec<_> = self
-            .vms
-            .iter()
-            .map(|vm| (vm.module().path.clone(), vm.module().sha256.clone(), vm.module().bytes))
-            .collect();
-        let core = self.core_mut();
-        let filters = core.chains.iter().zip(&core.spec.listeners).flat_map(|(chain, listener)| {
-            chain.iter().map(|index| {
-                let plugin = &core.plugins[index.0];
-                let (code, sha256, bytes) = modules[plugin.vm.0].clone();
-                FilterInfo {
-                    name: plugin.spec.filter_name.clone(),
-                    listener: listener.name.clone(),
-                    code,
-                    sha256,
-                    bytes,
-                    usage: plugin.usage.clone(),
-                }
-            })
+        let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
+        let Some(core) = self.core.as_ref() else { unreachable!("no guest is running") };
+        let filters = core.filters.iter().enumerate().map(|(number, filter)| {
+            let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
+            for plugin in core.plugins.iter().filter(|plugin| plugin.filter == FilterNumber(number)) {
+                let on_main = core.vms.get(plugin.vm.0).is_none_or(|vm| vm.thread.is_main());
+                if on_main { &mut usage_on_main } else { &mut usage }.add(&plugin.usage);
+            }
+            let module = &modules[filter.base];
+            FilterInfo {
+                name: filter.spec.filter_name.clone(),
+                listener: filter.listener.clone(),
+                code: module.path.clone(),
+                sha256: module.sha256.clone(),
+                bytes: module.bytes,
+                usage,
+                usage_on_main,
+            }
         });
         ProxyOutcome {
+            workers: u32::try_from(core.chains.len()).unwrap_or(u32::MAX),
             filters: filters.collect(),
             outcomes,
             metrics: core.metrics.clone(),
+            stats: core.stats.clone(),
             trace: core.trace.clone(),
+            shut_down_at,
             unimplemented: core.unimplemented.clone(),
-            ledger: core.ledger.take().unwrap_or_default(),
-            random_bytes: core.rng.drawn(),
+            ledger: core.ledger.clone().unwrap_or_default(),
+            random_bytes: core.rng.drawn() + core.chance.drawn(),
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Proxy,
     core::{Core, Due},
+    header_rules,
     route_state::Choice,
     router_timeouts::Timeouts,
     stream_state::{End, StreamId, StreamState},
@@ -46,8 +47,12 @@ impl Core {
         else {
             return;
         };
+        // The connection manager puts it on every request, and without it Envoy looks for no route. A recording may lack it.
+        let forwarded_proto = b"x-forwarded-proto";
+        let taken_away =
+            !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
         let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
-        let choice = match listener.http.routes.select(headers) {
+        let choice = match listener.http.routes.select(headers).filter(|_| !taken_away) {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
@@ -115,6 +120,9 @@ impl Proxy {
         }
         if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
             return Err(lacking_header("request", ":method", 503, 1 << 18));
+        }
+        if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
+            return Err(invalid_header(refusal));
         }
         stream.send_headers_upstream(&route, forward, now);
         if stream.exchange.timing.request_stalls {
@@ -241,6 +249,18 @@ fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnRe
         details: format!("filter_removed_required_{message}_headers{{missing_required_header:_{header}}}")
             .into(),
         flags,
+    }
+}
+
+/// What the proxy answers where a filter wrote a header that must not go out.
+fn invalid_header(refusal: Vec<u8>) -> OwnReply {
+    let why = String::from_utf8_lossy(&refusal).replace(' ', "_");
+    OwnReply {
+        status: 503,
+        headers: HeaderMap::new(),
+        details: format!("filter_removed_required_request_headers{{{why}}}").into(),
+        body: refusal.into(),
+        flags: 1 << 18,
     }
 }
 

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{filter_state::FilterState, route_state::RouteState};
+use super::{core::PluginIndex, filter_state::FilterState, route_state::RouteState};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
     stream::{FilterManager, Path},
-    trace::{PluginIndex, Trace, Usage},
+    trace::{Thread, Trace, Usage},
 };
 
 /// A stream's number within its proxy: that of its exchange in the recording.
@@ -30,7 +30,7 @@ pub(crate) struct View {
 #[derive(Debug, Default)]
 pub(crate) struct FilterContext {
     pub(crate) context: Option<ContextId>,
-    /// The VM's when the stream began. A newer VM does not know the context.
+    /// The plugin's when the stream began. A newer VM does not know the context.
     pub(crate) generation: u32,
     /// The stream does without this filter.
     pub(crate) passed_by: bool,
@@ -80,6 +80,10 @@ pub(crate) struct StreamState {
     pub(crate) manager: FilterManager,
     /// The plugins of its chain, from the client on; `filters` has the same order.
     pub(crate) chain: Arc<[PluginIndex]>,
+    /// The number of its first filter.
+    pub(crate) first_filter: usize,
+    /// The worker that it is on.
+    pub(crate) thread: Thread,
     /// The listener whose chain it is.
     pub(crate) listener: usize,
     pub(crate) filters: Vec<FilterContext>,
@@ -110,12 +114,16 @@ impl StreamState {
         exchange: Exchange,
         listener: usize,
         chain: Arc<[PluginIndex]>,
+        first_filter: usize,
+        thread: Thread,
         started: Duration,
     ) -> Self {
         let filters = chain.len();
         StreamState {
             exchange,
             chain,
+            first_filter,
+            thread,
             listener,
             manager: FilterManager::new(filters),
             filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::Owner,
+    core::{Owner, PluginIndex},
     spec::FailurePolicy,
     stream_state::{FilterContext, StreamId},
 };
@@ -12,7 +12,7 @@ use crate::{
     abi::{Callback, ContextId, GuestFault},
     message::HeaderMap,
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
-    trace::{FindingKind, PluginIndex, What},
+    trace::{FindingKind, What},
 };
 
 /// What came of calling a guest.
@@ -197,9 +197,10 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let Some(core) = self.core.take() else {
+        let Some(mut core) = self.core.take() else {
             return Answered { number: None, stop: false, failed: true };
         };
+        core.running = core.vms[core.plugins[plugin.0].vm.0].thread;
         let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
         let Some(vm) = self.vms[index.0].vm.as_mut() else {
             self.core = Some(core);

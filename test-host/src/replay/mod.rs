@@ -3,7 +3,7 @@
 mod difference;
 mod schedule;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 pub use difference::{Difference, FieldChange, Place};
 
@@ -38,6 +38,8 @@ impl Specs {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub seed: Seed,
+    /// Of each proxy (`envoy --concurrency`).
+    pub workers: NonZeroU32,
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             seed: Seed::default(),
+            workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
             ledger: false,
@@ -116,9 +119,10 @@ pub fn replay(
             }
             (None, Some(spec)) => {
                 let rng = Rng::new(options.seed, names.len() as u64);
-                let Options { limits, log_level, ledger, .. } = *options;
+                let Options { limits, log_level, ledger, workers, .. } = *options;
                 let options = ProxyOptions {
                     limits,
+                    workers,
                     log_level,
                     rng,
                     services: services(&name),

@@ -13,7 +13,7 @@ use crate::{
     proxy::Outcome,
     replay::{Difference, ReplayedProxy},
     stream::{Action, Path},
-    trace::{self, BodyEdit, FindingKind, HeaderEdit, PluginIndex, What},
+    trace::{self, BodyEdit, FilterNumber, FindingKind, HeaderEdit, What},
 };
 
 pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport {
@@ -30,6 +30,7 @@ pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport
     let (route, cluster) = routed.unzip();
     ExchangeReport {
         id: exchange.id.to_string(),
+        worker: outcome.thread,
         origin: format!("{}@{}", exchange.origin.file.display(), exchange.origin.offset),
         method: pseudo(b":method"),
         authority: pseudo(b":authority"),
@@ -52,7 +53,7 @@ pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport
 }
 
 fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
-    let mut steps: Vec<(PluginIndex, FilterStep)> = outcome
+    let mut steps: Vec<(FilterNumber, FilterStep)> = outcome
         .usage
         .iter()
         .map(|(plugin, usage)| {
@@ -62,12 +63,12 @@ fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
         })
         .collect();
     for entry in &outcome.trace.entries {
-        if let Some((_, step)) = steps.iter_mut().find(|(plugin, _)| Some(*plugin) == entry.plugin) {
+        if let Some((_, step)) = steps.iter_mut().find(|(plugin, _)| Some(*plugin) == entry.filter) {
             note(step, &entry.what);
         }
     }
     // A reply stops the stream by itself: that is no pause.
-    let settle = |(_, step): (PluginIndex, FilterStep)| FilterStep {
+    let settle = |(_, step): (FilterNumber, FilterStep)| FilterStep {
         paused: step.paused.saturating_sub(usize::from(step.answered.is_some())),
         ..step
     };
@@ -166,7 +167,7 @@ fn body_change(path: Path, edit: BodyEdit, bytes: usize) -> Change {
 }
 
 fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
-    let own = outcome.trace.entries.iter().filter(|entry| entry.plugin.is_none());
+    let own = outcome.trace.entries.iter().filter(|entry| entry.filter.is_none());
     let told = own.filter_map(|entry| {
         let said = match &entry.what {
             What::Routed { route, cluster } => format!("routed to cluster {cluster:?} by route {route:?}"),
@@ -177,7 +178,14 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             _ => return None,
         };
         let finding = entry.what.finding();
-        Some(Effect { at_us: entry.at.as_micros() as u64, filter: None, said, fault: false, finding })
+        Some(Effect {
+            at_us: entry.at.as_micros() as u64,
+            filter: None,
+            said,
+            fault: false,
+            finding,
+            threads: Vec::new(),
+        })
     });
     told.collect()
 }

@@ -1,5 +1,6 @@
 //! What a replay came to, for people and machines. Every form of report is made from one [`Report`].
 
+mod events;
 mod exchange;
 mod html;
 mod json;
@@ -23,7 +24,6 @@ use crate::{
     message::Note,
     proxy::Metric,
     replay::{Replay, ReplayedProxy},
-    trace::{Entry, What},
 };
 
 impl Report {
@@ -73,6 +73,7 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
         sha256: filter.sha256.clone(),
         bytes: filter.bytes,
         outside_streams: Cost::from(&filter.usage),
+        outside_workers: Cost::from(&filter.usage_on_main),
     });
     let metrics = outcome.metrics.iter().map(|(name, metric)| MetricReport {
         name: Text::from(name),
@@ -90,16 +91,12 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
     ProxyReport {
         name: proxy.name.to_string(),
         configuration: proxy.spec.clone(),
+        workers: outcome.workers,
         exchanges: outcome.outcomes.len(),
         filters: filters.collect(),
         metrics,
-        events: outcome
-            .trace
-            .entries
-            .iter()
-            .filter(|entry| told(entry))
-            .map(|entry| event(proxy, entry))
-            .collect(),
+        stats: outcome.stats.clone(),
+        events: events::events(outcome),
         unimplemented: outcome
             .unimplemented
             .iter()
@@ -107,27 +104,6 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
             .collect(),
         random_bytes: outcome.random_bytes,
     }
-}
-
-/// Counting outside streams is already in the metrics.
-fn told(entry: &Entry) -> bool {
-    !matches!(entry.what, What::Called { .. } | What::Counted { .. })
-}
-
-fn event(proxy: &ReplayedProxy, entry: &Entry) -> Effect {
-    let name =
-        entry.plugin.and_then(|plugin| proxy.outcome.filters.get(plugin.0)).map(|filter| filter.name.clone());
-    let said = match &entry.what {
-        What::Logged { level, text } => format!("{level}: {}", Text::from(text)),
-        What::Fault { reason } => format!("failed: {reason}"),
-        What::Finding { kind, text } => format!("{kind}: {text}"),
-        What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
-        What::Random { bytes } => format!("drew {bytes} random bytes"),
-        other => format!("{other:?}"),
-    };
-    let fault = matches!(entry.what, What::Fault { .. });
-    let finding = entry.what.finding();
-    Effect { at_us: entry.at.as_micros() as u64, filter: name, said, fault, finding }
 }
 
 fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {

@@ -12,7 +12,7 @@ use crate::{
     message::NoteKind,
     proxy::End,
     replay::Place,
-    trace::{FindingKind, Usage},
+    trace::{FindingKind, Thread, Usage},
 };
 
 /// Name and version of the JSON form.
@@ -114,10 +114,14 @@ pub struct FilterTotals {
 pub struct ProxyReport {
     pub name: String,
     pub configuration: String,
+    /// How many worker threads it had.
+    pub workers: u32,
     pub exchanges: usize,
     pub filters: Vec<FilterReport>,
     /// At the end, by name.
     pub metrics: Vec<MetricReport>,
+    /// Envoy's own counters of plugins, by name.
+    pub stats: BTreeMap<String, u64>,
     /// What happened outside streams.
     pub events: Vec<Effect>,
     /// Imports that were called and are only linked, and how often.
@@ -133,8 +137,10 @@ pub struct FilterReport {
     pub file: String,
     pub sha256: String,
     pub bytes: usize,
-    /// Start, configuration, ticks, callouts' answers.
+    /// Start, configuration, ticks, callouts' answers, over all workers.
     pub outside_streams: Cost,
+    /// The same on the main thread and in canaries, where no traffic comes.
+    pub outside_workers: Cost,
 }
 
 /// What was counted, not timed: the same on every machine.
@@ -211,6 +217,9 @@ pub struct Effect {
     /// It is a finding, of this kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<FindingKind>,
+    /// The threads on which it happened; empty where it happened to an exchange.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub threads: Vec<Thread>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -218,6 +227,8 @@ pub struct ExchangeReport {
     /// `<proxy>/<direction>/<number>`.
     pub id: String,
     pub origin: String,
+    /// The worker that it was on.
+    pub worker: Thread,
     pub method: Text,
     pub authority: Text,
     pub path: Text,

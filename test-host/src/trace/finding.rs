@@ -28,8 +28,10 @@ pub enum FindingKind {
     Unimplemented,
     /// A callout to a cluster that no script answers.
     UnansweredCallout,
-    /// A dead VM was made again.
+    /// A dead VM was made again, or could not be.
     VmReloaded,
+    /// The plugin started in its canary, but not on one of the threads, where Envoy then leaves the filter out.
+    FilterLeftOut,
     /// The guest asked for more than this host keeps; Envoy would have kept it.
     BoundReached,
     /// A property was read whose value the recording does not hold; it was answered as absent.
@@ -52,6 +54,7 @@ impl FindingKind {
             FindingKind::Unimplemented => "unimplemented",
             FindingKind::UnansweredCallout => "unanswered_callout",
             FindingKind::VmReloaded => "vm_reloaded",
+            FindingKind::FilterLeftOut => "filter_left_out",
             FindingKind::BoundReached => "bound_reached",
             FindingKind::NotRecorded => "not_recorded",
         }

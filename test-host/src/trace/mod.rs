@@ -2,6 +2,7 @@
 
 mod finding;
 mod ledger;
+mod thread;
 mod usage;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 
 pub use finding::FindingKind;
 pub use ledger::{AT_START, Ledger};
+pub use thread::Thread;
 pub use usage::Usage;
 
 use crate::{
@@ -17,10 +19,10 @@ use crate::{
     stream::{Action, Path},
 };
 
-/// A plugin's number within its proxy, over all chains. The report's list of filters has the same order.
+/// A filter's number within its proxy, over all chains. The outcome's list of filters has the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
-pub struct PluginIndex(pub usize);
+pub struct FilterNumber(pub usize);
 
 /// One thing that happened to a stream, or to a plugin outside any stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +31,10 @@ pub struct Entry {
     pub at: Duration,
     /// Counted over all that happened in the proxy: what is earlier has a smaller number.
     pub order: u64,
-    /// The plugin that did it; `None` for the proxy itself.
-    pub plugin: Option<PluginIndex>,
+    /// Where it happened.
+    pub thread: Thread,
+    /// The filter that did it; `None` for the proxy itself. Filters that share a root context do it as the first of them.
+    pub filter: Option<FilterNumber>,
     pub what: What,
 }
 

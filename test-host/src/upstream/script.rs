@@ -83,6 +83,11 @@ impl Script {
         self.0.keys().map(String::as_str)
     }
 
+    /// What it answers to a call; a call that nothing fits is refused by the connection.
+    pub(crate) fn answer(&self, cluster: &str, callout: &HttpCallout) -> CalloutAnswer {
+        Ruled(self.0.get(cluster).cloned().unwrap_or_default()).answer(callout)
+    }
+
     /// The services that answer by this script.
     pub fn services(&self) -> Services {
         self.0.iter().fold(Services::default(), |services, (cluster, rules)| {

@@ -208,7 +208,7 @@ fn maps_come_and_go_with_the_phases() {
         add response_trailers x 1 -> ok
         log
         get request :path -> "/x"
-        size request -> 45
+        size request -> bad_argument
         pairs request_trailers -> ""
         get request_trailers t -> not_found
         get response :status -> "200"
@@ -232,6 +232,18 @@ fn maps_come_and_go_with_the_phases() {
         add response_trailers x 1 -> bad_argument
         tick 10 -> ok
         tick
+        get request :path -> bad_argument
+        size request -> bad_argument
+        pairs request_trailers -> ""
+        get request_trailers t -> bad_argument
+        get response :status -> bad_argument
+        pairs response -> ""
+        get response_trailers r -> bad_argument
+        add request x 1 -> bad_argument
+        add response x 1 -> bad_argument
+        add request_trailers x 1 -> bad_argument
+        add response_trailers x 1 -> bad_argument
+        done
         get request :path -> bad_argument
         size request -> bad_argument
         pairs request_trailers -> ""
@@ -366,6 +378,8 @@ fn properties_follow_the_phases() {
         .lines()
         .filter(|line| !line.contains("on_"))
         .map(|line| line.split_once("script: ").map_or(line, |(_, said)| said))
+        // The root is done too, without any of this.
+        .take(phases.len() * 10)
         .collect();
     expect![[r#"
         request_headers

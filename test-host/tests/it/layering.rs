@@ -52,6 +52,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "clock",
             "envoy_config",
             "message",
+            "parity",
             "proxy",
             "replay",
             "report",

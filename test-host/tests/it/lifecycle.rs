@@ -61,6 +61,8 @@ fn a_filter_that_never_saw_the_request_is_made_known_to_it_at_the_end() {
         0 behind: get request :path -> "/x"
         0 behind: done
         0 behind: delete
+        0 behind: done
+        0 behind: delete
     "#]]
     .assert_eq(&text);
 }
@@ -77,6 +79,8 @@ fn a_stream_that_waits_for_ever_is_ended_and_logged() {
           upstream got nothing
           client got nothing
           end: Hung after 0ns, 
+        outside streams
+          0 script: delete
     "#]]
     .assert_eq(&text);
 }
@@ -227,7 +231,7 @@ fn a_stream_that_waits_for_a_callout_of_a_broken_vm_hangs() {
     let answer = CalloutAnswer::Response { after: Duration::from_millis(500), message: Default::default() };
     for policy in [FailurePolicy::Closed, RELOAD] {
         let proxy = chain([script(asks()).failing(policy)]).cluster("auth", [answer.clone()]);
-        let proxy = proxy.on(get("/asks").at(0)).on(get("/breaks").at(100)).on(get("/after").at(1200));
+        let proxy = proxy.on(get("/asks").at(0)).on(get("/breaks").at(100)).on(get("/after").at(1600));
         let ends: Vec<String> = proxy.outcomes().iter().map(end_of).collect();
         let after = if policy == RELOAD { "200 Complete" } else { "503 Complete" };
         assert_eq!(ends, ["nothing Hung", "503 Complete", after], "{policy:?}");

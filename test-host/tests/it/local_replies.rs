@@ -190,6 +190,8 @@ fn what_would_crash_envoy_is_told_and_not_done() {
         0 script: FINDING would_crash_envoy: send_local_response in on_log, on_done or on_delete: this crashes Envoy
         client got [:status: 200]
         end: Complete after 0ns, via_upstream
+        0 script: FINDING lost_reply: send_local_response outside a stream: Envoy answers Ok and does nothing
+        0 script: FINDING lost_reply: send_local_response outside a stream: Envoy answers Ok and does nothing
     "#]]
     .assert_eq(&chain([script(dies)]).on(get("/x")).lines(&["FINDING", "client got", "end:"]));
 }

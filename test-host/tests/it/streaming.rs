@@ -40,6 +40,11 @@ fn requests_go_forward_and_responses_backward_and_every_log_comes_before_any_don
           upstream got [:path: /x, :method: GET]
           client got [:status: 200]
           end: Complete after 0ns, via_upstream
+        outside streams
+          0 b: done
+          0 b: delete
+          0 a: done
+          0 a: delete
     "#]]
     .assert_eq(&text);
 }

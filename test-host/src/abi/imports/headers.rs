@@ -23,7 +23,8 @@ pub(crate) fn get_header_map_value<G: Guest>(
 
 pub(crate) fn get_header_map_pairs<G: Guest>(guest: &mut G, map: u32, out: GuestOut) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
-    let wire = guest.host().headers(map)?.map(pairs::encode_map).unwrap_or_default();
+    let headers = guest.host().headers(map)?.filter(|headers| !headers.is_empty());
+    let wire = headers.map(pairs::encode_map).unwrap_or_default();
     guest.return_bytes(&wire, out)
 }
 

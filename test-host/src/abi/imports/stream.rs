@@ -45,16 +45,16 @@ pub(crate) fn http_call<G: Guest>(
     timeout: u32,
     token: u32,
 ) -> Result<(), Refusal> {
+    let (cluster, body) = (guest.read(cluster)?, guest.read(body)?);
+    let headers = HeaderMap::from_iter(read_pairs(guest, "proxy_http_call", headers)?);
+    read_pairs(guest, "proxy_http_call", trailers)?;
+    // Before the call is made, and all that is left of it where it is refused.
+    guest.write_u32(token, 0)?;
     if timeout > i32::MAX as u32 {
         return Err(CallStatus::BadArgument.into());
     }
-    read_pairs(guest, "proxy_http_call", trailers)?;
-    let callout = HttpCallout {
-        cluster: guest.read(cluster)?,
-        headers: HeaderMap::from_iter(read_pairs(guest, "proxy_http_call", headers)?),
-        body: guest.read(body)?,
-        timeout: (timeout > 0).then(|| Duration::from_millis(timeout.into())),
-    };
+    let timeout = (timeout > 0).then(|| Duration::from_millis(timeout.into()));
+    let callout = HttpCallout { cluster, headers, body, timeout };
     let number = guest.host().http_call(callout)?;
     Ok(guest.write_u32(token, number.0)?)
 }

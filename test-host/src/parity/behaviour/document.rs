@@ -11,11 +11,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::case::{Behaviour, Callout, Filter, Overrides};
+use crate::parity::live::{self, manager, on_loopback};
 
 /// The cluster that requests go to.
 pub(super) const UPSTREAM: &str = "upstream";
-/// The listener whose answer tells that the worker has dealt with what came before.
-pub(super) const BARRIER: &str = "barrier";
 
 /// A behaviour with the name by which its traces are told from those of others.
 #[derive(Clone, Debug)]
@@ -84,7 +83,7 @@ fn guest_of(filter: &Filter) -> &str {
 pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, String> {
     let mut listeners = cases.iter().map(|case| listener(case, around)).collect::<Result<Vec<_>, _>>()?;
     // Last: where a host takes the first listener, it is a behaviour's.
-    listeners.push(barrier());
+    listeners.push(live::barrier_listener());
     let mut clusters: BTreeMap<String, Value> = BTreeMap::new();
     clusters.insert(UPSTREAM.to_owned(), cluster(UPSTREAM, around.servers.get(UPSTREAM).copied(), true));
     for case in cases {
@@ -134,32 +133,6 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     Ok(listener)
 }
 
-fn on_loopback(name: &str, manager: Value) -> Value {
-    let filter = json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager });
-    json!({
-        "name": name,
-        "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-        "filter_chains": [{ "filters": [filter] }],
-    })
-}
-
-/// What is the same for all. Callers from this machine are internal, nothing is added that the request has already, and
-/// what the upstream sends as `server` reaches the client.
-fn manager(stat_prefix: &str, http_filters: Vec<Value>, virtual_host: Value) -> Value {
-    json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": stat_prefix,
-        "use_remote_address": true,
-        "internal_address_config": { "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] },
-        "skip_xff_append": true,
-        "preserve_external_request_id": true,
-        "server_header_transformation": "PASS_THROUGH",
-        "http_protocol_options": { "enable_trailers": true },
-        "http_filters": http_filters,
-        "route_config": { "name": "routes", "virtual_hosts": [virtual_host] },
-    })
-}
-
 fn virtual_host(overrides: &Overrides) -> Value {
     let mut action = json!({ "cluster": UPSTREAM });
     merge(&mut action, &overrides.route);
@@ -170,15 +143,6 @@ fn virtual_host(overrides: &Overrides) -> Value {
     let mut host = json!({ "name": "host", "domains": ["*"], "routes": routes });
     merge(&mut host, &overrides.virtual_host);
     host
-}
-
-fn barrier() -> Value {
-    let routes = json!([{ "match": { "prefix": "/" }, "direct_response": { "status": 204 } }]);
-    let host = json!({ "name": "host", "domains": ["*"], "routes": routes });
-    let router = json!({ "name": "router", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-    } });
-    on_loopback(BARRIER, manager("barrier", vec![router], host))
 }
 
 /// One line a request; the client's port tells which.

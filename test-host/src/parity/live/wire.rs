@@ -16,23 +16,36 @@ pub(in crate::parity) enum Kind {
     Response { to_head: bool },
 }
 
+/// How names of fields are written, which means nothing in HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::parity) enum Spelling {
+    LowerCase,
+    Capitals,
+}
+
 /// A request as bytes: its head, each chunk, its end. Its framing is what its own headers say.
-pub(in crate::parity) fn request_parts(message: &Message, stalls: bool) -> Vec<Vec<u8>> {
+pub(in crate::parity) fn request_parts(message: &Message, spelling: Spelling, stalls: bool) -> Vec<Vec<u8>> {
     let first = |name: &[u8]| message.headers.first(name).cloned().unwrap_or_default();
     let mut head = [&first(b":method")[..], b" ", &first(b":path"), b" HTTP/1.1\r\nhost: "].concat();
     head.extend_from_slice(&first(b":authority"));
     head.extend_from_slice(b"\r\n");
-    parts(head, message, false, stalls)
+    parts(head, message, spelling, false, stalls)
 }
 
 /// A response as bytes, in the same parts; one to `HEAD` has no body, whatever its headers say.
 pub(in crate::parity) fn response_parts(message: &Message, to_head: bool, breaks_off: bool) -> Vec<Vec<u8>> {
     let status = message.headers.first(b":status").cloned().unwrap_or_default();
-    parts([b"HTTP/1.1 ", &status[..], b" \r\n"].concat(), message, to_head, breaks_off)
+    parts([b"HTTP/1.1 ", &status[..], b" \r\n"].concat(), message, Spelling::LowerCase, to_head, breaks_off)
 }
 
-fn parts(mut head: Vec<u8>, message: &Message, headers_only: bool, endless: bool) -> Vec<Vec<u8>> {
-    fields(&mut head, &message.headers);
+fn parts(
+    mut head: Vec<u8>,
+    message: &Message,
+    spelling: Spelling,
+    headers_only: bool,
+    endless: bool,
+) -> Vec<Vec<u8>> {
+    fields(&mut head, &message.headers, spelling);
     let mut parts = vec![head];
     if headers_only {
         return parts;
@@ -47,16 +60,19 @@ fn parts(mut head: Vec<u8>, message: &Message, headers_only: bool, endless: bool
     }
     if !endless {
         let mut end = b"0\r\n".to_vec();
-        fields(&mut end, message.trailers.as_ref().unwrap_or(&HeaderMap::new()));
+        fields(&mut end, message.trailers.as_ref().unwrap_or(&HeaderMap::new()), spelling);
         parts.push(end);
     }
     parts
 }
 
 /// All but pseudo headers, and the empty line.
-fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
+fn fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) {
     for header in headers.iter().filter(|header| !header.name.starts_with(b":")) {
-        out.extend_from_slice(&header.name);
+        match spelling {
+            Spelling::LowerCase => out.extend_from_slice(&header.name),
+            Spelling::Capitals => out.extend(header.name.to_ascii_uppercase()),
+        }
         out.extend_from_slice(b": ");
         out.extend_from_slice(&header.value);
         out.extend_from_slice(b"\r\n");

@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use crate::proxy::{
     ActiveContext, Proxy,
-    core::{Due, Owner},
+    core::{Due, Owner, PluginIndex},
     header_rules,
 };
 use crate::{
     abi::{CallResult, CallStatus, Callback, CalloutToken, HttpCallout, MapType},
     message::{HeaderMap, Message},
-    trace::{FindingKind, PluginIndex, What},
+    trace::{FindingKind, What},
     upstream::CalloutAnswer,
 };
 
@@ -139,6 +139,9 @@ impl ActiveContext {
         let (token, generation) = (contexts.next_callout, contexts.generation);
         let callout = as_sent(callout);
         self.note_callout(&cluster, &callout.headers, token);
+        if self.is_canary() {
+            return Ok(CalloutToken(token));
+        }
         let plugin = self.effective_plugin();
         let answer = self.core.services.answer(&cluster, &callout);
         let (after, answer) = outcome(answer, &callout).ok_or(CallStatus::InternalFailure)?;

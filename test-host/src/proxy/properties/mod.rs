@@ -21,7 +21,7 @@ use self::{
     value::Value,
 };
 use super::{
-    core::Core,
+    core::{Core, PluginIndex},
     filter_state::{self, FilterState},
     spec::{ListenerSpec, PluginSpec},
     stream_state::{FilterContext, StreamState},
@@ -29,7 +29,6 @@ use super::{
 use crate::{
     abi::{CallResult, CallStatus},
     message::Connection,
-    trace::PluginIndex,
 };
 
 /// What one guest's context can see of the proxy now.

@@ -174,6 +174,7 @@ mod tests {
     fn exchange(status: &'static str) -> ExchangeReport {
         let text = |text: &'static str| Text::from(&bytes::Bytes::from_static(text.as_bytes()));
         ExchangeReport {
+            worker: crate::trace::Thread::Worker(0),
             id: "front/inbound/0001".to_owned(),
             origin: "front.json@0".to_owned(),
             method: text("GET"),

@@ -45,35 +45,6 @@ impl Bootstrap {
         bootstrap
     }
 
-    /// What a comparison needs that a gateway at the edge must not have.
-    pub(super) fn for_comparison(&mut self, upstream_port: u16) {
-        let endpoint = "/static_resources/clusters/0/load_assignment/endpoints/0/lb_endpoints/0/endpoint";
-        self.set(&format!("{endpoint}/address/socket_address/port_value"), json!(upstream_port));
-        // What a first filter was recorded to see is to be what the first filter sees here: callers from this machine are
-        // internal, as they were to the recorded proxies, and nothing is added that stands in the recording already.
-        let loopback = json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
-        self.put(MANAGER, "internal_address_config", loopback);
-        self.put(MANAGER, "skip_xff_append", json!(true));
-        self.put(MANAGER, "preserve_external_request_id", json!(true));
-        // What the upstream sends as `server` is to reach the client, so that it is compared too.
-        self.put(MANAGER, "server_header_transformation", json!("PASS_THROUGH"));
-        self.put(MANAGER, "http_protocol_options", json!({ "enable_trailers": true }));
-        let options = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } }
-            }
-        });
-        self.put("/static_resources/clusters/0", "typed_extension_protocol_options", options);
-        // One attempt a request: a replay has the last attempt's response and makes one attempt.
-        let route = format!("{MANAGER}/route_config/virtual_hosts/0/routes/0/route");
-        if let Some(route) = self.at(&route).as_object_mut() {
-            route.remove("retry_policy");
-        }
-        // Histograms show what came before the last flush.
-        self.put("", "stats_flush_interval", json!("0.1s"));
-    }
-
     /// Adds a field to the configuration of one filter.
     pub(super) fn misspell(&mut self, filter: &str, field: &str) {
         let filters = self.at(&format!("{MANAGER}/http_filters")).as_array_mut().expect("a list of filters");
@@ -122,9 +93,5 @@ impl Bootstrap {
     /// Changes what is there.
     fn set(&mut self, pointer: &str, value: Value) {
         *self.at(pointer) = value;
-    }
-
-    fn put(&mut self, parent: &str, field: &str, value: Value) {
-        self.at(parent)[field] = value;
     }
 }

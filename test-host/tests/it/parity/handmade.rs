@@ -6,8 +6,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use wayside::message::{HeaderMap, Message};
 
-use super::wire::Spelling;
-
 /// Made up, and known to the example's configuration.
 pub(super) const DEMO_KEY: &str = "demo-key-0001-not-a-secret";
 
@@ -88,7 +86,7 @@ fn bookshop() -> String {
 #[derive(Debug)]
 pub(super) struct Handmade {
     pub(super) name: String,
-    pub(super) spelling: Spelling,
+    pub(super) in_capitals: bool,
     pub(super) request: Message,
     pub(super) response: Message,
     pub(super) after: Duration,
@@ -103,9 +101,9 @@ pub(super) fn load() -> Vec<Handmade> {
 }
 
 fn handmade(Entry { name, request, response }: Entry) -> Handmade {
-    let spelling = if request.in_capitals { Spelling::Capitals } else { Spelling::LowerCase };
+    let in_capitals = request.in_capitals;
     let after = Duration::from_millis(response.after_ms);
-    Handmade { name, spelling, request: request_of(request), response: response_of(response), after }
+    Handmade { name, in_capitals, request: request_of(request), response: response_of(response), after }
 }
 
 /// In the form that a first filter sees: with what the connection manager adds, in its order.

@@ -64,6 +64,7 @@ fn wasm_log(said: &str) -> Option<String> {
 fn start(config: &Path) -> Result<Proxy, StartError> {
     let loaded = envoy_config::load(config).unwrap_or_else(|errors| panic!("{errors}"));
     let options = ProxyOptions {
+        workers: std::num::NonZeroU32::MIN,
         limits: Limits::default(),
         log_level: LogLevel::Info,
         rng: Rng::new(Seed::default(), 0),

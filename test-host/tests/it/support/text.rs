@@ -18,7 +18,9 @@ pub(super) fn of(replay: &Replay, filters: &[String]) -> String {
             exchange(&mut text, outcome, filters);
         }
         let metrics: Vec<_> = proxy.outcome.metrics.iter().collect();
-        let outside = &proxy.outcome.trace.entries;
+        // The main thread and canaries do the same once more, or twice; `workers.rs` shows them.
+        let outside: Vec<_> =
+            proxy.outcome.trace.entries.iter().filter(|entry| !entry.thread.is_main()).collect();
         if !outside.is_empty() || !metrics.is_empty() || !proxy.outcome.unimplemented.is_empty() {
             text.push_str("outside streams\n");
         }
@@ -78,7 +80,7 @@ fn fields(headers: &HeaderMap) -> String {
 }
 
 fn event(text: &mut String, entry: &Entry, filters: &[String]) {
-    let who = entry.plugin.map_or("proxy", |plugin| filters[plugin.0].as_str());
+    let who = entry.filter.map_or("proxy", |filter| filters[filter.0].as_str());
     let at = entry.at.as_millis();
     let _ = writeln!(text, "  {at} {who}: {}", what(&entry.what));
 }

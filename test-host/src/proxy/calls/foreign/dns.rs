@@ -13,10 +13,10 @@ use crate::{
     abi::{CallResult, Callback, CalloutToken},
     proxy::{
         ActiveContext, Proxy,
-        core::Due,
+        core::{Due, PluginIndex},
         nested::{Nested, Shown},
     },
-    trace::{FindingKind, PluginIndex},
+    trace::FindingKind,
 };
 
 impl ActiveContext {

@@ -20,13 +20,13 @@ use self::client::{Client, Kind, Part};
 use crate::proxy::{
     ActiveContext, Proxy,
     callouts::failure_text,
-    core::{Due, Owner, VmIndex},
+    core::{Due, Owner, PluginIndex, VmIndex},
     nested::Shown,
 };
 use crate::{
     abi::Callback,
     message::HeaderMap,
-    trace::{PluginIndex, What},
+    trace::What,
     upstream::{CalloutAnswer, GrpcAnswer, GrpcCallNumber, GrpcDoes, GrpcHeard, GrpcMove, framed},
 };
 

@@ -1,11 +1,13 @@
-//! The filters' metrics: Envoy's statistics against the replay's.
+//! The filters' metrics: Envoy's statistics against the host's.
 
 use std::collections::BTreeMap;
 
+use super::{
+    Difference,
+    rules::{Kind, Place, Rules},
+};
+use crate::proxy::{Metric, Metrics};
 use serde_json::Value;
-use wayside::proxy::{Metric, Metrics};
-
-use super::differences::{Kind, Place, Rules};
 
 /// Envoy's prefix for what a Wasm filter defines.
 const PREFIX: &str = "wasmcustom.";
@@ -38,12 +40,12 @@ pub(super) struct EnvoyStats {
 }
 
 /// Metrics of the filters in which something was counted.
-pub(super) fn counted(replay: &Metrics) -> usize {
+pub(super) fn counted(host: &Metrics) -> usize {
     let is_counted = |metric: &Metric| match metric {
         Metric::Counter(value) | Metric::Gauge(value) => *value > 0,
         Metric::Histogram(values) => !values.is_empty(),
     };
-    replay.iter().filter(|(_, metric)| is_counted(metric)).count()
+    host.iter().filter(|(_, metric)| is_counted(metric)).count()
 }
 
 impl EnvoyStats {
@@ -76,9 +78,9 @@ fn buckets(totals: &Value) -> Option<Vec<(f64, f64, u64)>> {
 }
 
 /// What differs that no rule lets pass. A metric that one side does not show is one that nothing was counted in.
-pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Vec<String> {
+pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, host: &Metrics) -> Vec<Difference> {
     let ours: BTreeMap<String, &Metric> =
-        replay.iter().map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric)).collect();
+        host.iter().map(|(name, metric)| (String::from_utf8_lossy(name).into_owned(), metric)).collect();
     let mut names: Vec<&String> = ours.keys().chain(envoy.values.keys()).collect();
     names.sort();
     names.dedup();
@@ -99,12 +101,17 @@ pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, replay: &Metrics) -> Ve
             rule.applied();
             continue;
         }
-        found.push(format!("metric {name}\n    Envoy:  {theirs:?}\n    replay: {ours:?}"));
+        found.push(Difference {
+            exchange: None,
+            field: format!("metric {name}"),
+            envoy: format!("{theirs:?}"),
+            host: format!("{ours:?}"),
+        });
     }
     found
 }
 
-/// The replay's values in Envoy's buckets.
+/// The host's values in Envoy's buckets.
 fn expected(ours: Option<&Metric>, theirs: Option<&Shown>) -> Shown {
     match ours {
         None => Shown::Number(0),

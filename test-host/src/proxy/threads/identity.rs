@@ -1,0 +1,78 @@
+//! Which plugins share a VM, and which of those share a root context (`envoy-abi` 4.1).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::super::{ActiveContext, spec::PluginSpec};
+use crate::{
+    abi::GuestFault,
+    message::Direction,
+    vm::{Limits, Module, Modules, Template},
+};
+
+/// Plugins with equal keys share a VM on each thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct VmKey {
+    vm_id: String,
+    environment: BTreeMap<String, String>,
+    vm_configuration: Bytes,
+    sha256: String,
+}
+
+/// Plugins of one VM with equal keys share a root context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginKey {
+    root_id: String,
+    configuration: Bytes,
+    name: String,
+    direction: Direction,
+}
+
+impl PluginKey {
+    pub(super) fn of(plugin: &PluginSpec, direction: Direction) -> Self {
+        PluginKey {
+            root_id: plugin.root_id.clone(),
+            configuration: plugin.configuration.bytes(),
+            name: plugin.name.clone(),
+            direction,
+        }
+    }
+}
+
+/// What the VMs of all threads with one key are made from.
+#[derive(Debug)]
+pub(in crate::proxy) struct BaseVm {
+    key: VmKey,
+    pub(in crate::proxy) template: Template<ActiveContext>,
+    /// Plugins that have been tried in a canary: each is tried once.
+    pub(super) tried: Vec<PluginKey>,
+}
+
+impl BaseVm {
+    /// Finds the one that a plugin needs; `true`: it is new.
+    pub(super) fn find_or_add(
+        bases: &mut Vec<BaseVm>,
+        plugin: &PluginSpec,
+        modules: &Arc<Modules>,
+        module: Arc<Module>,
+        limits: Limits,
+    ) -> Result<(usize, bool), GuestFault> {
+        let key = VmKey {
+            vm_id: plugin.vm.id.clone(),
+            environment: plugin.vm.environment.clone(),
+            vm_configuration: plugin.vm.configuration.bytes(),
+            sha256: module.sha256.clone(),
+        };
+        if let Some(known) = bases.iter().position(|base| base.key == key) {
+            return Ok((known, false));
+        }
+        let template = Template::new(modules, module, limits)?;
+        bases.push(BaseVm { key, template, tried: Vec::new() });
+        Ok((bases.len() - 1, true))
+    }
+
+    pub(super) fn vm_id(&self) -> &str {
+        &self.key.vm_id
+    }
+}

@@ -1,0 +1,61 @@
+//! The threads of a proxy: on each, the main one and the workers, a VM of its own for every VM key, and in it a root context
+//! for every plugin key. Nothing here runs at the same time: threads take turns by virtual time.
+
+mod end;
+mod identity;
+mod reload;
+mod start;
+
+pub(crate) use self::identity::PluginKey;
+pub use self::start::{ProxyOptions, StartError};
+pub(super) use self::{
+    identity::BaseVm,
+    start::{LoadedVm, ThreadVms},
+};
+
+use std::sync::Arc;
+
+use super::core::{Core, PluginIndex};
+use crate::{message::Exchange, trace::Thread};
+
+impl Core {
+    /// The worker that takes an exchange's connection. As in Envoy one connection stays with one worker; which one that is,
+    /// the seed decides.
+    pub(super) fn worker_for(&self, exchange: &Exchange) -> Thread {
+        if self.chains.len() < 2 {
+            return Thread::Worker(0);
+        }
+        let connection = match exchange.connection.remote {
+            Some(client) => format!("{client}"),
+            None => format!("{}", exchange.id),
+        };
+        let mut mixed = self.scheduling;
+        for byte in connection.bytes() {
+            mixed = scrambled(mixed ^ u64::from(byte));
+        }
+        Thread::Worker((mixed % self.chains.len() as u64) as u32)
+    }
+
+    /// On the running worker, a listener's chain and the number of its first filter.
+    pub(super) fn chain_of(&self, listener: usize) -> (Thread, Arc<[PluginIndex]>, usize) {
+        let worker = match self.running {
+            Thread::Worker(number) => number as usize,
+            Thread::Main | Thread::Canary => 0,
+        };
+        let chain = self.chains.get(worker).and_then(|chains| chains.get(listener)).map(Arc::clone);
+        let first = self.first_filters.get(listener).copied().unwrap_or(0);
+        (self.running, chain.unwrap_or_default(), first)
+    }
+
+    pub(super) fn count_stat(&mut self, plugin: &str, stat: &str) {
+        *self.stats.entry(format!("wasm.{plugin}.{stat}")).or_default() += 1;
+    }
+}
+
+/// The finaliser of SplitMix64: every bit of the input reaches every bit of the result.
+fn scrambled(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

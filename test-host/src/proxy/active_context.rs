@@ -512,6 +512,7 @@ impl HostCalls for ActiveContext {
         match self.meant(buffer) {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
+            BufferType::GrpcMessage => self.shown.write_message(start, len, &data),
             _ => Err(CallStatus::BadArgument),
         }
     }

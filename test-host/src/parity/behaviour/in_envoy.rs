@@ -30,6 +30,8 @@ use crate::parity::{
 
 /// How long the access log may take to show a request.
 const LOG_LIMIT: Duration = Duration::from_secs(5);
+/// So many times, while a process may be dying.
+const DYING_POLLS: usize = 600;
 const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;
@@ -227,6 +229,13 @@ impl Run<'_> {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }
         if !answers {
+            // A process that dies tells its story first.
+            for _ in 0..DYING_POLLS {
+                tokio::time::sleep(POLL).await;
+                if !envoy.is_running() {
+                    return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
+                }
+            }
             return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;

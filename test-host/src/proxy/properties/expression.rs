@@ -6,7 +6,7 @@ use cel::objects::Key;
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    View,
+    PluginIndex, View,
     catalogue::{AttributeType, ROOTS},
     messages::Message,
     value::Value,
@@ -17,7 +17,6 @@ use crate::{
         core::Core,
         stream_state::{FilterContext, StreamState},
     },
-    trace::PluginIndex,
 };
 
 /// What an expression finds under the first part of a path; `None`: nothing now.

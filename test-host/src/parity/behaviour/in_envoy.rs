@@ -22,6 +22,7 @@ use crate::parity::{
     live::{
         BARRIER,
         client::{self, Barrier, Got, Sending},
+        grpc_server::GrpcServer,
         process::{Envoy, Line, NotStarted, lines},
         server::{Answer, Answers, Server},
     },
@@ -148,26 +149,35 @@ fn not_started(case: &Case, error: &NotStarted) -> Result<Seen, String> {
 }
 
 /// The upstream, and one server for each cluster that guests call.
-struct Servers(BTreeMap<String, Server>);
+struct Servers(BTreeMap<String, Server>, BTreeMap<String, GrpcServer>);
 
 impl Servers {
     async fn start(cases: &[&Case]) -> io::Result<Self> {
         let mut servers = BTreeMap::from([(UPSTREAM.to_owned(), Server::start().await?)]);
+        let mut services = BTreeMap::new();
         for (name, callout) in cases.iter().flat_map(|case| &case.behaviour.callouts) {
             if reached(callout) == Reached::Server && !servers.contains_key(name) {
                 servers.insert(name.clone(), Server::start().await?);
             }
+            if reached(callout) == Reached::Service && !services.contains_key(name) {
+                services.insert(name.clone(), GrpcServer::start().await?);
+            }
         }
-        Ok(Servers(servers))
+        Ok(Servers(servers, services))
     }
 
     fn addresses(&self) -> BTreeMap<String, SocketAddr> {
         let servers = self.0.iter().map(|(name, server)| (name.clone(), server.address));
-        servers.collect()
+        servers.chain(self.1.iter().map(|(name, service)| (name.clone(), service.address))).collect()
     }
 
     /// From now on they answer as the behaviour says.
     fn prepare(&self, behaviour: &Behaviour, barrier: &Barrier) {
+        for (name, service) in &self.1 {
+            if let Some(Callout::Grpc(moves)) = behaviour.callouts.get(name) {
+                service.answer_with(moves);
+            }
+        }
         for (name, server) in &self.0 {
             server.keep_pace_with(barrier.clone());
             server.answer_with(match behaviour.callouts.get(name) {
@@ -271,7 +281,10 @@ impl Run<'_> {
         let callouts = callouts.flat_map(|(name, server)| {
             server.take_received().into_iter().map(|request| (name.clone(), request))
         });
-        let mut callouts: Vec<(String, Message)> = callouts.collect();
+        let to_services = self.servers.1.iter().flat_map(|(name, service)| {
+            service.take_received().into_iter().map(|request| (name.clone(), request))
+        });
+        let mut callouts: Vec<(String, Message)> = callouts.chain(to_services).collect();
         callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
         let metrics = metrics(case, envoy).await?;
         Ok(Seen { ended: None, main, worker, exchanges, callouts, metrics })

@@ -19,6 +19,7 @@ mod shared_data;
 pub mod spec;
 mod stream_end;
 mod stream_state;
+mod streams;
 mod threads;
 mod wasm_filter;
 
@@ -43,7 +44,7 @@ use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
-    trace::FindingKind,
+    trace::{FindingKind, TraceLevel},
     vm::{Limits, Modules, Vm},
 };
 
@@ -66,7 +67,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Brings in a recorded request. `number` tells it apart from the others of this proxy.
-    pub(crate) fn begin(&mut self, number: usize, exchange: Exchange, now: Duration, wall: Duration) {
+    pub(crate) fn begin(&mut self, number: usize, exchange: Box<Exchange>, now: Duration, wall: Duration) {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
@@ -252,9 +253,14 @@ impl Proxy {
         (core.now, core.wall) = (now, wall);
     }
 
+    /// Of what happens from now on.
+    pub(crate) fn trace_at(&mut self, level: TraceLevel) {
+        self.core_mut().trace_level = level;
+    }
+
     /// What this proxy wants to be woken for, as delays from now.
-    pub(crate) fn take_due(&mut self) -> Vec<(Duration, Due)> {
-        std::mem::take(&mut self.core_mut().due)
+    pub(crate) fn hand_over_due(&mut self, to: &mut Vec<(Duration, Due)>) {
+        to.append(&mut self.core_mut().due);
     }
 
     /// The simulation has stopped in the middle of things.

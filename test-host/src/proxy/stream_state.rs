@@ -76,7 +76,7 @@ pub enum End {
 
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     pub(crate) manager: FilterManager,
     /// The plugins of its chain, from the client on; `filters` has the same order.
     pub(crate) chain: Arc<[PluginIndex]>,
@@ -111,7 +111,7 @@ pub(crate) struct StreamState {
 
 impl StreamState {
     pub(crate) fn new(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         listener: usize,
         chain: Arc<[PluginIndex]>,
         first_filter: usize,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules},
 };
@@ -352,6 +352,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        trace_level: TraceLevel::On,
         ledger: ledger.then(Ledger::default),
         noted: 0,
         unimplemented: Default::default(),

@@ -287,13 +287,19 @@ impl Core {
         self.note(owner, What::Finding { kind, text: text.into() });
     }
 
-    /// A new stream does without the filters whose VM has failed, where their policy is `FAIL_OPEN`.
-    pub(crate) fn pass_by_failed_open(&self, stream: &mut StreamState) {
-        for (plugin, filter) in stream.chain.iter().zip(&mut stream.filters) {
-            let state = &self.plugins[plugin.0];
-            let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
-            filter.generation = self.vms[state.vm.0].generation;
-            filter.passed_by = state.left_out || (open && self.vms[state.vm.0].fault.is_some());
+    /// A new stream does without a filter whose VM has failed, where its policy is `FAIL_OPEN`. Otherwise the stream has an id
+    /// there from now on, although the guest hears of it later.
+    pub(crate) fn enter_filter(&mut self, id: StreamId, stream: &mut StreamState, at: usize) {
+        let (Some(plugin), Some(filter)) = (stream.chain.get(at), stream.filters.get_mut(at)) else {
+            return;
+        };
+        let state = &self.plugins[plugin.0];
+        let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
+        let vm = &mut self.vms[state.vm.0];
+        filter.generation = vm.generation;
+        filter.passed_by = state.left_out || (open && vm.fault.is_some());
+        if !filter.passed_by && vm.fault.is_none() {
+            filter.reserved = Some((state.vm, vm.create(Owner::Stream(id, FilterIndex(at)))));
         }
     }
 

@@ -74,10 +74,6 @@ impl Proxy {
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        for plugin in chain.iter() {
-            self.reload_if_due(*plugin);
-        }
-        let core = self.core_mut();
         let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
@@ -85,7 +81,8 @@ impl Proxy {
         } else {
             stream.manager.receive(Path::Decode, request);
         }
-        core.pass_by_failed_open(&mut stream);
+        self.enter_chain(id, &mut stream);
+        let core = self.core_mut();
         if let Some(after) = stream.client_stays() {
             core.due.push((after, Due::ClientLeaves { stream: id }));
         }

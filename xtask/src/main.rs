@@ -1,6 +1,8 @@
 //! This workspace's own commands. `cargo xtask` lists them; CI runs what you run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod bench;
+mod budget;
 mod ci;
 mod demo;
 mod envoy;
@@ -32,6 +34,9 @@ enum Task {
     Wasm(wasm::Args),
     /// What CI runs: formatting, lints, builds, documentation, tests
     Ci,
+    /// What things cost: the host's speed as ratios in one run, the filters' requests counted
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// The house rules no compiler knows
     Tidy,
     /// Put the real Envoy's binary under target/ (`ENVOY_BIN` overrides)
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Wasm(args) => wasm::run(&args),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),

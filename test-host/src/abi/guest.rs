@@ -67,6 +67,9 @@ pub trait Guest {
     /// Copies bytes out of the guest; `InvalidMemoryAccess` outside its memory.
     fn read(&self, from: GuestSlice) -> CallResult<Bytes>;
 
+    /// Looks at bytes of the guest where they lie, with the host at hand; `InvalidMemoryAccess` outside its memory.
+    fn look<R>(&mut self, at: GuestSlice, look: impl FnOnce(&[u8], &mut Self::Host) -> R) -> CallResult<R>;
+
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult;
 
     /// Asks the guest's own allocator for room; `InvalidMemoryAccess` where it has none.

@@ -52,6 +52,9 @@ pub(super) struct ReplayArguments {
     /// Count the instructions of each filter exactly; slower, and a callback ends by its count instead of by real time
     #[arg(long)]
     pub(super) fuel: bool,
+    /// Keep what each exchange came to and what it cost, not what each filter did: faster, in less memory
+    #[arg(long)]
+    pub(super) no_trace: bool,
     /// Write the report as JSON (schema wayside.replay/2)
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,

@@ -14,6 +14,7 @@ use crate::{
     envoy_config::{self, LoadOptions, Loaded, Setting},
     replay::{self, Options, Specs},
     report::{Detail, Report, Unsupported},
+    trace::TraceLevel,
     traffic,
     upstream::Script,
     vm::{Metering, Modules},
@@ -26,6 +27,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         seed: Seed(arguments.seed),
         workers: arguments.workers,
         log_level: arguments.log_level.into(),
+        trace: if arguments.no_trace { TraceLevel::Off } else { TraceLevel::On },
         ..Options::default()
     };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };

@@ -1,5 +1,7 @@
 //! Header fields in the order they stood, duplicates and pseudo headers included, as bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// One header field. The name is lower case, as HTTP/2 and Envoy keep it; neither side need be UTF-8.
@@ -15,12 +17,13 @@ impl std::fmt::Debug for Header {
     }
 }
 
-/// An ordered list of header fields.
+/// An ordered list of header fields. A clone shares the fields until one of the two is changed: a replay keeps several
+/// states of the same message, most of them equal.
 ///
 /// Not `http::HeaderMap`: that one promises no order among names, refuses `:path`, and a replay must keep what was
 /// recorded as it was.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct HeaderMap(Vec<Header>);
+pub struct HeaderMap(Arc<Vec<Header>>);
 
 impl HeaderMap {
     pub fn new() -> Self {
@@ -36,7 +39,7 @@ impl HeaderMap {
         } else {
             self.0.len()
         };
-        self.0.insert(at, Header { name, value: value.into() });
+        self.own().insert(at, Header { name, value: value.into() });
     }
 
     /// The first value of a field; the name is compared without regard to case.
@@ -59,9 +62,10 @@ impl HeaderMap {
         let Some(at) = self.0.iter().position(|h| h.name.eq_ignore_ascii_case(name)) else {
             return self.push(Bytes::copy_from_slice(name), value);
         };
-        self.0[at].value = value;
+        let fields = self.own();
+        fields[at].value = value;
         let mut index = 0;
-        self.0.retain(|h| {
+        fields.retain(|h| {
             index += 1;
             index - 1 <= at || !h.name.eq_ignore_ascii_case(name)
         });
@@ -69,9 +73,21 @@ impl HeaderMap {
 
     /// Removes every occurrence of a field; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
-        let before = self.0.len();
-        self.0.retain(|h| !h.name.eq_ignore_ascii_case(name));
-        before - self.0.len()
+        self.remove_all(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Removes every field whose name is meant; says how many there were. Names are lower case.
+    pub fn remove_all(&mut self, meant: impl Fn(&[u8]) -> bool) -> usize {
+        let found = self.0.iter().filter(|h| meant(&h.name)).count();
+        if found > 0 {
+            self.own().retain(|h| !meant(&h.name));
+        }
+        found
+    }
+
+    /// The fields, to be changed: copied first where another map shares them.
+    fn own(&mut self) -> &mut Vec<Header> {
+        Arc::make_mut(&mut self.0)
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Header> {
@@ -79,7 +95,7 @@ impl HeaderMap {
     }
 
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Header> {
-        self.0.iter_mut()
+        self.own().iter_mut()
     }
 
     pub fn len(&self) -> usize {
@@ -132,6 +148,20 @@ mod tests {
         map.set(b"B", "9");
         let listed: Vec<_> = map.iter().map(|h| format!("{h:?}")).collect();
         assert_eq!(listed, [":path: /", ":method: GET", "b: 9", "a: 2"]);
+    }
+
+    #[test]
+    fn a_clone_keeps_what_it_had_when_the_other_is_changed() {
+        let recorded = HeaderMap::from_iter([("a", "1"), ("b", "2")]);
+        let mut edited = recorded.clone();
+        assert_eq!(edited.remove(b"c"), 0);
+        assert!(Arc::ptr_eq(&recorded.0, &edited.0), "nothing was changed, and so nothing copied");
+        edited.set(b"a", "9");
+        edited.push("d", "3");
+        assert_eq!(
+            format!("{recorded:?} {edited:?}"),
+            "HeaderMap([a: 1, b: 2]) HeaderMap([a: 9, b: 2, d: 3])"
+        );
     }
 
     #[test]

@@ -54,13 +54,25 @@ pub(super) struct HostLine {
     pub(super) text: String,
 }
 
+/// How Envoy comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// Nobody sees its roots end.
+    ByForce,
+    Asked,
+}
+
 /// All lines of a proxy, in the order in which they were logged.
-pub(super) fn in_host(outcome: &ProxyOutcome, shown: impl Fn(FilterNumber) -> String) -> Vec<HostLine> {
+pub(super) fn in_host(
+    outcome: &ProxyOutcome,
+    stopped: Stopped,
+    shown: impl Fn(FilterNumber) -> String,
+) -> Vec<HostLine> {
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
     let named = streams.map(|entry| (entry, entry.filter.map(&shown).unwrap_or_default()));
     let outside = outcome.trace.entries.iter().map(|entry| (entry, ROOT.to_owned()));
-    // Envoy is ended by force: nobody sees its roots end.
-    let seen = named.chain(outside).filter(|(entry, _)| entry.order < outcome.shut_down_at);
+    let is_seen = |entry: &Entry| stopped == Stopped::Asked || entry.order < outcome.shut_down_at;
+    let seen = named.chain(outside).filter(|(entry, _)| is_seen(entry));
     let lines = seen.filter_map(|(entry, who)| line(entry, &who));
     let mut lines: Vec<HostLine> = lines.collect();
     lines.sort_by_key(|line| line.order);

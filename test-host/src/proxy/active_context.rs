@@ -36,7 +36,9 @@ pub(crate) struct ActiveContext {
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
     pub(super) current: ContextId,
-    pub(super) effective: Option<ContextId>,
+    effective: Option<ContextId>,
+    /// Who the effective context stands for, or the current one, where the guest chose none.
+    owner: Option<Owner>,
     /// A local reply was asked for: whatever the callback returns, the stream stops.
     pub(crate) stop: bool,
     /// During `on_http_call_response` only.
@@ -58,12 +60,14 @@ pub(crate) struct ActiveContext {
 impl ActiveContext {
     pub(crate) fn new(core: Box<Core>, plugin: PluginIndex, current: ContextId) -> Self {
         let vm = core.plugins[plugin.0].vm;
+        let owner = core.owner(plugin, current);
         ActiveContext {
             core,
             vm,
             plugin,
             current,
             effective: None,
+            owner,
             stop: false,
             callout: None,
             shown: Shown::default(),
@@ -112,8 +116,7 @@ impl ActiveContext {
     }
 
     fn owner(&self) -> Option<Owner> {
-        let context = self.effective.unwrap_or(self.current);
-        self.core.vms[self.vm.0].contexts.get(&context).copied()
+        self.owner
     }
 
     /// The plugin whose root or stream is the effective context: several may share a VM.
@@ -231,6 +234,18 @@ impl ActiveContext {
             }
             _ => buffer,
         }
+    }
+
+    /// Which context a callback is for, and which the guest has chosen instead; returns those before.
+    pub(super) fn act_for(
+        &mut self,
+        current: ContextId,
+        effective: Option<ContextId>,
+    ) -> (ContextId, Option<ContextId>) {
+        let before = (self.current, self.effective);
+        (self.current, self.effective) = (current, effective);
+        self.owner = self.core.vms[self.vm.0].contexts.get(&self.context()).copied();
+        before
     }
 
     fn context(&self) -> ContextId {
@@ -361,14 +376,11 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_effective_context(&mut self, id: ContextId) -> CallResult {
-        if id.0 == 0 {
-            self.effective = None;
-            return Ok(());
-        }
-        if !self.core.vms[self.vm.0].contexts.contains_key(&id) {
+        let known = id.0 == 0 || self.core.vms[self.vm.0].contexts.contains_key(&id);
+        if !known {
             return Err(CallStatus::BadArgument);
         }
-        self.effective = Some(id);
+        self.act_for(self.current, (id.0 != 0).then_some(id));
         Ok(())
     }
 
@@ -466,17 +478,19 @@ impl HostCalls for ActiveContext {
     }
 
     fn replace_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
+        let traces = self.core.traces();
         let headers = self.map_mut(map)?;
-        let before: Vec<Bytes> = headers.all(&header_rules::key(map, &name)).cloned().collect();
+        let before = values_before(traces, headers, &header_rules::key(map, &name));
         header_rules::replace(map, headers, &name, &value);
         self.edited(map, HeaderEdit::Replaced { name, before, value });
         Ok(())
     }
 
     fn remove_header(&mut self, map: MapType, name: &[u8]) -> CallResult {
+        let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let key = header_rules::key(map, name);
-        let before: Vec<Bytes> = headers.all(&key).cloned().collect();
+        let before = values_before(traces, headers, &key);
         headers.remove(&key);
         self.edited(map, HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before });
         Ok(())
@@ -549,12 +563,13 @@ impl HostCalls for ActiveContext {
     }
 
     fn shared_data(&mut self, key: &[u8]) -> CallResult<(Bytes, u32)> {
-        self.core.shared_data.get(&self.vm_id(), key)
+        let core = &self.core;
+        core.shared_data.get(&core.vms[self.vm.0].vm_id, key)
     }
 
     fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult {
-        let vm_id = self.vm_id();
-        self.core.shared_data.set(&vm_id, key, value, cas)
+        let core = &mut *self.core;
+        core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)
     }
 
     fn define_metric(&mut self, kind: MetricType, name: Bytes) -> CallResult<MetricId> {
@@ -628,4 +643,9 @@ impl HostCalls for ActiveContext {
     fn resolve_dns(&mut self, name: Bytes) -> CallResult<CalloutToken> {
         self.resolve_dns_here(&name)
     }
+}
+
+/// The values that an edit takes away, for the trace.
+fn values_before(traces: bool, headers: &HeaderMap, name: &[u8]) -> Vec<Bytes> {
+    if traces { headers.all(name).cloned().collect() } else { Vec::new() }
 }

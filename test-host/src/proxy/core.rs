@@ -17,13 +17,14 @@ use super::{
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
+    streams::Streams,
     threads::PluginKey,
 };
 use crate::{
     abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
     clock::Rng,
     stream::{FilterIndex, Path},
-    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, Usage, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, Usage, What},
     upstream::Services,
 };
 
@@ -225,7 +226,7 @@ pub(crate) struct Core {
     /// The filter chain of each listener, on each worker.
     pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,
     pub(crate) vms: Vec<VmContexts>,
-    pub(crate) streams: BTreeMap<StreamId, StreamState>,
+    pub(crate) streams: Streams,
     pub(crate) shared_data: SharedData,
     pub(crate) queues: Queues,
     pub(crate) grpc: GrpcCalls,
@@ -240,6 +241,7 @@ pub(crate) struct Core {
     pub(crate) trace: Trace,
     /// What guests called, where it is asked for.
     pub(crate) ledger: Option<Ledger>,
+    pub(crate) trace_level: TraceLevel,
     /// Entries written to any trace.
     pub(crate) noted: u64,
     /// Imports that were called and are only linked, and how often.
@@ -254,21 +256,30 @@ impl Core {
 
     /// Notes what happened, on the stream it happened to or on the proxy.
     pub(crate) fn note(&mut self, owner: Option<Owner>, what: What) {
+        if !self.trace_level.keeps(&what) {
+            return;
+        }
         let (at, order) = (self.now, self.next_order());
-        match owner {
-            Some(Owner::Stream(id, filter)) if self.streams.contains_key(&id) => {
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    let filter = Some(FilterNumber(stream.first_filter + filter.0));
-                    stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
-                }
-            }
+        if let Some(Owner::Stream(id, filter)) = owner
+            && let Some(stream) = self.streams.get_mut(&id)
+        {
+            let filter = Some(FilterNumber(stream.first_filter + filter.0));
+            return stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
+        }
+        let (thread, filter) = match owner {
             Some(Owner::Root(plugin)) => {
                 let state = &self.plugins[plugin.0];
                 let thread = self.vms.get(state.vm.0).map_or(self.running, |vm| vm.thread);
-                self.trace.push(Entry { at, order, thread, filter: Some(state.filter), what });
+                (thread, Some(state.filter))
             }
-            _ => self.trace.push(Entry { at, order, thread: self.running, filter: None, what }),
-        }
+            Some(Owner::Stream(..)) | None => (self.running, None),
+        };
+        self.trace.push(Entry { at, order, thread, filter, what });
+    }
+
+    /// Whether everything is kept; where not, nothing need be put together for it.
+    pub(crate) fn traces(&self) -> bool {
+        self.trace_level == TraceLevel::On
     }
 
     /// Notes something a filter's author should know.
@@ -276,13 +287,19 @@ impl Core {
         self.note(owner, What::Finding { kind, text: text.into() });
     }
 
-    /// A new stream does without the filters whose VM has failed, where their policy is `FAIL_OPEN`.
-    pub(crate) fn pass_by_failed_open(&self, stream: &mut StreamState) {
-        for (plugin, filter) in stream.chain.iter().zip(&mut stream.filters) {
-            let state = &self.plugins[plugin.0];
-            let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
-            filter.generation = self.vms[state.vm.0].generation;
-            filter.passed_by = state.left_out || (open && self.vms[state.vm.0].fault.is_some());
+    /// A new stream does without a filter whose VM has failed, where its policy is `FAIL_OPEN`. Otherwise the stream has an id
+    /// there from now on, although the guest hears of it later.
+    pub(crate) fn enter_filter(&mut self, id: StreamId, stream: &mut StreamState, at: usize) {
+        let (Some(plugin), Some(filter)) = (stream.chain.get(at), stream.filters.get_mut(at)) else {
+            return;
+        };
+        let state = &self.plugins[plugin.0];
+        let open = matches!(state.spec.failure_policy, FailurePolicy::Open | FailurePolicy::LegacyOpen);
+        let vm = &mut self.vms[state.vm.0];
+        filter.generation = vm.generation;
+        filter.passed_by = state.left_out || (open && vm.fault.is_some());
+        if !filter.passed_by && vm.fault.is_none() {
+            filter.reserved = Some((state.vm, vm.create(Owner::Stream(id, FilterIndex(at)))));
         }
     }
 
@@ -292,6 +309,9 @@ impl Core {
     }
 
     pub(crate) fn note_proxy(&mut self, stream: StreamId, what: What) {
+        if !self.trace_level.keeps(&what) {
+            return;
+        }
         let (at, order) = (self.now, self.next_order());
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.trace.push(Entry { at, order, thread: stream.thread, filter: None, what });
@@ -300,13 +320,13 @@ impl Core {
 
     /// Counts against the stream, or against the plugin where no stream is concerned.
     pub(crate) fn usage(&mut self, owner: Option<Owner>, plugin: PluginIndex) -> &mut Usage {
-        if let Some(Owner::Stream(id, filter)) = owner
-            && self.streams.contains_key(&id)
-            && let Some(stream) = self.streams.get_mut(&id)
-        {
-            return &mut stream.filters[filter.0].usage;
-        }
-        &mut self.plugins[plugin.0].usage
+        let filter = match owner {
+            Some(Owner::Stream(id, filter)) => {
+                self.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0))
+            }
+            Some(Owner::Root(_)) | None => None,
+        };
+        filter.map_or(&mut self.plugins[plugin.0].usage, |filter| &mut filter.usage)
     }
 
     /// (Re)arms a plugin's tick, or disarms it. What was armed before is void.

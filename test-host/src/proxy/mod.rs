@@ -19,6 +19,7 @@ mod shared_data;
 pub mod spec;
 mod stream_end;
 mod stream_state;
+mod streams;
 mod threads;
 mod wasm_filter;
 
@@ -43,7 +44,7 @@ use crate::{
     abi::{LocalReply, MapType},
     message::{Direction, Exchange},
     stream::{Action, FilterIndex, Part, Path, Reply, Step, respond},
-    trace::FindingKind,
+    trace::{FindingKind, TraceLevel},
     vm::{Limits, Modules, Vm},
 };
 
@@ -66,17 +67,13 @@ pub struct Proxy {
 
 impl Proxy {
     /// Brings in a recorded request. `number` tells it apart from the others of this proxy.
-    pub(crate) fn begin(&mut self, number: usize, exchange: Exchange, now: Duration, wall: Duration) {
+    pub(crate) fn begin(&mut self, number: usize, exchange: Box<Exchange>, now: Duration, wall: Duration) {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        for plugin in chain.iter() {
-            self.reload_if_due(*plugin);
-        }
-        let core = self.core_mut();
         let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
@@ -84,7 +81,8 @@ impl Proxy {
         } else {
             stream.manager.receive(Path::Decode, request);
         }
-        core.pass_by_failed_open(&mut stream);
+        self.enter_chain(id, &mut stream);
+        let core = self.core_mut();
         if let Some(after) = stream.client_stays() {
             core.due.push((after, Due::ClientLeaves { stream: id }));
         }
@@ -252,9 +250,14 @@ impl Proxy {
         (core.now, core.wall) = (now, wall);
     }
 
+    /// Of what happens from now on.
+    pub(crate) fn trace_at(&mut self, level: TraceLevel) {
+        self.core_mut().trace_level = level;
+    }
+
     /// What this proxy wants to be woken for, as delays from now.
-    pub(crate) fn take_due(&mut self) -> Vec<(Duration, Due)> {
-        std::mem::take(&mut self.core_mut().due)
+    pub(crate) fn hand_over_due(&mut self, to: &mut Vec<(Duration, Due)>) {
+        to.append(&mut self.core_mut().due);
     }
 
     /// The simulation has stopped in the middle of things.

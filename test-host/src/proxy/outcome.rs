@@ -17,7 +17,7 @@ use crate::{
 pub struct Outcome {
     /// The number it was begun with.
     pub number: usize,
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// The worker that it was on.
     pub thread: Thread,
     /// The request's headers as the last filter left them, before the router's own edits. `None` as below.
@@ -40,7 +40,7 @@ pub struct Outcome {
 impl Outcome {
     pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
         let numbers = (stream.first_filter..).map(FilterNumber);
-        let usage = numbers.zip(&stream.filters).map(|(number, filter)| (number, filter.usage.clone()));
+        let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));
         Outcome {
             number: id.0,
             usage: usage.collect(),

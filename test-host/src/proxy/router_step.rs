@@ -130,7 +130,10 @@ impl Proxy {
             let latency = stream.recorded_latency();
             core.due.push((latency, Due::UpstreamAnswer { stream: id }));
         }
-        core.note_proxy(id, What::Routed { route: route.route.name.clone(), cluster: cluster.name.clone() });
+        if core.traces() {
+            let (route, cluster) = (route.route.name.clone(), cluster.name.clone());
+            core.note_proxy(id, What::Routed { route, cluster });
+        }
         Ok(())
     }
 
@@ -220,12 +223,13 @@ impl Proxy {
         let Some(response) = stream.exchange.response.clone() else { return self.client_left(id) };
         stream.route.answered = Some(now);
         stream.route.frozen = true;
-        let status =
-            response.headers.first(b":status").map(|s| s.escape_ascii().to_string()).unwrap_or_default();
+        let status = response.headers.first(b":status").cloned().unwrap_or_default();
         stream.details = Some("via_upstream".into());
         stream.note_code(&response.headers);
         stream.manager.receive(Path::Encode, response);
-        core.note_proxy(id, What::UpstreamAnswered { status });
+        if core.traces() {
+            core.note_proxy(id, What::UpstreamAnswered { status: status.escape_ascii().to_string() });
+        }
         self.ready.push_back(id);
     }
 }
@@ -361,9 +365,7 @@ impl StreamState {
         self.filtered_headers = Some(headers.clone());
         let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
         let timeouts = Timeouts::of(headers, forward.timeout, per_try);
-        for name in CONSUMED {
-            headers.remove(name);
-        }
+        headers.remove_all(|name| name.starts_with(b"x-envoy-") && CONSUMED.contains(&name));
         // Both stand where the caller's own stood, if it sent any.
         if let Some(timeout) = timeouts.told {
             headers.set(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string());

@@ -8,24 +8,27 @@ use crate::abi::{CallResult, CallStatus};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedData {
-    entries: BTreeMap<(String, Bytes), (Bytes, u32)>,
+    /// By `vm_id`, then by key.
+    entries: BTreeMap<String, BTreeMap<Bytes, (Bytes, u32)>>,
     last_cas: u32,
 }
 
 impl SharedData {
     pub(crate) fn get(&self, vm_id: &str, key: &[u8]) -> CallResult<(Bytes, u32)> {
-        let key = (vm_id.to_owned(), Bytes::copy_from_slice(key));
-        self.entries.get(&key).cloned().ok_or(CallStatus::NotFound)
+        self.entries.get(vm_id).and_then(|entries| entries.get(key)).cloned().ok_or(CallStatus::NotFound)
     }
 
     /// A number of 0 writes blindly; any other must be that of the entry, unless there is none: then it creates one.
     pub(crate) fn set(&mut self, vm_id: &str, key: Bytes, value: Bytes, cas: u32) -> CallResult {
-        let key = (vm_id.to_owned(), key);
-        if cas != 0 && self.entries.get(&key).is_some_and(|(_, current)| *current != cas) {
-            return Err(CallStatus::CasMismatch);
+        let last_cas = self.last_cas.wrapping_add(1).max(1);
+        match self.entries.get_mut(vm_id).and_then(|entries| entries.get_mut(&key)) {
+            Some((_, current)) if cas != 0 && *current != cas => return Err(CallStatus::CasMismatch),
+            Some(entry) => *entry = (value, last_cas),
+            None => {
+                self.entries.entry(vm_id.to_owned()).or_default().insert(key, (value, last_cas));
+            }
         }
-        self.last_cas = self.last_cas.wrapping_add(1).max(1);
-        self.entries.insert(key, (value, self.last_cas));
+        self.last_cas = last_cas;
         Ok(())
     }
 }

@@ -75,11 +75,12 @@ impl Proxy {
         for filter in (0..filters).map(FilterIndex) {
             self.delete_filter(id, filter);
         }
+        self.forget_contexts(id);
         let core = self.core_mut();
         let now = core.now;
         if let Some(mut stream) = core.streams.remove(&id) {
             stream.ended = Some(now);
-            self.finished.push(Outcome::of(id, stream));
+            self.finished.push(Outcome::of(id, *stream));
         }
     }
 
@@ -117,11 +118,16 @@ impl Proxy {
                 self.call_guest(ActiveContext::new, plugin, context, callback);
             }
         }
-        if self.has_lost_vm(id, filter) {
-            return;
-        }
+    }
+
+    /// The ids that the stream had in its VMs, which may have died meanwhile.
+    fn forget_contexts(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let vm = core.plugins[plugin.0].vm;
-        core.vms[vm.0].contexts.remove(&context);
+        let Some(stream) = core.streams.get(&id) else {
+            return;
+        };
+        for (vm, context) in stream.filters.iter().filter_map(|filter| filter.reserved) {
+            core.vms[vm.0].contexts.remove(&context);
+        }
     }
 }

@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{core::PluginIndex, filter_state::FilterState, route_state::RouteState};
+use super::{
+    core::{PluginIndex, VmIndex},
+    filter_state::FilterState,
+    route_state::RouteState,
+};
 use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
@@ -29,7 +33,10 @@ pub(crate) struct View {
 /// A filter's context for one stream.
 #[derive(Debug, Default)]
 pub(crate) struct FilterContext {
+    /// Known to the guest.
     pub(crate) context: Option<ContextId>,
+    /// Its id, in the VM that the stream began with.
+    pub(crate) reserved: Option<(VmIndex, ContextId)>,
     /// The plugin's when the stream began. A newer VM does not know the context.
     pub(crate) generation: u32,
     /// The stream does without this filter.
@@ -76,7 +83,7 @@ pub enum End {
 
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     pub(crate) manager: FilterManager,
     /// The plugins of its chain, from the client on; `filters` has the same order.
     pub(crate) chain: Arc<[PluginIndex]>,
@@ -111,7 +118,7 @@ pub(crate) struct StreamState {
 
 impl StreamState {
     pub(crate) fn new(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         listener: usize,
         chain: Arc<[PluginIndex]>,
         first_filter: usize,

@@ -179,11 +179,14 @@ impl Proxy {
             return true;
         }
         let core = self.core_mut();
-        let (vm, root) = (core.plugins[plugin.0].vm, core.plugins[plugin.0].root);
-        let context = core.vms[vm.0].create(Owner::Stream(id, filter));
-        if let Some(stream) = core.streams.get_mut(&id) {
-            stream.filters[filter.0].context = Some(context);
-        }
+        let root = core.plugins[plugin.0].root;
+        let stream = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0));
+        let Some((known, (_, context))) =
+            stream.and_then(|filter| Some((&mut filter.context, filter.reserved?)))
+        else {
+            return false;
+        };
+        *known = Some(context);
         let answered =
             self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
         !answered.failed

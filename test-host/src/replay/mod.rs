@@ -13,6 +13,7 @@ use crate::{
     message::{Exchange, Note, Recording},
     proxy::{Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
     sim::{ProxyIndex, Sim},
+    trace::TraceLevel,
     upstream::Services,
     vm::{Limits, Modules},
 };
@@ -43,6 +44,8 @@ pub struct Options {
     pub limits: Limits,
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
+    /// How much is kept of what happens to each exchange, besides what it came to.
+    pub trace: TraceLevel,
     /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
     pub ledger: bool,
     /// Ticks go on until this time at least. `None`: as long as a stream may wait for one.
@@ -56,6 +59,7 @@ impl Default for Options {
             workers: NonZeroU32::MIN,
             limits: Limits::default(),
             log_level: LogLevel::Info,
+            trace: TraceLevel::default(),
             ledger: false,
             lasts: None,
         }
@@ -75,6 +79,7 @@ pub struct ReplayedProxy {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay {
     pub seed: Seed,
+    pub trace: TraceLevel,
     /// In the order in which the recording names them.
     pub proxies: Vec<ReplayedProxy>,
     /// Exchanges of proxies that no configuration stands for.
@@ -120,7 +125,7 @@ pub fn replay(
             (None, Some(spec)) => {
                 let rng = Rng::new(options.seed, names.len() as u64);
                 let Options { limits, log_level, ledger, workers, .. } = *options;
-                let options = ProxyOptions {
+                let started = ProxyOptions {
                     limits,
                     workers,
                     log_level,
@@ -129,7 +134,9 @@ pub fn replay(
                     epoch: schedule.epoch,
                     ledger,
                 };
-                proxies.push(Proxy::start(Arc::clone(modules), Arc::clone(spec), options)?);
+                let mut proxy = Proxy::start(Arc::clone(modules), Arc::clone(spec), started)?;
+                proxy.trace_at(options.trace);
+                proxies.push(proxy);
                 names.push((name, Arc::clone(spec)));
                 names.len() - 1
             }
@@ -145,5 +152,11 @@ pub fn replay(
         outcome.outcomes.sort_by_key(|outcome| outcome.number);
         ReplayedProxy { name, spec: spec.name.clone(), outcome }
     });
-    Ok(Replay { seed: options.seed, proxies: proxies.collect(), unmatched, notes: recording.notes })
+    Ok(Replay {
+        seed: options.seed,
+        trace: options.trace,
+        proxies: proxies.collect(),
+        unmatched,
+        notes: recording.notes,
+    })
 }

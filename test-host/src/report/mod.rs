@@ -24,6 +24,7 @@ use crate::{
     message::Note,
     proxy::Metric,
     replay::{Replay, ReplayedProxy},
+    trace::TraceLevel,
 };
 
 impl Report {
@@ -39,6 +40,7 @@ impl Report {
         Report {
             schema: SCHEMA,
             seed: replay.seed,
+            traced: replay.trace == TraceLevel::On,
             totals: totals(&proxies, &exchanges, skipped.len()),
             proxies,
             exchanges,

@@ -63,6 +63,9 @@ impl Serialize for Text {
 pub struct Report {
     pub schema: &'static str,
     pub seed: Seed,
+    /// Whether what filters did to each exchange was kept. Where not, `filters[]` of an exchange lists cost, findings and
+    /// faults only.
+    pub traced: bool,
     pub totals: Totals,
     pub proxies: Vec<ProxyReport>,
     pub exchanges: Vec<ExchangeReport>,
@@ -157,7 +160,7 @@ impl From<&Usage> for Cost {
     fn from(usage: &Usage) -> Self {
         Cost {
             fuel: usage.fuel,
-            hostcalls: usage.hostcalls.iter().map(|(name, calls)| ((*name).to_owned(), *calls)).collect(),
+            hostcalls: usage.hostcalls.iter().map(|(name, calls)| (name.to_owned(), calls)).collect(),
             bytes_to_guest: usage.bytes_to_guest,
             bytes_from_guest: usage.bytes_from_guest,
         }

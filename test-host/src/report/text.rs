@@ -144,6 +144,12 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
             sum.faults,
         )?;
     }
+    if !report.traced {
+        writeln!(
+            f,
+            "  (no trace was kept: what filters changed, answered, logged and counted is not listed)"
+        )?;
+    }
     let counted = if metered { "hostcalls/x and fuel/x" } else { "hostcalls/x" };
     writeln!(f, "  ({counted}: mean of an exchange; counted, so the same on every machine)\n")
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
-use super::{Scenario, ThisCrate};
+use super::{Resolve, Scenario, ScenarioError, ThisCrate};
 use crate::{
     trace::Usage,
     vm::{Metering, Modules},
@@ -40,12 +40,23 @@ pub fn check_cost_of_this_crate(wasm_bytes: u64, requests: &[Allowed<'_>]) -> Re
     }
     for allowed in requests {
         let scenario = Scenario { folder: this.scenarios.join(allowed.scenario) };
-        let ran = scenario.replay(&modules, &|name| this.resolve(name)).map_err(|error| error.to_string())?;
-        let last = ran.replay.outcomes().last().and_then(|outcome| outcome.usage.first());
-        let (_, usage) = last.ok_or_else(|| format!("{}: no filter ran", allowed.scenario))?;
-        compare(&mut found, allowed, usage);
+        let usage = scenario.cost(&modules, &|name| this.resolve(name)).map_err(|error| error.to_string())?;
+        compare(&mut found, allowed, &usage);
     }
     if found.is_empty() { Ok(()) } else { Err(format!("{found}tested {}", this.module)) }
+}
+
+impl Scenario {
+    /// What the first filter's part in the last request costs.
+    ///
+    /// # Errors
+    /// The scenario cannot be run, or has no request.
+    pub fn cost(&self, modules: &Arc<Modules>, resolve: Resolve<'_>) -> Result<Usage, ScenarioError> {
+        let ran = self.replay(modules, resolve)?;
+        let last = ran.replay.outcomes().last().and_then(|outcome| outcome.usage.first());
+        last.map(|(_, usage)| usage.clone())
+            .ok_or_else(|| ScenarioError::NothingRan { folder: self.folder.clone() })
+    }
 }
 
 fn is_lean(module: &str, name: &str) -> bool {
@@ -57,14 +68,12 @@ fn is_lean(module: &str, name: &str) -> bool {
 }
 
 fn compare(found: &mut String, allowed: &Allowed<'_>, usage: &Usage) {
-    let counted = |call: &str| usage.hostcalls.get(call).copied().unwrap_or(0);
-    let unnamed =
-        usage.hostcalls.keys().filter(|call| allowed.hostcalls.iter().all(|(name, _)| name != *call));
-    let differs =
-        unnamed.count() > 0 || allowed.hostcalls.iter().any(|(name, calls)| counted(name) != *calls);
+    let named = |call| allowed.hostcalls.iter().any(|(name, _)| *name == call);
+    let differs = usage.hostcalls.iter().any(|(call, _)| !named(call))
+        || allowed.hostcalls.iter().any(|(name, calls)| usage.hostcalls.get(name) != *calls);
     if differs {
         let expected = List(allowed.hostcalls.iter().copied().collect());
-        let made = List(usage.hostcalls.iter().map(|(name, calls)| (*name, *calls)).collect());
+        let made = List(usage.hostcalls.iter().collect());
         let _ = writeln!(found, "{}: expected host calls\n{expected}found\n{made}", allowed.scenario);
     }
     let fuel = usage.fuel.unwrap_or_default();

@@ -45,6 +45,8 @@ pub enum ScenarioError {
     Start { place: String, source: Box<StartError> },
     #[error("{}: no folder with a scenario.yaml in it", path.display())]
     NoneFound { path: PathBuf },
+    #[error("{}: no filter ran", folder.display())]
+    NothingRan { folder: PathBuf },
     #[error("{}: the story differs from expected.txt\n{difference}", folder.display())]
     Differs { folder: PathBuf, difference: Lines },
 }

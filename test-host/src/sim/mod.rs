@@ -41,6 +41,8 @@ pub struct Sim {
     lasts: Option<Duration>,
     /// Events since the last request.
     events: u64,
+    /// What a proxy asks for, on its way to `timers`.
+    due: Vec<(Duration, Due)>,
 }
 
 impl Sim {
@@ -55,6 +57,7 @@ impl Sim {
             last_event: Duration::ZERO,
             lasts: None,
             events: 0,
+            due: Vec::new(),
         };
         for index in 0..sim.proxies.len() {
             sim.collect_due(ProxyIndex(index));
@@ -101,7 +104,7 @@ impl Sim {
             self.last_event = now;
         }
         match event {
-            Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, *exchange, now, wall),
+            Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
         self.collect_due(proxy);
@@ -118,9 +121,12 @@ impl Sim {
 
     fn collect_due(&mut self, proxy: ProxyIndex) {
         let now = self.clock.now();
-        for (after, due) in self.proxies[proxy.0].take_due() {
+        let mut due = std::mem::take(&mut self.due);
+        self.proxies[proxy.0].hand_over_due(&mut due);
+        for (after, due) in due.drain(..) {
             self.push(now.saturating_add(after), proxy, Event::Proxy(due));
         }
+        self.due = due;
     }
 
     fn push(&mut self, at: Duration, proxy: ProxyIndex, event: Event) {

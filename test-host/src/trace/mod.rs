@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub use finding::FindingKind;
 pub use ledger::{AT_START, Ledger};
 pub use thread::Thread;
-pub use usage::Usage;
+pub use usage::{Counts, Usage};
 
 use crate::{
     abi::{LogLevel, MapType, MetricType},
@@ -36,6 +36,21 @@ pub struct Entry {
     /// The filter that did it; `None` for the proxy itself. Filters that share a root context do it as the first of them.
     pub filter: Option<FilterNumber>,
     pub what: What,
+}
+
+/// How much of what happens is kept. What an exchange came to, and what it cost, is kept always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceLevel {
+    /// Faults and findings only, and what happens while plugins start.
+    Off,
+    #[default]
+    On,
+}
+
+impl TraceLevel {
+    pub(crate) fn keeps(self, what: &What) -> bool {
+        self == TraceLevel::On || matches!(what, What::Fault { .. } | What::Finding { .. })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 //! prost drops unknown fields without a word and allocates as the bytes tell it to; the survey names the former and
 //! bounds the latter.
 
+use bytes::Bytes;
 use prost::{
     DecodeError, Message,
     bytes::Buf,
@@ -79,7 +80,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refused> {
         return Err(Refused { line_column: None, text });
     }
     // prost stops no later than the survey did, and says it better.
-    let trace = TraceWrapper::decode(bytes).map_err(|error| error.to_string());
+    // One copy of the record, of which every name and value is a slice.
+    let trace = TraceWrapper::decode(Bytes::copy_from_slice(bytes)).map_err(|error| error.to_string());
     match trace.and_then(|trace| surveyed.map(|()| trace).map_err(|Malformed| "malformed".to_owned())) {
         Ok(trace) => Ok(Decoded { trace, unknown: survey.unknown }),
         Err(text) => Err(Refused { line_column: None, text }),

@@ -51,6 +51,15 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
         Ok(Bytes::copy_from_slice(bytes))
     }
 
+    fn look<R>(&mut self, at: GuestSlice, look: impl FnOnce(&[u8], &mut H) -> R) -> CallResult<R> {
+        let (data, state) = self.memory()?.data_and_store_mut(&mut self.caller);
+        let start = at.ptr as usize;
+        let end = start.checked_add(at.len as usize).ok_or(CallStatus::InvalidMemoryAccess)?;
+        let bytes = data.get(start..end).ok_or(CallStatus::InvalidMemoryAccess)?;
+        self.read.set(self.read.get() + bytes.len());
+        Ok(look(bytes, state.host()))
+    }
+
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult {
         self.written += bytes.len();
         let memory = self.memory()?;

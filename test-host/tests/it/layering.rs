@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("upstream", &["abi", "message", "written"]),
     ("proxy", &["abi", "clock", "message", "router", "stream", "trace", "upstream", "vm"]),
     ("sim", &["clock", "message", "proxy"]),
-    ("replay", &["abi", "clock", "message", "proxy", "sim", "upstream", "vm"]),
+    ("replay", &["abi", "clock", "message", "proxy", "sim", "trace", "upstream", "vm"]),
     ("traffic", &["message"]),
     // Of `proxy` only its specification: checked below.
     ("envoy_config", &["message", "proxy", "router"]),
@@ -57,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "replay",
             "report",
             "scenario",
+            "trace",
             "traffic",
             "upstream",
             "vm",

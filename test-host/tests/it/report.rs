@@ -83,6 +83,30 @@ fn the_text_tells_modules_proxies_filters_and_totals() {
 }
 
 #[test]
+fn without_trace_and_fuel_what_came_of_each_exchange_is_still_told() {
+    let folder = Folder::new();
+    let marker = folder.module("marker.wasm", &guest(MARKS));
+    folder.envoy("envoy.json", &[Filter::new("marker", &marker, None)]);
+    folder.recording("front.inbound.streamed.json", &two());
+    let run = folder
+        .wayside("replay --envoy envoy.json --traffic front.inbound.streamed.json --no-trace --json r.json");
+    let table = run.out.lines().skip_while(|line| !line.starts_with("filter")).take(4);
+    expect![[r#"
+        filter           exchanges  changed  answered  paused  called  logs  metrics hostcalls/x failed
+          marker                 2        0         0       0       0     0        0           2      0
+          (no trace was kept: what filters changed, answered, logged and counted is not listed)
+          (hostcalls/x: mean of an exchange; counted, so the same on every machine)
+    "#]]
+    .assert_eq(&table.map(|line| format!("{line}\n")).collect::<String>());
+    let report = folder.json("r.json");
+    let exchange = &report["exchanges"][0];
+    assert_eq!((&report["traced"], &exchange["replayed_status"]), (&false.into(), &"200".into()));
+    assert_eq!(exchange["filters"][0]["cost"]["fuel"], serde_json::Value::Null);
+    assert_eq!(exchange["filters"][0]["cost"]["hostcalls"]["proxy_log"], 1);
+    assert_eq!(exchange["differences"][0]["name"], "x-mark");
+}
+
+#[test]
 fn junit_has_a_case_for_each_exchange_and_fails_those_a_client_would_notice() {
     let (folder, run) = replayed(&[("guard", ANSWERS)], &two());
     assert_eq!(run.status, 1);

@@ -40,7 +40,7 @@ pub(crate) fn run(now: Now, line: &str) -> Option<u32> {
             // The rest of the line is for the n-th call only.
             "call" if now.calls != number(args.first()) => return answer,
             "call" => {}
-            // The rest of the line is for streams whose header, or property, has this value.
+            // The rest of the line is for streams whose header, property or shared data has this value.
             "only" if !is(args) => return answer,
             "only" => {}
             "panic" => panic!("as the script says"),
@@ -61,6 +61,10 @@ fn say(text: &str) {
 fn is(args: &[&str]) -> bool {
     if args.first() == Some(&"property") {
         return abi::property(&path(args.get(1))) == (0, bytes(args.get(2)));
+    }
+    if args.first() == Some(&"shared") {
+        let (status, value, _) = abi::shared(&bytes(args.get(1)));
+        return status == 0 && value == bytes(args.get(2));
     }
     let (status, value) = abi::get(map(args.first()), &bytes(args.get(1)));
     status == 0 && value == bytes(args.get(2))

@@ -8,6 +8,9 @@ use crate::abi::{BufferType, ContextId, Guest, GuestOut, GuestSlice, HostCalls, 
 
 pub(crate) fn log<G: Guest>(guest: &mut G, level: u32, text: GuestSlice) -> Result<(), Refusal> {
     let level = LogLevel::decode(level)?;
+    if level < guest.host().log_level() {
+        return Ok(guest.look(text, |_, _| ())?);
+    }
     let text = guest.read(text)?;
     guest.host().log(level, text);
     Ok(())
@@ -52,8 +55,7 @@ pub(crate) fn clear_route_cache<G: Guest>(guest: &mut G) -> Result<(), Refusal> 
 }
 
 pub(crate) fn get_property<G: Guest>(guest: &mut G, path: GuestSlice, out: GuestOut) -> Result<(), Refusal> {
-    let path = guest.read(path)?;
-    let value = guest.host().property(&path)?;
+    let value = guest.look(path, |path, host| host.property(path))??;
     guest.return_bytes(&value, out)
 }
 

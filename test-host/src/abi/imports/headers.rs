@@ -13,8 +13,7 @@ pub(crate) fn get_header_map_value<G: Guest>(
     out: GuestOut,
 ) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
-    let name = guest.read(name)?;
-    let value = match guest.host().header(map, &name) {
+    let value = match guest.look(name, |name, host| host.header(map, name))? {
         Err(CallStatus::NotFound) if guest.reads_missing_headers_as_empty() => Bytes::new(),
         found => found?,
     };
@@ -62,8 +61,7 @@ pub(crate) fn remove_header_map_value<G: Guest>(
     name: GuestSlice,
 ) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
-    let name = guest.read(name)?;
-    Ok(guest.host().remove_header(map, &name)?)
+    Ok(guest.look(name, |name, host| host.remove_header(map, name))??)
 }
 
 pub(crate) fn set_header_map_pairs<G: Guest>(

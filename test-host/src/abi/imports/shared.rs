@@ -8,8 +8,7 @@ pub(crate) fn get_shared_data<G: Guest>(
     value: GuestOut,
     cas: u32,
 ) -> Result<(), Refusal> {
-    let key = guest.read(key)?;
-    let (bytes, number) = guest.host().shared_data(&key)?;
+    let (bytes, number) = guest.look(key, |key, host| host.shared_data(key))??;
     guest.return_bytes(&bytes, value)?;
     Ok(guest.write_u32(cas, number)?)
 }

@@ -37,6 +37,9 @@ pub struct Behaviour {
     /// Envoy dies or hangs of it, or it counts what others share: names stand as they are, metrics are compared in full.
     #[serde(default)]
     pub own_process: bool,
+    /// In the end Envoy is asked to end, and what its filters say to that is seen too. It needs a process of its own.
+    #[serde(default)]
+    pub shuts_down: bool,
     /// Of Envoy's `wasm` logger.
     #[serde(default)]
     pub log_level: Level,
@@ -264,6 +267,7 @@ impl Behaviour {
     /// Whether it must have an Envoy to itself.
     pub(super) fn is_alone(&self) -> bool {
         self.own_process
+            || self.shuts_down
             || self.workers != 1
             || !self.envoy.cluster.is_null()
             || !self.envoy.bootstrap.is_null()

@@ -117,9 +117,14 @@ pub(super) async fn run(runner: &Runner<'_>, cases: &[&Case]) -> Result<Vec<Seen
     let mut run = Run { servers: &servers, log_read: 0, access_log: around.access_log.clone() };
     let mut all = Vec::new();
     for case in cases {
-        let seen =
+        let mut seen =
             run.behaviour(case, &mut envoy).await.map_err(|error| format!("{}: {error}", case.title()))?;
         let ended = seen.ended.is_some();
+        if case.behaviour.shuts_down && !ended {
+            envoy.shut_down().await.map_err(|error| format!("{}: {error}", case.title()))?;
+            let (main, worker) = run.log(case, &envoy);
+            (seen.main, seen.worker) = (main, worker);
+        }
         all.push(seen);
         if ended && cases.len() > 1 {
             let log: Vec<String> = envoy.log().into_iter().map(|line| line.text).collect();
@@ -144,7 +149,7 @@ fn not_started(case: &Case, error: &NotStarted) -> Result<Seen, String> {
         return Err(format!("{}: {}\n{}", case.title(), error.reason, error.log));
     }
     // Only the main thread has run.
-    let main = log.iter().filter_map(|line| told(case, line)).collect();
+    let main = log.iter().filter_map(|line| told(case, line).or_else(|| log::fault_in_envoy(line))).collect();
     Ok(Seen { ended: Some(Ended::Refused), main, ..Seen::default() })
 }
 
@@ -295,7 +300,7 @@ impl Run<'_> {
         let all = envoy.log();
         let (mut main, mut worker) = (Vec::new(), Vec::new());
         for (number, line) in all.iter().enumerate() {
-            let is_own = number >= self.log_read || case.behaviour.own_process;
+            let is_own = number >= self.log_read || case.behaviour.own_process || case.behaviour.shuts_down;
             let text = told(case, line).or_else(|| log::fault_in_envoy(line).filter(|_| is_own));
             let Some(text) = text else { continue };
             if envoy.is_main_thread(line.thread) { main.push(text) } else { worker.push(text) }
@@ -387,7 +392,9 @@ async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>,
     let document: Value = serde_json::from_str(&text).map_err(|error| format!("{STATS}: {error}"))?;
     let mut metrics = BTreeMap::new();
     let own = |name: &str| {
-        let name = name.strip_prefix("wasmcustom.")?;
+        let of_plugin =
+            || Some(name).filter(|name| name.starts_with("wasm.") && name.contains(".vm_reload_"));
+        let name = name.strip_prefix("wasmcustom.").or_else(of_plugin)?;
         name.contains(&case.prefix).then(|| case.stripped(name))
     };
     for entry in document["stats"].as_array().into_iter().flatten() {

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -23,7 +24,7 @@ use crate::{
         Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
         Security, Timing,
     },
-    parity::log,
+    parity::log::{self, Stopped},
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
     trace::{Entry, FindingKind, Ledger, What},
@@ -58,6 +59,7 @@ pub(super) fn run(
     let options = Options {
         log_level: level(case.behaviour.log_level),
         ledger: true,
+        workers: NonZeroU32::new(case.behaviour.workers).unwrap_or(NonZeroU32::MIN),
         lasts: case.behaviour.lasts_ms.map(Duration::from_millis),
         ..Options::default()
     };
@@ -235,7 +237,8 @@ fn refused(case: &Case, error: &StartError) -> Seen {
 }
 
 fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -> Seen {
-    let lines = log::in_host(outcome, |filter| case.filter_name(filter.0));
+    let stopped = if case.behaviour.shuts_down { Stopped::Asked } else { Stopped::ByForce };
+    let lines = log::in_host(outcome, stopped, |filter| case.filter_name(filter.0));
     let of_thread = |main: bool| {
         let lines = lines.iter().filter(|line| line.thread.is_main() == main);
         lines.map(|line| case.stripped(&line.text)).collect()
@@ -246,13 +249,14 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
     });
+    let stats = outcome.stats.iter().map(|(name, value)| (case.stripped(name), format!("value {value}")));
     Seen {
         ended: entries.find_map(|entry| ended(&entry.what)),
         main: of_thread(true),
         worker: of_thread(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
         callouts,
-        metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).collect(),
+        metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).chain(stats).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
-pub use seen::{Ended, Seen, SeenByClient, SeenExchange, comparable, difference};
+pub use seen::{Ended, Seen, SeenByClient, SeenExchange, difference};
 
 use crate::{trace::Ledger, vm::Modules};
 

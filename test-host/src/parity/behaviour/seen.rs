@@ -181,11 +181,6 @@ fn normalised(line: &str) -> String {
     RULES.iter().fold(line.to_owned(), |line, (rule, word)| rule.replace_all(&line, *word).into_owned())
 }
 
-/// Of a text from [`Seen::text`], what host and Envoy can be compared by: all of it.
-pub fn comparable(text: &str) -> String {
-    text.to_owned()
-}
-
 /// The lines that differ, `-` for those expected and `+` for those found; `None` where the texts are equal.
 pub fn difference(expected: &str, found: &str) -> Option<String> {
     if expected.trim_end() == found.trim_end() {

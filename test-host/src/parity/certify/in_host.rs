@@ -98,7 +98,9 @@ fn all_seen(outcome: &ProxyOutcome) -> Vec<Seen> {
     let shown = |filter: FilterNumber| {
         outcome.filters.get(filter.0).map(|filter| filter.name.clone()).unwrap_or_default()
     };
-    for line in log::in_host(outcome, shown).into_iter().filter(|line| !line.thread.is_main()) {
+    for line in
+        log::in_host(outcome, log::Stopped::ByForce, shown).into_iter().filter(|line| !line.thread.is_main())
+    {
         if let Some(seen) = seen.get_mut(begun_last(outcome, line.order)) {
             seen.log.push(line.text);
         }

@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::Value;
 use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
     process::{Child, Command},
     time::timeout,
 };
@@ -64,6 +66,8 @@ pub(in crate::parity) struct Envoy {
     pub(in crate::parity) listeners: BTreeMap<String, SocketAddr>,
     admin: SocketAddr,
     process: Child,
+    /// Its number, which is that of its first thread too.
+    id: Option<u32>,
     log: PathBuf,
 }
 
@@ -108,7 +112,8 @@ impl Envoy {
             })),
         };
         let (admin, listeners) = started.map_err(failed)?;
-        Ok(Envoy { listeners, admin, process, log })
+        let id = process.id();
+        Ok(Envoy { listeners, admin, process, id, log })
     }
 
     /// What the administration interface answers.
@@ -125,9 +130,20 @@ impl Envoy {
         lines(&said(&self.log))
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(in crate::parity) async fn shut_down(&mut self) -> io::Result<()> {
+        let mut admin = TcpStream::connect(self.admin).await?;
+        let request =
+            "POST /quitquitquit HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        admin.write_all(request.as_bytes()).await?;
+        let slow = |_| io::Error::other("Envoy does not end when it is asked to");
+        timeout(START_LIMIT, self.process.wait()).await.map_err(slow)??;
+        Ok(())
+    }
+
     /// The first thread of a process has its number.
     pub(in crate::parity) fn is_main_thread(&self, thread: u64) -> bool {
-        self.process.id().is_some_and(|id| u64::from(id) == thread)
+        self.id.is_some_and(|id| u64::from(id) == thread)
     }
 
     /// The whole lines of its log from an offset on, and the offset behind them.

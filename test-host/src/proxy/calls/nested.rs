@@ -79,8 +79,8 @@ impl ActiveContext {
         let text = "the guest is called again before its hostcall has returned: the Rust SDK panics of that";
         self.finding(FindingKind::ReentersGuest, text);
         let root = self.core.plugins[self.effective_plugin().0].root;
-        self.outer.push(Outer { current: self.current, effective: self.effective.take() });
-        self.current = root;
+        let (current, effective) = self.act_for(root, None);
+        self.outer.push(Outer { current, effective });
         let (callback, shown) = match nested {
             Nested::Grpc { token, told } => (told.callback(token), Shown::of(told)),
             Nested::Resolved { token, result } => {
@@ -95,7 +95,7 @@ impl ActiveContext {
     pub(in crate::proxy) fn end_nested(&mut self) {
         self.shown = Shown::default();
         if let Some(Outer { current, effective }) = self.outer.pop() {
-            (self.current, self.effective) = (current, effective);
+            self.act_for(current, effective);
         }
     }
 }

@@ -24,12 +24,14 @@ impl Proxy {
     pub(in crate::proxy) fn end_root(&mut self, plugin: PluginIndex) {
         let root = self.core_mut().plugins[plugin.0].root;
         let answered = self.call_guest(ActiveContext::new, plugin, root, Callback::Done);
+        // A root that this one has released goes first.
+        self.apply_effects();
         if answered.refuses() {
             self.core_mut().plugins[plugin.0].parked = true;
         } else {
             self.delete_root(plugin);
+            self.apply_effects();
         }
-        self.apply_effects();
     }
 
     pub(in crate::proxy) fn delete_root(&mut self, plugin: PluginIndex) {

@@ -1,18 +1,27 @@
 //! `FAIL_RELOAD`: a plugin whose VM has died gets a new one, with a back-off (`envoy-abi` 4.7).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::super::{
     Proxy,
     core::{Core, Owner, PluginIndex},
     spec::FailurePolicy,
+    stream_state::{StreamId, StreamState},
 };
 use crate::trace::FindingKind;
 
 impl Proxy {
+    /// Gives a new stream its place in each filter of its chain.
+    pub(in crate::proxy) fn enter_chain(&mut self, id: StreamId, stream: &mut StreamState) {
+        for (at, plugin) in Arc::clone(&stream.chain).iter().enumerate() {
+            self.reload_if_due(*plugin);
+            self.core_mut().enter_filter(id, stream, at);
+        }
+    }
+
     /// Asked for each filter of a new stream. Envoy draws the interval anew each time, and counts it from the last load, be that
     /// the first one.
-    pub(in crate::proxy) fn reload_if_due(&mut self, plugin: PluginIndex) {
+    fn reload_if_due(&mut self, plugin: PluginIndex) {
         let core = self.core_mut();
         let state = &core.plugins[plugin.0];
         let (now, loaded_at) = (core.now, state.loaded_at);

@@ -1,4 +1,4 @@
-//! Starting a proxy: every plugin tried in a canary, then started on the main thread and on every worker (`envoy-abi` 4.2).
+//! Starting a proxy: each plugin tried in a canary and started on the main thread, then all on every worker (`envoy-abi` 4.2).
 
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, What},
+    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules},
 };
@@ -57,6 +57,9 @@ pub enum StartError {
 fn logged(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  it logged: {line}")).collect()
 }
+
+/// The main thread's number; the workers' follow.
+const MAIN: usize = 0;
 
 /// A VM of one thread.
 #[derive(Debug)]
@@ -108,15 +111,13 @@ impl Proxy {
         let filters = proxy.try_all(&spec)?;
         proxy.core_mut().first_filters =
             filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0)).collect();
-        for nth in 0..proxy.threads.len() {
+        for nth in MAIN + 1..proxy.threads.len() {
             let chains = filters.iter().map(|chain| {
                 let plugins = chain.iter().map(|filter| proxy.plugin_on(nth, *filter));
                 plugins.collect()
             });
             let chains: Vec<Arc<[PluginIndex]>> = chains.collect();
-            if !proxy.threads[nth].thread.is_main() {
-                proxy.core_mut().chains.push(chains);
-            }
+            proxy.core_mut().chains.push(chains);
         }
         Ok(proxy)
     }
@@ -140,6 +141,7 @@ impl Proxy {
                     key: PluginKey::of(plugin, listener.direction),
                 });
                 self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
+                self.plugin_on(MAIN, filter);
                 chain.push(filter);
             }
             chains.push(chain);
@@ -263,6 +265,10 @@ impl Proxy {
                 if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
             };
             let answered = self.call_guest(lend, plugin, root, callback);
+            if matches!(callback, Callback::ContextCreate { .. }) && self.fault_of(plugin).is_some() {
+                // Nobody asks what came of it: the plugin counts as started, and its VM is dead.
+                return Ok(());
+            }
             if let Some(fault) = self.fault_of(plugin) {
                 return Err(fault.clone());
             }
@@ -352,6 +358,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         effects: Default::default(),
         due: Vec::new(),
         trace: Trace::default(),
+        trace_level: TraceLevel::On,
         ledger: ledger.then(Ledger::default),
         noted: 0,
         unimplemented: Default::default(),

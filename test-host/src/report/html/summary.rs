@@ -84,6 +84,7 @@ pub(super) fn filters(report: &Report) -> Markup {
         }
         p.small {
             "changed, answered, paused: exchanges; callouts, log lines, metrics, findings, failed: times. "
+            @if !report.traced { "No trace was kept: what filters changed, answered, logged and counted is not listed. " }
             @if metered { "hostcalls/x and fuel/x: mean of an exchange; fuel is the engine's count of instructions." }
             @else { "hostcalls/x: mean of an exchange. Instructions were not counted." }
         }

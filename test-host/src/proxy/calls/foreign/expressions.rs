@@ -117,14 +117,14 @@ impl ActiveContext {
             return ForeignAnswer::status(CallStatus::BadArgument);
         };
         let root = self.current_root();
-        let effective = self.effective.take();
+        let (current, effective) = self.act_for(self.current, None);
         let data = self.core.vms[self.vm.0].foreign.get(&root);
         let program = data.and_then(|data| data.expressions.programs.get(&u32::from_le_bytes(token)));
         let answer = match program {
             None => Err(CallStatus::NotFound),
             Some(program) => self.evaluate(program),
         };
-        self.effective = effective;
+        self.act_for(current, effective);
         match answer {
             Ok(bytes) => ForeignAnswer::result(bytes),
             Err(status) => ForeignAnswer::status(status),

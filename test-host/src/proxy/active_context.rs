@@ -541,6 +541,10 @@ impl HostCalls for ActiveContext {
             let text = format!("a property asked for {fact}, which the recording does not tell");
             self.finding(FindingKind::NotRecorded, text);
         }
+        if let Some(ledger) = &mut self.core.ledger {
+            let status = value.as_ref().err().map_or(0, |status| *status as u32);
+            ledger.read(path, self.callback, status);
+        }
         value
     }
 

@@ -12,6 +12,8 @@ pub struct Ledger {
     pub callbacks: BTreeSet<&'static str>,
     /// By hostcall and callback: the numbers answered. A `CallStatus` from `proxy_` functions, an errno from WASI's.
     pub answers: BTreeMap<(&'static str, &'static str), BTreeSet<u32>>,
+    /// By path, its parts joined by dots, and callback: the statuses of reads.
+    pub properties: BTreeMap<(String, &'static str), BTreeSet<u32>>,
     /// Hostcalls that this host only links.
     pub unimplemented: BTreeSet<&'static str>,
 }
@@ -21,12 +23,9 @@ impl Ledger {
         self.answers.entry((hostcall, callback)).or_default().insert(number);
     }
 
-    /// Adds what another holds.
-    pub fn extend(&mut self, other: &Ledger) {
-        self.callbacks.extend(&other.callbacks);
-        self.unimplemented.extend(&other.unimplemented);
-        for (key, numbers) in &other.answers {
-            self.answers.entry(*key).or_default().extend(numbers);
-        }
+    pub(crate) fn read(&mut self, path: &[u8], callback: &'static str, status: u32) {
+        let parts = path.strip_suffix(b"\0").unwrap_or(path).split(|byte| *byte == 0);
+        let parts: Vec<String> = parts.map(|part| part.escape_ascii().to_string()).collect();
+        self.properties.entry((parts.join("."), callback)).or_default().insert(status);
     }
 }

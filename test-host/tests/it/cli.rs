@@ -397,3 +397,27 @@ fn the_bundled_recording_has_nothing_lost_and_nothing_guessed() {
         note BytesReplaced × 4"#]]
     .assert_eq(&notes.join("\n"));
 }
+
+#[test]
+fn parity_without_an_envoy_is_refused_and_says_how_to_get_one() {
+    let parity = "parity --envoy envoy.json --traffic front.inbound.streamed.json";
+    let refused = expect![["error: --envoy-bin nowhere: no such file, expected an Envoy binary\n"]];
+    check_refused(&folder(), &format!("{parity} --envoy-bin nowhere"), refused);
+    let empty = tempfile::tempdir().expect("a folder without an Envoy");
+    let error = wayside::parity::find_envoy(None, empty.path()).expect_err("there is none");
+    assert!(error.contains("cargo xtask envoy") && error.contains("ENVOY_BIN"), "{error}");
+}
+
+#[test]
+fn parity_certifies_a_filter_and_writes_what_was_compared_as_json() {
+    let Some(binary) = crate::parity::envoy::binary() else { return };
+    let folder = folder();
+    let parity = "parity --envoy envoy.json --traffic front.inbound.streamed.json --json parity.json";
+    let run = folder.wayside(&format!("{parity} --envoy-bin {}", binary.display()));
+    assert_eq!((run.status, run.err.as_str()), (0, ""), "{}", run.out);
+    assert!(run.out.ends_with("13 rules, 0 differences\n"), "{}", run.out);
+    let written = std::fs::read_to_string(folder.path("parity.json")).expect("it was written");
+    let document: Value = serde_json::from_str(&written).expect("it is JSON");
+    assert_eq!((&document["schema"], &document["agrees"]), (&json!("wayside.parity/1"), &json!(true)));
+    assert_eq!(document["compared"], json!(2));
+}

@@ -8,6 +8,7 @@ mod callouts;
 mod cli;
 mod determinism;
 mod envoy_config;
+mod fidelity;
 mod folder;
 mod hostcalls;
 mod hostile_guests;

@@ -30,7 +30,7 @@ use crate::parity::{
 };
 
 /// How long the access log may take to show a request.
-const LOG_LIMIT: Duration = Duration::from_secs(5);
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// So many times, while a process may be dying.
 const DYING_POLLS: usize = 600;
 const POLL: Duration = Duration::from_millis(5);

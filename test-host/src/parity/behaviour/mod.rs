@@ -8,6 +8,7 @@ mod seen;
 mod traffic;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,9 +21,6 @@ use crate::{trace::Ledger, vm::Modules};
 
 /// Modules by the name that behaviours call them.
 pub type Guests = BTreeMap<String, PathBuf>;
-
-/// How many Envoys run at once.
-const AT_ONCE: usize = 2;
 
 impl Topic {
     /// The guests that its behaviours need.
@@ -44,7 +42,8 @@ pub fn in_host(
     in_host::run(&document::Case::new(topic, behaviour), modules, guests)
 }
 
-/// What the real Envoy does with these behaviours, each with its topic; in their order. Those that can share a process do.
+/// What the real Envoy does with these behaviours, each with its topic; in their order. Those that can share a process do, and
+/// three processes run at once: most of their time goes by waiting.
 pub async fn in_envoy(
     binary: &Path,
     behaviours: &[(&str, &Behaviour)],
@@ -56,16 +55,22 @@ pub async fn in_envoy(
     let places: BTreeMap<&str, usize> =
         cases.iter().enumerate().map(|(place, case)| (case.listener.as_str(), place)).collect();
     let mut all: Vec<Result<Seen, String>> = cases.iter().map(|_| Err("it was not run".to_owned())).collect();
-    let batches = in_envoy::batches(&cases);
-    for group in batches.chunks(AT_ONCE) {
-        let first = group.first().map(|batch| in_envoy::run(&runner, batch));
-        let second = group.get(1).map(|batch| in_envoy::run(&runner, batch));
-        let (first, second) = tokio::join!(optional(first), optional(second));
-        for (batch, seen) in group.iter().zip([first, second]) {
-            let Some(seen) = seen else { continue };
-            for (number, case) in batch.iter().enumerate() {
-                let Some(place) = places.get(case.listener.as_str()) else { continue };
-                all[*place] = match &seen {
+    let mut batches = in_envoy::batches(&cases);
+    // The long ones first: none is left alone at the end.
+    batches.sort_by_key(|batch| std::cmp::Reverse(batch.len()));
+    let next = Cell::new(0);
+    let lane = || async {
+        let mut done = Vec::new();
+        while let Some(batch) = batches.get(next.replace(next.get() + 1)) {
+            done.push((batch, in_envoy::run(&runner, batch).await));
+        }
+        done
+    };
+    let (first, second, third) = tokio::join!(lane(), lane(), lane());
+    for (batch, seen) in first.into_iter().chain(second).chain(third) {
+        for (number, case) in batch.iter().enumerate() {
+            if let Some(one) = places.get(case.listener.as_str()).and_then(|place| all.get_mut(*place)) {
+                *one = match &seen {
                     Ok(seen) => seen.get(number).cloned().ok_or_else(|| "it was not run".to_owned()),
                     Err(error) => Err(error.clone()),
                 };
@@ -73,13 +78,6 @@ pub async fn in_envoy(
         }
     }
     all
-}
-
-async fn optional<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
-    match future {
-        Some(future) => Some(future.await),
-        None => None,
-    }
 }
 
 fn request_title(behaviour: &Behaviour, number: usize) -> String {

@@ -10,6 +10,9 @@ use crate::parity::live;
 const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// Of what is put into a connection manager, that of which the host knows nothing.
+pub(super) const PUT: [&str; 2] = ["skip_xff_append", "server_header_transformation"];
+
 /// The document, and what was changed in it that changes what it means.
 #[derive(Debug)]
 pub(super) struct Document {

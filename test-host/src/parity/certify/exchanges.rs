@@ -12,6 +12,13 @@ const FAILS_FAST: Duration = Duration::from_millis(5);
 /// No machine is so busy that it takes longer for one exchange on loopback.
 const SAFE: Duration = Duration::from_secs(1);
 
+/// What the connection manager adds to every request. A tap records it; what was written by hand may lack it.
+const ADDED: [(&str, &str); 3] = [
+    ("x-forwarded-proto", "http"),
+    ("x-request-id", "00000000-0000-4000-8000-000000000000"),
+    ("x-envoy-internal", "true"),
+];
+
 /// One exchange, as both sides get it.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -126,6 +133,12 @@ fn request_for_both(mut request: Message) -> Message {
     if let Some(internal) = request.headers.first(b"x-envoy-internal").cloned() {
         request.headers.remove(b"x-envoy-internal");
         request.headers.push("x-envoy-internal", internal);
+    }
+    for (name, value) in ADDED {
+        let is_external = name == "x-envoy-internal" && request.headers.contains(b"x-envoy-external-address");
+        if !request.headers.contains(name.as_bytes()) && !is_external {
+            request.headers.push(name, value);
+        }
     }
     // Trailers go with chunks, whatever the length.
     if request.trailers.is_some() {

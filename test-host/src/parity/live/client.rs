@@ -13,7 +13,7 @@ use super::wire::{self, Kind, Reader, Spelling};
 use crate::message::{HeaderMap, Message};
 
 /// Longer than any answer of a sound worker takes on a busy machine.
-const BARRIER_LIMIT: Duration = Duration::from_secs(5);
+const BARRIER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the client got.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod bootstrap;
 pub(crate) mod envoy;
 mod exchanges;
 mod handmade;
+mod own_filter;
 mod refusal;
 
 use std::{io::Write as _, path::Path};

@@ -60,7 +60,7 @@ impl TryFrom<String> for HeaderLine {
 }
 
 /// `\xNN` and `\\`.
-fn unescaped(text: &str) -> Result<Bytes, String> {
+pub(crate) fn unescaped(text: &str) -> Result<Bytes, String> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -3,23 +3,84 @@
 /// One callback with its arguments, the context apart. `size` and `count` are what the guest is told, not limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callback {
-    ContextCreate { parent: u32 },
-    VmStart { size: u32 },
-    Configure { size: u32 },
+    ContextCreate {
+        parent: u32,
+    },
+    VmStart {
+        size: u32,
+    },
+    Configure {
+        size: u32,
+    },
     Tick,
-    RequestHeaders { count: u32, end_of_stream: bool },
-    RequestBody { size: u32, end_of_stream: bool },
-    RequestTrailers { count: u32 },
-    ResponseHeaders { count: u32, end_of_stream: bool },
-    ResponseBody { size: u32, end_of_stream: bool },
-    ResponseTrailers { count: u32 },
-    HttpCallResponse { token: u32, headers: u32, body: u32, trailers: u32 },
-    GrpcReceiveInitialMetadata { token: u32, count: u32 },
-    GrpcReceive { token: u32, size: u32 },
-    GrpcReceiveTrailingMetadata { token: u32, count: u32 },
-    GrpcClose { token: u32, status: u32 },
-    QueueReady { queue: u32 },
-    ResolveDns { token: u32, size: u32 },
+    RequestHeaders {
+        count: u32,
+        end_of_stream: bool,
+    },
+    RequestBody {
+        size: u32,
+        end_of_stream: bool,
+    },
+    RequestTrailers {
+        count: u32,
+    },
+    ResponseHeaders {
+        count: u32,
+        end_of_stream: bool,
+    },
+    ResponseBody {
+        size: u32,
+        end_of_stream: bool,
+    },
+    ResponseTrailers {
+        count: u32,
+    },
+    NewConnection,
+    DownstreamData {
+        size: u32,
+        end_of_stream: bool,
+    },
+    UpstreamData {
+        size: u32,
+        end_of_stream: bool,
+    },
+    /// By whom: 1 the proxy, 2 the client.
+    DownstreamConnectionClose {
+        by: u32,
+    },
+    /// Always 0: Envoy does not know.
+    UpstreamConnectionClose {
+        by: u32,
+    },
+    HttpCallResponse {
+        token: u32,
+        headers: u32,
+        body: u32,
+        trailers: u32,
+    },
+    GrpcReceiveInitialMetadata {
+        token: u32,
+        count: u32,
+    },
+    GrpcReceive {
+        token: u32,
+        size: u32,
+    },
+    GrpcReceiveTrailingMetadata {
+        token: u32,
+        count: u32,
+    },
+    GrpcClose {
+        token: u32,
+        status: u32,
+    },
+    QueueReady {
+        queue: u32,
+    },
+    ResolveDns {
+        token: u32,
+        size: u32,
+    },
     Done,
     Log,
     Delete,
@@ -27,7 +88,7 @@ pub enum Callback {
 
 impl Callback {
     /// The exports' names without their `proxy_` prefix, as they stand in reports, by [`Self::number`].
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 25] = [
         "on_context_create",
         "on_vm_start",
         "on_configure",
@@ -48,6 +109,11 @@ impl Callback {
         "on_done",
         "on_log",
         "on_delete",
+        "on_new_connection",
+        "on_downstream_data",
+        "on_upstream_data",
+        "on_downstream_connection_close",
+        "on_upstream_connection_close",
     ];
 
     pub fn name(&self) -> &'static str {
@@ -77,6 +143,11 @@ impl Callback {
             Callback::Done => 17,
             Callback::Log => 18,
             Callback::Delete => 19,
+            Callback::NewConnection => 20,
+            Callback::DownstreamData { .. } => 21,
+            Callback::UpstreamData { .. } => 22,
+            Callback::DownstreamConnectionClose { .. } => 23,
+            Callback::UpstreamConnectionClose { .. } => 24,
         }
     }
 
@@ -108,7 +179,14 @@ impl Callback {
             }
             Callback::GrpcClose { token, status } => [token, status, 0, 0],
             Callback::QueueReady { queue } => [queue, 0, 0, 0],
-            Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => [0; 4],
+            Callback::DownstreamData { size, end_of_stream }
+            | Callback::UpstreamData { size, end_of_stream } => [size, end_of_stream.into(), 0, 0],
+            Callback::DownstreamConnectionClose { by } | Callback::UpstreamConnectionClose { by } => {
+                [by, 0, 0, 0]
+            }
+            Callback::NewConnection | Callback::Tick | Callback::Done | Callback::Log | Callback::Delete => {
+                [0; 4]
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     LoadOptions,
     cluster::clusters,
-    listener::listener,
+    listener::{Listener, listener},
     metadata::locality,
     raw::{Cursor, Fields},
 };
@@ -25,18 +25,36 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     let clusters = clusters(resources.list("clusters"));
     let items = resources.list("listeners");
     let found = items.len();
-    let listeners: Vec<_> = items.iter().filter_map(|item| listener(item, options)).collect();
+    let (mut listeners, mut tcp_listeners) = (Vec::new(), Vec::new());
+    for found in items.iter().filter_map(|item| listener(item, options)) {
+        match found {
+            Listener::Http(listener) => listeners.push(*listener),
+            Listener::Tcp(listener) => tcp_listeners.push(listener),
+        }
+    }
     check_clusters(&resources, &listeners, |name| clusters.contains_key(name));
+    for listener in tcp_listeners.iter().filter(|listener| !clusters.contains_key(&listener.cluster)) {
+        resources.cursor().error(
+            format!(
+                "a tcp_proxy of listener {:?} to the unknown cluster {:?}",
+                listener.name, listener.cluster
+            ),
+            "a cluster in static_resources.clusters",
+        );
+    }
     // Where a listener is wrong, that is the error.
-    if listeners.is_empty() && !root.findings().has_errors() {
+    let none = listeners.is_empty() && tcp_listeners.is_empty();
+    if none && !root.findings().has_errors() {
         let what =
             if found == 0 { "no listener".to_owned() } else { format!("{found} listeners, none usable") };
-        resources.cursor().error(what, "a listener with an HTTP connection manager");
+        resources
+            .cursor()
+            .error(what, "a listener with an HTTP connection manager, or with Wasm filters and a tcp_proxy");
     }
-    if listeners.is_empty() {
+    if none {
         return None;
     }
-    Some(ProxySpec { name: name.to_owned(), node, listeners, clusters })
+    Some(ProxySpec { name: name.to_owned(), node, listeners, tcp_listeners, clusters })
 }
 
 fn node(field: &Cursor<'_>) -> Option<NodeSpec> {

@@ -6,17 +6,19 @@ use std::{net::SocketAddr, sync::Arc};
 use super::{
     LoadOptions,
     metadata::{metadata, socket_address},
+    network,
     raw::{Cursor, Fields, TypedConfig},
     route::route_table,
     wasm,
 };
 use crate::{
     message::Direction,
-    proxy::spec::{CidrRange, FilterChain, FilterSpec, HttpConnectionManagerSpec, ListenerSpec, RouterSpec},
+    proxy::spec::{
+        CidrRange, FilterChain, FilterSpec, HttpConnectionManagerSpec, ListenerSpec, PluginSpec, RouterSpec,
+        TcpListenerSpec,
+    },
 };
 
-const CONNECTION_MANAGER: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 const TAP: &str = "envoy.extensions.filters.http.tap.v3.Tap";
@@ -29,7 +31,7 @@ const LOGGING: &str = "access logs and traces are not written";
 const RECORDED: &str = "the recording decides it";
 
 /// `None`: no HTTP here, or wrong; both are recorded.
-pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<ListenerSpec> {
+pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<Listener> {
     let fields = item.fields()?;
     fields.harmless("access_log", LOGGING);
     fields.harmless("per_connection_buffer_limit_bytes", "connections are not emulated");
@@ -38,9 +40,39 @@ pub(super) fn listener(item: &Cursor<'_>, options: &LoadOptions) -> Option<Liste
     let direction = fields.get("traffic_direction").and_then(|field| field.choice(&DIRECTIONS));
     let address = fields.get("address").and_then(|field| ip_address(&field));
     let metadata = metadata(&fields);
-    let (filter_chain_name, http) = filter_chain(&fields, options)?;
+    let (filter_chain_name, chain) = filter_chain(&fields, options)?;
     let direction = direction.unwrap_or(Direction::Unspecified);
-    Some(ListenerSpec { name, address, direction, filter_chain_name, metadata, http })
+    Some(match chain {
+        Chain::Http(http) => Listener::Http(Box::new(ListenerSpec {
+            name,
+            address,
+            direction,
+            filter_chain_name,
+            metadata,
+            http: *http,
+        })),
+        Chain::Tcp { filters, cluster } => Listener::Tcp(TcpListenerSpec {
+            name,
+            address,
+            direction,
+            filter_chain_name,
+            metadata,
+            filters,
+            cluster,
+        }),
+    })
+}
+
+/// A listener by what it speaks.
+pub(super) enum Listener {
+    Http(Box<ListenerSpec>),
+    Tcp(TcpListenerSpec),
+}
+
+/// The end of a chain of network filters, and what stands before it.
+pub(super) enum Chain {
+    Http(Box<HttpConnectionManagerSpec>),
+    Tcp { filters: Vec<PluginSpec>, cluster: String },
 }
 
 fn ip_address(field: &Cursor<'_>) -> Option<SocketAddr> {
@@ -52,14 +84,14 @@ fn ip_address(field: &Cursor<'_>) -> Option<SocketAddr> {
     address.map(|ip| SocketAddr::new(ip, port))
 }
 
-/// The first filter chain with an HTTP connection manager, and its name.
-fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String, HttpConnectionManagerSpec)> {
+/// The first filter chain with an HTTP connection manager or a tcp_proxy, and its name.
+fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String, Chain)> {
     let default = listener.get("default_filter_chain");
     let mut chosen = None;
     for chain in listener.list("filter_chains").into_iter().chain(default) {
         if chosen.is_some() {
             chain.not_emulated(
-                "one filter chain a listener is emulated: the first with an HTTP connection manager",
+                "one filter chain a listener is emulated: the first with an HTTP connection manager or a tcp_proxy",
             );
             continue;
         }
@@ -68,40 +100,23 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
             .not_emulated("filter_chain_match", "connections are not matched: all traffic takes this chain");
         fields.harmless("transport_socket", "TLS is not emulated; the recording holds what was inside");
         let name = fields.owned_text("name");
-        let managers: Vec<_> =
-            fields.list("filters").into_iter().filter_map(connection_manager_config).collect();
-        for manager in managers {
-            chosen = Some((name.clone(), connection_manager(&manager, options)));
-        }
+        chosen = network::chain(&fields.list("filters"), options).map(|chain| (name, chain));
     }
     match chosen {
-        Some((name, http)) => Some((name, http?)),
+        Some((name, chain)) => Some((name, chain?)),
         None => {
-            listener.cursor().not_emulated("no HTTP connection manager: the listener is left out");
+            listener
+                .cursor()
+                .not_emulated("neither an HTTP connection manager nor Wasm filters and a tcp_proxy: the listener is left out");
             None
         }
     }
 }
 
-/// The configuration of a network filter, where that is an HTTP connection manager.
-fn connection_manager_config(filter: Cursor<'_>) -> Option<Fields<'_>> {
-    let fields = filter.fields()?;
-    fields.harmless("name", "names of network filters have no effect");
-    let config = fields.required("typed_config", "the network filter's configuration")?;
-    match TypedConfig::type_name_of(&config) {
-        Some(CONNECTION_MANAGER) => TypedConfig::read(&config).map(|typed| typed.fields),
-        Some(other) => {
-            config.not_emulated(format!("network filter {other} is not emulated"));
-            None
-        }
-        None => {
-            config.error("no @type", "the message's type URL");
-            None
-        }
-    }
-}
-
-fn connection_manager(fields: &Fields<'_>, options: &LoadOptions) -> Option<HttpConnectionManagerSpec> {
+pub(super) fn connection_manager(
+    fields: &Fields<'_>,
+    options: &LoadOptions,
+) -> Option<HttpConnectionManagerSpec> {
     for name in ["access_log", "access_log_options", "tracing"] {
         fields.harmless(name, LOGGING);
     }

@@ -7,6 +7,7 @@ mod duration;
 mod finding;
 mod listener;
 mod metadata;
+mod network;
 mod raw;
 mod route;
 mod route_match;

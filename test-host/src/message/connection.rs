@@ -37,7 +37,7 @@ pub enum Security {
 pub struct Tls {
     /// `TLSv1.2`, `TLSv1.3`
     pub version: String,
-    /// What the client asked for (SNI); empty without.
+    /// SNI. Of the client, what the `tls_inspector` made of it: without one, Envoy does not know it. Empty without.
     pub server_name: String,
     /// The proxy's own.
     pub local: Option<Certificate>,
@@ -55,8 +55,8 @@ pub struct Certificate {
     pub dns_sans: Vec<String>,
     /// Of the whole certificate, in hexadecimal digits; empty where it is not known.
     pub sha256: String,
-    /// PEM, percent-encoded.
-    pub url_encoded_pem: String,
+    /// As it stands in a file.
+    pub pem: String,
 }
 
 /// The connections of the exchange, where the recording has them.

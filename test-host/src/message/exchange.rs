@@ -161,6 +161,8 @@ pub struct Exchange {
 pub struct Recording {
     /// In the order of [`ExchangeId`] within each proxy and direction.
     pub exchanges: Vec<Exchange>,
+    /// TCP connections.
+    pub connections: Vec<super::RecordedConnection>,
     /// What concerns a file rather than one exchange.
     pub notes: Vec<Note>,
 }

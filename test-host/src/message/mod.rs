@@ -3,9 +3,11 @@
 mod connection;
 mod exchange;
 mod header_map;
+mod tcp;
 
 pub use connection::{Certificate, Connection, Protocol, Security, Tls};
 pub use exchange::{
     Direction, Exchange, ExchangeId, Message, Note, NoteKind, Origin, Recording, Side, Timing,
 };
 pub use header_map::{Header, HeaderMap};
+pub use tcp::{Peer, RecordedConnection, TcpEvent, TcpStep};

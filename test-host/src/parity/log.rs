@@ -69,6 +69,7 @@ pub(super) fn in_host(
     shown: impl Fn(FilterNumber) -> String,
 ) -> Vec<HostLine> {
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
+    let streams = streams.chain(outcome.connections.iter().flat_map(|outcome| &outcome.trace.entries));
     let named = streams.map(|entry| (entry, entry.filter.map(&shown).unwrap_or_default()));
     let outside = outcome.trace.entries.iter().map(|entry| (entry, ROOT.to_owned()));
     let is_seen = |entry: &Entry| stopped == Stopped::Asked || entry.order < outcome.shut_down_at;

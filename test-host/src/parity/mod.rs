@@ -9,7 +9,7 @@ mod log;
 
 pub use behaviour::{
     Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
-    SeenByClient, SeenExchange, Topic, difference, in_envoy, in_host,
+    SeenByClient, SeenConnection, SeenEnd, SeenExchange, Topic, difference, in_envoy, in_host,
 };
 pub use certify::{
     CannotCompare, Case, Cases, Certificate, Difference, Rules, Subject, certify, certify_blocking,

@@ -115,7 +115,7 @@ impl ActiveContext {
         Capabilities::only(allowed.unwrap_or_default())
     }
 
-    fn owner(&self) -> Option<Owner> {
+    pub(super) fn owner(&self) -> Option<Owner> {
         self.owner
     }
 
@@ -126,6 +126,10 @@ impl ActiveContext {
             Some(Owner::Stream(id, filter)) => {
                 self.core.streams.get(&id).and_then(|s| s.chain.get(filter.0)).copied()
             }
+            Some(Owner::Connection(..)) => self.connection().and_then(|(state, _)| {
+                let Some(Owner::Connection(_, filter)) = self.owner() else { return None };
+                state.chain.get(filter.0).copied()
+            }),
             None => None,
         };
         plugin.unwrap_or(self.plugin)
@@ -146,14 +150,14 @@ impl ActiveContext {
                 let stream = self.core.streams.get(&id)?;
                 Some((stream, stream.filters.get(filter.0)?))
             }
-            Owner::Root(_) => None,
+            Owner::Root(_) | Owner::Connection(..) => None,
         }
     }
 
     pub(super) fn stream_mut(&mut self) -> Option<(&mut StreamState, usize)> {
         match self.owner()? {
             Owner::Stream(id, filter) => self.core.streams.get_mut(&id).map(|stream| (stream, filter.0)),
-            Owner::Root(_) => None,
+            Owner::Root(_) | Owner::Connection(..) => None,
         }
     }
 
@@ -398,7 +402,10 @@ impl HostCalls for ActiveContext {
         let path = match kind {
             StreamType::Request => Path::Decode,
             StreamType::Response => Path::Encode,
-            StreamType::Downstream => return Ok(()),
+            StreamType::Downstream => {
+                self.continue_connection();
+                return Ok(());
+            }
             StreamType::Upstream => return Err(CallStatus::Unimplemented),
         };
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
@@ -416,6 +423,7 @@ impl HostCalls for ActiveContext {
 
     fn close_stream(&mut self, kind: StreamType) -> CallResult {
         if matches!(kind, StreamType::Downstream | StreamType::Upstream) {
+            self.close_own_connection();
             return Ok(());
         }
         let Some(Owner::Stream(stream, filter)) = self.owner() else {
@@ -516,27 +524,31 @@ impl HostCalls for ActiveContext {
             BufferType::VmConfiguration => plugin.spec.vm.configuration.bytes(),
             BufferType::PluginConfiguration if self.configuring => plugin.spec.configuration.bytes(),
             BufferType::PluginConfiguration => return Err(CallStatus::NotFound),
-            BufferType::DownstreamData | BufferType::UpstreamData => Bytes::new(),
+            BufferType::DownstreamData | BufferType::UpstreamData => self.tcp_buffer(buffer),
         };
         self.last_buffer = Some((self.context(), buffer));
         Ok(bytes)
     }
 
     fn set_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: Bytes) -> CallResult {
-        match self.meant(buffer) {
+        let buffer = self.meant(buffer);
+        match buffer {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
             BufferType::GrpcMessage => self.shown.write_message(start, len, &data),
+            BufferType::DownstreamData | BufferType::UpstreamData => {
+                self.set_tcp_buffer(buffer, start, len, &data)
+            }
             _ => Err(CallStatus::BadArgument),
         }
     }
 
     fn property(&mut self, path: &[u8]) -> CallResult<Bytes> {
         let Read { value, lacking } =
-            properties::get(&self.core, self.effective_plugin(), self.stream(), path);
+            properties::get(&self.core, self.effective_plugin(), self.stream(), self.connection(), path);
         if let Some(fact) = lacking
-            && let Some((stream, _)) = self.stream_mut()
-            && stream.lacking.insert(fact)
+            && let Some(told) = self.told_as_lacking()
+            && told.insert(fact)
         {
             let text = format!("a property asked for {fact}, which the recording does not tell");
             self.finding(FindingKind::NotRecorded, text);
@@ -550,10 +562,10 @@ impl HostCalls for ActiveContext {
 
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
         let read_only = self.is_declared_read_only(&path);
-        let (stream, _) = self.stream_mut().ok_or(CallStatus::NotFound)?;
         let bytes = value.len();
         let object = FilterStateObject { value, read_only, span: 0 };
-        stream.filter_state.set(filter_state::name_of_property(&path), object)?;
+        let state = self.filter_state_mut().ok_or(CallStatus::NotFound)?;
+        state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::{
     spec::{FailurePolicy, PluginSpec, ProxySpec},
     stream_state::{StreamId, StreamState},
     streams::Streams,
+    tcp::{ConnectionId, TcpState},
     threads::PluginKey,
 };
 use crate::{
@@ -52,6 +53,13 @@ pub(crate) enum Effect {
     Close {
         stream: StreamId,
         filter: FilterIndex,
+    },
+    ContinueConnection {
+        connection: ConnectionId,
+        filter: FilterIndex,
+    },
+    CloseConnection {
+        connection: ConnectionId,
     },
     /// A parked root is done.
     DeleteRoot {
@@ -106,6 +114,11 @@ pub(crate) enum Due {
     RouteTimeout {
         stream: StreamId,
     },
+    /// An end of a TCP connection does something.
+    TcpStep {
+        connection: ConnectionId,
+        step: usize,
+    },
 }
 
 /// Who a context id stands for.
@@ -113,6 +126,7 @@ pub(crate) enum Due {
 pub(crate) enum Owner {
     Root(PluginIndex),
     Stream(StreamId, FilterIndex),
+    Connection(ConnectionId, FilterIndex),
 }
 
 /// A filter of the configuration. On each thread it has a plugin.
@@ -223,10 +237,11 @@ pub(crate) struct Core {
     /// The number of the first filter of each listener.
     pub(crate) first_filters: Vec<usize>,
     pub(crate) plugins: Vec<PluginState>,
-    /// The filter chain of each listener, on each worker.
+    /// The filter chain of each listener, on each worker; behind those of HTTP, those of TCP.
     pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,
     pub(crate) vms: Vec<VmContexts>,
     pub(crate) streams: Streams,
+    pub(crate) connections: BTreeMap<ConnectionId, TcpState>,
     pub(crate) shared_data: SharedData,
     pub(crate) queues: Queues,
     pub(crate) grpc: GrpcCalls,
@@ -266,13 +281,19 @@ impl Core {
             let filter = Some(FilterNumber(stream.first_filter + filter.0));
             return stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
         }
+        if let Some(Owner::Connection(id, filter)) = owner
+            && let Some(state) = self.connections.get_mut(&id)
+        {
+            let filter = Some(FilterNumber(state.first_filter + filter.0));
+            return state.trace.push(Entry { at, order, thread: state.thread, filter, what });
+        }
         let (thread, filter) = match owner {
             Some(Owner::Root(plugin)) => {
                 let state = &self.plugins[plugin.0];
                 let thread = self.vms.get(state.vm.0).map_or(self.running, |vm| vm.thread);
                 (thread, Some(state.filter))
             }
-            Some(Owner::Stream(..)) | None => (self.running, None),
+            Some(Owner::Stream(..) | Owner::Connection(..)) | None => (self.running, None),
         };
         self.trace.push(Entry { at, order, thread, filter, what });
     }
@@ -320,13 +341,18 @@ impl Core {
 
     /// Counts against the stream, or against the plugin where no stream is concerned.
     pub(crate) fn usage(&mut self, owner: Option<Owner>, plugin: PluginIndex) -> &mut Usage {
-        let filter = match owner {
+        let usage = match owner {
             Some(Owner::Stream(id, filter)) => {
-                self.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0))
+                let filters = self.streams.get_mut(&id).map(|stream| &mut stream.filters);
+                filters.and_then(|filters| filters.get_mut(filter.0)).map(|filter| &mut filter.usage)
+            }
+            Some(Owner::Connection(id, filter)) => {
+                let filters = self.connections.get_mut(&id).map(|state| &mut state.filters);
+                filters.and_then(|filters| filters.get_mut(filter.0)).map(|filter| &mut filter.usage)
             }
             Some(Owner::Root(_)) | None => None,
         };
-        filter.map_or(&mut self.plugins[plugin.0].usage, |filter| &mut filter.usage)
+        usage.unwrap_or(&mut self.plugins[plugin.0].usage)
     }
 
     /// (Re)arms a plugin's tick, or disarms it. What was armed before is void.

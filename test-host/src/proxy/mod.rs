@@ -20,6 +20,7 @@ pub mod spec;
 mod stream_end;
 mod stream_state;
 mod streams;
+mod tcp;
 mod threads;
 mod wasm_filter;
 
@@ -38,6 +39,7 @@ pub use self::{
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
     stream_state::End,
+    tcp::{TcpEnd, TcpOutcome},
     threads::{ProxyOptions, StartError},
 };
 use crate::{
@@ -63,6 +65,7 @@ pub struct Proxy {
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
     finished: Vec<Outcome>,
+    finished_connections: Vec<TcpOutcome>,
 }
 
 impl Proxy {
@@ -71,6 +74,10 @@ impl Proxy {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
+        if core.spec.listeners.is_empty() {
+            let text = format!("{}: no listener speaks HTTP", exchange.id);
+            return core.found(None, FindingKind::NotRecorded, text);
+        }
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
@@ -108,6 +115,7 @@ impl Proxy {
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::RouteTimeout { stream } => self.route_timed_out(stream),
+            Due::TcpStep { connection, step } => self.tcp_step(connection, step),
         }
         self.apply_effects();
         self.run_ready();
@@ -155,6 +163,12 @@ impl Proxy {
         while let Some(effect) = self.core_mut().effects.pop_front() {
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
+                Effect::ContinueConnection { connection, filter } => {
+                    self.continue_reading(connection, filter)
+                }
+                Effect::CloseConnection { connection } => {
+                    self.close_connection(connection, TcpEnd::Local);
+                }
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
@@ -203,9 +217,9 @@ impl Proxy {
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
             return;
         }
+        stream.response_code = Some(reply.status);
         let (headers, body) = respond(stream.request_headers(), reply);
         stream.manager.abort_decoding();
-        stream.note_code(&headers);
         stream.route.frozen = true;
         if stream.manager.response_headers_sent() {
             return self.end_stream(id, End::Reset);
@@ -269,7 +283,7 @@ impl Proxy {
     }
 
     pub(crate) fn has_live_streams(&self) -> bool {
-        self.core.as_ref().is_some_and(|core| !core.streams.is_empty())
+        self.core.as_ref().is_some_and(|core| !core.streams.is_empty() || !core.connections.is_empty())
     }
 
     #[expect(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
-    Proxy,
+    Proxy, TcpOutcome,
     metrics::Metrics,
     stream_state::{End, StreamId, StreamState},
 };
@@ -83,6 +83,8 @@ pub struct ProxyOutcome {
     pub filters: Vec<FilterInfo>,
     /// In the order in which they ended.
     pub outcomes: Vec<Outcome>,
+    /// TCP connections, in the order in which they ended.
+    pub connections: Vec<TcpOutcome>,
     pub metrics: Metrics,
     /// Envoy's own counters of plugins, by name: `wasm.<plugin>.vm_reload_success`, `…_failure`, `…_backoff`.
     pub stats: BTreeMap<String, u64>,
@@ -105,6 +107,8 @@ impl Proxy {
             self.end_stream(id, End::Hung);
         }
         let shut_down_at = self.core_mut().next_order();
+        self.close_open_connections();
+        let connections = std::mem::take(&mut self.finished_connections);
         self.shut_down();
         let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
@@ -130,6 +134,7 @@ impl Proxy {
             workers: u32::try_from(core.chains.len()).unwrap_or(u32::MAX),
             filters: filters.collect(),
             outcomes,
+            connections,
             metrics: core.metrics.clone(),
             stats: core.stats.clone(),
             trace: core.trace.clone(),

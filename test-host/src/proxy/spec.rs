@@ -23,19 +23,37 @@ pub struct ProxySpec {
     /// What reports call it: the configuration file's name without its extension.
     pub name: String,
     pub node: NodeSpec,
-    /// Not empty, in the order of the configuration.
+    /// Those for HTTP, in the order of the configuration.
     pub listeners: Vec<ListenerSpec>,
+    /// Those that proxy TCP, in the order of the configuration.
+    pub tcp_listeners: Vec<TcpListenerSpec>,
     pub clusters: BTreeMap<String, ClusterSpec>,
 }
 
 impl ProxySpec {
     /// Every plugin of every listener, in chain order.
     pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
-        self.listeners.iter().flat_map(|listener| listener.http.http_filters.plugins())
+        self.chains().flat_map(|(.., plugins)| plugins)
+    }
+
+    /// The filters of each listener, with its name and direction: those for HTTP first, then those for TCP.
+    pub fn chains(&self) -> impl Iterator<Item = (&str, Direction, Vec<&PluginSpec>)> {
+        let http = self.listeners.iter();
+        let http = http.map(|listener| {
+            (&listener.name[..], listener.direction, listener.http.http_filters.plugins().collect())
+        });
+        let tcp = self.tcp_listeners.iter();
+        let tcp = tcp.map(|listener| {
+            (&listener.name[..], listener.direction, listener.filters.iter().collect::<Vec<_>>())
+        });
+        http.chain(tcp)
     }
 
     pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
-        self.listeners.iter_mut().flat_map(|listener| listener.http.http_filters.plugins_mut())
+        let http = self.listeners.iter_mut();
+        let tcp = self.tcp_listeners.iter_mut();
+        http.flat_map(|listener| listener.http.http_filters.plugins_mut())
+            .chain(tcp.flat_map(|listener| &mut listener.filters))
     }
 }
 
@@ -64,6 +82,20 @@ pub struct ListenerSpec {
     pub filter_chain_name: String,
     pub metadata: Metadata,
     pub http: HttpConnectionManagerSpec,
+}
+
+/// A listener with Wasm network filters in front of a `tcp_proxy` (envoy/extensions/filters/network/tcp_proxy/v3/).
+#[derive(Clone, Debug)]
+pub struct TcpListenerSpec {
+    pub name: String,
+    pub address: Option<SocketAddr>,
+    pub direction: Direction,
+    pub filter_chain_name: String,
+    pub metadata: Metadata,
+    /// From the client on.
+    pub filters: Vec<PluginSpec>,
+    /// Where connections go.
+    pub cluster: String,
 }
 
 #[derive(Clone, Debug)]

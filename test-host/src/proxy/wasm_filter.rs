@@ -18,10 +18,10 @@ use crate::{
 /// What came of calling a guest.
 pub(super) struct Answered {
     /// `None`: the module does not export the callback, or its VM is dead.
-    number: Option<u32>,
+    pub(super) number: Option<u32>,
     /// It asked for a local reply: the stream stops, whatever it returned.
     stop: bool,
-    failed: bool,
+    pub(super) failed: bool,
 }
 
 impl Answered {

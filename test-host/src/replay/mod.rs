@@ -3,14 +3,14 @@
 mod difference;
 mod schedule;
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use difference::{Difference, FieldChange, Place};
 
 use crate::{
     abi::LogLevel,
     clock::{Rng, Seed},
-    message::{Exchange, Note, Recording},
+    message::{Exchange, Note, RecordedConnection, Recording},
     proxy::{Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
     sim::{ProxyIndex, Sim},
     trace::TraceLevel,
@@ -49,7 +49,7 @@ pub struct Options {
     /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
     pub ledger: bool,
     /// Ticks go on until this time at least. `None`: as long as a stream may wait for one.
-    pub lasts: Option<std::time::Duration>,
+    pub lasts: Option<Duration>,
 }
 
 impl Default for Options {
@@ -84,6 +84,8 @@ pub struct Replay {
     pub proxies: Vec<ReplayedProxy>,
     /// Exchanges of proxies that no configuration stands for.
     pub unmatched: Vec<Exchange>,
+    /// TCP connections of proxies that no configuration stands for.
+    pub unmatched_connections: Vec<RecordedConnection>,
     /// What the recording's files had wrong.
     pub notes: Vec<Note>,
 }
@@ -108,55 +110,71 @@ pub fn replay(
     options: &Options,
     services: impl Fn(&str) -> Services,
 ) -> Result<Replay, StartError> {
-    let schedule = schedule::Schedule::of(&recording.exchanges);
-    let mut names: Vec<(Arc<str>, Arc<ProxySpec>)> = Vec::new();
-    let mut proxies = Vec::new();
-    let mut arrivals = Vec::new();
-    let mut unmatched = Vec::new();
+    let schedule = schedule::Schedule::of(&recording);
+    let mut fleet =
+        Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
+    let (mut unmatched, mut unmatched_connections) = (Vec::new(), Vec::new());
+    let (mut arrivals, mut connections) = (Vec::new(), Vec::new());
     for (number, (exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
-        let name = Arc::clone(&exchange.id.proxy);
-        let known = names.iter().position(|(known, _)| *known == name);
-        let index = match (known, specs.of(&name)) {
-            (Some(index), _) => index,
-            (None, None) => {
-                unmatched.push(exchange);
-                continue;
-            }
-            (None, Some(spec)) => {
-                let rng = Rng::new(options.seed, names.len() as u64);
-                let Options { limits, log_level, ledger, workers, .. } = *options;
-                let started = ProxyOptions {
-                    limits,
-                    workers,
-                    log_level,
-                    rng,
-                    services: services(&name),
-                    epoch: schedule.epoch,
-                    ledger,
-                };
-                let mut proxy = Proxy::start(Arc::clone(modules), Arc::clone(spec), started)?;
-                proxy.trace_at(options.trace);
-                proxies.push(proxy);
-                names.push((name, Arc::clone(spec)));
-                names.len() - 1
-            }
-        };
-        arrivals.push((at, ProxyIndex(index), number, exchange));
+        match fleet.proxy(&exchange.id.proxy, &services)? {
+            Some(proxy) => arrivals.push((at, proxy, number, exchange)),
+            None => unmatched.push(exchange),
+        }
     }
-    let mut sim = Sim::new(proxies, schedule.epoch);
+    for (number, (recorded, at)) in recording.connections.into_iter().zip(schedule.connections).enumerate() {
+        match fleet.proxy(&recorded.proxy, &services)? {
+            Some(proxy) => connections.push((at, proxy, number, recorded)),
+            None => unmatched_connections.push(recorded),
+        }
+    }
+    let mut sim = Sim::new(fleet.proxies, schedule.epoch);
     sim.lasts(options.lasts);
     for (at, proxy, number, exchange) in arrivals {
         sim.schedule(at, proxy, number, exchange);
     }
-    let proxies = names.into_iter().zip(sim.run()).map(|((name, spec), mut outcome)| {
+    for (at, proxy, number, recorded) in connections {
+        sim.schedule_connection(at, proxy, number, recorded);
+    }
+    let proxies = fleet.names.into_iter().zip(sim.run()).map(|((name, spec), mut outcome)| {
         outcome.outcomes.sort_by_key(|outcome| outcome.number);
+        outcome.connections.sort_by_key(|outcome| outcome.number);
         ReplayedProxy { name, spec: spec.name.clone(), outcome }
     });
-    Ok(Replay {
-        seed: options.seed,
-        trace: options.trace,
-        proxies: proxies.collect(),
-        unmatched,
-        notes: recording.notes,
-    })
+    let (seed, proxies, notes) = (options.seed, proxies.collect(), recording.notes);
+    Ok(Replay { seed, trace: options.trace, proxies, unmatched, unmatched_connections, notes })
+}
+
+/// The proxies that have traffic, each started when its first comes up.
+struct Fleet<'a> {
+    modules: &'a Arc<Modules>,
+    specs: &'a Specs,
+    options: &'a Options,
+    epoch: Duration,
+    names: Vec<(Arc<str>, Arc<ProxySpec>)>,
+    proxies: Vec<Proxy>,
+}
+
+impl Fleet<'_> {
+    /// `None`: no configuration stands for it.
+    fn proxy(
+        &mut self,
+        name: &Arc<str>,
+        services: impl Fn(&str) -> Services,
+    ) -> Result<Option<ProxyIndex>, StartError> {
+        if let Some(index) = self.names.iter().position(|(known, _)| known == name) {
+            return Ok(Some(ProxyIndex(index)));
+        }
+        let Some(spec) = self.specs.of(name) else {
+            return Ok(None);
+        };
+        let rng = Rng::new(self.options.seed, self.names.len() as u64);
+        let Options { limits, log_level, ledger, workers, .. } = *self.options;
+        let services = services(name);
+        let options = ProxyOptions { limits, workers, log_level, rng, services, epoch: self.epoch, ledger };
+        let mut proxy = Proxy::start(Arc::clone(self.modules), Arc::clone(spec), options)?;
+        proxy.trace_at(self.options.trace);
+        self.proxies.push(proxy);
+        self.names.push((Arc::clone(name), Arc::clone(spec)));
+        Ok(Some(ProxyIndex(self.names.len() - 1)))
+    }
 }

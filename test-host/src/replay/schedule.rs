@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::message::Exchange;
+use crate::message::Recording;
 
 /// Wall time at which a replay begins when the recording has no times: 2026-01-01T00:00:00Z.
 const EPOCH_WITHOUT_TIMES: Duration = Duration::from_secs(1_767_225_600);
@@ -15,22 +15,32 @@ pub(super) struct Schedule {
     pub(super) epoch: Duration,
     /// One for each exchange, in their order.
     pub(super) arrivals: Vec<Duration>,
+    /// One for each TCP connection.
+    pub(super) connections: Vec<Duration>,
 }
 
 impl Schedule {
-    /// An exchange without a time follows the one before it by a millisecond.
-    pub(super) fn of(exchanges: &[Exchange]) -> Self {
-        let epoch = exchanges.iter().filter_map(|exchange| exchange.timing.request_headers).min();
-        let epoch = epoch.unwrap_or(EPOCH_WITHOUT_TIMES);
-        let mut last = Duration::ZERO;
-        let arrivals = exchanges.iter().map(|exchange| {
-            last = match exchange.timing.request_headers {
-                Some(at) => at.saturating_sub(epoch),
-                None => last.saturating_add(STEP_WITHOUT_TIMES),
-            };
-            last
-        });
-        let arrivals = arrivals.collect();
-        Schedule { epoch, arrivals }
+    /// What has no time follows the one before it by a millisecond.
+    pub(super) fn of(recording: &Recording) -> Self {
+        let exchanges = || recording.exchanges.iter().map(|exchange| exchange.timing.request_headers);
+        let connections = || recording.connections.iter().map(|connection| connection.began);
+        let epoch = exchanges().chain(connections()).flatten().min().unwrap_or(EPOCH_WITHOUT_TIMES);
+        Schedule {
+            epoch,
+            arrivals: arrivals(exchanges(), epoch),
+            connections: arrivals(connections(), epoch),
+        }
     }
+}
+
+fn arrivals(times: impl Iterator<Item = Option<Duration>>, epoch: Duration) -> Vec<Duration> {
+    let mut last = Duration::ZERO;
+    let arrivals = times.map(|time| {
+        last = match time {
+            Some(at) => at.saturating_sub(epoch),
+            None => last.saturating_add(STEP_WITHOUT_TIMES),
+        };
+        last
+    });
+    arrivals.collect()
 }

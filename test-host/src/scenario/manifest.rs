@@ -215,7 +215,7 @@ impl Manifest {
                 exchanges.push(written.exchange(place, exchanges.len() as u32 + 1, at));
             }
         }
-        Recording { exchanges, notes: Vec::new() }
+        Recording { exchanges, connections: Vec::new(), notes: Vec::new() }
     }
 }
 

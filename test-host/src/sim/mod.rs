@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::{Timers, VirtualClock},
-    message::Exchange,
+    message::{Exchange, RecordedConnection},
     proxy::{Due, Proxy, ProxyOutcome},
 };
 
@@ -18,6 +18,11 @@ enum Event {
     Request {
         number: usize,
         exchange: Box<Exchange>,
+    },
+    /// A recorded connection arrives.
+    Connection {
+        number: usize,
+        recorded: Box<RecordedConnection>,
     },
     Proxy(Due),
 }
@@ -75,6 +80,17 @@ impl Sim {
         self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
     }
 
+    /// Has a TCP connection arrive at a proxy.
+    pub fn schedule_connection(
+        &mut self,
+        at: Duration,
+        proxy: ProxyIndex,
+        number: usize,
+        recorded: RecordedConnection,
+    ) {
+        self.push(at, proxy, Event::Connection { number, recorded: Box::new(recorded) });
+    }
+
     /// Runs until nothing is left that could happen, and hands out what became of everything.
     pub fn run(mut self) -> Vec<ProxyOutcome> {
         while self.step() {}
@@ -105,6 +121,9 @@ impl Sim {
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
+            Event::Connection { number, recorded } => {
+                self.proxies[proxy.0].begin_connection(number, *recorded, now, wall);
+            }
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
         self.collect_due(proxy);

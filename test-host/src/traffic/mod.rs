@@ -14,6 +14,7 @@
 //! places where a file of each holds the same streams from first to last, else by their contents.
 
 mod assembly;
+mod connections;
 mod delimited;
 mod draft;
 mod error;
@@ -37,6 +38,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use connections::{ConnectionsError, WrittenConnection, connections_from_text, load_connections};
 pub use error::TrafficError;
 pub use format::Format;
 pub use limits::{ByteSize, Limits};
@@ -85,5 +87,5 @@ pub fn load_with_files(paths: &[PathBuf], limits: &Limits) -> Result<Loaded, Tra
     if exchanges.is_empty() {
         return Err(TrafficError::NothingUsable { notes });
     }
-    Ok(Loaded { recording: Recording { exchanges, notes }, files })
+    Ok(Loaded { recording: Recording { exchanges, connections: Vec::new(), notes }, files })
 }

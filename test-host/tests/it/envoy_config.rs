@@ -403,7 +403,7 @@ fn a_text_that_is_no_configuration_is_refused_where_it_stops_being_one() {
     refused(
         "static_resources: {}",
         expect![
-            "envoy.yaml:1:19: static_resources: found no listener, expected a listener with an HTTP connection manager"
+            "envoy.yaml:1:19: static_resources: found no listener, expected a listener with an HTTP connection manager, or with Wasm filters and a tcp_proxy"
         ],
     );
     refused("a: {b: 1", expect!["envoy.yaml:1:4: found unclosed bracket '{', expected YAML"]);
@@ -453,7 +453,7 @@ fn listeners_without_http_are_left_out_but_one_must_remain() {
     assert_eq!(both.spec.listeners.len(), 1);
     assert!(
         listed(&both)
-            .contains("static_resources.listeners[0]: no HTTP connection manager: the listener is left out")
+            .contains("static_resources.listeners[0]: neither an HTTP connection manager nor Wasm filters and a tcp_proxy: the listener is left out")
     );
     let alone = parse(&format!("static_resources:\n  listeners:{tcp}"));
     assert!(alone.is_err_and(|errors| errors.contains("found 1 listeners, none usable")));

@@ -445,7 +445,7 @@ fn properties_of_all_kinds_have_envoys_form() {
         0 script: property request.method -> "GET"
         0 script: property request.protocol -> "HTTP/1.1"
         0 script: number request.time -> 1767225600000000000
-        0 script: map request.headers -> [:authority=shop :path=/x :method=GET :scheme=http]
+        0 script: map request.headers -> [:authority=shop :method=GET :path=/x :scheme=http]
         0 script: property source.address -> "10.0.0.2:4711"
         0 script: number source.port -> 4711
         0 script: property connection.mtls -> "\x00"

@@ -21,7 +21,8 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("proxy", &["abi", "clock", "message", "router", "stream", "trace", "upstream", "vm"]),
     ("sim", &["clock", "message", "proxy"]),
     ("replay", &["abi", "clock", "message", "proxy", "sim", "trace", "upstream", "vm"]),
-    ("traffic", &["message"]),
+    // Of `written` only what a byte is written as.
+    ("traffic", &["message", "written"]),
     // Of `proxy` only its specification: checked below.
     ("envoy_config", &["message", "proxy", "router"]),
     ("report", &["abi", "clock", "envoy_config", "message", "proxy", "replay", "stream", "trace"]),
@@ -42,7 +43,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "vm",
         ],
     ),
-    ("parity", &["abi", "envoy_config", "message", "proxy", "replay", "trace", "upstream", "vm"]),
+    ("parity", &["abi", "envoy_config", "message", "proxy", "replay", "trace", "traffic", "upstream", "vm"]),
     ("build", &[]),
     (
         "cli",

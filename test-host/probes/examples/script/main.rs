@@ -15,6 +15,7 @@ mod abi;
 mod calls;
 mod keys;
 mod ops;
+mod tcp;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -44,7 +45,7 @@ fn read_script(root: u32, buffer: u32) {
 /// Runs the lines of a callback; what it returns.
 fn run(context: u32, callback: &str, end: Option<bool>, otherwise: u32) -> u32 {
     let lines = STATE.with_borrow_mut(|state| {
-        if callback == "request_headers" {
+        if callback == "request_headers" || callback == "new_connection" {
             state.last_stream = context;
         }
         let root = state.roots.get(&context).copied().unwrap_or(context);

@@ -95,7 +95,7 @@ fn one(now: Now, name: &str, args: &[&str]) -> String {
         "write" => status(abi::write(buffer(args.first()), num(1), num(2), &text(3))),
         "property" => with_bytes(abi::property(&path(args.first()))),
         "number" => with_i64(abi::property(&path(args.first()))),
-        "map" => with_pairs(abi::property(&path(args.first()))),
+        "map" => with_map(abi::property(&path(args.first()))),
         "set_property" => status(abi::set_property(&path(args.first()), &text(1))),
         "reply" => reply(args),
         "continue" => status(abi::continue_stream(stream(args.first()))),
@@ -204,6 +204,17 @@ fn with_i64((answer, bytes): (u32, Vec<u8>)) -> String {
     }
 }
 
+/// Properties that are maps have the order of a hash table in Envoy.
+fn with_map(map: (u32, Vec<u8>)) -> String {
+    let text = with_pairs(map);
+    let Some(entries) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
+        return text;
+    };
+    let mut entries: Vec<&str> = entries.split(' ').collect();
+    entries.sort_unstable();
+    format!("[{}]", entries.join(" "))
+}
+
 fn with_pairs((answer, wire): (u32, Vec<u8>)) -> String {
     if answer != 0 || wire.is_empty() {
         return with_bytes((answer, wire));
@@ -294,6 +305,8 @@ fn buffer(word: Option<&&str>) -> u32 {
     match word.copied() {
         Some("request") => 0,
         Some("response") => 1,
+        Some("downstream") => 2,
+        Some("upstream") => 3,
         Some("callout") => 4,
         Some("grpc") => 5,
         Some("vm_configuration") => 6,
@@ -307,6 +320,8 @@ fn stream(word: Option<&&str>) -> u32 {
     match word.copied() {
         Some("request") => 0,
         Some("response") => 1,
+        Some("downstream") => 2,
+        Some("upstream") => 3,
         _ => number(word),
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::upstream::GrpcMove;
+use crate::{traffic::WrittenConnection, upstream::GrpcMove};
 
 /// A file's behaviours.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Behaviour {
     pub filters: Vec<Filter>,
     #[serde(default = "one_request")]
     pub requests: Vec<Request>,
+    /// Filters are network filters, and this is the one connection through them, in the form of `traffic::load_connections`.
+    pub connection: Option<WrittenConnection>,
     /// Clusters that guests can call, by name.
     #[serde(default)]
     pub callouts: BTreeMap<String, Callout>,
@@ -221,9 +223,12 @@ impl Topic {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
-        let behaviours: Vec<Behaviour> =
+        let mut behaviours: Vec<Behaviour> =
             serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        for behaviour in behaviours.iter_mut().filter(|behaviour| behaviour.connection.is_some()) {
+            behaviour.requests.clear();
+        }
         for (at, behaviour) in behaviours.iter().enumerate() {
             let refused = |what: &str| format!("{}: {:?}: {what}", path.display(), behaviour.name);
             if behaviours.iter().take(at).any(|other| other.name == behaviour.name) {

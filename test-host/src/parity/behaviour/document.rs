@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::case::{Behaviour, Callout, Filter, Overrides};
-use crate::parity::live::{self, manager, on_loopback};
+use crate::parity::live::{self, manager, on_loopback, with_filters};
 
 /// The cluster that requests go to.
 pub(super) const UPSTREAM: &str = "upstream";
@@ -96,6 +96,11 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
             }
             clusters.insert(name.clone(), cluster);
         }
+        if case.behaviour.connection.is_some() {
+            let name = case.tcp_cluster();
+            let server = around.servers.get(&case.listener).copied();
+            clusters.insert(name.clone(), cluster(&name, server, true));
+        }
         for further in &case.behaviour.envoy.clusters {
             let name = further["name"].as_str().ok_or("envoy.clusters: expected a name")?;
             clusters.insert(name.to_owned(), further.clone());
@@ -120,6 +125,11 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     let filters = case.behaviour.filters.iter().enumerate();
     let mut chain =
         filters.map(|(number, filter)| wasm(case, number, filter, around)).collect::<Result<Vec<_>, _>>()?;
+    if case.behaviour.connection.is_some() {
+        let mut listener = with_filters(&case.listener, super::raw::filters(case, chain));
+        merge(&mut listener, &case.behaviour.envoy.listener);
+        return Ok(listener);
+    }
     let Overrides { router: router_fields, connection_manager, listener: listener_fields, .. } =
         &case.behaviour.envoy;
     let mut router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });

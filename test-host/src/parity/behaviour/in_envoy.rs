@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
@@ -25,6 +25,7 @@ use crate::parity::{
         grpc_server::GrpcServer,
         process::{Envoy, Line, NotStarted, lines},
         server::{Answer, Answers, Server},
+        tcp::{self, Played},
     },
     log::{self, Speaker},
 };
@@ -98,8 +99,13 @@ fn reached(callout: &Callout) -> Reached {
 pub(super) async fn run(runner: &Runner<'_>, cases: &[&Case]) -> Result<Vec<Seen>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let servers = Servers::start(cases).await.map_err(|error| error.to_string())?;
+    let upstreams = super::raw::upstreams(cases).await.map_err(|error| error.to_string())?;
+    let mut addresses = servers.addresses();
+    for (listener, upstream) in &upstreams {
+        addresses.insert(listener.clone(), upstream.local_addr().map_err(|error| error.to_string())?);
+    }
     let around = Surroundings {
-        servers: servers.addresses(),
+        servers: addresses,
         access_log: folder.path().join("access.log"),
         guests: runner.guests.clone(),
     };
@@ -114,7 +120,13 @@ pub(super) async fn run(runner: &Runner<'_>, cases: &[&Case]) -> Result<Vec<Seen
         (Err(error), [case]) => return not_started(case, &error).map(|seen| vec![seen]),
         (Err(error), _) => return Err(format!("{}\n{}", error.reason, error.log)),
     };
-    let mut run = Run { servers: &servers, log_read: 0, access_log: around.access_log.clone() };
+    let mut run = Run {
+        servers: &servers,
+        log_read: 0,
+        access_log: around.access_log.clone(),
+        upstreams,
+        played: Vec::new(),
+    };
     let mut all = Vec::new();
     for case in cases {
         let mut seen =
@@ -226,6 +238,10 @@ struct Run<'a> {
     /// Lines of Envoy's log that belong to what came before.
     log_read: usize,
     access_log: PathBuf,
+    /// Of behaviours of network filters, by listener.
+    upstreams: BTreeMap<String, TcpListener>,
+    /// Connections that are kept open: their end belongs to no behaviour.
+    played: Vec<Played>,
 }
 
 impl Run<'_> {
@@ -236,6 +252,13 @@ impl Run<'_> {
         self.servers.prepare(&case.behaviour, &barrier);
         let start = tokio::time::Instant::now();
         let exchanged = exchange_all(case, to, &barrier).await;
+        let played = match case.connection()? {
+            Some(recorded) => {
+                let upstream = self.upstreams.get(&case.listener);
+                Some(tcp::play(to, upstream, &recorded.steps, &barrier).await)
+            }
+            None => None,
+        };
         if let Some(lasts) = case.behaviour.lasts_ms {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
@@ -254,6 +277,15 @@ impl Run<'_> {
             return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;
+        let connection = match played {
+            Some(played) => {
+                let mut played = played.map_err(|error| error.to_string())?;
+                let seen = super::raw::seen_in_envoy(&mut played);
+                self.played.push(played);
+                Some(seen)
+            }
+            None => None,
+        };
         let logged = self.access_log(&case.listener, &exchanged).await?;
         let (main, worker) = self.log(case, envoy);
         let received = self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default();
@@ -292,7 +324,7 @@ impl Run<'_> {
         let mut callouts: Vec<(String, Message)> = callouts.chain(to_services).collect();
         callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
         let metrics = metrics(case, envoy).await?;
-        Ok(Seen { ended: None, main, worker, exchanges, callouts, metrics })
+        Ok(Seen { ended: None, main, worker, exchanges, connection, callouts, metrics })
     }
 
     /// What the behaviour's filters logged since the start, and what Envoy said meanwhile about guests that trapped.

@@ -64,8 +64,11 @@ pub(super) fn run(
         ..Options::default()
     };
     let called = Called::default();
+    let direction =
+        loaded.spec.listeners.first().map_or(Direction::Unspecified, |listener| listener.direction);
     let specs = Specs::Everywhere(Arc::new(loaded.spec));
-    let replayed = replay::replay(modules, &specs, recording(case), &options, |_| services(case, &called));
+    let replayed =
+        replay::replay(modules, &specs, recording(case, direction)?, &options, |_| services(case, &called));
     let mut replayed = match replayed {
         Ok(replayed) => replayed,
         Err(error) => return Ok((refused(case, &error), Ledger::default())),
@@ -89,17 +92,19 @@ fn level(level: Level) -> LogLevel {
     }
 }
 
-fn recording(case: &Case) -> Recording {
+fn recording(case: &Case, direction: Direction) -> Result<Recording, String> {
     let mut free = Duration::ZERO;
     let exchanges = case.behaviour.requests.iter().zip(1_u32..).map(|(request, number)| {
         let at = request.at_ms.map_or(free, Duration::from_millis);
         free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
-        exchange(request, number, EPOCH + at)
+        exchange(request, number, EPOCH + at, direction)
     });
-    Recording { exchanges: exchanges.collect(), notes: Vec::new() }
+    let exchanges = exchanges.collect();
+    let connections = case.connection()?.into_iter().collect();
+    Ok(Recording { exchanges, connections, notes: Vec::new() })
 }
 
-fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
+fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
     let to_head = request.method == "HEAD";
     let Response { after_ms, never, .. } = request.response;
     let response = traffic::with_service_time(traffic::response(&request.response, to_head));
@@ -107,7 +112,7 @@ fn exchange(request: &Request, number: u32, at: Duration) -> Exchange {
     let (after, patience) =
         (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
     Exchange {
-        id: ExchangeId { proxy: Arc::from("parity"), direction: Direction::Unspecified, number },
+        id: ExchangeId { proxy: Arc::from("parity"), direction, number },
         origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
         request: traffic::request(request, number as usize),
         response: (!never).then_some(response),
@@ -244,7 +249,8 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
         lines.map(|line| case.stripped(&line.text)).collect()
     };
     let streams = outcome.outcomes.iter().flat_map(|outcome| &outcome.trace.entries);
-    let mut entries = streams.chain(&outcome.trace.entries);
+    let of_connections = outcome.connections.iter().flat_map(|outcome| &outcome.trace.entries);
+    let mut entries = streams.chain(of_connections).chain(&outcome.trace.entries);
     let metrics = outcome.metrics.iter().filter_map(|(name, value)| {
         let name = name.escape_ascii().to_string();
         name.contains(&case.prefix).then(|| (case.stripped(&name), metric(value)))
@@ -255,6 +261,7 @@ fn seen(case: &Case, outcome: &ProxyOutcome, callouts: Vec<(String, Message)>) -
         main: of_thread(true),
         worker: of_thread(false),
         exchanges: outcome.outcomes.iter().map(|outcome| exchanged(case, outcome)).collect(),
+        connection: outcome.connections.first().map(super::raw::seen_in_host),
         callouts,
         metrics: metrics.filter(|(_, value)| !value.ends_with(" 0")).chain(stats).collect(),
     }

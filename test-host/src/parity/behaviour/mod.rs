@@ -4,6 +4,7 @@ mod case;
 mod document;
 mod in_envoy;
 mod in_host;
+mod raw;
 mod seen;
 mod traffic;
 
@@ -15,7 +16,7 @@ use std::{
 };
 
 pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
-pub use seen::{Ended, Seen, SeenByClient, SeenExchange, difference};
+pub use seen::{Ended, Seen, SeenByClient, SeenConnection, SeenEnd, SeenExchange, difference};
 
 use crate::{trace::Ledger, vm::Modules};
 

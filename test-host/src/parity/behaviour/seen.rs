@@ -18,6 +18,8 @@ pub struct Seen {
     /// Lines that the workers' VMs logged, and their faults.
     pub worker: Vec<String>,
     pub exchanges: Vec<SeenExchange>,
+    /// Of a behaviour of network filters.
+    pub connection: Option<SeenConnection>,
     /// What callouts brought to their clusters.
     pub callouts: Vec<(String, Message)>,
     /// In the form `counter 3`.
@@ -44,6 +46,21 @@ pub struct SeenExchange {
     pub client: SeenByClient,
     pub details: String,
     pub flags: String,
+}
+
+/// What the ends of a TCP connection got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenConnection {
+    /// `None`: the proxy did not connect.
+    pub upstream: Option<SeenEnd>,
+    pub client: SeenEnd,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenEnd {
+    pub got: Bytes,
+    /// The proxy will send no more.
+    pub closed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +91,13 @@ impl Seen {
         }
         for exchange in &self.exchanges {
             exchange.write(&mut text);
+        }
+        if let Some(SeenConnection { upstream, client }) = &self.connection {
+            let end = |end: &SeenEnd| {
+                format!("{}, {}", shown(&end.got), if end.closed { "closed" } else { "open" })
+            };
+            let upstream = upstream.as_ref().map_or("no connection".to_owned(), end);
+            let _ = writeln!(text, "connection\n  upstream got {upstream}\n  client got {}", end(client));
         }
         for (cluster, request) in &self.callouts {
             let _ = writeln!(text, "callout {cluster} got {}", message(request, Side::Service));
@@ -175,6 +199,13 @@ fn normalised(line: &str) -> String {
         let rules = [
             (r"(x-envoy-upstream-service-time(?:=|: ))\d+", "${1}N"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"(number (?:source|destination|upstream)\.port -> )\d+", "${1}PORT"),
+            (r"(number connection(?:\.|_)id -> )\d+", "${1}ID"),
+            // Envoy measures them; on virtual time some are zero.
+            (
+                r"(number (?:request\.duration|response\.backend_latency|upstream\.cx_pool_ready_duration) -> )\d+",
+                "${1}NANOSECONDS",
+            ),
             // Nanoseconds since 1970.
             (r"\b1[5-9]\d{17}\b", "TIME"),
         ];

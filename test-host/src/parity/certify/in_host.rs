@@ -83,7 +83,7 @@ pub(super) fn run(document: &Document, subject: &Subject) -> Result<InHost, Cann
         }
         exchange
     });
-    let recording = Recording { exchanges: exchanges.collect(), notes: Vec::new() };
+    let recording = Recording { exchanges: exchanges.collect(), ..Recording::default() };
     let specs = Specs::Everywhere(Arc::clone(&spec));
     let replayed = replay::replay(&Arc::new(Modules::new()), &specs, recording, &Options::default(), |_| {
         services::in_host(&subject.callouts, &called)

@@ -7,10 +7,15 @@ pub(in crate::parity) const BARRIER: &str = "wayside-barrier";
 
 pub(in crate::parity) fn on_loopback(name: &str, manager: Value) -> Value {
     let filter = json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager });
+    with_filters(name, vec![filter])
+}
+
+/// A listener with these network filters.
+pub(in crate::parity) fn with_filters(name: &str, filters: Vec<Value>) -> Value {
     json!({
         "name": name,
         "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-        "filter_chains": [{ "filters": [filter] }],
+        "filter_chains": [{ "filters": filters }],
     })
 }
 

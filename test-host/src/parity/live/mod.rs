@@ -5,6 +5,7 @@ pub(super) mod grpc_server;
 mod listener;
 pub(super) mod process;
 pub(super) mod server;
+pub(super) mod tcp;
 pub(super) mod wire;
 
-pub(super) use listener::{BARRIER, barrier_listener, manager, on_loopback};
+pub(super) use listener::{BARRIER, barrier_listener, manager, on_loopback, with_filters};

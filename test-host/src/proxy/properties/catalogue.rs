@@ -38,10 +38,6 @@ pub enum Availability {
     Routed,
     /// While the filter sees the request's headers, and in `on_log`.
     RequestHeaders,
-    /// While the filter sees the response's headers, and in `on_log`.
-    ResponseHeaders,
-    /// While the filter sees the response's trailers, and in `on_log`.
-    ResponseTrailers,
     /// Once there is a response.
     Answered,
     /// Once the router has an endpoint.
@@ -142,7 +138,7 @@ fn always(_: &View<'_>) -> bool {
 }
 
 fn in_stream(view: &View<'_>) -> bool {
-    view.stream.is_some()
+    view.has_traffic()
 }
 
 /// In the order in which Envoy looks for them.
@@ -159,7 +155,7 @@ pub(super) static ROOTS: [Root; 14] = [
         ..group("upstream_filter_state", &[])
     },
     whole("metadata", (AttributeType::Message, Availability::Stream), |view| {
-        view.stream.map(|_| Value::Message(Message::Metadata(None)))
+        view.has_traffic().then_some(Value::Message(Message::Metadata(None)))
     }),
     Root {
         others: Some(|view, name| view.filter_state()?.get(name).map(Value::text)),

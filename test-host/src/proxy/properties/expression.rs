@@ -16,6 +16,7 @@ use crate::{
     proxy::{
         core::Core,
         stream_state::{FilterContext, StreamState},
+        tcp::{NetworkFilter, TcpState},
     },
 };
 
@@ -24,11 +25,13 @@ pub(crate) fn value_for_expression(
     core: &Core,
     plugin: PluginIndex,
     stream: Option<(&StreamState, &FilterContext)>,
+    connection: Option<(&TcpState, &NetworkFilter)>,
     name: &str,
 ) -> Option<cel::Value> {
     let lacking = Cell::new(None);
     let spec = &core.plugins.get(plugin.0)?.spec;
-    let view = View { core, plugin: spec, stream, lacking: &lacking };
+    let tcp = connection.map(|(state, _)| state);
+    let view = View { core, plugin: spec, stream, tcp, lacking: &lacking };
     let Some(root) = ROOTS.iter().find(|root| root.name == name) else {
         return view.own(name.as_bytes()).ok().map(|value| match value {
             // What a filter sets is bytes, unless it has been declared to be something else.

@@ -11,7 +11,7 @@ mod upstream;
 mod value;
 mod xds;
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use bytes::Bytes;
 
@@ -23,8 +23,9 @@ use self::{
 use super::{
     core::{Core, PluginIndex},
     filter_state::{self, FilterState},
-    spec::{ListenerSpec, PluginSpec},
+    spec::{ListenerSpec, PluginSpec, TcpListenerSpec},
     stream_state::{FilterContext, StreamState},
+    tcp::{NetworkFilter, TcpState},
 };
 use crate::{
     abi::{CallResult, CallStatus},
@@ -38,6 +39,8 @@ pub(crate) struct View<'v> {
     plugin: &'v PluginSpec,
     /// `None` in root contexts.
     stream: Option<(&'v StreamState, &'v FilterContext)>,
+    /// `None` but in the contexts of network filters.
+    tcp: Option<&'v TcpState>,
     lacking: &'v Cell<Option<&'static str>>,
 }
 
@@ -52,12 +55,19 @@ pub(crate) fn get(
     core: &Core,
     plugin: PluginIndex,
     stream: Option<(&StreamState, &FilterContext)>,
+    connection: Option<(&TcpState, &NetworkFilter)>,
     path: &[u8],
 ) -> Read {
     let lacking = Cell::new(None);
     let value = match core.plugins.get(plugin.0) {
         Some(state) => {
-            let view = View { core, plugin: &state.spec, stream, lacking: &lacking };
+            let view = View {
+                core,
+                plugin: &state.spec,
+                stream,
+                tcp: connection.map(|(state, _)| state),
+                lacking: &lacking,
+            };
             view.resolve(path).and_then(|value| value.encode())
         }
         None => Err(CallStatus::NotFound),
@@ -107,15 +117,31 @@ impl<'v> View<'v> {
     }
 
     fn filter_state(&self) -> Option<&'v FilterState> {
-        self.stream.map(|(stream, _)| &stream.filter_state)
+        let of_connection = || self.tcp.map(|tcp| &tcp.filter_state);
+        self.stream.map(|(stream, _)| &stream.filter_state).or_else(of_connection)
     }
 
     fn connection(&self) -> Option<&'v Connection> {
-        self.stream.map(|(stream, _)| &stream.exchange.connection)
+        let of_tcp = || self.tcp.map(|tcp| &tcp.recorded.connection);
+        self.stream.map(|(stream, _)| &stream.exchange.connection).or_else(of_tcp)
     }
 
-    fn listener(&self) -> Option<&'v ListenerSpec> {
+    /// Whether there is a stream or a connection.
+    fn has_traffic(&self) -> bool {
+        self.stream.is_some() || self.tcp.is_some()
+    }
+
+    fn http_listener(&self) -> Option<&'v ListenerSpec> {
         self.core.spec.listeners.get(self.stream?.0.listener)
+    }
+
+    fn tcp_listener(&self) -> Option<&'v TcpListenerSpec> {
+        self.core.spec.tcp_listeners.get(self.tcp?.listener)
+    }
+
+    /// When the stream or the connection began, in virtual time.
+    fn started(&self) -> Option<Duration> {
+        self.stream.map(|(stream, _)| stream.started).or_else(|| self.tcp.map(|tcp| tcp.started))
     }
 
     /// The value; where the recording does not tell it, that is noted.

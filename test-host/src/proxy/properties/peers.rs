@@ -72,14 +72,15 @@ pub(super) fn tls<'v>(view: &View<'v>, security: &'v Security, fact: &'static st
 }
 
 pub(super) fn id<'v>(view: &View<'v>) -> Option<Value<'v>> {
-    view.stream.map(|(stream, _)| Value::Uint(stream.exchange.id.number.into()))
+    let of_stream = view.stream.map(|(stream, _)| stream.exchange.id.number);
+    of_stream.or_else(|| view.tcp.map(|tcp| tcp.recorded.number)).map(|number| Value::Uint(number.into()))
 }
 
 /// The client, as far as the proxy trusts what it is told: where the peer's own address does not count, the last of
 /// `x-forwarded-for`, whose port nobody knows.
 fn source(view: &View<'_>) -> Option<SocketAddr> {
-    let (stream, _) = view.stream?;
     let told = || {
+        let (stream, _) = view.stream?;
         let headers = Some(&stream.exchange.request.headers).filter(|_| !view.trusts_peer())?;
         let last = headers.first(b"x-forwarded-for")?.rsplit(|byte| *byte == b',').next()?;
         let ip = std::str::from_utf8(last.trim_ascii()).ok()?.parse().ok()?;
@@ -130,5 +131,5 @@ pub(super) fn sha256(tls: &Tls) -> Option<Value<'_>> {
 }
 
 pub(super) fn pem(tls: &Tls) -> Option<Value<'_>> {
-    Some(Value::text(&tls.peer.as_ref()?.url_encoded_pem))
+    Some(Value::text(&tls.peer.as_ref()?.pem))
 }

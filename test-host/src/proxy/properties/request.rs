@@ -23,8 +23,8 @@ pub(super) static ATTRIBUTES: [Entry; 16] = [
         Some(Value::int(view.request_headers().map_or(0, HeaderMap::byte_size)))
     }),
     entry("time", Type::Timestamp, When::Stream, |view| {
-        let (stream, _) = view.stream?;
-        Some(Value::nanoseconds(view.core.wall.saturating_sub(view.core.now.saturating_sub(stream.started))))
+        let age = view.core.now.saturating_sub(view.started()?);
+        Some(Value::nanoseconds(view.core.wall.saturating_sub(age)))
     }),
     entry("protocol", Type::Text, When::Stream, |view| Some(Value::text(view.protocol()?.name()))),
     entry("size", Type::Int, When::Stream, size),
@@ -75,7 +75,8 @@ fn path_and_query<'v>(view: &View<'v>) -> Option<(&'v [u8], &'v [u8])> {
 }
 
 fn received(view: &View<'_>) -> Option<u64> {
-    view.stream.map(|(stream, _)| stream.manager.request.bytes_received)
+    let of_stream = view.stream.map(|(stream, _)| stream.manager.request.bytes_received);
+    of_stream.or_else(|| view.tcp.map(|tcp| tcp.bytes_received))
 }
 
 /// The declared length while the headers are in sight, else what has come so far. A length that is no number: nothing.

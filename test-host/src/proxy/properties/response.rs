@@ -19,7 +19,7 @@ pub(super) static ATTRIBUTES: [Entry; 10] = [
     entry("code_details", Type::Text, When::Answered, |view| {
         view.stream?.0.details.as_ref().map(Value::text)
     }),
-    entry("flags", Type::Int, When::Stream, |view| Some(Value::int(view.stream?.0.response_flags))),
+    entry("flags", Type::Int, When::Stream, |view| flags(view).map(Value::int)),
     entry("grpc_status", Type::Int, When::Answered, |view| grpc_status(view).map(Value::Int)),
     // An empty map where the filter does not see them; so are trailers.
     entry("headers", Type::Map, When::Stream, |view| Some(Value::Headers(view.response_headers()))),
@@ -56,8 +56,16 @@ impl<'v> View<'v> {
 
 /// Body bytes that have left for the client.
 fn sent(view: &View<'_>) -> Option<usize> {
+    if let Some(tcp) = view.tcp {
+        return usize::try_from(tcp.bytes_sent).ok();
+    }
     let (stream, _) = view.stream?;
     Some(stream.downstream_response.as_ref().map_or(0, Message::body_len))
+}
+
+fn flags(view: &View<'_>) -> Option<u64> {
+    let of_stream = view.stream.map(|(stream, _)| stream.response_flags);
+    of_stream.or_else(|| view.tcp.map(|tcp| tcp.response_flags))
 }
 
 /// From the trailers in sight, else the headers in sight, else what the HTTP status amounts to

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::proxy::spec::EndpointSpec;
 
-pub(super) static ATTRIBUTES: [Entry; 17] = [
+pub(super) static ATTRIBUTES: [Entry; 18] = [
     entry("address", Type::Text, When::Upstream, |view| {
         let (text, _) = address(view)?;
         Some(Value::owned(text))
@@ -27,7 +27,10 @@ pub(super) static ATTRIBUTES: [Entry; 17] = [
         Some(Value::Message(Message::Locality(Some(&endpoint(view)?.locality))))
     }),
     entry("transport_failure_reason", Type::Text, When::Upstream, |view| {
-        endpoint(view)?;
+        // Of TCP, Envoy has a place for it from the beginning.
+        if view.tcp.is_none() {
+            endpoint(view)?;
+        }
         Some(Value::text(&view.connection()?.upstream_transport_failure_reason))
     }),
     // Connections take no time here.
@@ -35,12 +38,17 @@ pub(super) static ATTRIBUTES: [Entry; 17] = [
         endpoint(view).map(|_| Value::Int(0))
     }),
     entry("request_attempt_count", Type::Uint, When::Stream, |view| {
-        Some(Value::Uint(view.stream?.0.route.attempts.into()))
+        let of_stream = view.stream.map(|(stream, _)| u64::from(stream.route.attempts));
+        of_stream.or_else(|| view.tcp.map(|tcp| tcp.connected.into())).map(Value::Uint)
     }),
     entry("num_endpoints", Type::Uint, When::Routed, |view| {
         Some(Value::Uint(view.cluster()?.endpoints.len() as u64))
     }),
     certificate("tls_version", |view| peers::tls_version(view.upstream_tls()?)),
+    certificate("server_name", |view| {
+        let tls = view.upstream_tls()?;
+        Some(&tls.server_name).filter(|name| !name.is_empty()).map(Value::text)
+    }),
     certificate("subject_local_certificate", |view| peers::subject(view.upstream_tls()?, Side::Local)),
     certificate("subject_peer_certificate", |view| peers::subject(view.upstream_tls()?, Side::Peer)),
     certificate("uri_san_local_certificate", |view| peers::uri_san(view.upstream_tls()?, Side::Local)),
@@ -62,9 +70,10 @@ impl<'v> View<'v> {
     }
 }
 
-/// Whether the router has an endpoint for the stream.
+/// Whether the router has an endpoint for the stream, or the tcp_proxy a connection.
 pub(super) fn is_known(view: &View<'_>) -> bool {
     view.stream.is_some_and(|(stream, _)| stream.route.sent.is_some())
+        || view.tcp.is_some_and(|tcp| tcp.connected)
 }
 
 /// The endpoint that was recorded, where the cluster has it; else the first that is healthy.

@@ -68,9 +68,9 @@ impl<'v> Value<'v> {
             }
             Value::Struct(fields) => fields.get(std::str::from_utf8(part).ok()?).map(Value::Json),
             Value::Json(Json::Object(fields)) => Value::Struct(fields).step(part),
-            Value::Json(Json::Array(items)) => {
-                items.get(std::str::from_utf8(part).ok()?.parse::<usize>().ok()?).map(Value::Json)
-            }
+            Value::Json(Json::Array(items)) => items
+                .get(std::str::from_utf8(part).ok()?.trim_ascii().parse::<usize>().ok()?)
+                .map(Value::Json),
             Value::Texts(entries) => {
                 entries.iter().find(|(name, _)| name.as_bytes() == part).map(|(_, text)| Value::text(*text))
             }

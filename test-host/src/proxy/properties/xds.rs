@@ -34,11 +34,17 @@ pub(super) static ATTRIBUTES: [Entry; 12] = [
         of_endpoint(view, |endpoint| &endpoint.locality_metadata)
     }),
     entry("filter_chain_name", Type::Text, When::Stream, |view| {
-        Some(Value::text(&view.listener()?.filter_chain_name))
+        let of_tcp = || Some(&view.tcp_listener()?.filter_chain_name);
+        view.http_listener().map(|listener| &listener.filter_chain_name).or_else(of_tcp).map(Value::text)
     }),
-    entry("listener_metadata", Type::Message, When::Stream, |view| message(&view.listener()?.metadata)),
+    entry("listener_metadata", Type::Message, When::Stream, |view| {
+        let of_tcp = || Some(&view.tcp_listener()?.metadata);
+        message(view.http_listener().map(|listener| &listener.metadata).or_else(of_tcp)?)
+    }),
     entry("listener_direction", Type::Int, When::Stream, |view| {
-        Some(Value::Int(direction_number(view.listener()?.direction)))
+        let of_tcp = || Some(view.tcp_listener()?.direction);
+        let direction = view.http_listener().map(|listener| listener.direction).or_else(of_tcp)?;
+        Some(Value::Int(direction_number(direction)))
     }),
 ];
 
@@ -52,13 +58,18 @@ impl<'v> View<'v> {
         self.stream?.0.route.virtual_host.as_deref()
     }
 
-    /// The cluster of the route, where it is one that exists.
+    /// The cluster of the route, where it is one that exists; of TCP, once there is a connection.
     pub(super) fn cluster(&self) -> Option<&'v ClusterSpec> {
-        self.core.spec.clusters.get(self.stream?.0.route.cluster()?)
+        let of_tcp = || {
+            let listener = self.tcp.filter(|tcp| tcp.connected).and_then(|_| self.tcp_listener())?;
+            Some(&listener.cluster[..])
+        };
+        let name = self.stream.and_then(|(stream, _)| stream.route.cluster()).or_else(of_tcp)?;
+        self.core.spec.clusters.get(name)
     }
 
     pub(super) fn trusts_peer(&self) -> bool {
-        self.listener().is_some_and(|listener| listener.http.use_remote_address)
+        self.http_listener().is_some_and(|listener| listener.http.use_remote_address)
     }
 }
 

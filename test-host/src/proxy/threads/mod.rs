@@ -25,10 +25,17 @@ impl Core {
         if self.chains.len() < 2 {
             return Thread::Worker(0);
         }
-        let connection = match exchange.connection.remote {
-            Some(client) => format!("{client}"),
-            None => format!("{}", exchange.id),
-        };
+        match exchange.connection.remote {
+            Some(client) => self.worker_of(&format!("{client}")),
+            None => self.worker_of(&format!("{}", exchange.id)),
+        }
+    }
+
+    /// As [`Self::worker_for`], by a name of the connection.
+    pub(super) fn worker_of(&self, connection: &str) -> Thread {
+        if self.chains.len() < 2 {
+            return Thread::Worker(0);
+        }
         let mut mixed = self.scheduling;
         for byte in connection.bytes() {
             mixed = scrambled(mixed ^ u64::from(byte));

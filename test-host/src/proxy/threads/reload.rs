@@ -21,7 +21,7 @@ impl Proxy {
 
     /// Asked for each filter of a new stream. Envoy draws the interval anew each time, and counts it from the last load, be that
     /// the first one.
-    fn reload_if_due(&mut self, plugin: PluginIndex) {
+    pub(in crate::proxy) fn reload_if_due(&mut self, plugin: PluginIndex) {
         let core = self.core_mut();
         let state = &core.plugins[plugin.0];
         let (now, loaded_at) = (core.now, state.loaded_at);

@@ -107,6 +107,7 @@ impl Proxy {
             core: Some(empty_core(Arc::clone(&spec), options)),
             ready: Default::default(),
             finished: Vec::new(),
+            finished_connections: Vec::new(),
         };
         let filters = proxy.try_all(&spec)?;
         proxy.core_mut().first_filters =
@@ -125,9 +126,9 @@ impl Proxy {
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
     fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         let mut chains = Vec::new();
-        for listener in &spec.listeners {
+        for (listener, direction, plugins) in spec.chains() {
             let mut chain = Vec::new();
-            for plugin in listener.http.http_filters.plugins() {
+            for plugin in plugins {
                 let module = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let (base, new) =
@@ -136,9 +137,9 @@ impl Proxy {
                 let filter = FilterNumber(self.core_mut().filters.len());
                 self.core_mut().filters.push(FilterEntry {
                     spec: Arc::new(plugin.clone()),
-                    listener: listener.name.clone(),
+                    listener: listener.to_owned(),
                     base,
-                    key: PluginKey::of(plugin, listener.direction),
+                    key: PluginKey::of(plugin, direction),
                 });
                 self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
                 self.plugin_on(MAIN, filter);
@@ -349,6 +350,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         chains: Vec::new(),
         vms: Vec::new(),
         streams: Default::default(),
+        connections: Default::default(),
         shared_data: SharedData::default(),
         queues: Default::default(),
         grpc: Default::default(),

@@ -136,7 +136,8 @@ impl Proxy {
 
     pub(crate) fn run(self) -> Result<Replay, StartError> {
         let exchanges = self.traffic.iter().zip(1u32..).map(|(traffic, number)| traffic.exchange(number));
-        let recording = Recording { exchanges: exchanges.collect(), notes: Vec::new() };
+        let recording =
+            Recording { exchanges: exchanges.collect(), connections: Vec::new(), notes: Vec::new() };
         let specs = Specs::Everywhere(Arc::new(self.spec()));
         let modules = if self.metered { &METERED } else { &MODULES };
         replay::replay(modules, &specs, recording, &self.options, |_| self.services())
@@ -185,6 +186,7 @@ impl Proxy {
             name: "envoy".to_owned(),
             node: NodeSpec { id: "node-1".to_owned(), cluster: "mesh".to_owned(), ..NodeSpec::default() },
             listeners: vec![listener],
+            tcp_listeners: Vec::new(),
             clusters: self
                 .clusters
                 .iter()

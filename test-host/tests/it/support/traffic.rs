@@ -16,6 +16,7 @@ pub(crate) struct Traffic {
     response: Option<Message>,
     at: Option<Duration>,
     latency: Duration,
+    connection: Option<Connection>,
 }
 
 /// A request without a body; the upstream answers 200 at once.
@@ -41,6 +42,7 @@ impl Traffic {
             response: None,
             at: None,
             latency: Duration::ZERO,
+            connection: None,
         };
         traffic = traffic.answered(200);
         traffic
@@ -96,6 +98,12 @@ impl Traffic {
         self
     }
 
+    /// Over a connection of which this is known.
+    pub(crate) fn over(mut self, connection: Connection) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
     /// The upstream takes this long, in milliseconds.
     pub(crate) fn after(mut self, millis: u64) -> Self {
         self.latency = Duration::from_millis(millis);
@@ -114,14 +122,7 @@ impl Traffic {
                 response_headers: Some(begins + self.latency),
                 ..Timing::default()
             },
-            connection: Connection {
-                local: Some(([10, 0, 0, 1], 80).into()),
-                remote: Some(([10, 0, 0, 2], 4711).into()),
-                protocol: Some(Protocol::Http11),
-                security: Security::Plain,
-                upstream_security: Security::Plain,
-                ..Connection::default()
-            },
+            connection: self.connection.clone().unwrap_or_else(known),
             notes: Vec::new(),
         }
     }
@@ -129,4 +130,15 @@ impl Traffic {
 
 fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
+}
+
+fn known() -> Connection {
+    Connection {
+        local: Some(([10, 0, 0, 1], 80).into()),
+        remote: Some(([10, 0, 0, 2], 4711).into()),
+        protocol: Some(Protocol::Http11),
+        security: Security::Plain,
+        upstream_security: Security::Plain,
+        ..Connection::default()
+    }
 }

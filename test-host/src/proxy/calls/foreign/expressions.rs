@@ -146,7 +146,7 @@ impl ActiveContext {
         let plugin = self.effective_plugin();
         // An attribute by itself is what get_property reads, but for the status.
         if let Some(path) = path_of(program.expression()) {
-            let read = properties::get(&self.core, plugin, self.stream(), &path);
+            let read = properties::get(&self.core, plugin, self.stream(), self.connection(), &path);
             return read.value.map_err(|status| match status {
                 CallStatus::NotFound => CallStatus::InternalFailure,
                 status => status,
@@ -154,7 +154,9 @@ impl ActiveContext {
         }
         let mut context = Context::default();
         for name in program.references().variables() {
-            if let Some(value) = properties::value_for_expression(&self.core, plugin, self.stream(), name) {
+            if let Some(value) =
+                properties::value_for_expression(&self.core, plugin, self.stream(), self.connection(), name)
+            {
                 context.add_variable_from_value(name, value);
             }
         }

@@ -67,17 +67,17 @@ impl ActiveContext {
         if !takes.takes(&value) {
             return answer(CallStatus::BadArgument);
         }
-        let Some((stream, _)) = self.stream_mut() else {
+        let Some(state) = self.filter_state_mut() else {
             return answer(CallStatus::NotFound);
         };
         let (name, bytes) = (Bytes::from(path), value.len());
         let span = Some(arguments.number(3)).filter(|span| *span <= 2).unwrap_or(0);
         // Envoy keeps what is there under another life span, and says nothing.
-        if stream.filter_state.span(name.as_ref()).is_some_and(|there| there != span) {
+        if state.span(name.as_ref()).is_some_and(|there| there != span) {
             return answer(CallStatus::Ok);
         }
         let object = FilterStateObject { value, read_only: false, span };
-        if let Err(status) = stream.filter_state.set(name.clone(), object) {
+        if let Err(status) = state.set(name.clone(), object) {
             return answer(status);
         }
         self.note(What::SetProperty { path: name, bytes });

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub(crate) use self::{expressions::Expressions, filter_state::Declared};
 use crate::abi::{CallStatus, ContextId, ForeignAnswer};
-use crate::proxy::{ActiveContext, core::Owner};
+use crate::proxy::ActiveContext;
 
 /// What foreign functions keep for a root context: gone with its VM.
 #[derive(Debug, Default)]
@@ -47,16 +47,11 @@ pub(in crate::proxy) fn call(
 
 impl ActiveContext {
     /// The root of the current context, whatever the effective one is.
-    fn current_root(&self) -> ContextId {
-        let owner = self.core.vms[self.vm.0].contexts.get(&self.current);
-        let plugin = match owner {
-            Some(Owner::Root(plugin)) => Some(*plugin),
-            Some(Owner::Stream(id, filter)) => {
-                self.core.streams.get(id).and_then(|stream| stream.chain.get(filter.0)).copied()
-            }
-            None => None,
-        };
-        self.core.plugins[plugin.unwrap_or(self.plugin).0].root
+    fn current_root(&mut self) -> ContextId {
+        let (current, effective) = self.act_for(self.current, None);
+        let plugin = self.effective_plugin();
+        self.act_for(current, effective);
+        self.core.plugins[plugin.0].root
     }
 
     fn clear_route_cache(&mut self) -> ForeignAnswer {

@@ -565,6 +565,7 @@ impl HostCalls for ActiveContext {
         match buffer {
             BufferType::RequestBody => self.set_body(Path::Decode, start, len, &data),
             BufferType::ResponseBody => self.set_body(Path::Encode, start, len, &data),
+            BufferType::GrpcMessage => self.shown.write_message(start, len, &data),
             BufferType::DownstreamData | BufferType::UpstreamData => {
                 self.set_tcp_buffer(buffer, start, len, &data)
             }
@@ -592,7 +593,7 @@ impl HostCalls for ActiveContext {
     fn set_property(&mut self, path: Bytes, value: Bytes) -> CallResult {
         let read_only = self.is_declared_read_only(&path);
         let bytes = value.len();
-        let object = FilterStateObject { value, read_only };
+        let object = FilterStateObject { value, read_only, span: 0 };
         let state = self.filter_state_mut().ok_or(CallStatus::NotFound)?;
         state.set(filter_state::name_of_property(&path), object)?;
         self.note(What::SetProperty { path, bytes });

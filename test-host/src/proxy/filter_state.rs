@@ -12,6 +12,8 @@ pub(crate) struct FilterStateObject {
     pub(crate) value: Bytes,
     /// It was declared so: a second value is refused.
     pub(crate) read_only: bool,
+    /// See [`FilterState::span`].
+    pub(crate) span: u64,
 }
 
 /// Objects by name. Those that `proxy_set_property` makes are named `wasm.` and the path as given, NULs included.
@@ -26,6 +28,15 @@ pub(crate) fn name_of_property(path: &[u8]) -> Bytes {
 impl FilterState {
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Bytes> {
         self.0.get(name).map(|object| &object.value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.0.iter().map(|(name, object)| (name, &object.value))
+    }
+
+    /// How long the object lives, as it was set: 0 with the filter chain, 1 with the request, 2 with the connection.
+    pub(crate) fn span(&self, name: &[u8]) -> Option<u64> {
+        self.0.get(name).map(|object| object.span)
     }
 
     /// `BadArgument`: what is there is read-only.

@@ -316,6 +316,14 @@ impl Proxy {
         to.append(&mut self.core_mut().due);
     }
 
+    /// The simulation has stopped in the middle of things.
+    pub(crate) fn note_endless(&mut self, events: u64) {
+        let text = format!(
+            "{events} events without a request: guests keep each other busy, and nothing more is carried out"
+        );
+        self.core_mut().found(None, FindingKind::BoundReached, text);
+    }
+
     pub(crate) fn has_live_streams(&self) -> bool {
         self.core.as_ref().is_some_and(|core| !core.streams.is_empty() || !core.connections.is_empty())
     }

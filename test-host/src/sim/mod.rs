@@ -36,6 +36,10 @@ enum Event {
 /// timeout is switched off. It is as long as Envoy's default.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
+/// How many events a simulation goes on for after the last request: guests can keep each other busy for ever with calls
+/// and queues.
+const EVENTS_MAX: u64 = 1_000_000;
+
 #[derive(Debug)]
 pub struct Sim {
     clock: VirtualClock,
@@ -45,6 +49,8 @@ pub struct Sim {
     pending: usize,
     last_event: Duration,
     lasts: Option<Duration>,
+    /// Events since the last request.
+    events: u64,
     /// What a proxy asks for, on its way to `timers`.
     due: Vec<(Duration, Due)>,
 }
@@ -60,6 +66,7 @@ impl Sim {
             pending: 0,
             last_event: Duration::ZERO,
             lasts: None,
+            events: 0,
             due: Vec::new(),
         };
         for index in 0..sim.proxies.len() {
@@ -117,6 +124,11 @@ impl Sim {
         let Some((at, (proxy, event))) = self.timers.pop() else {
             return false;
         };
+        self.events = if matches!(event, Event::Request { .. }) { 0 } else { self.events + 1 };
+        if self.events > EVENTS_MAX {
+            self.proxies[proxy.0].note_endless(EVENTS_MAX);
+            return false;
+        }
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
         if !event.is_background() {

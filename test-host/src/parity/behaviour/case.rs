@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::traffic::WrittenConnection;
+use crate::{traffic::WrittenConnection, upstream::GrpcMove};
 
 /// A file's behaviours.
 #[derive(Clone, Debug)]
@@ -159,6 +159,8 @@ pub enum Callout {
     Answer(Response),
     /// One answer after the other; the last for all that follow.
     Answers(Vec<Response>),
+    /// A gRPC service, in its moves; each call meets the same.
+    Grpc(Vec<GrpcMove>),
     /// Nothing listens there.
     Refused,
     /// The cluster has no endpoint.

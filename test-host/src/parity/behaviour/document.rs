@@ -89,7 +89,12 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
     for case in cases {
         for (name, callout) in &case.behaviour.callouts {
             let has_host = !matches!(callout, Callout::Hostless);
-            clusters.insert(name.clone(), cluster(name, around.servers.get(name).copied(), has_host));
+            let mut cluster = cluster(name, around.servers.get(name).copied(), has_host);
+            if matches!(callout, Callout::Grpc(_)) {
+                cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["explicit_http_config"] =
+                    json!({ "http2_protocol_options": {} });
+            }
+            clusters.insert(name.clone(), cluster);
         }
         if case.behaviour.connection.is_some() {
             let name = case.tcp_cluster();
@@ -229,6 +234,8 @@ fn wasm(case: &Case, number: usize, filter: &Filter, around: &Surroundings) -> R
 }
 
 /// Port 9 of loopback, where nothing listens, stands for what refuses.
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
 fn cluster(name: &str, server: Option<SocketAddr>, has_host: bool) -> Value {
     let port = server.map_or(9, |address| address.port());
     let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
@@ -238,7 +245,7 @@ fn cluster(name: &str, server: Option<SocketAddr>, has_host: bool) -> Value {
         "type": "STATIC",
         "connect_timeout": "5s",
         "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": endpoints }] },
-        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "typed_extension_protocol_options": { HTTP_OPTIONS: {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
         } },

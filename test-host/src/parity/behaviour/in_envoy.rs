@@ -17,10 +17,12 @@ use super::{
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
+use crate::message::Message;
 use crate::parity::{
     live::{
         BARRIER,
         client::{self, Barrier, Got, Sending},
+        grpc_server::GrpcServer,
         process::{Envoy, Line, NotStarted, lines},
         server::{Answer, Answers, Server},
         tcp::{self, Played},
@@ -30,6 +32,8 @@ use crate::parity::{
 
 /// How long the access log may take to show a request.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
+/// So many times, while a process may be dying.
+const DYING_POLLS: usize = 600;
 const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;
@@ -74,12 +78,14 @@ fn can_share(one: &Behaviour, other: &Behaviour) -> bool {
 #[derive(PartialEq, Eq)]
 enum Reached {
     Server,
+    Service,
     Nobody,
     NoHost,
 }
 
 fn reached(callout: &Callout) -> Reached {
     match callout {
+        Callout::Grpc(_) => Reached::Service,
         Callout::Refused => Reached::Nobody,
         Callout::Hostless => Reached::NoHost,
         Callout::Answer(_) | Callout::Answers(_) | Callout::Never | Callout::BreaksOff => Reached::Server,
@@ -160,25 +166,35 @@ fn not_started(case: &Case, error: &NotStarted) -> Result<Seen, String> {
 }
 
 /// The upstream, and one server for each cluster that guests call.
-struct Servers(BTreeMap<String, Server>);
+struct Servers(BTreeMap<String, Server>, BTreeMap<String, GrpcServer>);
 
 impl Servers {
     async fn start(cases: &[&Case]) -> io::Result<Self> {
         let mut servers = BTreeMap::from([(UPSTREAM.to_owned(), Server::start().await?)]);
+        let mut services = BTreeMap::new();
         for (name, callout) in cases.iter().flat_map(|case| &case.behaviour.callouts) {
             if reached(callout) == Reached::Server && !servers.contains_key(name) {
                 servers.insert(name.clone(), Server::start().await?);
             }
+            if reached(callout) == Reached::Service && !services.contains_key(name) {
+                services.insert(name.clone(), GrpcServer::start().await?);
+            }
         }
-        Ok(Servers(servers))
+        Ok(Servers(servers, services))
     }
 
     fn addresses(&self) -> BTreeMap<String, SocketAddr> {
-        self.0.iter().map(|(name, server)| (name.clone(), server.address)).collect()
+        let servers = self.0.iter().map(|(name, server)| (name.clone(), server.address));
+        servers.chain(self.1.iter().map(|(name, service)| (name.clone(), service.address))).collect()
     }
 
     /// From now on they answer as the behaviour says.
     fn prepare(&self, behaviour: &Behaviour, barrier: &Barrier) {
+        for (name, service) in &self.1 {
+            if let Some(Callout::Grpc(moves)) = behaviour.callouts.get(name) {
+                service.answer_with(moves);
+            }
+        }
         for (name, server) in &self.0 {
             server.keep_pace_with(barrier.clone());
             server.answer_with(match behaviour.callouts.get(name) {
@@ -190,7 +206,9 @@ impl Servers {
                 Some(Callout::Never) => {
                     Answers::InOrder(vec![answer(&Response { never: true, ..Response::default() }, false)])
                 }
-                Some(Callout::BreaksOff | Callout::Refused | Callout::Hostless) | None => Answers::None,
+                Some(Callout::BreaksOff | Callout::Refused | Callout::Hostless | Callout::Grpc(_)) | None => {
+                    Answers::None
+                }
             });
         }
     }
@@ -257,6 +275,13 @@ impl Run<'_> {
             return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
         }
         if !answers {
+            // A process that dies tells its story first.
+            for _ in 0..DYING_POLLS {
+                tokio::time::sleep(POLL).await;
+                if !envoy.is_running() {
+                    return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
+                }
+            }
             return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;
@@ -301,7 +326,11 @@ impl Run<'_> {
         let callouts = callouts.flat_map(|(name, server)| {
             server.take_received().into_iter().map(|request| (name.clone(), request))
         });
-        let callouts = callouts.collect();
+        let to_services = self.servers.1.iter().flat_map(|(name, service)| {
+            service.take_received().into_iter().map(|request| (name.clone(), request))
+        });
+        let mut callouts: Vec<(String, Message)> = callouts.chain(to_services).collect();
+        callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
         let metrics = metrics(case, envoy).await?;
         Ok(Seen { ended: None, main, worker, exchanges, connection, callouts, metrics })
     }

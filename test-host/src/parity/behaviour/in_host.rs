@@ -22,13 +22,14 @@ use crate::{
     abi::{GuestFault, HttpCallout, LogLevel},
     envoy_config,
     message::{
-        Connection, Direction, Exchange, ExchangeId, Message, Origin, Protocol, Recording, Security, Timing,
+        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
+        Security, Timing,
     },
     parity::log::{self, Stopped},
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
     replay::{self, Options, Specs},
     trace::{Entry, FindingKind, Ledger, What},
-    upstream::{CalloutAnswer, Services},
+    upstream::{CalloutAnswer, GrpcAnswer, GrpcCallout, GrpcHeard, Service, Services, framed},
     vm::Modules,
 };
 
@@ -76,7 +77,8 @@ pub(super) fn run(
     let Some(proxy) = replayed.proxies.pop() else {
         return Err("requests: found none, expected at least one".to_owned());
     };
-    let callouts = called.borrow().clone();
+    let mut callouts = called.borrow().clone();
+    callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok((seen(case, &proxy.outcome, callouts), proxy.outcome.ledger))
 }
 
@@ -139,17 +141,65 @@ fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) 
 fn services(case: &Case, called: &Called) -> Services {
     case.behaviour.callouts.iter().fold(Services::default(), |services, (name, callout)| {
         let (name, callout, called) = (name.clone(), callout.clone(), Rc::clone(called));
-        let mut calls = 0;
-        services.with(name.clone(), move |request: &HttpCallout| {
-            calls += 1;
-            if !matches!(callout, Callout::Refused | Callout::Hostless) {
-                let body = if request.body.is_empty() { Vec::new() } else { vec![request.body.clone()] };
-                let message = Message { headers: request.headers.clone(), body, trailers: None };
-                called.borrow_mut().push((name.clone(), message));
-            }
-            answer(&callout, calls)
-        })
+        services.with(name.clone(), Cluster { name, callout, called, calls: 0, grpc: Vec::new() })
     })
+}
+
+/// What a callout to a cluster meets, and where it is kept that it came.
+struct Cluster {
+    name: String,
+    callout: Callout,
+    called: Called,
+    calls: usize,
+    /// Where among all calls each gRPC call stands.
+    grpc: Vec<usize>,
+}
+
+impl Cluster {
+    fn keep(&self, message: Message) -> usize {
+        let mut called = self.called.borrow_mut();
+        called.push((self.name.clone(), message));
+        called.len() - 1
+    }
+}
+
+impl Service for Cluster {
+    fn answer(&mut self, request: &HttpCallout) -> CalloutAnswer {
+        self.calls += 1;
+        if !matches!(self.callout, Callout::Refused | Callout::Hostless) {
+            let body = if request.body.is_empty() { Vec::new() } else { vec![request.body.clone()] };
+            self.keep(Message { headers: request.headers.clone(), body, trailers: None });
+        }
+        answer(&self.callout, self.calls)
+    }
+
+    fn answer_grpc(&mut self, call: &GrpcCallout) -> GrpcAnswer {
+        self.calls += 1;
+        let refused = matches!(self.callout, Callout::Refused | Callout::Hostless);
+        let headers = if refused { HeaderMap::new() } else { call.headers.clone() };
+        let kept = if refused { usize::MAX } else { self.keep(Message { headers, ..Message::default() }) };
+        self.grpc.push(kept);
+        match &self.callout {
+            Callout::Grpc(moves) => GrpcAnswer::Moves(moves.clone()),
+            callout => GrpcAnswer::Http(answer(callout, self.calls)),
+        }
+    }
+
+    fn hear(&mut self, call: usize, heard: GrpcHeard) {
+        let is_grpc = matches!(self.callout, Callout::Grpc(_));
+        let mut called = self.called.borrow_mut();
+        let kept = self.grpc.get(call).and_then(|kept| called.get_mut(*kept));
+        let Some((_, message)) = kept else { return };
+        match heard {
+            GrpcHeard::Message(bytes) if is_grpc => message.body.push(bytes),
+            GrpcHeard::Message(bytes) => message.body.push(framed(&bytes)),
+            GrpcHeard::End if is_grpc => message.trailers = Some(HeaderMap::from_iter([("call", "end")])),
+            GrpcHeard::Reset if is_grpc && message.trailers.is_none() => {
+                message.trailers = Some(HeaderMap::from_iter([("call", "reset")]));
+            }
+            GrpcHeard::End | GrpcHeard::Reset => {}
+        }
+    }
 }
 
 fn answer(callout: &Callout, calls: usize) -> CalloutAnswer {
@@ -158,7 +208,8 @@ fn answer(callout: &Callout, calls: usize) -> CalloutAnswer {
         Callout::Refused => CalloutAnswer::ConnectFailure { after },
         Callout::Hostless => CalloutAnswer::NoHealthyHost,
         Callout::Never => CalloutAnswer::Silence,
-        Callout::BreaksOff => CalloutAnswer::Disconnect { after },
+        // What an HTTP call to a gRPC service meets is nothing that a behaviour shows.
+        Callout::BreaksOff | Callout::Grpc(_) => CalloutAnswer::Disconnect { after },
         Callout::Answer(response) => answered(response),
         Callout::Answers(responses) => {
             responses.get(calls - 1).or(responses.last()).map_or(CalloutAnswer::Silence, answered)

@@ -1,6 +1,7 @@
 //! The real side of a comparison: Envoy as a process, a client in front of it, servers behind it.
 
 pub(super) mod client;
+pub(super) mod grpc_server;
 mod listener;
 pub(super) mod process;
 pub(super) mod server;

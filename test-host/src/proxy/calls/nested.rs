@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::grpc::Told;
 use crate::proxy::ActiveContext;
 use crate::{
-    abi::{Callback, ContextId, MapType},
+    abi::{CallResult, CallStatus, Callback, ContextId, MapType},
     message::HeaderMap,
     trace::FindingKind,
 };
@@ -35,6 +35,19 @@ impl Shown {
 
     pub(crate) fn call_data(data: Bytes) -> Self {
         Shown { call_data: Some(data), ..Shown::default() }
+    }
+
+    /// Envoy lets the guest write to the message it has just been told, by the rules of bodies.
+    pub(crate) fn write_message(&mut self, start: usize, len: usize, data: &[u8]) -> CallResult {
+        let message = self.message.as_mut().ok_or(CallStatus::BadArgument)?;
+        *message = if start == 0 {
+            [data, message.get(len..).unwrap_or_default()].concat().into()
+        } else if start >= message.len() {
+            [&message[..], data].concat().into()
+        } else {
+            return Err(CallStatus::BadArgument);
+        };
+        Ok(())
     }
 
     pub(crate) fn map(&self, map: MapType) -> Option<&HeaderMap> {

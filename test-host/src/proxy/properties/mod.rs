@@ -2,6 +2,7 @@
 //! `source/extensions/common/wasm/context.cc`). Which there are, of which type and when, is the [`catalogue`].
 
 pub(super) mod catalogue;
+mod expression;
 mod messages;
 mod peers;
 mod request;
@@ -14,6 +15,7 @@ use std::{cell::Cell, time::Duration};
 
 use bytes::Bytes;
 
+pub(super) use self::expression::value_for_expression;
 use self::{
     catalogue::{ROOTS, Root},
     value::Value,

@@ -71,7 +71,12 @@ impl ActiveContext {
             return answer(CallStatus::NotFound);
         };
         let (name, bytes) = (Bytes::from(path), value.len());
-        let object = FilterStateObject { value, read_only: false };
+        let span = Some(arguments.number(3)).filter(|span| *span <= 2).unwrap_or(0);
+        // Envoy keeps what is there under another life span, and says nothing.
+        if state.span(name.as_ref()).is_some_and(|there| there != span) {
+            return answer(CallStatus::Ok);
+        }
+        let object = FilterStateObject { value, read_only: false, span };
         if let Err(status) = state.set(name.clone(), object) {
             return answer(status);
         }

@@ -4,6 +4,7 @@
 
 mod compression;
 mod dns;
+mod expressions;
 mod filter_state;
 mod signatures;
 mod wire;
@@ -12,14 +13,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub(crate) use self::filter_state::Declared;
-use crate::abi::{CallStatus, ForeignAnswer};
+pub(crate) use self::{expressions::Expressions, filter_state::Declared};
+use crate::abi::{CallStatus, ContextId, ForeignAnswer};
 use crate::proxy::ActiveContext;
 
 /// What foreign functions keep for a root context: gone with its VM.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignData {
     pub(crate) declared: BTreeMap<Bytes, Declared>,
+    pub(crate) expressions: Expressions,
 }
 
 /// `None`: there is no function of this name.
@@ -36,16 +38,22 @@ pub(in crate::proxy) fn call(
         b"set_envoy_filter_state" => context.set_envoy_filter_state(arguments),
         b"declare_property" => context.declare_property(arguments),
         b"clear_route_cache" => context.clear_route_cache(),
-        b"expr_create" | b"expr_evaluate" | b"expr_delete" => {
-            use crate::abi::HostCalls as _;
-            context.unimplemented("proxy_call_foreign_function");
-            ForeignAnswer::status(CallStatus::Unimplemented)
-        }
+        b"expr_create" => context.create_expression(arguments),
+        b"expr_evaluate" => context.evaluate_expression(arguments),
+        b"expr_delete" => context.delete_expression(arguments),
         _ => return None,
     })
 }
 
 impl ActiveContext {
+    /// The root of the current context, whatever the effective one is.
+    fn current_root(&mut self) -> ContextId {
+        let (current, effective) = self.act_for(self.current, None);
+        let plugin = self.effective_plugin();
+        self.act_for(current, effective);
+        self.core.plugins[plugin.0].root
+    }
+
     fn clear_route_cache(&mut self) -> ForeignAnswer {
         if let Some((stream, _)) = self.stream_mut() {
             stream.route.clear();

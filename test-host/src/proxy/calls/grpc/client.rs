@@ -194,7 +194,7 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 fn grpc_status(fields: &HeaderMap) -> Option<u32> {
-    let text = fields.first(b"grpc-status")?;
+    let text = fields.first(b"grpc-status").filter(|text| !text.is_empty())?;
     Some(number(text).filter(|status| *status <= code::UNAUTHENTICATED).unwrap_or(code::INVALID))
 }
 

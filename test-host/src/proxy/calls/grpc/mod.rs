@@ -184,6 +184,10 @@ impl Flight {
         for field in fields.iter().filter(|field| &field.name[..] != b":status") {
             head.push(field.name.clone(), field.value.clone());
         }
+        // Told only of a call that has been sent to its end.
+        if !self.ended {
+            return self.client.take(Part::Headers { fields: head, ends });
+        }
         let took = now.saturating_sub(self.began).as_millis().to_string();
         head.set(b"x-envoy-upstream-service-time", took);
         self.client.take(Part::Headers { fields: head, ends })

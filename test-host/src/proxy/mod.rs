@@ -78,7 +78,7 @@ impl Proxy {
             self.reload_if_due(*plugin);
         }
         let core = self.core_mut();
-        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now);
+        let mut stream = Box::new(StreamState::new(exchange, listener, chain, first_filter, thread, now));
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);

@@ -87,7 +87,8 @@ impl Proxy {
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
         let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
-        let mut stream = StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit);
+        let mut stream =
+            Box::new(StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit));
         let request = stream.exchange.request.clone();
         if stream.exchange.timing.request_stalls {
             stream.manager.receive_without_end(Path::Decode, request);

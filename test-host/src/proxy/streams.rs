@@ -24,8 +24,7 @@ impl Streams {
     }
 
     /// A stream of the same number is replaced.
-    pub(crate) fn insert(&mut self, id: StreamId, stream: StreamState) {
-        let stream = Box::new(stream);
+    pub(crate) fn insert(&mut self, id: StreamId, stream: Box<StreamState>) {
         match self.find(id) {
             Ok(at) => self.0[at].1 = stream,
             Err(at) => self.0.insert(at, (id, stream)),

@@ -245,7 +245,7 @@ impl Proxy {
             self.core = Some(core);
             return Answered { number: None, stop: false, failed: true };
         };
-        let mut lent = lend(core, plugin, context);
+        let mut lent = Box::new(lend(core, plugin, context));
         lent.callback = callback.name();
         let (active, answer) = vm.call(lent, context, callback);
         let fuel = vm.fuel_used();

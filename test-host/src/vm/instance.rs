@@ -40,7 +40,8 @@ pub(super) enum Phase {
 
 /// A VM's side of the store: the lent host, and what hostcalls need of the instance.
 pub(super) struct VmState<H> {
-    host: Option<H>,
+    /// Boxed: it is lent and taken back for every callback.
+    host: Option<Box<H>>,
     phase: Phase,
     memory: Option<Memory>,
     allocator: Option<link::Allocator>,
@@ -53,7 +54,12 @@ pub(super) struct VmState<H> {
 }
 
 impl<H> VmState<H> {
-    pub(super) fn starting(host: H, abi: AbiVersion, capabilities: Capabilities, limits: Limits) -> Self {
+    pub(super) fn starting(
+        host: Box<H>,
+        abi: AbiVersion,
+        capabilities: Capabilities,
+        limits: Limits,
+    ) -> Self {
         VmState {
             host: Some(host),
             phase: Phase::Instantiating,
@@ -84,7 +90,7 @@ impl<H> VmState<H> {
         clippy::expect_used,
         reason = "only Template::start and Vm::call use it, having put the host here"
     )]
-    pub(super) fn take_host(&mut self) -> H {
+    pub(super) fn take_host(&mut self) -> Box<H> {
         self.host.take().expect("the host was lent by the same function")
     }
 
@@ -184,10 +190,10 @@ impl<H: HostCalls + 'static> Vm<H> {
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
     pub fn call(
         &mut self,
-        host: H,
+        host: Box<H>,
         context: ContextId,
         callback: Callback,
-    ) -> (H, Result<Option<u32>, GuestFault>) {
+    ) -> (Box<H>, Result<Option<u32>, GuestFault>) {
         self.fuel_used = None;
         if !self.exports.has(callback) {
             return (host, Ok(None));

@@ -57,7 +57,7 @@ impl<H: HostCalls + 'static> Template<H> {
     }
 
     /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(&self, capabilities: Capabilities, host: H) -> (H, Result<Vm<H>, GuestFault>) {
+    pub fn start(&self, capabilities: Capabilities, host: Box<H>) -> (Box<H>, Result<Vm<H>, GuestFault>) {
         let state = VmState::starting(host, self.module.info.abi, capabilities, self.limits);
         let mut store = Store::new(self.modules.engine(), state);
         store.limiter(VmState::limits);

@@ -242,7 +242,7 @@ impl Proxy {
         core.running = thread;
         let lent = ActiveContext::new(core, plugin, ContextId(0));
         let capabilities = lent.capabilities();
-        let (active, started) = self.bases[base].template.start(capabilities, lent);
+        let (active, started) = self.bases[base].template.start(capabilities, Box::new(lent));
         self.core = Some(active.core);
         match started {
             Ok(started) => self.vms[vm.0].vm = Some(started),

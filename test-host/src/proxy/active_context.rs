@@ -14,7 +14,7 @@ use super::{
     foreign, header_rules,
     nested::{Nested, Outer, Shown},
     properties::{self, Read},
-    stream_state::{FilterContext, StreamState},
+    streams::state::{FilterContext, StreamState},
 };
 use crate::{
     abi::{
@@ -24,7 +24,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, BodyEdit, Change, FindingKind, HeaderEdit, Thread, What},
+    trace::{AT_START, Change, FindingKind, HeaderEdit, Thread, What},
     vm::Capabilities,
 };
 
@@ -39,13 +39,13 @@ pub(crate) struct ActiveContext {
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
     pub(super) current: ContextId,
-    effective: Option<ContextId>,
+    pub(super) effective: Option<ContextId>,
     /// Who the effective context stands for, or the current one, where the guest chose none.
     owner: Option<Owner>,
     /// A local reply was asked for: whatever the callback returns, the stream stops.
     pub(crate) stop: bool,
     /// During `on_http_call_response` only.
-    callout: Option<AnsweredCallout>,
+    pub(super) callout: Option<AnsweredCallout>,
     /// During the callbacks of gRPC calls and resolved names only.
     pub(super) shown: Shown,
     /// `get_status`: the message, which exists during one callback only.
@@ -53,11 +53,11 @@ pub(crate) struct ActiveContext {
     /// Callbacks to be made before the hostcall under way returns, and what those under way have put aside.
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
-    configuring: bool,
+    pub(super) configuring: bool,
     /// The guest's allocator broke, and that is noted.
     pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
-    last_buffer: Option<(ContextId, BufferType)>,
+    pub(super) last_buffer: Option<(ContextId, BufferType)>,
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
 }
@@ -172,65 +172,6 @@ impl ActiveContext {
         self.stream().is_some_and(|(stream, _)| stream.end.is_some())
     }
 
-    fn map(&self, map: MapType) -> Option<&HeaderMap> {
-        match map {
-            MapType::CalloutHeaders => return self.callout.as_ref()?.message.as_ref().map(|m| &m.headers),
-            MapType::CalloutTrailers => return self.callout.as_ref()?.message.as_ref()?.trailers.as_ref(),
-            MapType::GrpcInitialMetadata | MapType::GrpcTrailingMetadata => return self.shown.map(map),
-            _ => {}
-        }
-        let (stream, filter) = self.stream()?;
-        let (request, response) = (&stream.manager.request, &stream.manager.response);
-        match map {
-            MapType::RequestHeaders if filter.request.headers || filter.logging => request.headers.as_ref(),
-            MapType::RequestTrailers if filter.request.trailers => request.trailers.as_ref(),
-            MapType::ResponseHeaders if filter.response.headers || filter.logging => {
-                response.headers.as_ref()
-            }
-            MapType::ResponseTrailers if filter.response.trailers || filter.logging => {
-                response.trailers.as_ref()
-            }
-            _ => None,
-        }
-    }
-
-    /// A map to write to. Trailers may be created in the last body callback.
-    fn map_mut(&mut self, map: MapType) -> CallResult<&mut HeaderMap> {
-        let (stream, filter) = self.stream_mut().ok_or(CallStatus::BadArgument)?;
-        let StreamState { manager, filters, .. } = stream;
-        let filter = filters.get_mut(filter).ok_or(CallStatus::BadArgument)?;
-        if filter.logging {
-            return Err(CallStatus::BadArgument);
-        }
-        let last_body = |body: bool| body && filter.end_of_stream;
-        let found = match map {
-            MapType::RequestHeaders if filter.request.headers => manager.request.headers.as_mut(),
-            MapType::ResponseHeaders if filter.response.headers => manager.response.headers.as_mut(),
-            MapType::RequestTrailers if filter.request.trailers => manager.request.trailers.as_mut(),
-            MapType::ResponseTrailers if filter.response.trailers => manager.response.trailers.as_mut(),
-            MapType::RequestTrailers if last_body(filter.request.body) => {
-                filter.request.trailers = true;
-                Some(manager.request.trailers.get_or_insert_default())
-            }
-            MapType::ResponseTrailers if last_body(filter.response.body) => {
-                filter.response.trailers = true;
-                Some(manager.response.trailers.get_or_insert_default())
-            }
-            _ => None,
-        };
-        found.ok_or(CallStatus::BadArgument)
-    }
-
-    /// Notes a header edit; one of the request's makes the route be chosen again (Envoy, ABI up to 0.2.1).
-    fn edited(&mut self, map: MapType, edit: HeaderEdit) {
-        self.note(What::Header { map, edit });
-        if map == MapType::RequestHeaders
-            && let Some((stream, _)) = self.stream_mut()
-        {
-            stream.route.clear();
-        }
-    }
-
     /// Envoy has one view of a buffer for each context. Nothing sets it for `CallData`, so that this is the one seen before;
     /// Envoy 1.40 calls no callback that has data of its own.
     fn meant(&self, buffer: BufferType) -> BufferType {
@@ -264,64 +205,6 @@ impl ActiveContext {
 
     pub(super) fn vm_id(&self) -> String {
         self.core.vms[self.vm.0].vm_id.clone()
-    }
-
-    /// There is none where the call was reset, as there is none outside the callback.
-    fn callout_body(&self) -> CallResult<Bytes> {
-        let message = self.callout.as_ref().and_then(|answer| answer.message.as_ref());
-        message.map(crate::message::Message::whole_body).ok_or(CallStatus::NotFound)
-    }
-
-    fn body(&self, path: Path) -> Bytes {
-        let Some((stream, filter)) = self.stream() else {
-            return Bytes::new();
-        };
-        let (message, view) = (stream.manager.message(path), filter.view(path));
-        let shown = if view.buffering {
-            message.waiting()
-        } else if view.body {
-            message.chunk()
-        } else {
-            None
-        };
-        shown.cloned().unwrap_or_default()
-    }
-
-    /// What the last body callback was shown is gone once it has stopped without buffering.
-    fn checked_body(&mut self, path: Path) -> Bytes {
-        let view = self.stream().map(|(_, filter)| *filter.view(path));
-        if view.is_some_and(|view| view.body && view.dangling && !view.buffering) {
-            let text = "get_buffer_bytes of a body whose last callback has stopped without buffering: Envoy reads freed \
-                        memory, and crashes";
-            self.finding(FindingKind::WouldCrashEnvoy, text);
-        }
-        self.body(path)
-    }
-
-    /// Envoy can replace the head (from 0), or append (from the end on); nothing in the middle.
-    fn set_body(&mut self, path: Path, start: usize, len: usize, data: &Bytes) -> CallResult {
-        let current = self.body(path);
-        let (stream, filter) = self.stream_mut().ok_or(CallStatus::BadArgument)?;
-        let view = *stream.filters[filter].view(path);
-        if !view.buffering && !view.body {
-            return Err(CallStatus::BadArgument);
-        }
-        let (edit, body) = if start == 0 {
-            let edit = if len == 0 { BodyEdit::Prepended } else { BodyEdit::Replaced };
-            (edit, [&data[..], &current[len.min(current.len())..]].concat())
-        } else if start >= current.len() {
-            (BodyEdit::Appended, [&current[..], data].concat())
-        } else {
-            return Err(CallStatus::BadArgument);
-        };
-        let message = stream.manager.message_mut(path);
-        if view.buffering {
-            message.set_waiting(body.into())
-        } else {
-            message.set_chunk(body.into())
-        }
-        self.note(What::Body { path, edit, bytes: data.len() });
-        Ok(())
     }
 }
 

@@ -7,22 +7,19 @@ mod active_context;
 mod calls;
 mod core;
 mod filter_state;
+mod foreign;
 mod gaps;
+mod grpc;
 mod header_rules;
 mod metrics;
 mod outcome;
 mod properties;
-mod route_state;
-mod router_step;
-mod router_timeouts;
 mod shared_data;
 pub mod spec;
-mod stream_end;
-mod stream_state;
-mod stream_timers;
 mod streams;
 mod tcp;
 mod threads;
+mod visible;
 mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -31,15 +28,15 @@ pub(crate) use self::core::Due;
 pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
-    calls::{callouts, foreign, grpc, nested, queues},
+    calls::{callouts, nested, queues},
     core::{Core, Effect, Owner},
-    stream_state::{StreamId, StreamState},
+    streams::state::{StreamId, StreamState},
 };
 pub use self::{
     gaps::Gap,
     metrics::{Metric, Metrics},
     outcome::{FilterInfo, Outcome, ProxyOutcome},
-    stream_state::End,
+    streams::state::End,
     tcp::{TcpEnd, TcpOutcome},
     threads::{ProxyOptions, StartError},
 };
@@ -66,9 +63,9 @@ pub struct Proxy {
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
     /// The stream that the effects under way have ended.
-    gone: Option<stream_end::Gone>,
+    gone: Option<streams::end::Gone>,
     /// What is being carried out.
-    cause: Option<stream_end::Cause>,
+    cause: Option<streams::end::Cause>,
     finished: Vec<Outcome>,
     finished_connections: Vec<TcpOutcome>,
 }
@@ -194,7 +191,7 @@ impl Proxy {
             if let Some(gone) = ended {
                 self.effect_on_the_dead(&effect, gone);
             }
-            let before = std::mem::replace(&mut self.cause, stream_end::Cause::of(&effect));
+            let before = std::mem::replace(&mut self.cause, streams::end::Cause::of(&effect));
             match effect {
                 Effect::Resume { stream, filter, path } => self.resume(stream, filter, path),
                 Effect::ContinueConnection { connection, filter } => {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use super::{
     Proxy, TcpOutcome,
     metrics::Metrics,
-    stream_state::{End, StreamId, StreamState},
+    streams::state::{End, StreamId, StreamState},
 };
 use crate::{
     message::{Exchange, HeaderMap, Message},

@@ -6,7 +6,7 @@ use super::{
     ActiveContext, Proxy,
     core::{Effect, Owner, PluginIndex},
     spec::FailurePolicy,
-    stream_state::{FilterContext, StreamId},
+    streams::state::{FilterContext, StreamId},
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault},

@@ -32,8 +32,8 @@ use crate::parity::{
 
 /// How long the access log may take to show a request.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
-/// So many times, while a process may be dying.
-const DYING_POLLS: usize = 600;
+/// How long Envoy may take to die.
+const DYING: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;
@@ -232,9 +232,6 @@ fn answer(response: &Response, to_head: bool) -> Answer {
     }
 }
 
-/// How long Envoy may take to die.
-const DYING: Duration = Duration::from_secs(4);
-
 /// One process's run, behaviour by behaviour.
 struct Run<'a> {
     servers: &'a Servers,
@@ -245,6 +242,19 @@ struct Run<'a> {
     upstreams: BTreeMap<String, TcpListener>,
     /// Connections that are kept open: their end belongs to no behaviour.
     played: Vec<Played>,
+}
+
+/// Whether the process has died of a behaviour, or answers no more; `None`: neither. A process that dies writes its trace
+/// first, and does not answer meanwhile.
+async fn ended(envoy: &mut Envoy, answers: bool) -> Option<Ended> {
+    let patience = tokio::time::Instant::now() + DYING;
+    while !answers && envoy.is_running() && tokio::time::Instant::now() < patience {
+        tokio::time::sleep(POLL).await;
+    }
+    if !envoy.is_running() || envoy.log().iter().any(|line| line.text.starts_with("Caught ")) {
+        return Some(Ended::Crashed);
+    }
+    (!answers).then_some(Ended::Hung)
 }
 
 impl Run<'_> {
@@ -266,23 +276,8 @@ impl Run<'_> {
             tokio::time::sleep_until(start + Duration::from_millis(lasts)).await;
         }
         let answers = barrier.pass().await.is_ok();
-        // A process that dies writes its trace first, and does not answer meanwhile.
-        let patience = tokio::time::Instant::now() + DYING;
-        while !answers && envoy.is_running() && tokio::time::Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        if !envoy.is_running() || envoy.log().iter().any(|line| line.text.starts_with("Caught ")) {
-            return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
-        }
-        if !answers {
-            // A process that dies tells its story first.
-            for _ in 0..DYING_POLLS {
-                tokio::time::sleep(POLL).await;
-                if !envoy.is_running() {
-                    return Ok(Seen { ended: Some(Ended::Crashed), ..Seen::default() });
-                }
-            }
-            return Ok(Seen { ended: Some(Ended::Hung), ..Seen::default() });
+        if let Some(ended) = ended(envoy, answers).await {
+            return Ok(Seen { ended: Some(ended), ..Seen::default() });
         }
         let exchanged = exchanged.map_err(|error| error.to_string())?;
         let connection = match played {
@@ -296,8 +291,19 @@ impl Run<'_> {
         };
         let logged = self.access_log(&case.listener, &exchanged).await?;
         let (main, worker) = self.log(case, envoy);
-        let received = self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default();
-        let mut exchanges = exchanged.into_iter().zip(1..).map(|((got, port), number)| {
+        let exchanges = self.exchanges(case, exchanged, &logged);
+        let metrics = metrics(case, envoy).await?;
+        Ok(Seen { ended: None, main, worker, exchanges, connection, callouts: self.callouts(), metrics })
+    }
+
+    /// What each client got, with what the upstream received for it.
+    fn exchanges(
+        &self,
+        case: &Case,
+        exchanged: Vec<(Got, u16)>,
+        logged: &BTreeMap<u16, (String, String)>,
+    ) -> Vec<SeenExchange> {
+        let exchanges = exchanged.into_iter().zip(1..).map(|((got, port), number)| {
             let (details, flags) = logged.get(&port).cloned().unwrap_or_default();
             SeenExchange {
                 request: super::request_title(&case.behaviour, number - 1),
@@ -312,8 +318,8 @@ impl Run<'_> {
                 flags,
             }
         });
-        let mut exchanges: Vec<SeenExchange> = exchanges.by_ref().collect();
-        for request in received {
+        let mut exchanges: Vec<SeenExchange> = exchanges.collect();
+        for request in self.servers.0.get(UPSTREAM).map(Server::take_received).unwrap_or_default() {
             let id = request.headers.first(b"x-request-id");
             let sent =
                 |number: &usize| id.is_some_and(|id| traffic::request_id(number + 1).as_bytes() == &id[..]);
@@ -322,6 +328,11 @@ impl Run<'_> {
                 exchange.upstream.push(request);
             }
         }
+        exchanges
+    }
+
+    /// What the clusters received that guests call, by cluster.
+    fn callouts(&self) -> Vec<(String, Message)> {
         let callouts = self.servers.0.iter().filter(|(name, _)| *name != UPSTREAM);
         let callouts = callouts.flat_map(|(name, server)| {
             server.take_received().into_iter().map(|request| (name.clone(), request))
@@ -331,8 +342,7 @@ impl Run<'_> {
         });
         let mut callouts: Vec<(String, Message)> = callouts.chain(to_services).collect();
         callouts.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let metrics = metrics(case, envoy).await?;
-        Ok(Seen { ended: None, main, worker, exchanges, connection, callouts, metrics })
+        callouts
     }
 
     /// What the behaviour's filters logged since the start, and what Envoy said meanwhile about guests that trapped.

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 
-use super::grpc::Told;
 use crate::proxy::ActiveContext;
+use crate::proxy::grpc::Told;
 use crate::{
     abi::{CallResult, CallStatus, Callback, ContextId, MapType},
     message::HeaderMap,

@@ -15,7 +15,7 @@ use crate::{
     message::HeaderMap,
     proxy::{
         core::Core,
-        stream_state::{FilterContext, StreamState},
+        streams::state::{FilterContext, StreamState},
         tcp::{NetworkFilter, TcpState},
     },
 };

@@ -24,7 +24,7 @@ use super::{
     core::{Core, PluginIndex},
     filter_state::{self, FilterState},
     spec::{ListenerSpec, PluginSpec, TcpListenerSpec},
-    stream_state::{FilterContext, StreamState},
+    streams::state::{FilterContext, StreamState},
     tcp::{NetworkFilter, TcpState},
 };
 use crate::{

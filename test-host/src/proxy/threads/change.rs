@@ -7,7 +7,7 @@ use super::{
         Proxy,
         core::{Core, Due, PluginIndex},
         spec::ProxySpec,
-        stream_state::{End, StreamId},
+        streams::state::{End, StreamId},
     },
     PluginKey, StartError,
     start::MAIN,

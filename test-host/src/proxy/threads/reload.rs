@@ -6,7 +6,7 @@ use super::super::{
     Proxy,
     core::{Core, Owner, PluginIndex},
     spec::FailurePolicy,
-    stream_state::{StreamId, StreamState},
+    streams::state::{StreamId, StreamState},
 };
 use crate::trace::FindingKind;
 

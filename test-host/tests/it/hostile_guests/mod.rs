@@ -293,7 +293,8 @@ fn hostcalls_while_starting_are_refused_but_logging_is_not() {
 fn start_functions_that_break_or_never_end_stop_the_replay() {
     expect![[r#"
         envoy.yaml:1:1: filter wat: trapped in _initialize: wasm trap: wasm `unreachable` instruction executed
-    "#]].assert_eq(&run(&module("(func (export \"_initialize\") unreachable)")).text());
+    "#]]
+    .assert_eq(&run(&module("(func (export \"_initialize\") unreachable)")).text());
     expect![[r#"
         envoy.yaml:1:1: filter wat: used up its fuel of 100000 in _start: an endless loop, or a limit set too low
     "#]].assert_eq(&run(&module("(func (export \"_start\") (loop $for_ever (br $for_ever)))")).text());

@@ -21,7 +21,7 @@ use wayside::{
 use crate::support::MODULES;
 
 /// Fewer would mean that the comparison lost its subject.
-const AT_LEAST: usize = 16;
+const AT_LEAST: usize = 1000;
 /// Hosts that run at once.
 const THREADS: usize = 2;
 

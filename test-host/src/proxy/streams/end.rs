@@ -4,12 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     ActiveContext, Proxy,
     core::Effect,
     outcome::{OF_THE_CONNECTION, Outcome},
     spec::ServerHeader,
-    stream_state::{End, StreamId, StreamState},
+    streams::state::{End, StreamId, StreamState},
 };
 use crate::{
     abi::Callback,
@@ -20,13 +20,13 @@ use crate::{
 
 impl StreamState {
     /// A filter took the response's status away, or made it something else than a number.
-    pub(super) fn lacks_status(&self) -> bool {
+    pub(in crate::proxy) fn lacks_status(&self) -> bool {
         let status = self.manager.response.headers.as_ref().and_then(|headers| headers.first(b":status"));
         !status.is_some_and(|status| !status.is_empty() && status.iter().all(u8::is_ascii_digit))
     }
 
     /// Sends a part of the response. `true`: it was the last.
-    pub(super) fn send_to_client(&mut self, part: Part, data: Bytes) -> bool {
+    pub(in crate::proxy) fn send_to_client(&mut self, part: Part, data: Bytes) -> bool {
         let response = &self.manager.response;
         match part {
             Part::Headers { end_of_stream } => {
@@ -62,14 +62,14 @@ fn date_of(wall: Duration) -> String {
 
 /// What a callback asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(in crate::proxy) enum Cause {
     Resume,
     Reply,
     Close,
 }
 
 impl Cause {
-    pub(super) fn of(effect: &Effect) -> Option<Self> {
+    pub(in crate::proxy) fn of(effect: &Effect) -> Option<Self> {
         match effect {
             Effect::Resume { .. } => Some(Cause::Resume),
             Effect::Reply { .. } => Some(Cause::Reply),
@@ -84,14 +84,14 @@ impl Cause {
 
 /// A stream that what a callback asked for has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gone {
-    pub(super) stream: StreamId,
-    pub(super) by: Option<Cause>,
+pub(in crate::proxy) struct Gone {
+    pub(in crate::proxy) stream: StreamId,
+    pub(in crate::proxy) by: Option<Cause>,
 }
 
 impl Proxy {
     /// Sends a response past all filters.
-    pub(super) fn send_directly(&mut self, id: StreamId, headers: HeaderMap, body: Bytes) {
+    pub(in crate::proxy) fn send_directly(&mut self, id: StreamId, headers: HeaderMap, body: Bytes) {
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let body = if body.is_empty() { Vec::new() } else { vec![body] };
             stream.note_code(&headers);
@@ -102,7 +102,7 @@ impl Proxy {
     }
 
     /// A callback asks for something on a stream that something else it asked for has ended.
-    pub(super) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
+    pub(in crate::proxy) fn effect_on_the_dead(&mut self, effect: &Effect, gone: Gone) {
         let (kind, text) = match (effect, gone.by == Some(Cause::Close)) {
             (
                 Effect::Resume { .. }
@@ -129,7 +129,7 @@ impl Proxy {
     }
 
     /// The reply that the same callback asked for is prepared first, whichever it asked for first.
-    pub(super) fn reply_before_closing(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn reply_before_closing(&mut self, id: StreamId) {
         let core = self.core_mut();
         let decoding = core.streams.get(&id).is_some_and(|stream| stream.manager.is_decoding());
         let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { stream, .. } if *stream == id);
@@ -141,7 +141,7 @@ impl Proxy {
 
     /// A filter resets a stream. Where the same callback asked for a reply, Envoy shows that to the filters all the same,
     /// after their end; nothing of it goes out.
-    pub(super) fn close(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn close(&mut self, id: StreamId) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
         if stream.details.is_none() {
             stream.details = Some("wasm_close_stream".into());
@@ -175,7 +175,7 @@ impl Proxy {
     }
 
     /// A filter let a part of a response go although its callback had ended the stream.
-    pub(super) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
+    pub(in crate::proxy) fn answered_to_nobody(&mut self, path: Path, part: Part, action: Action) {
         let by = self.gone.and_then(|gone| gone.by);
         if (path, action) != (Path::Encode, Action::Continue) {
             return;
@@ -194,7 +194,7 @@ impl Proxy {
 
     /// What the connection manager does to a response's headers behind the filters (`mutateResponseHeaders`). The recorder
     /// stood before it, and so does what a report compares: only those see it that look back, as logs do.
-    pub(super) fn finish_headers(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn finish_headers(&mut self, id: StreamId) {
         let core = self.core_mut();
         let wall = core.wall;
         let Some(stream) = core.streams.get_mut(&id) else { return };
@@ -216,7 +216,7 @@ impl Proxy {
     }
 
     /// Ends a stream: `on_log` for every filter in the order of the chain, then `on_done` and `on_delete` for each.
-    pub(super) fn end_stream(&mut self, id: StreamId, end: End) {
+    pub(in crate::proxy) fn end_stream(&mut self, id: StreamId, end: End) {
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {
             return;
         };

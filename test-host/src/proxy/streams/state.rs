@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     core::{PluginIndex, VmIndex},
     filter_state::FilterState,
-    route_state::RouteState,
-    stream_timers::StreamTimers,
+    streams::route_state::RouteState,
+    streams::timers::StreamTimers,
 };
 use crate::{
     abi::ContextId,

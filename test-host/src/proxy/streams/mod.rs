@@ -1,6 +1,13 @@
 //! The streams of a proxy that are under way, by number.
 
-use super::stream_state::{StreamId, StreamState};
+pub(super) mod end;
+pub(super) mod route_state;
+mod router_step;
+pub(super) mod router_timeouts;
+pub(super) mod state;
+pub(super) mod timers;
+
+use self::state::{StreamId, StreamState};
 
 /// Ordered by number. Streams arrive in the order of their numbers and mostly few are under way at once, so that the
 /// newest is looked for first.

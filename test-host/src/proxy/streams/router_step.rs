@@ -4,13 +4,13 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     Proxy,
     core::{Core, Due},
     header_rules,
-    route_state::Choice,
-    router_timeouts::{RouteTimeout, Timeouts},
-    stream_state::{End, StreamId, StreamState},
+    streams::route_state::Choice,
+    streams::router_timeouts::{RouteTimeout, Timeouts},
+    streams::state::{End, StreamId, StreamState},
 };
 use crate::{
     message::{HeaderMap, Message},
@@ -35,7 +35,7 @@ const CONSUMED: [&[u8]; 10] = [
 
 impl Core {
     /// Chooses the stream's route, unless one stands.
-    pub(super) fn choose_route(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn choose_route(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
@@ -73,7 +73,7 @@ impl Core {
 
 impl Proxy {
     /// A part of the request has passed all filters.
-    pub(super) fn send_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
+    pub(in crate::proxy) fn send_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
         let end_of_stream = match part {
             Part::Headers { end_of_stream } => {
                 if let Err(reply) = self.send_headers(id) {
@@ -177,7 +177,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn route_timed_out(&mut self, id: StreamId, of: RouteTimeout) {
+    pub(in crate::proxy) fn route_timed_out(&mut self, id: StreamId, of: RouteTimeout) {
         let core = self.core_mut();
         let Some(stream) = core.streams.get(&id).filter(|stream| stream.end.is_none()) else { return };
         if stream.manager.response.headers.is_some() {
@@ -196,7 +196,7 @@ impl Proxy {
         self.own_reply(id, reply);
     }
 
-    pub(super) fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
+    pub(in crate::proxy) fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
         let told =
             What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
         self.core_mut().note_proxy(id, told);
@@ -209,7 +209,7 @@ impl Proxy {
     }
 
     /// A filter buffers more than it may.
-    pub(super) fn refuse_body(&mut self, id: StreamId, path: Path) {
+    pub(in crate::proxy) fn refuse_body(&mut self, id: StreamId, path: Path) {
         let (status, body, details) = match path {
             Path::Decode => (413, "Payload Too Large", "request_payload_too_large"),
             Path::Encode => (500, "Internal Server Error", "response_payload_too_large"),
@@ -219,7 +219,7 @@ impl Proxy {
     }
 
     /// A response without a status cannot go out: another goes in its place, past all filters.
-    pub(super) fn replace_statusless_response(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn replace_statusless_response(&mut self, id: StreamId) {
         let OwnReply { status, headers, body, details, .. } = lacking_header("response", ":status", 502, 0);
         self.core_mut().note_proxy(
             id,
@@ -235,7 +235,7 @@ impl Proxy {
     }
 
     /// The client is gone, as it was in the recording: nothing more can be told to it.
-    pub(super) fn client_left(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn client_left(&mut self, id: StreamId) {
         let core = self.core_mut();
         let Some(stream) = core.streams.get_mut(&id) else { return };
         if stream.end.is_some() {
@@ -249,7 +249,7 @@ impl Proxy {
     }
 
     /// The recorded response arrives; or, where none was recorded, the stream breaks off as it did then.
-    pub(super) fn upstream_answered(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn upstream_answered(&mut self, id: StreamId) {
         let core = self.core_mut();
         let now = core.now;
         let Some(stream) = core.streams.get_mut(&id) else {
@@ -280,7 +280,7 @@ impl Proxy {
 
 impl Proxy {
     /// The upstream is gone in the middle of its answer: the client cannot be told anything else.
-    pub(super) fn upstream_broke_off(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn upstream_broke_off(&mut self, id: StreamId) {
         let core = self.core_mut();
         let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else {
             return;
@@ -300,7 +300,7 @@ impl Proxy {
     }
 
     /// Whether this step counts as activity for the idle timeout.
-    pub(super) fn note_activity(&mut self, id: StreamId, step: &Step) {
+    pub(in crate::proxy) fn note_activity(&mut self, id: StreamId, step: &Step) {
         let active = match step {
             Step::Call { path, part, .. } | Step::Forward { path, part, .. } => {
                 *path == Path::Encode || matches!(part, Part::Data { .. })
@@ -316,13 +316,13 @@ impl Proxy {
 }
 
 /// What the proxy answers where it asks no upstream.
-pub(super) struct OwnReply {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    pub(super) details: Cow<'static, str>,
+pub(in crate::proxy) struct OwnReply {
+    pub(in crate::proxy) status: u16,
+    pub(in crate::proxy) headers: HeaderMap,
+    pub(in crate::proxy) body: Bytes,
+    pub(in crate::proxy) details: Cow<'static, str>,
     /// Bits of `response.flags`.
-    pub(super) flags: u64,
+    pub(in crate::proxy) flags: u64,
 }
 
 /// What the proxy answers where a filter took away a header that there must be. `flags`: `response.flags`.
@@ -405,7 +405,7 @@ fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
 
 impl StreamState {
     /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
-    pub(super) fn client_stays(&self) -> Option<Duration> {
+    pub(in crate::proxy) fn client_stays(&self) -> Option<Duration> {
         if self.exchange.timing.client_patience.is_some() {
             return self.exchange.timing.client_patience;
         }

@@ -17,22 +17,26 @@ pub(crate) enum RouteTimeout {
 
 /// The timeouts of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timeouts {
+pub(in crate::proxy) struct Timeouts {
     /// For all attempts together; `None` waits for ever.
-    pub(super) global: Option<Duration>,
+    pub(in crate::proxy) global: Option<Duration>,
     /// What `x-envoy-expected-rq-timeout-ms` says to the upstream; `None`: nothing.
-    pub(super) told: Option<Duration>,
+    pub(in crate::proxy) told: Option<Duration>,
     /// For each attempt; shorter than the global one.
-    pub(super) per_try: Option<Duration>,
+    pub(in crate::proxy) per_try: Option<Duration>,
     /// From an attempt's headers to its end.
-    pub(super) stream_duration: Option<Duration>,
+    pub(in crate::proxy) stream_duration: Option<Duration>,
     /// `x-envoy-upstream-rq-timeout-alt-response` is there.
-    pub(super) alternative_response: bool,
+    pub(in crate::proxy) alternative_response: bool,
 }
 
 impl Timeouts {
     /// What the headers ask for stands in the place of the route's; 0 is none.
-    pub(super) fn of(headers: &HeaderMap, route: Option<Duration>, per_try: Option<Duration>) -> Self {
+    pub(in crate::proxy) fn of(
+        headers: &HeaderMap,
+        route: Option<Duration>,
+        per_try: Option<Duration>,
+    ) -> Self {
         let set = |timeout: &Duration| !timeout.is_zero();
         let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms").or(route).filter(set);
         let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms").or(per_try).filter(set);
@@ -46,7 +50,7 @@ impl Timeouts {
     }
 
     /// What bounds the wait for an answer to the one attempt there is.
-    pub(super) fn of_answer(&self) -> [Option<(Duration, RouteTimeout)>; 2] {
+    pub(in crate::proxy) fn of_answer(&self) -> [Option<(Duration, RouteTimeout)>; 2] {
         [
             self.per_try.map(|after| (after, RouteTimeout::PerTry)),
             self.global.map(|after| (after, RouteTimeout::Global)),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::router_timeouts::RouteTimeout;
+use crate::proxy::streams::router_timeouts::RouteTimeout;
 use crate::router::{SelectedRoute, VirtualHost};
 
 #[derive(Clone, Debug, Default)]

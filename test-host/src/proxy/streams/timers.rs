@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
+use crate::proxy::{
     Proxy,
     core::{Core, Due},
-    router_step::OwnReply,
-    stream_state::{StreamId, StreamState},
+    streams::router_step::OwnReply,
+    streams::state::{StreamId, StreamState},
 };
 use crate::{
     message::HeaderMap,
@@ -37,19 +37,19 @@ pub(crate) struct StreamTimers {
 }
 
 impl StreamTimers {
-    pub(super) fn starting_at(now: Duration) -> Self {
+    pub(in crate::proxy) fn starting_at(now: Duration) -> Self {
         StreamTimers { active: now, ..StreamTimers::default() }
     }
 
     /// Whether time alone ends the stream.
-    pub(super) fn are_set(&self) -> bool {
+    pub(in crate::proxy) fn are_set(&self) -> bool {
         self.idle.or(self.max_duration).is_some()
     }
 }
 
 impl StreamState {
     /// Something has happened: the idle timeout begins anew.
-    pub(super) fn touch(&mut self, now: Duration) {
+    pub(in crate::proxy) fn touch(&mut self, now: Duration) {
         self.timers.active = now;
     }
 
@@ -64,7 +64,7 @@ impl StreamState {
 
 impl Core {
     /// Sets the deadlines that the connection manager and the stream's route, as it now is, ask for.
-    pub(super) fn set_timers(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn set_timers(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Some(listener) = self.spec.listeners.get(stream.listener) else { return };
         let common = listener.http.timeouts;
@@ -98,7 +98,7 @@ impl Core {
 
 impl Proxy {
     /// The timers of a stream that has just begun.
-    pub(super) fn start_timers(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn start_timers(&mut self, id: StreamId) {
         let core = self.core_mut();
         core.set_timers(id);
         let listener = core.streams.get(&id).and_then(|stream| core.spec.listeners.get(stream.listener));
@@ -107,7 +107,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn stream_timer(&mut self, id: StreamId, timer: StreamTimer) {
+    pub(in crate::proxy) fn stream_timer(&mut self, id: StreamId, timer: StreamTimer) {
         let core = self.core_mut();
         let now = core.now;
         let Some(stream) = core.streams.get(&id).filter(|stream| stream.end.is_none()) else { return };

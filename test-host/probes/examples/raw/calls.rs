@@ -10,7 +10,13 @@ macro_rules! hostcalls {
         }
 
         /// `None` for an unknown name. Too few arguments are made up by zeros; a call without a result answers 0.
-        #[allow(unused_mut, unused_variables, unused_assignments, clippy::let_unit_value)]
+        #[allow(
+            unused_mut,
+            unused_variables,
+            unused_assignments,
+            clippy::let_unit_value,
+            reason = "what a list needs depends on its signatures"
+        )]
         fn $by_name(name: &str, numbers: &[i64]) -> Option<u32> {
             let mut numbers = numbers.iter().copied().chain(std::iter::repeat(0));
             match name {

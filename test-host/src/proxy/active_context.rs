@@ -11,9 +11,10 @@ use super::{
     callouts::AnsweredCallout,
     core::{Core, Effect, Owner, PluginIndex, VmIndex},
     filter_state::{self, FilterStateObject},
-    foreign, header_rules,
+    foreign, header_rules, metrics,
     nested::{Nested, Outer, Shown},
     properties::{self, Read},
+    shared_data::{self, Stored},
     streams::state::{FilterContext, StreamState},
 };
 use crate::{
@@ -478,7 +479,8 @@ impl HostCalls for ActiveContext {
         let bytes = value.len();
         let object = FilterStateObject { value, read_only, span: 0 };
         let state = self.filter_state_mut().ok_or(CallStatus::NotFound)?;
-        state.set(filter_state::name_of_property(&path), object)?;
+        let stored = state.set(filter_state::name_of_property(&path), object)?;
+        self.check_room(stored, "the filter state holds", filter_state::BYTES_MAX);
         self.note(What::SetProperty { path, bytes });
         Ok(())
     }
@@ -498,11 +500,22 @@ impl HostCalls for ActiveContext {
 
     fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult {
         let core = &mut *self.core;
-        core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)
+        let stored = core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)?;
+        self.check_room(stored, "shared data holds", shared_data::BYTES_MAX);
+        Ok(())
     }
 
     fn define_metric(&mut self, kind: MetricType, name: Bytes) -> CallResult<MetricId> {
-        Ok(self.core.metrics.define(self.vm.0, kind, name))
+        let id = self.core.metrics.define(self.vm.0, kind, name);
+        if id.is_none() {
+            let text = format!(
+                "{} bytes of names or {} ids of metrics are defined: one more was refused",
+                metrics::NAME_BYTES_MAX,
+                metrics::IDS_MAX
+            );
+            self.finding(FindingKind::BoundReached, text);
+        }
+        id.ok_or(CallStatus::InternalFailure)
     }
 
     fn increment_metric(&mut self, id: MetricId, by: i64) -> CallResult {

@@ -25,7 +25,14 @@ pub struct Metrics {
     values: IndexMap<(Bytes, MetricType), Metric>,
     ids: BTreeMap<(usize, MetricId), usize>,
     next: BTreeMap<(usize, MetricType), u32>,
+    /// Of all names.
+    bytes: usize,
 }
+
+/// What all names hold at most; Envoy has no limit. More is refused, and reported.
+pub(crate) const NAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many ids are given out at most.
+pub(crate) const IDS_MAX: usize = 1_000_000;
 
 impl Metrics {
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Metric)> {
@@ -34,9 +41,18 @@ impl Metrics {
 
     /// A new id for this VM each time, even for a name already there. Envoy's ids: counters 4, 8, …, gauges 5, 9, …,
     /// histograms 6, 10, ….
-    pub(crate) fn define(&mut self, vm: usize, kind: MetricType, name: Bytes) -> MetricId {
+    /// `None`: there is no room for more.
+    pub(crate) fn define(&mut self, vm: usize, kind: MetricType, name: Bytes) -> Option<MetricId> {
+        let bytes = self.bytes.saturating_add(name.len());
         let entry = self.values.entry((name, kind));
         let slot = entry.index();
+        let is_new = matches!(entry, indexmap::map::Entry::Vacant(_));
+        if self.ids.len() >= IDS_MAX || (is_new && bytes > NAME_BYTES_MAX) {
+            return None;
+        }
+        if is_new {
+            self.bytes = bytes;
+        }
         entry.or_insert_with(|| match kind {
             MetricType::Counter => Metric::Counter(0),
             MetricType::Gauge => Metric::Gauge(0),
@@ -46,7 +62,7 @@ impl Metrics {
         let id = MetricId(*next * 4 + kind as u32);
         *next += 1;
         self.ids.insert((vm, id), slot);
-        id
+        Some(id)
     }
 
     /// Counters go up only; a gauge wraps below zero; histograms cannot be incremented. The id alone tells the kind.

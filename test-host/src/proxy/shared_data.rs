@@ -4,13 +4,29 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::abi::{CallResult, CallStatus};
+use super::ActiveContext;
+use crate::{
+    abi::{CallResult, CallStatus},
+    trace::FindingKind,
+};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedData {
     /// By `vm_id`, then by key.
     entries: BTreeMap<String, BTreeMap<Bytes, (Bytes, u32)>>,
     last_cas: u32,
+    /// Of all keys and values.
+    bytes: usize,
+}
+
+/// What all entries hold at most; Envoy has no limit. More is dropped, and reported.
+pub(crate) const BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Whether a value was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Yes,
+    NoRoom,
 }
 
 impl SharedData {
@@ -19,17 +35,36 @@ impl SharedData {
     }
 
     /// A number of 0 writes blindly; any other must be that of the entry, unless there is none: then it creates one.
-    pub(crate) fn set(&mut self, vm_id: &str, key: Bytes, value: Bytes, cas: u32) -> CallResult {
-        let last_cas = self.last_cas.wrapping_add(1).max(1);
-        match self.entries.get_mut(vm_id).and_then(|entries| entries.get_mut(&key)) {
-            Some((_, current)) if cas != 0 && *current != cas => return Err(CallStatus::CasMismatch),
-            Some(entry) => *entry = (value, last_cas),
+    pub(crate) fn set(&mut self, vm_id: &str, key: Bytes, value: Bytes, cas: u32) -> CallResult<Stored> {
+        let entries = self.entries.get_mut(vm_id);
+        let there = entries.and_then(|entries| entries.get_mut(&key));
+        if there.as_ref().is_some_and(|(_, current)| cas != 0 && *current != cas) {
+            return Err(CallStatus::CasMismatch);
+        }
+        let freed = there.as_ref().map_or(0, |(old, _)| old.len() + key.len());
+        let bytes = (self.bytes - freed).saturating_add(key.len()).saturating_add(value.len());
+        if bytes > BYTES_MAX {
+            return Ok(Stored::NoRoom);
+        }
+        self.last_cas = self.last_cas.wrapping_add(1).max(1);
+        self.bytes = bytes;
+        match there {
+            Some(entry) => *entry = (value, self.last_cas),
             None => {
-                self.entries.entry(vm_id.to_owned()).or_default().insert(key, (value, last_cas));
+                self.entries.entry(vm_id.to_owned()).or_default().insert(key, (value, self.last_cas));
             }
         }
-        self.last_cas = last_cas;
-        Ok(())
+        Ok(Stored::Yes)
+    }
+}
+
+impl ActiveContext {
+    /// Tells of what was dropped, where Envoy would have kept it.
+    pub(super) fn check_room(&mut self, stored: Stored, holder: &str, bytes: usize) {
+        if stored == Stored::NoRoom {
+            let text = format!("{holder} {bytes} bytes: what was to be added was dropped");
+            self.finding(FindingKind::BoundReached, text);
+        }
     }
 }
 
@@ -40,9 +75,19 @@ mod tests {
     #[test]
     fn a_number_that_no_entry_ever_had_creates_once() {
         let mut data = SharedData::default();
-        assert_eq!(data.set("vm", "k".into(), "first".into(), u32::MAX), Ok(()));
+        assert_eq!(data.set("vm", "k".into(), "first".into(), u32::MAX), Ok(Stored::Yes));
         assert_eq!(data.set("vm", "k".into(), "second".into(), u32::MAX), Err(CallStatus::CasMismatch));
         assert_eq!(data.get("vm", b"k"), Ok(("first".into(), 1)));
         assert_eq!(data.get("other", b"k"), Err(CallStatus::NotFound));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_what_is_overwritten_makes_room() {
+        let mut data = SharedData::default();
+        let half = Bytes::from(vec![0; BYTES_MAX / 2]);
+        assert_eq!(data.set("vm", "a".into(), half.clone(), 0), Ok(Stored::Yes));
+        assert_eq!(data.set("vm", "b".into(), half.clone(), 0), Ok(Stored::NoRoom));
+        assert_eq!(data.get("vm", b"b"), Err(CallStatus::NotFound));
+        assert_eq!(data.set("vm", "a".into(), half, 0), Ok(Stored::Yes));
     }
 }

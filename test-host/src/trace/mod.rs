@@ -142,6 +142,21 @@ pub enum What {
 }
 
 impl What {
+    /// How many bytes of it a guest chose.
+    fn written_by_guest(&self) -> usize {
+        match self {
+            What::Header { edit: HeaderEdit::Added { name, value }, .. }
+            | What::Header { edit: HeaderEdit::Replaced { name, value, .. }, .. } => name.len() + value.len(),
+            What::Header { edit: HeaderEdit::Removed { name, .. }, .. } => name.len(),
+            What::Replied { details, .. } => details.len(),
+            What::CalledOut { cluster, method, path, .. } => cluster.len() + method.len() + path.len(),
+            What::Logged { text, .. } => text.len(),
+            What::Counted { metric, .. } => metric.len(),
+            What::SetProperty { path, .. } => path.len(),
+            _ => 0,
+        }
+    }
+
     /// The kind of finding it is, where it is one. A reset is one, too.
     pub fn finding(&self) -> Option<FindingKind> {
         match self {
@@ -190,17 +205,23 @@ pub enum Change {
 
 /// A trace keeps this many entries; the rest is only counted, so that a runaway filter cannot fill the memory.
 pub const ENTRIES_MAX: usize = 10_000;
+/// What guests wrote, in all entries of a trace, is no more than this.
+pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     pub entries: Vec<Entry>,
     /// Entries that did not fit.
     pub omitted: u64,
+    /// What guests wrote, in all entries.
+    bytes: usize,
 }
 
 impl Trace {
     pub fn push(&mut self, entry: Entry) {
-        if self.entries.len() < ENTRIES_MAX {
+        let bytes = self.bytes.saturating_add(entry.what.written_by_guest());
+        if self.entries.len() < ENTRIES_MAX && bytes <= BYTES_MAX {
+            self.bytes = bytes;
             self.entries.push(entry);
         } else {
             self.omitted += 1;

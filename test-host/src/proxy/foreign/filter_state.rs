@@ -7,7 +7,10 @@ use bytes::Bytes;
 use super::wire::Message;
 use crate::{
     abi::{CallStatus, ForeignAnswer},
-    proxy::{ActiveContext, filter_state::FilterStateObject},
+    proxy::{
+        ActiveContext,
+        filter_state::{BYTES_MAX, FilterStateObject},
+    },
     trace::What,
 };
 
@@ -77,8 +80,9 @@ impl ActiveContext {
             return answer(CallStatus::Ok);
         }
         let object = FilterStateObject { value, read_only: false, span };
-        if let Err(status) = state.set(name.clone(), object) {
-            return answer(status);
+        match state.set(name.clone(), object) {
+            Ok(stored) => self.check_room(stored, "the filter state holds", BYTES_MAX),
+            Err(status) => return answer(status),
         }
         self.note(What::SetProperty { path: name, bytes });
         answer(CallStatus::Ok)

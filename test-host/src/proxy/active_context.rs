@@ -14,7 +14,7 @@ use super::{
     foreign, header_rules, metrics,
     nested::{Nested, Outer, Shown},
     properties::{self, Read},
-    shared_data::{self, Stored},
+    shared_data,
     streams::state::{FilterContext, StreamState},
 };
 use crate::{

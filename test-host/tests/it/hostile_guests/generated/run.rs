@@ -125,6 +125,7 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: ingress
+          stream_idle_timeout: 2s
           route_config:
             name: routes
             virtual_hosts:

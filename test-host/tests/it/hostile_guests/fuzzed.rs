@@ -67,3 +67,10 @@ fn what_the_module_fuzzer_found_worth_keeping_breaks_nothing() {
         generated::module(&wasm);
     }
 }
+
+#[test]
+fn what_the_traffic_fuzzer_found_worth_keeping_breaks_nothing() {
+    for bytes in corpus("traffic") {
+        generated::traffic(&bytes);
+    }
+}

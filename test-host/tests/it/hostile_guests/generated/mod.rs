@@ -5,6 +5,8 @@ mod case;
 mod guest;
 mod run;
 mod statuses;
+mod traffic;
 
 pub(crate) use guest::seeds;
 pub(crate) use run::{described, hostcalls, module};
+pub(crate) use traffic::traffic;

@@ -13,6 +13,7 @@ use wayside::{
     clock::Seed,
     envoy_config,
     message::{Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Recording, Timing},
+    proxy::spec::ProxySpec,
     replay::{self, Options, Replay, Specs},
     report::{Detail, Report},
     trace::{Entry, What},
@@ -25,7 +26,8 @@ use super::{
     guest, statuses,
 };
 
-static MODULES: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::metering_by(Metering::Fuel)));
+pub(super) static MODULES: LazyLock<Arc<Modules>> =
+    LazyLock::new(|| Arc::new(Modules::metering_by(Metering::Fuel)));
 
 /// Wall time of the first request.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
@@ -123,6 +125,7 @@ static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: ingress
+          stream_idle_timeout: 2s
           route_config:
             name: routes
             virtual_hosts:
@@ -142,17 +145,20 @@ static_resources:
 }
 
 fn replayed(modules: &Arc<Modules>, filters: &str, case: &Case) -> Result<Replay, String> {
+    let exchanges = case.requests.iter().zip(1u32..).map(|(request, number)| exchange(request, number));
+    let recording = Recording { exchanges: exchanges.collect(), ..Recording::default() };
+    let options = Options { seed: Seed(case.seed), limits: LIMITS, ..Options::default() };
+    replay::replay(modules, &Specs::Everywhere(spec(filters)), recording, &options, |_| services(case))
+        .map_err(|error| error.to_string())
+}
+
+pub(super) fn spec(filters: &str) -> Arc<ProxySpec> {
     let loaded = envoy_config::from_text(
         &bootstrap(filters),
         Path::new("envoy.yaml"),
         &envoy_config::LoadOptions::default(),
     );
-    let spec = loaded.unwrap_or_else(|errors| panic!("{errors}")).spec;
-    let exchanges = case.requests.iter().zip(1u32..).map(|(request, number)| exchange(request, number));
-    let recording = Recording { exchanges: exchanges.collect(), ..Recording::default() };
-    let options = Options { seed: Seed(case.seed), limits: LIMITS, ..Options::default() };
-    replay::replay(modules, &Specs::Everywhere(Arc::new(spec)), recording, &options, |_| services(case))
-        .map_err(|error| error.to_string())
+    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}")).spec)
 }
 
 fn services(case: &Case) -> Services {
@@ -212,7 +218,7 @@ fn exchange(request: &Request, number: u32) -> Exchange {
 }
 
 /// Every form of the report, which must not break on anything either.
-fn printed(replay: &Replay) -> String {
+pub(super) fn printed(replay: &Replay) -> String {
     let report = Report::of(replay, Vec::new());
     let mut json = Vec::new();
     report.write_json(&mut json).expect("a vector takes everything");

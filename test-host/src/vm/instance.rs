@@ -15,10 +15,10 @@ const TABLE_ENTRIES_MAX: usize = 10_000_000;
 pub struct Limits {
     /// Linear memory, in bytes. Envoy's limit is 1 GiB.
     pub memory: usize,
-    /// Real time for one callback, to a tenth of a second; it counts where instructions do not ([`Metering::Off`]). Envoy
+    /// Real time for one callback, to a tenth of a second; it counts where instructions do not ([`Metering::Off`](super::Metering::Off)). Envoy
     /// has no such limit: it hangs.
     pub time: Duration,
-    /// Fuel for one callback, in wasmtime's units (about one an instruction); it counts under [`Metering::Fuel`].
+    /// Fuel for one callback, in wasmtime's units (about one an instruction); it counts under [`Metering::Fuel`](super::Metering::Fuel).
     pub fuel: u64,
 }
 

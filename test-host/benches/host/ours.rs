@@ -10,6 +10,7 @@ use wayside::{
     build::Guest,
     envoy_config,
     message::Recording,
+    proxy::Outcome,
     replay::{self, Options, Specs},
     traffic,
     upstream::Services,
@@ -86,10 +87,15 @@ impl Folder {
 /// A chain and a recording, ready to be replayed.
 pub(crate) struct Host {
     modules: Arc<Modules>,
-    folder: Folder,
+    recording: Recording,
     specs: Specs,
     options: Options,
     exchanges: usize,
+}
+
+fn is_answered(outcome: &Outcome) -> bool {
+    let response = outcome.downstream_response.as_ref();
+    response.and_then(|response| response.headers.first(b":status")).is_some_and(|s| &s[..] == b"200")
 }
 
 impl Host {
@@ -102,29 +108,22 @@ impl Host {
         let folder = Folder::new(filters, exchanges);
         let loaded = envoy_config::load(&folder.envoy()).expect("a configuration");
         let specs = Specs::Everywhere(Arc::new(loaded.spec));
-        Host { modules: Arc::clone(modules), folder, specs, options, exchanges }
+        let recording =
+            traffic::load(&[folder.recording()], &traffic::Limits::default()).expect("a recording");
+        Host { modules: Arc::clone(modules), recording, specs, options, exchanges }
     }
 
-    /// A recording in memory is replayed; what became of every exchange is kept, looked at, and dropped. Reading the
+    /// A recording in memory is replayed; what became of every exchange is told whole, looked at, and dropped. Reading the
     /// recording is not measured.
     pub(crate) fn replay(&self) -> f64 {
-        let recording = self.read();
+        let recording = self.recording.clone();
         measure::each(self.exchanges, || {
-            let services = |_: &str| Services::default();
-            let done = replay::replay(&self.modules, &self.specs, recording, &self.options, services)
+            let mut passed = 0;
+            let ended = |_, outcome: Outcome| passed += usize::from(is_answered(&outcome));
+            let (modules, services) = (&self.modules, |_: &str| Services::default());
+            replay::replay_each(modules, &self.specs, &[], recording, &self.options, services, ended)
                 .expect("the guests start");
-            let answered = |outcome: &wayside::proxy::Outcome| {
-                let response = outcome.downstream_response.as_ref();
-                response
-                    .and_then(|response| response.headers.first(b":status"))
-                    .is_some_and(|s| &s[..] == b"200")
-            };
-            let passed = done.outcomes().filter(|outcome| answered(outcome)).count();
             assert_eq!(passed, self.exchanges, "every exchange passes");
         })
-    }
-
-    fn read(&self) -> Recording {
-        traffic::load(&[self.folder.recording()], &traffic::Limits::default()).expect("a recording")
     }
 }

@@ -4,6 +4,8 @@
 //! names these are depends on the map. The lists were read off Envoy 1.40.0, by adding every name twice to each map; names
 //! that merely begin with `x-envoy-` are not among them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{abi::MapType, message::HeaderMap};
@@ -133,41 +135,51 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
 }
 
 /// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
-pub(crate) fn key(map: MapType, name: &[u8]) -> Vec<u8> {
-    let name = name.to_ascii_lowercase();
-    if map == MapType::RequestHeaders && name == b"host" { b":authority".to_vec() } else { name }
+pub(crate) fn key(map: MapType, name: &[u8]) -> Cow<'_, [u8]> {
+    if map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host") {
+        Cow::Borrowed(b":authority")
+    } else if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// As [`key`], of a name that will be kept.
+fn kept_key(map: MapType, name: Bytes) -> Bytes {
+    match key(map, &name) {
+        Cow::Owned(name) => name.into(),
+        Cow::Borrowed(key) if key.len() == name.len() => name,
+        Cow::Borrowed(key) => Bytes::copy_from_slice(key),
+    }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
-pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    let name = key(map, name);
-    if is_single(map, &name)
-        && let Some(entry) = headers.iter_mut().find(|header| header.name == name)
-    {
-        entry.value = if entry.value.is_empty() {
-            value.clone()
-        } else {
-            [&entry.value[..], b",", value].concat().into()
-        };
+pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
+    let name = kept_key(map, name);
+    let join = |known: &Bytes| {
+        if known.is_empty() { value.clone() } else { [&known[..], b",", &value].concat().into() }
+    };
+    if is_single(map, &name) && headers.change_first(&name, join) {
         return;
     }
-    headers.push(name, value.clone());
+    headers.push(name, value);
 }
 
 /// All of these, one behind the other.
 pub(crate) fn add_all(map: MapType, fields: impl IntoIterator<Item = (Bytes, Bytes)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        add(map, &mut headers, &name, &value);
+        add(map, &mut headers, name, value);
     }
     headers
 }
 
 /// Removes every occurrence and adds one at the end.
-pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    let name = key(map, name);
+pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
+    let name = kept_key(map, name);
     headers.remove(&name);
-    headers.push(name, value.clone());
+    headers.push(name, value);
 }
 
 /// Why a request's headers may not go upstream: the first name or value that no codec could write. In Envoy's words
@@ -203,11 +215,29 @@ fn escaped(name: &[u8]) -> Vec<u8> {
 /// A token, or a pseudo header's: a token behind a colon. Envoy lets an empty one pass.
 fn is_name(name: &[u8]) -> bool {
     let token = name.strip_prefix(b":").unwrap_or(name);
-    token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    token.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
 }
 
+/// Which bytes a token may have (RFC 9110, section 5.6.2).
+const IS_TOKEN: [bool; 256] = {
+    let mut is_token = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        is_token[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < marks.len() {
+        is_token[marks[at] as usize] = true;
+        at += 1;
+    }
+    is_token
+};
+
+/// Without a branch for each byte: mostly all of them are good.
 fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    value.iter().fold(true, |good, byte| good & ((*byte == b'\t') | ((*byte >= b' ') & (*byte != 0x7f))))
 }
 
 #[cfg(test)]
@@ -243,7 +273,7 @@ mod tests {
     #[test]
     fn the_host_of_a_request_is_its_authority() {
         let mut headers = HeaderMap::from_iter([(":authority", "a"), ("x", "1")]);
-        replace(MapType::RequestHeaders, &mut headers, b"Host", &"b".into());
+        replace(MapType::RequestHeaders, &mut headers, "Host".into(), "b".into());
         assert_eq!(headers, HeaderMap::from_iter([(":authority", "b"), ("x", "1")]));
     }
 }

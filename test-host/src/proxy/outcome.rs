@@ -126,19 +126,24 @@ pub struct ProxyOutcome {
 }
 
 impl Proxy {
+    /// Hands out what became of the exchanges that have ended since the last time.
+    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) {
+        self.finished.drain(..).for_each(ended);
+    }
+
     /// Ends what still waits, and hands out everything.
-    pub(crate) fn finish(mut self) -> ProxyOutcome {
+    pub(crate) fn finish(mut self, ended: impl FnMut(Outcome)) -> ProxyOutcome {
         let waiting: Vec<StreamId> = self.core_mut().streams.keys().copied().collect();
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
+        self.hand_out(ended);
         let shut_down_at = self.core_mut().next_order();
         self.close_open_connections();
         let connections = std::mem::take(&mut self.finished_connections);
         self.shut_down();
-        let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
-        let Some(core) = self.core.as_ref() else { unreachable!("no guest is running") };
+        let Some(core) = self.core() else { unreachable!("no guest is running") };
         let filters = core.filters.iter().enumerate().map(|(number, filter)| {
             let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
             for plugin in core.plugins.iter().filter(|plugin| plugin.filter == FilterNumber(number)) {
@@ -159,7 +164,7 @@ impl Proxy {
         ProxyOutcome {
             workers: u32::try_from(core.chains.len()).unwrap_or(u32::MAX),
             filters: filters.collect(),
-            outcomes,
+            outcomes: Vec::new(),
             connections,
             metrics: core.metrics.clone(),
             stats: core.stats.clone(),

@@ -1,24 +1,29 @@
 //! The event loop: the one place that moves time.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
-    proxy::{Due, Proxy, ProxyOutcome, spec::ProxySpec},
+    proxy::{Due, Outcome, Proxy, ProxyOutcome, spec::ProxySpec},
 };
 
 /// A proxy's number within the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyIndex(pub usize);
 
+/// A recorded request on its way to a proxy.
+#[derive(Debug)]
+pub struct Arrival {
+    pub at: Duration,
+    pub proxy: ProxyIndex,
+    /// Tells its stream apart there.
+    pub number: usize,
+    pub exchange: Exchange,
+}
+
 #[derive(Debug)]
 enum Event {
-    /// A recorded request arrives.
-    Request {
-        number: usize,
-        exchange: Box<Exchange>,
-    },
     /// A recorded connection arrives.
     Connection {
         number: usize,
@@ -45,6 +50,8 @@ pub struct Sim {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
+    /// Requests that have not arrived, by time, and the place of the first of them among what is due.
+    arrivals: (Peekable<IntoIter<Arrival>>, u64),
     /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
@@ -63,6 +70,7 @@ impl Sim {
             clock,
             timers: Timers::default(),
             proxies,
+            arrivals: (Vec::new().into_iter().peekable(), 0),
             pending: 0,
             last_event: Duration::ZERO,
             lasts: None,
@@ -80,9 +88,11 @@ impl Sim {
         self.lasts = until;
     }
 
-    /// Has a request arrive at a proxy. `number` tells its stream apart there.
-    pub fn schedule(&mut self, at: Duration, proxy: ProxyIndex, number: usize, exchange: Exchange) {
-        self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
+    /// Has requests arrive; those of one time in the order of the list. There is one such list.
+    pub fn schedule(&mut self, mut arrivals: Vec<Arrival>) {
+        arrivals.sort_by_key(|arrival| arrival.at);
+        let first = self.timers.reserve(arrivals.len());
+        self.arrivals = (arrivals.into_iter().peekable(), first);
     }
 
     /// Has a proxy get a new configuration; what it replaces has `drain` to end.
@@ -107,27 +117,40 @@ impl Sim {
         self.push(at, proxy, Event::Connection { number, recorded: Box::new(recorded) });
     }
 
-    /// Runs until nothing is left that could happen, and hands out what became of everything.
-    pub fn run(mut self) -> Vec<ProxyOutcome> {
-        while self.step() {}
-        self.proxies.into_iter().map(Proxy::finish).collect()
+    /// Runs until nothing is left that could happen. `ended` gets the outcome of each exchange when it has ended; what else
+    /// became of the proxies is handed out at the end.
+    pub fn run(mut self, mut ended: impl FnMut(ProxyIndex, Outcome)) -> Vec<ProxyOutcome> {
+        while let Some(proxy) = self.step() {
+            self.proxies[proxy.0].hand_out(|outcome| ended(proxy, outcome));
+            self.collect_due(proxy);
+        }
+        let finish =
+            |(index, proxy): (usize, Proxy)| proxy.finish(|outcome| ended(ProxyIndex(index), outcome));
+        self.proxies.into_iter().enumerate().map(finish).collect()
     }
 
-    /// The next thing that happens. `false`: nothing will.
-    fn step(&mut self) -> bool {
-        let Some(at) = self.timers.next_due() else {
-            return false;
-        };
-        if self.pending == 0 && !self.worth_waiting_until(at) {
-            return false;
+    /// The next thing that happens, and the proxy it happens to. `None`: nothing will.
+    fn step(&mut self) -> Option<ProxyIndex> {
+        let next = self.timers.next_due();
+        let (arrivals, first) = &mut self.arrivals;
+        let arrives = arrivals.next_if(|arrival| next.is_none_or(|next| (arrival.at, *first) < next));
+        if let Some(Arrival { at, proxy, number, exchange }) = arrives {
+            *first += 1;
+            self.events = 0;
+            self.clock.advance_to(at);
+            self.last_event = at;
+            self.proxies[proxy.0].begin(number, Box::new(exchange), at, self.clock.wall());
+            return Some(proxy);
         }
-        let Some((at, (proxy, event))) = self.timers.pop() else {
-            return false;
-        };
-        self.events = if matches!(event, Event::Request { .. }) { 0 } else { self.events + 1 };
+        let (at, _) = next?;
+        if self.pending == 0 && arrivals.len() == 0 && !self.worth_waiting_until(at) {
+            return None;
+        }
+        let (at, (proxy, event)) = self.timers.pop()?;
+        self.events += 1;
         if self.events > EVENTS_MAX {
             self.proxies[proxy.0].note_endless(EVENTS_MAX);
-            return false;
+            return None;
         }
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
@@ -136,15 +159,13 @@ impl Sim {
             self.last_event = now;
         }
         match event {
-            Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
             Event::Change { spec, drain } => self.proxies[proxy.0].change(&spec, drain, now, wall),
             Event::Connection { number, recorded } => {
                 self.proxies[proxy.0].begin_connection(number, *recorded, now, wall);
             }
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
-        self.collect_due(proxy);
-        true
+        Some(proxy)
     }
 
     /// Only ticks are left: they matter while streams wait, and not for ever.

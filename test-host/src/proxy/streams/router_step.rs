@@ -8,7 +8,7 @@ use crate::proxy::{
     Proxy,
     core::{Core, Due},
     header_rules,
-    streams::route_state::Choice,
+    streams::route_state::{Choice, Chosen},
     streams::router_timeouts::{RouteTimeout, Timeouts},
     streams::state::{End, StreamId, StreamState},
 };
@@ -52,11 +52,12 @@ impl Core {
         let taken_away =
             !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
         let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
-        let choice = match listener.http.routes.select(headers).filter(|_| !taken_away) {
+        let selected = virtual_host.as_ref().filter(|_| !taken_away).and_then(|host| host.select(headers));
+        let choice = match selected {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
-                Choice::Chosen(route, cluster)
+                Choice::Chosen(Arc::new(Chosen { route, cluster }))
             }
             None => Choice::NoMatch,
         };
@@ -114,12 +115,13 @@ impl Proxy {
         let Some(stream) = core.streams.get_mut(&id) else {
             return Ok(());
         };
-        let Choice::Chosen(route, cluster) = stream.route.choice.clone() else {
+        let Choice::Chosen(chosen) = stream.route.choice.clone() else {
             return Err(RouterReply::ROUTE_NOT_FOUND.into());
         };
-        let forward = forward(&route, stream.request_headers())?;
-        let cluster =
-            cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        let route = &chosen.route;
+        let forward = forward(route, stream.request_headers())?;
+        let cluster = chosen.cluster.as_ref().and_then(|name| spec.clusters.get(name));
+        let cluster = cluster.ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
         stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
@@ -135,7 +137,7 @@ impl Proxy {
         if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
             return Err(invalid_header(refusal));
         }
-        stream.send_headers_upstream(&route, forward, now);
+        stream.send_headers_upstream(route, forward, now);
         if let Some(duration) = stream.route.stream_duration {
             core.due.push((duration, Due::RouteTimeout { stream: id, of: RouteTimeout::StreamDuration }));
         }

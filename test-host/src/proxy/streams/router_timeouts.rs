@@ -38,6 +38,9 @@ impl Timeouts {
         per_try: Option<Duration>,
     ) -> Self {
         let set = |timeout: &Duration| !timeout.is_zero();
+        let asks = headers.iter().any(|header| header.name.starts_with(b"x-envoy-"));
+        // Mostly there is nothing to look for.
+        let headers = if asks { headers } else { &HeaderMap::new() };
         let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms").or(route).filter(set);
         let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms").or(per_try).filter(set);
         let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));

@@ -6,6 +6,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Processor time of this thread since it began.
 pub(crate) fn cpu() -> Duration {
+    if std::env::var_os("WALL").is_some() {
+        return std::time::Instant::now().duration_since(*START.get_or_init(std::time::Instant::now));
+    }
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
@@ -66,3 +69,4 @@ pub(crate) fn alternate<const N: usize>(rounds: usize, mut contestants: [Contest
     }
     all.map(Rounds)
 }
+static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();

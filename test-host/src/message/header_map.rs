@@ -47,6 +47,28 @@ impl Field {
     }
 }
 
+/// Room for what filters and the router add, mostly.
+const ROOM: usize = 8;
+
+/// A name that is looked for. Those of a map are lower case, and mostly this one is too.
+enum Meant<'a> {
+    Lower(&'a [u8]),
+    AnyCase(&'a [u8]),
+}
+
+impl<'a> Meant<'a> {
+    fn of(name: &'a [u8]) -> Self {
+        if name.iter().any(u8::is_ascii_uppercase) { Meant::AnyCase(name) } else { Meant::Lower(name) }
+    }
+
+    fn is(&self, known: &[u8]) -> bool {
+        match self {
+            Meant::Lower(name) => known == *name,
+            Meant::AnyCase(name) => known.eq_ignore_ascii_case(name),
+        }
+    }
+}
+
 /// The fields, to be changed.
 enum Own<'a> {
     /// No other map has them.
@@ -64,7 +86,7 @@ impl HeaderMap {
     pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
         let name = lower_case(name.into());
         let at = if name.starts_with(b":") {
-            self.position(|known| !known.starts_with(b":")).unwrap_or(self.len())
+            self.find(|known| !known.starts_with(b":")).map_or(self.len(), |(at, _)| at)
         } else {
             self.len()
         };
@@ -77,12 +99,14 @@ impl HeaderMap {
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        self.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
+        let meant = Meant::of(name);
+        self.find(|known| meant.is(known)).map(|(_, header)| &header.value)
     }
 
     /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Bytes> {
-        self.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
+        let meant = Meant::of(name);
+        self.iter().filter(move |header| meant.is(&header.name)).map(|header| &header.value)
     }
 
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -91,42 +115,60 @@ impl HeaderMap {
 
     /// Replaces the value of the field's first occurrence where it stands, or appends it, and drops the others.
     pub fn set(&mut self, name: &[u8], value: impl Into<Bytes>) {
-        let value = value.into();
-        let Some(at) = self.position(|known| known.eq_ignore_ascii_case(name)) else {
+        let (meant, value) = (Meant::of(name), value.into());
+        let Some((at, _)) = self.find(|known| meant.is(known)) else {
             return self.push(Bytes::copy_from_slice(name), value);
         };
         self.write(at, value);
-        let mut index = 0;
-        self.retain(|known| {
-            index += 1;
-            index - 1 <= at || !known.eq_ignore_ascii_case(name)
-        });
+        if self.iter().skip(at + 1).any(|header| meant.is(&header.name)) {
+            let mut index = 0;
+            self.retain(|known| {
+                index += 1;
+                index - 1 <= at || !meant.is(known)
+            });
+        }
+    }
+
+    /// Removes every occurrence of a field and adds one behind all others.
+    pub fn replace(&mut self, name: Bytes, value: Bytes) {
+        self.remove(&name);
+        self.push(name, value);
     }
 
     /// Changes the value of a field's first occurrence, where there is one. `false`: there is none.
     pub fn change_first(&mut self, name: &[u8], change: impl FnOnce(&Bytes) -> Bytes) -> bool {
-        let Some(at) = self.position(|known| known.eq_ignore_ascii_case(name)) else { return false };
-        let value = self.iter().nth(at).map(|header| change(&header.value)).unwrap_or_default();
+        let meant = Meant::of(name);
+        let found = self.find(|known| meant.is(known));
+        let Some((at, value)) = found.map(|(at, header)| (at, change(&header.value))) else { return false };
         self.write(at, value);
         true
     }
 
     /// Removes every occurrence of a field; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
-        self.remove_all(|known| known.eq_ignore_ascii_case(name))
+        let meant = Meant::of(name);
+        self.remove_all(|known| meant.is(known))
     }
 
     /// Removes every field whose name is meant; says how many there were. Names are lower case.
     pub fn remove_all(&mut self, meant: impl Fn(&[u8]) -> bool) -> usize {
         let before = self.len();
-        if self.position(&meant).is_some() {
+        if self.find(&meant).is_some() {
             self.retain(|name| !meant(name));
         }
         before - self.len()
     }
 
-    fn position(&self, meant: impl Fn(&[u8]) -> bool) -> Option<usize> {
-        self.iter().position(|header| meant(&header.name))
+    /// The first field whose name is meant, and its place.
+    fn find(&self, meant: impl Fn(&[u8]) -> bool) -> Option<(usize, &Header)> {
+        let is_meant = |header: &Header| meant(&header.name);
+        match &self.edited {
+            None => self.received.iter().enumerate().find(|(_, header)| is_meant(header)),
+            Some(fields) => {
+                let fields = fields.iter().map(|field| field.header(&self.received));
+                fields.enumerate().find(|(_, header)| is_meant(header))
+            }
+        }
     }
 
     fn write(&mut self, at: usize, value: Bytes) {
@@ -150,7 +192,9 @@ impl HeaderMap {
     fn own(&mut self) -> Own<'_> {
         let HeaderMap { received, edited } = self;
         if edited.is_none() && Arc::get_mut(received).is_none() {
-            *edited = Some(Arc::new((0..received.len()).map(Field::Received).collect()));
+            let mut fields = Vec::with_capacity(received.len() + ROOM);
+            fields.extend((0..received.len()).map(Field::Received));
+            *edited = Some(Arc::new(fields));
         }
         match edited {
             Some(fields) => Own::Edited(Arc::make_mut(fields), received),

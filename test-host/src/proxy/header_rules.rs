@@ -177,9 +177,7 @@ pub(crate) fn add_all(map: MapType, fields: impl IntoIterator<Item = (Bytes, Byt
 
 /// Removes every occurrence and adds one at the end.
 pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
-    let name = kept_key(map, name);
-    headers.remove(&name);
-    headers.push(name, value);
+    headers.replace(kept_key(map, name), value);
 }
 
 /// Why a request's headers may not go upstream: the first name or value that no codec could write. In Envoy's words
@@ -235,9 +233,22 @@ const IS_TOKEN: [bool; 256] = {
     is_token
 };
 
-/// Without a branch for each byte: mostly all of them are good.
+/// Whether it holds no control character but tabs. Eight bytes are looked at together.
 fn is_value(value: &[u8]) -> bool {
-    value.iter().fold(true, |good, byte| good & ((*byte == b'\t') | ((*byte >= b' ') & (*byte != 0x7f))))
+    let (words, rest) = value.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let suspicious = words.iter().chain([&last]).any(|word| may_hold_control(u64::from_ne_bytes(*word)));
+    !suspicious || value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+/// Whether a byte of the word is below 32 or 127; a byte beyond ASCII may be taken for one.
+fn may_hold_control(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = EACH * 0x80;
+    let below_32 = word.wrapping_sub(EACH * 0x20) & HIGH;
+    let is_127 = (word ^ (EACH * 0x7f)).wrapping_sub(EACH) & HIGH;
+    (below_32 | is_127) != 0
 }
 
 #[cfg(test)]
@@ -268,6 +279,17 @@ mod tests {
         }
         assert_eq!(added(MapType::ResponseTrailers, "grpc-status"), joined("grpc-status"));
         assert_eq!(added(MapType::RequestTrailers, "content-type"), separate("content-type"));
+    }
+
+    #[test]
+    fn a_control_character_is_found_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut value = *b"a value of 20 bytes!";
+                value[at] = byte;
+                assert_eq!(is_value(&value), byte == b'\t' || (byte >= b' ' && byte != 0x7f), "{byte} at {at}");
+            }
+        }
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Proxy {
             return;
         }
         let status = reply.status;
-        let (headers, body) = respond(stream.reply_form, reply);
+        let (headers, body) = respond(stream.reply_form(), reply);
         stream.manager.abort_decoding();
         if stream.manager.response.headers.is_none() {
             self.core_mut().choose_route(id);

@@ -18,7 +18,7 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{Path},
     sync::Arc,
     time::Duration,
 };
@@ -121,7 +121,7 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
             .recorded("proxy", number)
             .map_err(|(step, what)| ConnectionsError::Wrong { place: place(step), what })?;
         began = began.saturating_add(1);
-        let origin = Origin { file: path.to_owned(), offset: 0, trace_id: 0 };
+        let origin = Origin { file: path.into(), offset: 0, trace_id: 0 };
         Ok(RecordedConnection { origin, ..recorded })
     });
     connections.collect()
@@ -148,7 +148,7 @@ impl WrittenConnection {
         Ok(RecordedConnection {
             proxy: Arc::from(self.proxy.as_deref().unwrap_or(proxy)),
             number,
-            origin: Origin { file: PathBuf::new(), offset: 0, trace_id: 0 },
+            origin: Origin { file: Path::new("").into(), offset: 0, trace_id: 0 },
             listener: self.listener,
             began: Some(EPOCH.saturating_add(Duration::from_millis(self.at_ms.unwrap_or_default()))),
             connection: Connection {

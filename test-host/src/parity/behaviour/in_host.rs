@@ -114,7 +114,7 @@ fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) 
         (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
     Exchange {
         id: ExchangeId { proxy: Arc::from("parity"), direction, number },
-        origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
+        origin: Origin { file: Path::new("behaviours").into(), offset: 0, trace_id: number.into() },
         request: traffic::request(request, number as usize),
         response: (!never).then_some(response),
         timing: Timing {

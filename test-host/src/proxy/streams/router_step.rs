@@ -230,7 +230,7 @@ impl Proxy {
         self.set_details(id, details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let reply = Reply { status: status.into(), headers, body, grpc_status: None };
-            let (headers, body) = respond(stream.reply_form, reply);
+            let (headers, body) = respond(stream.reply_form(), reply);
             self.send_directly(id, headers, body);
         }
         self.end_stream(id, End::Complete);
@@ -453,10 +453,12 @@ impl StreamState {
     /// How many bytes of body filters let go, and how many the headers tell of, where that is not the same any more.
     fn length_mismatch(&self) -> Option<(u64, u64)> {
         let sent = self.upstream_request.as_ref()?;
-        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
         let length = sent.body_len() as u64;
-        let edited = length != self.manager.request.bytes_received;
-        (edited && length != told).then_some((length, told))
+        if length == self.manager.request.bytes_received {
+            return None;
+        }
+        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
+        (length != told).then_some((length, told))
     }
 
     /// What the recording's own Envoy counted, where it told the client.

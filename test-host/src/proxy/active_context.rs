@@ -85,16 +85,21 @@ impl ActiveContext {
         }
     }
 
-    /// A callback of a plugin begins; nothing is left of the one before.
+    /// A callback of a plugin begins.
     pub(crate) fn begin(&mut self, plugin: PluginIndex, current: ContextId, callback: &'static str) {
         self.vm = self.core.plugins[plugin.0].vm;
         self.owner = self.core.owner(plugin, current);
         (self.plugin, self.current, self.effective) = (plugin, current, None);
-        (self.stop, self.configuring, self.broken) = (false, false, false);
+        (self.stop, self.broken) = (false, false);
+        (self.last_buffer, self.callback) = (None, callback);
+    }
+
+    /// What was there for the callback that is over alone.
+    pub(crate) fn hide(&mut self) {
         (self.callout, self.shown, self.status) = (None, Shown::default(), Bytes::new());
+        self.configuring = false;
         self.nested.clear();
         self.outer.clear();
-        (self.last_buffer, self.callback) = (None, callback);
     }
 
     /// In a VM that is gone before anything it asks for can be sent.

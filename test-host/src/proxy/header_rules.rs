@@ -287,7 +287,11 @@ mod tests {
             for at in 0..20 {
                 let mut value = *b"a value of 20 bytes!";
                 value[at] = byte;
-                assert_eq!(is_value(&value), byte == b'\t' || (byte >= b' ' && byte != 0x7f), "{byte} at {at}");
+                assert_eq!(
+                    is_value(&value),
+                    byte == b'\t' || (byte >= b' ' && byte != 0x7f),
+                    "{byte} at {at}"
+                );
             }
         }
     }

@@ -255,7 +255,34 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        self.call_guest_showing(|_| (), plugin, context, callback)
+        let index = self.core_mut().plugins[plugin.0].vm;
+        let (Some(vm), Some(mut lent)) = (self.vms[index.0].vm.as_mut(), self.lent.take()) else {
+            return Answered { number: None, stop: false, failed: true };
+        };
+        lent.core.running = lent.core.vms[index.0].thread;
+        lent.begin(plugin, context, callback.name());
+        let (active, answer) = vm.call(lent, context, callback);
+        let fuel = vm.fuel_used();
+        let active = self.lent.insert(active);
+        let (stop, told) = (active.stop, active.broken);
+        if fuel.is_some() {
+            let owner = active.core.owner(plugin, context);
+            active.core.usage(owner, plugin).burn(fuel);
+        }
+        match answer {
+            Ok(number) => {
+                if let (Some(ledger), Some(_)) = (&mut active.core.ledger, number) {
+                    ledger.callbacks.insert(callback.name());
+                }
+                Answered { number, stop, failed: false }
+            }
+            Err(fault) => {
+                // It may have been in the middle of a nested callback.
+                active.hide();
+                self.vm_failed(plugin, context, fault, told);
+                Answered { number: None, stop, failed: true }
+            }
+        }
     }
 
     /// As [`Self::call_guest`]; `show` puts before the guest what it may see in this callback alone.
@@ -266,34 +293,14 @@ impl Proxy {
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let index = self.core_mut().plugins[plugin.0].vm;
-        let (Some(vm), Some(mut lent)) = (self.vms[index.0].vm.as_mut(), self.lent.take()) else {
-            return Answered { number: None, stop: false, failed: true };
-        };
-        lent.core.running = lent.core.vms[index.0].thread;
-        lent.begin(plugin, context, callback.name());
-        show(&mut lent);
-        let (active, answer) = vm.call(lent, context, callback);
-        let fuel = vm.fuel_used();
-        let active = self.lent.insert(active);
-        let (stop, told) = (active.stop, active.broken);
-        let core = &mut active.core;
-        if fuel.is_some() {
-            let owner = core.owner(plugin, context);
-            core.usage(owner, plugin).burn(fuel);
+        if let Some(lent) = &mut self.lent {
+            show(lent);
         }
-        match answer {
-            Ok(number) => {
-                if let (Some(ledger), Some(_)) = (&mut core.ledger, number) {
-                    ledger.callbacks.insert(callback.name());
-                }
-                Answered { number, stop, failed: false }
-            }
-            Err(fault) => {
-                self.vm_failed(plugin, context, fault, told);
-                Answered { number: None, stop, failed: true }
-            }
+        let answered = self.call_guest(plugin, context, callback);
+        if let Some(lent) = &mut self.lent {
+            lent.hide();
         }
+        answered
     }
 
     /// `told`: the fault is noted already, at the place where it happened.

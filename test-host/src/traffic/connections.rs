@@ -16,12 +16,7 @@
 //!       - resets: server       # is gone at once
 //! ```
 
-use std::{
-    net::SocketAddr,
-    path::{Path},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 

@@ -199,9 +199,7 @@ impl Proxy {
         let Some(stream) = core.streams.get_mut(&id) else { return };
         let Some(listener) = core.spec.listeners.get(stream.listener) else { return };
         let Some(headers) = stream.manager.response.headers.as_mut() else { return };
-        for name in OF_THE_CONNECTION {
-            headers.remove(name);
-        }
+        headers.remove_all(|name| OF_THE_CONNECTION.contains(&name));
         if !headers.contains(b"date") {
             headers.push("date", date_of(wall));
         }

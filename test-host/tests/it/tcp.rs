@@ -251,7 +251,8 @@ fn written_connections_tell_of_tls() {
         upstream: [b"a"]
         client: []
         end: Open
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]

@@ -256,9 +256,9 @@ impl Proxy {
         callback: Callback,
     ) -> Answered {
         let index = self.core_mut().plugins[plugin.0].vm;
-        let (Some(vm), Some(mut lent)) = (self.vms[index.0].vm.as_mut(), self.lent.take()) else {
-            return Answered { number: None, stop: false, failed: true };
-        };
+        let failed = Answered { number: None, stop: false, failed: true };
+        let Some(vm) = self.vms[index.0].vm.as_mut() else { return failed };
+        let Some(mut lent) = self.lent.take() else { return failed };
         lent.core.running = lent.core.vms[index.0].thread;
         lent.begin(plugin, context, callback.name());
         let (active, answer) = vm.call(lent, context, callback);

@@ -52,3 +52,10 @@ pub struct RecordedConnection {
     /// In the order of their times.
     pub steps: Vec<TcpStep>,
 }
+
+impl RecordedConnection {
+    /// What no other of its recording is called.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/tcp/{}", self.proxy, self.number)
+    }
+}

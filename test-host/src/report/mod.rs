@@ -46,6 +46,7 @@ impl Report {
             schema: SCHEMA,
             seed: replay.seed,
             traced: replay.trace == TraceLevel::On,
+            isolation: replay.isolation,
             totals: totals(&proxies, &exchanges, skipped.len()),
             proxies,
             exchanges,

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{Change, ChangeKind, Count, ExchangeReport, FilterStep, Report};
+use crate::replay::Isolation;
 
 /// How much the text tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,6 +235,9 @@ fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     }
     let drawn: u64 = report.proxies.iter().map(|proxy| proxy.random_bytes).sum();
     writeln!(f, "seed {}: {} random bytes drawn", report.seed.0, drawn)?;
+    if report.isolation == Isolation::EachExchange {
+        writeln!(f, "each exchange had VMs, shared data and metrics of its own; metrics are added up")?;
+    }
     writeln!(f)
 }
 

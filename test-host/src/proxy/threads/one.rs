@@ -43,12 +43,10 @@ impl Proxy {
         let (limits, modules) = (self.limits, Arc::clone(&self.modules));
         let main = self.core_mut();
         let thread = pick(main);
-        let workers =
-            u32::try_from(main.chains.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let One { rng, services } = one;
         let options = ProxyOptions {
             limits,
-            workers,
+            workers: NonZeroU32::MIN,
             log_level: main.log_level,
             rng,
             services,
@@ -58,6 +56,7 @@ impl Proxy {
         let mut core = empty_core(Arc::clone(&main.spec), options);
         core.now = main.now;
         core.scheduling = main.scheduling;
+        core.chains = vec![Vec::new(); main.chains.len()];
         core.filters = mem::take(&mut main.filters);
         core.chain_filters = mem::take(&mut main.chain_filters);
         core.current_listeners = main.current_listeners;

@@ -7,6 +7,7 @@
 //!     at_ms: 0                 # without: a millisecond after the one before has begun
 //!     client: 10.0.0.2:4711    # addresses, where a filter asks for them
 //!     local: 10.0.0.1:3306
+//!     tls: { server_name: db.example, peer: client.pem } # the client's connection is TLS: `version`, `server_name`, `local`, `peer`, as in scenarios
 //!     refused: false           # nobody answers at the upstream
 //!     steps:
 //!       - client: hello\x00    # bytes as one read brings them; `\xNN` is a byte, `\\` a backslash
@@ -27,7 +28,7 @@ use serde::Deserialize;
 
 use crate::{
     message::{Connection, Origin, Peer, RecordedConnection, Security, TcpEvent, TcpStep},
-    written::unescaped,
+    written::{self, WrittenTls, unescaped},
 };
 
 /// Why a file holds no connections.
@@ -57,6 +58,8 @@ pub struct WrittenConnection {
     at_ms: Option<u64>,
     client: Option<SocketAddr>,
     local: Option<SocketAddr>,
+    tls: Option<WrittenTls>,
+    upstream_tls: Option<WrittenTls>,
     #[serde(default)]
     refused: bool,
     #[serde(default)]
@@ -114,12 +117,22 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         what: error.to_string(),
     })?;
     let mut began = 0;
-    let connections = file.connections.into_iter().zip(1u32..).map(|(mut written, number)| {
-        began = *written.at_ms.get_or_insert(began);
+    let connections = file.connections.into_iter().zip(1u32..).map(|(mut connection, number)| {
+        began = *connection.at_ms.get_or_insert(began);
         let place = |step| format!("{} /connections/{}/steps/{step}", path.display(), number - 1);
-        let recorded = written
+        let security = |name: &str, tls: &Option<WrittenTls>| {
+            written::security(tls.as_ref(), path.parent().unwrap_or(Path::new(""))).map_err(|what| {
+                let place = format!("{} /connections/{}/{name}", path.display(), number - 1);
+                ConnectionsError::Wrong { place, what }
+            })
+        };
+        let (of_client, of_upstream) =
+            (security("tls", &connection.tls)?, security("upstream_tls", &connection.upstream_tls)?);
+        let mut recorded = connection
             .recorded("proxy", number)
             .map_err(|(step, what)| ConnectionsError::Wrong { place: place(step), what })?;
+        recorded.connection.security = of_client;
+        recorded.connection.upstream_security = of_upstream;
         began = began.saturating_add(1);
         let origin = Origin { file: path.to_owned(), offset: 0, trace_id: 0 };
         Ok(RecordedConnection { origin, ..recorded })

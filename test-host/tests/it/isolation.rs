@@ -24,7 +24,7 @@ fn litters() -> Filter {
     script(
         "configure: tick 7; define 0 started; increment 4 1; define 1 gauge; define 0 seen; queue q
          request_headers: context; shared k; random 4; increment 8 1; record 5 3; metric 8; dequeue 1; enqueue 1 x; set_shared k left; call_out auth 100 /check; return 1
-         call_response: answered; continue request
+         callout: answered; effective stream; continue request
          queue_ready: shared k
          tick: shared k
          log: metric 8",

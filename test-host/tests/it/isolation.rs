@@ -123,20 +123,20 @@ fn nothing_is_left_for_the_next_exchange_and_counts_are_added_up() {
     };
     expect![[r#"
         context -> 2 of 1
-        shared k -> not found
+        shared k -> not_found \"\" cas 0
         set_shared k left -> ok
         increment 8 1 -> ok
-        metric 8 -> ok 1
+        metric 8 -> 1
         context -> 2 of 1
-        shared k -> not found
+        shared k -> not_found \"\" cas 0
         set_shared k left -> ok
         increment 8 1 -> ok
-        metric 8 -> ok 1
+        metric 8 -> 1
         context -> 2 of 1
-        shared k -> not found
+        shared k -> not_found \"\" cas 0
         set_shared k left -> ok
         increment 8 1 -> ok
-        metric 8 -> ok 1
+        metric 8 -> 1
         started Counter(5)
         seen Counter(3)
     "#]]
@@ -213,7 +213,6 @@ fn filters_without_a_memory_do_the_same_to_the_bundled_recording() {
         assert_eq!(one.upstream_request, other.upstream_request, "{id}: what the upstream got");
         assert_eq!(one.downstream_response, other.downstream_response, "{id}: what the client got");
         assert_eq!((&one.details, one.end), (&other.details, other.end), "{id}");
-        assert_eq!(one.usage, other.usage, "{id}: what it cost");
         compared += 1;
     }
     assert!(compared > 500, "only {compared} exchanges compared");

@@ -125,7 +125,9 @@ fn apply(settings: &[Setting], loaded: &mut [Loaded]) -> Result<(), BadInput> {
 }
 
 fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
-    let mut recorded: Vec<&str> = replay.unmatched.iter().map(|exchange| &*exchange.id.proxy).collect();
+    let of_exchanges = replay.unmatched.iter().map(|exchange| &*exchange.id.proxy);
+    let of_connections = replay.unmatched_connections.iter().map(|connection| &*connection.proxy);
+    let mut recorded: Vec<&str> = of_exchanges.chain(of_connections).collect();
     recorded.dedup();
     let given: Vec<&str> = match specs {
         Specs::Everywhere(spec) => vec![&spec.name],

@@ -1,12 +1,16 @@
 //! The event loop: the one place that moves time.
 
-use std::{iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
+use std::{fmt, iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
-    proxy::{Due, Outcome, Proxy, ProxyOutcome, spec::ProxySpec},
+    proxy::{Due, One, Outcome, Proxy, ProxyOutcome, spec::ProxySpec},
 };
+
+/// Makes what an exchange or a connection brings along that has a proxy to itself, by the proxy in whose place that stands,
+/// and by its own name.
+pub(crate) type Ones<'a> = Box<dyn Fn(ProxyIndex, &str) -> One + 'a>;
 
 /// A proxy's number within the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,11 @@ pub struct Arrival {
 
 #[derive(Debug)]
 enum Event {
+    /// A recorded request arrives.
+    Request {
+        number: usize,
+        exchange: Box<Exchange>,
+    },
     /// A recorded connection arrives.
     Connection {
         number: usize,
@@ -45,8 +54,7 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// and queues.
 const EVENTS_MAX: u64 = 1_000_000;
 
-#[derive(Debug)]
-pub struct Sim {
+pub struct Sim<'a> {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
@@ -60,12 +68,26 @@ pub struct Sim {
     events: u64,
     /// What a proxy asks for, on its way to `timers`.
     due: Vec<(Duration, Due)>,
+    /// Every exchange has a proxy to itself.
+    ones: Option<Ones<'a>>,
 }
 
-impl Sim {
+impl fmt::Debug for Sim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("clock", &self.clock)
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Sim<'a> {
     /// `epoch` is the wall time at which the simulation begins.
     pub fn new(proxies: Vec<Proxy>, epoch: Duration) -> Self {
-        let clock = VirtualClock::starting_at(epoch);
+        Self::at(VirtualClock::starting_at(epoch), proxies)
+    }
+
+    fn at(clock: VirtualClock, proxies: Vec<Proxy>) -> Self {
         let mut sim = Sim {
             clock,
             timers: Timers::default(),
@@ -76,11 +98,17 @@ impl Sim {
             lasts: None,
             events: 0,
             due: Vec::new(),
+            ones: None,
         };
         for index in 0..sim.proxies.len() {
             sim.collect_due(ProxyIndex(index));
         }
         sim
+    }
+
+    /// Gives every exchange and every connection that comes a proxy to itself, made from the one it comes to.
+    pub(crate) fn isolate(&mut self, ones: Ones<'a>) {
+        self.ones = Some(ones);
     }
 
     /// When nothing else is left that could happen, ticks go on until this time.
@@ -129,25 +157,50 @@ impl Sim {
         self.proxies.into_iter().enumerate().map(finish).collect()
     }
 
-    /// The next thing that happens, and the proxy it happens to. `None`: nothing will.
-    fn step(&mut self) -> Option<ProxyIndex> {
+    /// A simulation of its own for what has just come, from beginning to end.
+    fn run_alone(&mut self, index: ProxyIndex, one: One, event: Event) {
+        let now = self.clock.now();
+        let proxy = &mut self.proxies[index.0];
+        let alone = match &event {
+            Event::Request { exchange, .. } => proxy.for_one(one, |core| core.worker_for(exchange)),
+            Event::Connection { recorded, .. } => {
+                proxy.for_one(one, |core| core.worker_for_connection(recorded))
+            }
+            Event::Proxy(_) | Event::Change { .. } => return,
+        };
+        let mut sim = Sim::at(self.clock, vec![alone]);
+        sim.lasts = self.lasts;
+        sim.push(now, ProxyIndex(0), event);
+        while let Some(proxy) = sim.step() {
+            sim.collect_due(proxy);
+        }
+        for alone in sim.proxies {
+            self.proxies[index.0].take_back(alone);
+        }
+    }
+
+    /// What happens next, unless nothing will.
+    fn next(&mut self) -> Option<(Duration, ProxyIndex, Event)> {
         let next = self.timers.next_due();
         let (arrivals, first) = &mut self.arrivals;
         let arrives = arrivals.next_if(|arrival| next.is_none_or(|next| (arrival.at, *first) < next));
         if let Some(Arrival { at, proxy, number, exchange }) = arrives {
             *first += 1;
-            self.events = 0;
-            self.clock.advance_to(at);
-            self.last_event = at;
-            self.proxies[proxy.0].begin(number, Box::new(exchange), at, self.clock.wall());
-            return Some(proxy);
+            return Some((at, proxy, Event::Request { number, exchange: Box::new(exchange) }));
         }
         let (at, _) = next?;
         if self.pending == 0 && arrivals.len() == 0 && !self.worth_waiting_until(at) {
             return None;
         }
         let (at, (proxy, event)) = self.timers.pop()?;
-        self.events += 1;
+        self.pending -= usize::from(!event.is_background());
+        Some((at, proxy, event))
+    }
+
+    /// Lets the next thing happen, and says to which proxy it did. `None`: nothing will.
+    fn step(&mut self) -> Option<ProxyIndex> {
+        let (at, proxy, event) = self.next()?;
+        self.events = if matches!(event, Event::Request { .. }) { 0 } else { self.events + 1 };
         if self.events > EVENTS_MAX {
             self.proxies[proxy.0].note_endless(EVENTS_MAX);
             return None;
@@ -155,10 +208,16 @@ impl Sim {
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
         if !event.is_background() {
-            self.pending -= 1;
             self.last_event = now;
         }
+        if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
+            let one = ones(proxy, &name);
+            self.proxies[proxy.0].tell_time(now, wall);
+            self.run_alone(proxy, one, event);
+            return Some(proxy);
+        }
         match event {
+            Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
             Event::Change { spec, drain } => self.proxies[proxy.0].change(&spec, drain, now, wall),
             Event::Connection { number, recorded } => {
                 self.proxies[proxy.0].begin_connection(number, *recorded, now, wall);
@@ -195,6 +254,15 @@ impl Sim {
 }
 
 impl Event {
+    /// Of what comes from outside, what no other of its proxy is called.
+    fn name(&self) -> Option<String> {
+        match self {
+            Event::Request { exchange, .. } => Some(exchange.id.to_string()),
+            Event::Connection { recorded, .. } => Some(recorded.name()),
+            Event::Proxy(_) | Event::Change { .. } => None,
+        }
+    }
+
     fn is_background(&self) -> bool {
         matches!(self, Event::Proxy(due) if due.is_background())
     }

@@ -7,8 +7,8 @@ mod identity;
 mod reload;
 mod start;
 
-pub(crate) use self::identity::PluginKey;
 pub use self::start::{ProxyOptions, StartError};
+pub(crate) use self::{change::Listeners, identity::PluginKey};
 pub(super) use self::{
     identity::BaseVm,
     start::{LoadedVm, ThreadVms},

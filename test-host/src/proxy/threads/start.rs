@@ -10,7 +10,7 @@ use super::{
         shared_data::SharedData,
         spec::{CodeSource, PluginSpec, ProxySpec},
     },
-    BaseVm, PluginKey,
+    BaseVm, Listeners, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -341,6 +341,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
+    let current_listeners = Listeners::of(&spec);
     Box::new(Core {
         spec,
         now: Duration::ZERO,
@@ -352,7 +353,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         scheduling,
         filters: Vec::new(),
         first_filters: Vec::new(),
-        current_listeners: 0,
+        current_listeners,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],
         vms: Vec::new(),

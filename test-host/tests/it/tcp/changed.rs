@@ -65,7 +65,8 @@ fn old_connections_keep_the_old_filters_until_the_drain_time_is_over() {
         6000.000 ms  f0: info: done B
         6000.000 ms  f0: info: delete B
         seen in the configuration, not emulated: 6
-    "#]].assert_eq(&replayed("B", "--then 2s=new.yaml"));
+    "#]]
+    .assert_eq(&replayed("B", "--then 2s=new.yaml"));
 }
 
 #[test]
@@ -100,7 +101,8 @@ fn a_listener_that_says_the_same_is_not_touched() {
         6000.000 ms  f0: info: done A
         6000.000 ms  f0: info: delete A
         seen in the configuration, not emulated: 6
-    "#]].assert_eq(&replayed("A", "--then 2s=new.yaml"));
+    "#]]
+    .assert_eq(&replayed("A", "--then 2s=new.yaml"));
 }
 
 #[test]

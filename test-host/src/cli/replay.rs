@@ -12,7 +12,7 @@ use super::{BadInput, Verdict, args::ReplayArguments};
 use crate::{
     clock::Seed,
     envoy_config::{self, LoadOptions, Loaded, Setting},
-    replay::{self, Change, Options, Specs},
+    replay::{self, Change, Isolation, Options, Specs},
     report::{Detail, Report, Unsupported},
     trace::TraceLevel,
     traffic,
@@ -34,11 +34,15 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         workers: arguments.workers,
         log_level: arguments.log_level.into(),
         chunking: arguments.chunking.into(),
+        isolation: arguments.isolation.into(),
         trace: if arguments.no_trace { TraceLevel::Off } else { TraceLevel::On },
         ..Options::default()
     };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
-    let modules = Arc::new(Modules::metering_by(metering));
+    let modules = Arc::new(match options.isolation {
+        Isolation::Shared => Modules::metering_by(metering),
+        Isolation::EachExchange => Modules::for_isolation(metering),
+    });
     let script = load_script(arguments.callouts.as_deref())?;
     let replay =
         replay::replay_with_changes(&modules, &specs, &changes, recording, &options, |_| script.services())

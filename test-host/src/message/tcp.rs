@@ -76,3 +76,10 @@ impl RecordedConnection {
         gone || ended(Peer::Client) && ended(Peer::Server)
     }
 }
+
+impl RecordedConnection {
+    /// What no other of its recording is called.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/tcp/{}", self.proxy, self.number)
+    }
+}

@@ -49,6 +49,7 @@ impl Report {
             schema: SCHEMA,
             seed: replay.seed,
             traced: replay.trace == TraceLevel::On,
+            isolation: replay.isolation,
             totals: totals(&proxies, &exchanges, &connections, skipped.len()),
             proxies,
             exchanges,

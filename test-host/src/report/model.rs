@@ -11,7 +11,7 @@ use crate::{
     clock::Seed,
     message::NoteKind,
     proxy::{End, TcpEnd},
-    replay::Place,
+    replay::{Isolation, Place},
     trace::{FindingKind, Thread, Usage},
 };
 
@@ -66,6 +66,8 @@ pub struct Report {
     /// Whether what filters did to each exchange was kept. Where not, `filters[]` of an exchange lists cost, findings and
     /// faults only.
     pub traced: bool,
+    /// What exchanges had in common.
+    pub isolation: Isolation,
     pub totals: Totals,
     pub proxies: Vec<ProxyReport>,
     pub exchanges: Vec<ExchangeReport>,

@@ -6,6 +6,7 @@ use super::{
     Change, ChangeKind, ConnectionReport, Count, Effect, ExchangeReport, FilterStep, NoteReport, ProxyReport,
     Report, connection::fate_of,
 };
+use crate::replay::Isolation;
 
 /// How much the text tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -291,6 +292,9 @@ fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     }
     let drawn: u64 = report.proxies.iter().map(|proxy| proxy.random_bytes).sum();
     writeln!(f, "seed {}: {} random bytes drawn", report.seed.0, drawn)?;
+    if report.isolation == Isolation::EachExchange {
+        writeln!(f, "each exchange had VMs, shared data and metrics of its own; metrics are added up")?;
+    }
     writeln!(f)
 }
 

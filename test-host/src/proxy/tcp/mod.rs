@@ -50,11 +50,7 @@ impl Proxy {
             let text = format!("connection {number}: no listener proxies TCP for it");
             return core.found(None, FindingKind::NotRecorded, text);
         };
-        let connection = match recorded.connection.remote {
-            Some(client) => client.to_string(),
-            None => format!("{}/tcp/{}", recorded.proxy, recorded.number),
-        };
-        core.running = core.worker_of(&connection);
+        core.running = core.worker_for_connection(&recorded);
         let place = core.chain_of(core.spec.listeners.len() + listener);
         for plugin in place.1.iter() {
             self.reload_if_due(*plugin);

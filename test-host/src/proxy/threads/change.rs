@@ -61,7 +61,7 @@ impl Proxy {
         // Chains of TCP stand behind those of HTTP.
         let (of_http, of_tcp) = filters.split_at(new.listeners.len().min(filters.len()));
         self.start_on_workers(http, of_http);
-        let end = self.core_mut().first_filters.len();
+        let end = self.core_mut().chain_filters.len();
         self.start_on_workers(end, of_tcp);
         if !drained.is_empty() {
             self.core_mut().due.push((drain, Due::Drained { listeners: drained }));
@@ -168,16 +168,18 @@ impl Core {
         self.note(None, What::Reconfigured { text });
     }
 
-    /// Of the filters of all listeners that are not draining.
-    fn keys_in_use(&self) -> Vec<(usize, PluginKey)> {
+    /// The places of their chains among all.
+    pub(super) fn current_chains(&self) -> Vec<usize> {
         let current = &self.current_listeners;
         let tcp = current.tcp.iter().map(|place| self.spec.listeners.len() + place);
-        let places: Vec<usize> = current.http.iter().copied().chain(tcp).collect();
-        let of_worker = |chains: &'_ Vec<Arc<[PluginIndex]>>| {
-            places.iter().filter_map(|place| chains.get(*place).cloned()).collect::<Vec<_>>()
-        };
-        let plugins = self.chains.iter().flat_map(of_worker).flat_map(|chain| chain.to_vec());
-        let filters = plugins.filter_map(|plugin| self.filters.get(self.plugins.get(plugin.0)?.filter.0));
+        current.http.iter().copied().chain(tcp).collect()
+    }
+
+    /// Of the filters of all listeners that are not draining.
+    fn keys_in_use(&self) -> Vec<(usize, PluginKey)> {
+        let places = self.current_chains().into_iter();
+        let filters = places.filter_map(|place| self.chain_filters.get(place)).flatten();
+        let filters = filters.filter_map(|filter| self.filters.get(filter.0));
         filters.map(|filter| (filter.base, filter.key.clone())).collect()
     }
 }

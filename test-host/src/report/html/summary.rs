@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{ROWS, Shown, listed, more, number};
-use crate::report::{
-    FilterReport, Report,
-    text::{plural, plural_of},
+use crate::{
+    replay::Isolation,
+    report::{
+        FilterReport, Report,
+        text::{plural, plural_of},
+    },
 };
 
 /// Columns of per-filter numbers.
@@ -59,6 +62,9 @@ pub(super) fn totals(report: &Report) -> Markup {
             ". Seed " code { (report.seed.0) } ": "
             @if random == 0 { "no filter drew random bytes, so every seed gives this report." }
             @else { (number(random)) " random bytes drawn; another seed can change the exchanges marked " span.tag { "random" } "." }
+            @if report.isolation == Isolation::EachExchange {
+                " Each exchange had VMs, shared data and metrics of its own; metrics are added up."
+            }
         }
     }
 }

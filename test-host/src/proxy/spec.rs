@@ -225,7 +225,7 @@ impl FilterChain {
         })
     }
 
-    fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+    pub(super) fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
         self.0.iter_mut().filter_map(|filter| match filter {
             FilterSpec::Wasm(plugin) => Some(&mut **plugin),
             FilterSpec::Router(_) => None,

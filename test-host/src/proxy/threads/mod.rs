@@ -8,9 +8,9 @@ mod one;
 mod reload;
 mod start;
 
-pub(crate) use self::identity::PluginKey;
 pub(crate) use self::one::One;
 pub use self::start::{ProxyOptions, StartError};
+pub(crate) use self::{change::Listeners, identity::PluginKey};
 pub(super) use self::{
     identity::BaseVm,
     one::OfOnes,

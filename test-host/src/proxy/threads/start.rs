@@ -10,7 +10,7 @@ use super::{
         shared_data::SharedData,
         spec::{CodeSource, PluginSpec, ProxySpec},
     },
-    BaseVm, OfOnes, PluginKey,
+    BaseVm, Listeners, OfOnes, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -363,6 +363,7 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
+    let current_listeners = Listeners::of(&spec);
     Core {
         spec,
         now: Duration::ZERO,
@@ -374,7 +375,7 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
         scheduling,
         filters: Vec::new(),
         chain_filters: Vec::new(),
-        current_listeners: 0,
+        current_listeners,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],
         vms: Vec::new(),

@@ -4,6 +4,7 @@ mod support;
 
 mod build;
 mod callouts;
+mod chunking;
 mod cli;
 mod determinism;
 mod envoy_config;

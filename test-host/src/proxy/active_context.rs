@@ -15,7 +15,7 @@ use super::{
     nested::{Nested, Outer, Shown},
     properties::{self, Read},
     shared_data,
-    streams::state::{FilterContext, StreamState},
+    streams::state::{FilterContext, StreamId, StreamState},
 };
 use crate::{
     abi::{
@@ -55,6 +55,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     pub(super) configuring: bool,
+    /// The stream that an access logger's root hears of, and what it sees of it.
+    logged: Option<(StreamId, FilterContext)>,
     /// The guest's allocator broke, and that is noted.
     pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
@@ -81,6 +83,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            logged: None,
             broken: false,
             last_buffer: None,
             callback: AT_START,
@@ -108,6 +111,12 @@ impl ActiveContext {
     #[must_use]
     pub(crate) fn configuring(mut self) -> Self {
         self.configuring = true;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn logging(mut self, stream: StreamId, seen: FilterContext) -> Self {
+        self.logged = Some((stream, seen));
         self
     }
 
@@ -156,6 +165,10 @@ impl ActiveContext {
             Owner::Stream(id, filter) => {
                 let stream = self.core.streams.get(&id)?;
                 Some((stream, stream.filters.get(filter.0)?))
+            }
+            Owner::Root(plugin) if plugin == self.plugin => {
+                let (id, seen) = self.logged.as_ref()?;
+                Some((self.core.streams.get(id)?, seen))
             }
             Owner::Root(_) | Owner::Connection(..) => None,
         }

@@ -58,6 +58,9 @@ fn logged(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  it logged: {line}")).collect()
 }
 
+/// How many access loggers a listener has, and their numbers, then those of its filters.
+pub(super) type Started = (usize, Vec<FilterNumber>);
+
 /// The main thread's number; the workers' follow.
 pub(super) const MAIN: usize = 0;
 
@@ -116,14 +119,17 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains.
-    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Vec<FilterNumber>]) {
-        let firsts = filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0));
+    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains. Loggers, which
+    /// start first, stand behind the filters there.
+    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Started]) {
+        let firsts = filters.iter().map(|(loggers, chain)| chain.get(*loggers).map_or(0, |filter| filter.0));
         self.core_mut().first_filters.splice(at..at, firsts);
         for nth in MAIN + 1..self.threads.len() {
             let mut started: Vec<Arc<[PluginIndex]>> = Vec::new();
-            for chain in filters {
-                started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
+            for (loggers, chain) in filters {
+                let mut chain: Vec<_> = chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect();
+                chain.rotate_left(*loggers);
+                started.push(chain.into());
             }
             if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
                 chains.splice(at..at, started);
@@ -132,9 +138,9 @@ impl Proxy {
     }
 
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
-    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
+    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Started>, StartError> {
         let mut chains = Vec::new();
-        for (listener, direction, plugins) in spec.chains() {
+        for (listener, direction, loggers, plugins) in spec.chains() {
             let mut chain = Vec::new();
             for plugin in plugins {
                 let module = load(&self.modules, plugin)
@@ -153,7 +159,7 @@ impl Proxy {
                 self.plugin_on(MAIN, filter);
                 chain.push(filter);
             }
-            chains.push(chain);
+            chains.push((loggers, chain));
         }
         Ok(chains)
     }

@@ -13,7 +13,7 @@ use crate::{
         Security, Timing,
     },
     proxy::spec::{PluginConfiguration, ProxySpec},
-    replay::Chunking,
+    replay::{Chunking, Isolation},
     upstream::Script,
     written::{self, DurationText, HeaderLine, WrittenTls, header_map},
 };
@@ -57,6 +57,9 @@ pub struct Manifest {
     /// Where bodies are cut: `recorded` (as written here), `whole` or `random`.
     #[serde(default)]
     pub chunking: Chunking,
+    /// What exchanges have in common: `shared` (all, as in an Envoy) or `each-exchange` (nothing: each has VMs of its own).
+    #[serde(default)]
+    pub isolation: Isolation,
     /// `filter_metadata` of the one route, by namespace.
     #[serde(default)]
     pub route_metadata: serde_json::Map<String, serde_json::Value>,

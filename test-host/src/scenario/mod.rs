@@ -169,7 +169,8 @@ impl Scenario {
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place)?;
-        let options = Options { chunking: manifest.chunking, ..Options::default() };
+        let options =
+            Options { chunking: manifest.chunking, isolation: manifest.isolation, ..Options::default() };
         let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })

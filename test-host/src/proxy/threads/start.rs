@@ -10,7 +10,7 @@ use super::{
         shared_data::SharedData,
         spec::{CodeSource, PluginSpec, ProxySpec},
     },
-    BaseVm, PluginKey,
+    BaseVm, OfOnes, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -58,9 +58,6 @@ fn logged(log: &[String]) -> String {
     log.iter().map(|line| format!("\n  it logged: {line}")).collect()
 }
 
-/// How many access loggers a listener has, and their numbers, then those of its filters.
-pub(super) type Started = (usize, Vec<FilterNumber>);
-
 /// The main thread's number; the workers' follow.
 pub(super) const MAIN: usize = 0;
 
@@ -82,7 +79,7 @@ pub(in crate::proxy) struct ThreadVms {
 }
 
 impl ThreadVms {
-    fn new(thread: Thread) -> Self {
+    pub(super) fn new(thread: Thread) -> Self {
         ThreadVms { thread, vms: Vec::new(), plugins: Vec::new() }
     }
 
@@ -98,7 +95,25 @@ impl Proxy {
         spec: Arc<ProxySpec>,
         options: ProxyOptions,
     ) -> Result<Self, StartError> {
-        let workers = (0..options.workers.get()).map(Thread::Worker);
+        let workers = 0..options.workers.get();
+        Self::start_with(modules, spec, options, workers.map(Thread::Worker))
+    }
+
+    /// As [`Self::start`], with the main thread alone: for exchanges that get a worker each ([`Self::for_one`]).
+    pub(crate) fn start_main(
+        modules: Arc<Modules>,
+        spec: Arc<ProxySpec>,
+        options: ProxyOptions,
+    ) -> Result<Self, StartError> {
+        Self::start_with(modules, spec, options, std::iter::empty())
+    }
+
+    fn start_with(
+        modules: Arc<Modules>,
+        spec: Arc<ProxySpec>,
+        options: ProxyOptions,
+        workers: impl Iterator<Item = Thread>,
+    ) -> Result<Self, StartError> {
         let threads = std::iter::once(Thread::Main).chain(workers).map(ThreadVms::new).collect();
         let limits = options.limits;
         let mut proxy = Proxy {
@@ -113,36 +128,43 @@ impl Proxy {
             cause: None,
             finished: Vec::new(),
             finished_connections: Vec::new(),
+            of_ones: OfOnes::default(),
         };
         let filters = proxy.try_all(&spec)?;
         proxy.start_on_workers(0, &filters);
         Ok(proxy)
     }
 
-    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains. Loggers, which
-    /// start first, stand behind the filters there.
-    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Started]) {
-        let firsts = filters.iter().map(|(loggers, chain)| chain.get(*loggers).map_or(0, |filter| filter.0));
-        self.core_mut().first_filters.splice(at..at, firsts);
+    /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains.
+    pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Vec<FilterNumber>]) {
+        self.core_mut().chain_filters.splice(at..at, filters.iter().cloned());
         for nth in MAIN + 1..self.threads.len() {
-            let mut started: Vec<Arc<[PluginIndex]>> = Vec::new();
-            for (loggers, chain) in filters {
-                let mut chain: Vec<_> = chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect();
-                chain.rotate_left(*loggers);
-                started.push(chain.into());
-            }
+            let started = self.chains_on(nth, filters);
             if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
                 chains.splice(at..at, started);
             }
         }
     }
 
+    /// Starts filters, by listener, on a worker. Loggers, which start first, stand behind the filters.
+    pub(super) fn chains_on(&mut self, nth: usize, filters: &[Vec<FilterNumber>]) -> Vec<Arc<[PluginIndex]>> {
+        let mut started = Vec::new();
+        for chain in filters {
+            let mut plugins: Vec<_> = chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect();
+            let filters = &self.core_mut().filters;
+            let loggers = chain.iter().filter(|filter| filters[filter.0].is_logger).count();
+            plugins.rotate_left(loggers);
+            started.push(plugins.into());
+        }
+        started
+    }
+
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
-    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Started>, StartError> {
+    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         let mut chains = Vec::new();
         for (listener, direction, loggers, plugins) in spec.chains() {
             let mut chain = Vec::new();
-            for plugin in plugins {
+            for (nth, plugin) in plugins.into_iter().enumerate() {
                 let module = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let (base, new) =
@@ -152,6 +174,7 @@ impl Proxy {
                 self.core_mut().filters.push(FilterEntry {
                     spec: Arc::new(plugin.clone()),
                     listener: listener.to_owned(),
+                    is_logger: nth < loggers,
                     base,
                     key: PluginKey::of(plugin, direction),
                 });
@@ -159,7 +182,7 @@ impl Proxy {
                 self.plugin_on(MAIN, filter);
                 chain.push(filter);
             }
-            chains.push((loggers, chain));
+            chains.push(chain);
         }
         Ok(chains)
     }
@@ -343,7 +366,7 @@ fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError
     }
 }
 
-fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
+pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
@@ -357,7 +380,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         chance,
         scheduling,
         filters: Vec::new(),
-        first_filters: Vec::new(),
+        chain_filters: Vec::new(),
         current_listeners: 0,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],

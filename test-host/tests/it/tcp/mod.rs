@@ -1,6 +1,8 @@
 //! TCP: what network filters see of a connection, and what its two ends get. What Envoy does with the same stands in
 //! `data/behaviours/tcp.seen.txt`.
 
+mod recorded;
+
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use expect_test::expect;

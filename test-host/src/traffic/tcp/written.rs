@@ -3,7 +3,7 @@
 //! ```yaml
 //! connections:
 //!   - listener: mysql          # without: the first that proxies TCP
-//!     proxy: edge              # without: `proxy`
+//!     proxy: edge              # without: as the file is named, `edge.yaml` or `edge.connections.yaml`
 //!     at_ms: 0                 # without: a millisecond after the one before has begun
 //!     client: 10.0.0.2:4711    # addresses, where a filter asks for them
 //!     local: 10.0.0.1:3306
@@ -26,6 +26,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::super::sources::named;
 use crate::{
     message::{Connection, Origin, Peer, RecordedConnection, Security, TcpEvent, TcpStep},
     written::{self, WrittenTls, unescaped},
@@ -116,6 +117,7 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         place: path.display().to_string(),
         what: error.to_string(),
     })?;
+    let proxy = named(path).group.proxy;
     let mut began = 0;
     let connections = file.connections.into_iter().zip(1u32..).map(|(mut connection, number)| {
         began = *connection.at_ms.get_or_insert(began);
@@ -129,7 +131,7 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         let (of_client, of_upstream) =
             (security("tls", &connection.tls)?, security("upstream_tls", &connection.upstream_tls)?);
         let mut recorded = connection
-            .recorded("proxy", number)
+            .recorded(&proxy, number)
             .map_err(|(step, what)| ConnectionsError::Wrong { place: place(step), what })?;
         recorded.connection.security = of_client;
         recorded.connection.upstream_security = of_upstream;
@@ -173,12 +175,13 @@ impl WrittenConnection {
             },
             refused: self.refused,
             steps,
+            notes: Vec::new(),
         })
     }
 }
 
 /// Wall time at which what is written by hand begins: 2026-01-01T00:00:00Z.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 fn event(step: WrittenStep) -> Result<(Peer, TcpEvent), String> {
     match step {

@@ -56,7 +56,7 @@ pub(crate) struct ActiveContext {
     pub(super) outer: Vec<Outer>,
     pub(super) configuring: bool,
     /// The stream that an access logger's root hears of, and what it sees of it.
-    logged: Option<(StreamId, FilterContext)>,
+    pub(super) logged: Option<(StreamId, FilterContext)>,
     /// The guest's allocator broke, and that is noted.
     pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
@@ -100,15 +100,9 @@ impl ActiveContext {
     /// What was there for the callback that is over alone.
     pub(crate) fn hide(&mut self) {
         (self.callout, self.shown, self.status) = (None, Shown::default(), Bytes::new());
-        self.configuring = false;
+        (self.configuring, self.logged) = (false, None);
         self.nested.clear();
         self.outer.clear();
-    }
-
-    #[must_use]
-    pub(crate) fn logging(mut self, stream: StreamId, seen: FilterContext) -> Self {
-        self.logged = Some((stream, seen));
-        self
     }
 
     /// In a VM that is gone before anything it asks for can be sent.

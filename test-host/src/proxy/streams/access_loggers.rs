@@ -31,11 +31,9 @@ impl Proxy {
             if left_out {
                 continue;
             }
-            let lend = |core, plugin, context| {
-                let logged = FilterContext { logging: true, ..FilterContext::default() };
-                ActiveContext::new(core, plugin, context).logging(id, logged)
-            };
-            self.call_guest(lend, *plugin, root, Callback::Log);
+            let seen = FilterContext { logging: true, ..FilterContext::default() };
+            let show = |active: &mut ActiveContext| active.logged = Some((id, seen));
+            self.call_guest_showing(show, *plugin, root, Callback::Log);
             self.apply_effects();
         }
     }

@@ -177,6 +177,8 @@ pub(crate) enum Owner {
 pub(crate) struct FilterEntry {
     pub(crate) spec: Arc<PluginSpec>,
     pub(crate) listener: String,
+    /// It is an access logger.
+    pub(crate) is_logger: bool,
     /// The number of its base VM.
     pub(crate) base: usize,
     pub(crate) key: PluginKey,

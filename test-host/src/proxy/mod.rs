@@ -85,7 +85,10 @@ impl Proxy {
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
+        let spec = core.spec.listeners.get(listener);
+        let buffer_limit = spec.and_then(|listener| listener.buffer_limit);
+        let loggers = spec.map_or(0, |listener| listener.http.access_loggers.len());
+        let chain = (chain, loggers);
         let mut stream =
             Box::new(StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit));
         let request = stream.exchange.request.clone();

@@ -3,7 +3,9 @@
 
 use std::{collections::HashMap, path::Path, rc::Rc};
 
-use wasmtime::{Caller, Config, Engine, InstancePre, Linker, Memory, Module, Store, TypedFunc};
+use wasmtime::{
+    Caller, Config, Engine, InstancePre, Linker, Memory, Module, PoolingAllocationConfig, Store, TypedFunc,
+};
 
 use crate::traffic::{REQUEST, RESPONSE};
 
@@ -52,6 +54,13 @@ impl Guest {
         Self::on(Config::new(), wasm, configuration)
     }
 
+    /// Its VMs from a pool, for one to be started for each exchange.
+    pub(crate) fn pooled(wasm: &Path, configuration: &str) -> Self {
+        let mut config = Config::new();
+        config.allocation_strategy(PoolingAllocationConfig::new());
+        Self::on(config, wasm, configuration)
+    }
+
     fn on(config: Config, wasm: &Path, configuration: &str) -> Self {
         let engine = Engine::new(&config).expect("a plain configuration");
         let module = Module::from_file(&engine, wasm).expect("the guest compiles");
@@ -96,6 +105,14 @@ impl Guest {
         on_configure.call(store, (1, self.configuration.len() as u32)).expect("it is configured");
         vm
     }
+}
+
+/// Compiles a guest as the host does, and forgets it.
+pub(crate) fn compile(wasm: &Path) {
+    let mut config = Config::new();
+    config.epoch_interruption(true).cranelift_nan_canonicalization(true);
+    let engine = Engine::new(&config).expect("a plain configuration");
+    Module::from_file(&engine, wasm).expect("the guest compiles");
 }
 
 pub(crate) struct Vm {

@@ -6,6 +6,7 @@ mod bare;
 mod measure;
 mod ours;
 mod rows;
+mod starts;
 mod traffic;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use wayside::{
-    replay::Options,
+    replay::{Isolation, Options},
     trace::TraceLevel,
     vm::{Metering, Modules},
 };
@@ -13,6 +13,7 @@ use crate::{
     bare,
     measure::{Contestant, Rounds, Spread, alternate, each},
     ours::{Host, guest},
+    starts,
 };
 
 /// A contestant, what it is compared with, and the ratio that is the goal.
@@ -52,7 +53,7 @@ impl Row {
         self.ratio.median > self.goal * margin
     }
 
-    fn of(
+    pub(crate) fn of(
         name: &'static str,
         host: &Rounds,
         (against, yardstick): (&'static str, &Rounds),
@@ -66,12 +67,15 @@ impl Row {
 type Measure = fn(&'static str, usize, usize) -> Row;
 
 /// By the numbers of the goals that they are for.
-pub(crate) const ALL: [(&str, Measure); 7] = [
+pub(crate) const ALL: [(&str, Measure); 10] = [
     ("H1 one filter of 14 hostcalls", one_filter),
     ("H2 chain of four", chain_of_four),
     ("H4 one header read", one_header),
     ("H5 a hostcall of numbers", number_call),
     ("H5 a hostcall that returns bytes", byte_call),
+    ("H6 a fresh VM for each exchange", fresh_vm),
+    ("H7 second start, the process's CPU", starts::second),
+    ("H7 first start, the process's CPU", starts::first),
     ("H8 fuel against the epoch guard", fuel),
     ("H9 trace against none", trace),
 ];
@@ -147,6 +151,23 @@ fn price(
     let [host_few, host_many, bare_few, bare_many] = alternate(rounds, contestants);
     let (host, bare) = (host_many.slope(&host_few, 100.0), bare_many.slope(&bare_few, 100.0));
     Row::of(name, &host, ("bare", &bare), goal)
+}
+
+/// Module and pool are ready; start, configuration, one exchange and the end of the VM are measured, in both.
+fn fresh_vm(name: &'static str, rounds: usize, exchanges: usize) -> Row {
+    let exchanges = exchanges / 4;
+    let filters = filters(&["fused"], "");
+    let modules = Arc::new(Modules::for_isolation(Metering::Off));
+    let options = Options { isolation: Isolation::EachExchange, ..untraced() };
+    let host = Host::new(&modules, &filters, exchanges, options);
+    let guests: Vec<_> = filters.iter().map(|(path, text)| bare::Guest::pooled(path, text)).collect();
+    let fresh = move || {
+        let mut chain: Vec<bare::Vm> = guests.iter().map(bare::Guest::start).collect();
+        bare::exchange(&mut chain);
+    };
+    let bare = move || each(exchanges, || (0..exchanges).for_each(|_| fresh()));
+    let [host, bare] = alternate(rounds, [Box::new(move || host.replay()), Box::new(bare)]);
+    Row::of(name, &host, ("bare", &bare), 1.5)
 }
 
 fn fuel(name: &'static str, rounds: usize, exchanges: usize) -> Row {

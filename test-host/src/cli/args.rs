@@ -4,7 +4,11 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{abi::LogLevel, envoy_config::Setting, replay::Chunking};
+use crate::{
+    abi::LogLevel,
+    envoy_config::Setting,
+    replay::{Chunking, Isolation},
+};
 
 /// Replays recorded traffic through Envoy's WebAssembly filters, without a cluster
 #[derive(Debug, Parser)]
@@ -49,6 +53,10 @@ pub(super) struct ReplayArguments {
     /// Where bodies are cut before the first filter sees them: what it does should not depend on it
     #[arg(long, value_enum, default_value_t = Cutting::Recorded)]
     pub(super) chunking: Cutting,
+    /// What an exchange may find of those before it: all that filters keep, as in an Envoy, or nothing, each with VMs, shared
+    /// data and metrics of its own, as if the recording held it alone; metrics are added up
+    #[arg(long, value_enum, default_value_t = Isolating::Shared)]
+    pub(super) isolation: Isolating,
     /// The level of Envoy's `wasm` logger
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(super) log_level: Level,
@@ -126,6 +134,21 @@ impl From<Cutting> for Chunking {
             Cutting::Recorded => Chunking::Recorded,
             Cutting::Whole => Chunking::Whole,
             Cutting::Random => Chunking::Random,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Isolating {
+    Shared,
+    EachExchange,
+}
+
+impl From<Isolating> for Isolation {
+    fn from(isolating: Isolating) -> Self {
+        match isolating {
+            Isolating::Shared => Isolation::Shared,
+            Isolating::EachExchange => Isolation::EachExchange,
         }
     }
 }

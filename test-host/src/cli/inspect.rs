@@ -47,6 +47,10 @@ fn kind_of(path: &Path) -> Result<Kind, BadInput> {
     let holds = |words: &[u8]| head.windows(words.len()).any(|window| window == words);
     if head.starts_with(b"\0asm") || named("wasm") {
         Ok(Kind::Module)
+    } else if (named("yaml") || named("yml"))
+        && (head.starts_with(b"connections:") || holds(b"\nconnections:"))
+    {
+        Ok(Kind::Recording)
     } else if named("yaml") || named("yml") || (named("json") && holds(b"static_resources")) {
         Ok(Kind::Configuration)
     } else {
@@ -87,6 +91,12 @@ fn configuration(path: &Path) -> Result<String, BadInput> {
             }
         }
     }
+    for listener in &spec.tcp_listeners {
+        let _ = writeln!(out, "listener {} tcp, to cluster {}", listener.name, listener.cluster);
+        for plugin in &listener.filters {
+            plugin_line(&mut out, plugin);
+        }
+    }
     for (name, cluster) in &spec.clusters {
         let _ = writeln!(out, "cluster {name}: {} endpoints", cluster.endpoints.len());
     }
@@ -111,11 +121,16 @@ fn recording(path: &Path) -> Result<Verdict, BadInput> {
         traffic::load_with_files(&[PathBuf::from(path)], &Limits::default()).map_err(BadInput::of)?;
     let summary = Summary::of(&loaded.recording, &loaded.files);
     let mut out = String::new();
-    let proxies =
-        summary.groups.iter().map(|group| &group.proxy).collect::<std::collections::BTreeSet<_>>().len();
+    let of_exchanges = summary.groups.iter().map(|group| &group.proxy);
+    let of_connections = summary.connections.iter().map(|group| &group.proxy);
+    let proxies = of_exchanges.chain(of_connections).collect::<std::collections::BTreeSet<_>>().len();
+    let connections = match loaded.recording.connections.len() {
+        0 => String::new(),
+        many => format!(" and {many} connections"),
+    };
     let _ = writeln!(
         out,
-        "{}: a recording, {} exchanges from {proxies} proxies",
+        "{}: a recording, {} exchanges{connections} from {proxies} proxies",
         path.display(),
         summary.exchanges
     );
@@ -132,6 +147,13 @@ fn recording(path: &Path) -> Result<Verdict, BadInput> {
             group.responses.total,
             group.requests.largest,
             group.responses.largest,
+        );
+    }
+    for group in &summary.connections {
+        let _ = writeln!(
+            out,
+            "  {:<14} {:<11} {:>5} connections; {} from clients, {} from servers",
+            group.proxy, "tcp", group.connections, group.client, group.server
         );
     }
     for (kind, count) in &summary.notes {

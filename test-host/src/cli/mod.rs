@@ -62,5 +62,5 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Prints to standard output; a reader that has gone away (`| head`) is no error.
 fn print(text: &impl std::fmt::Display) {
     use std::io::Write as _;
-    let _ = write!(std::io::stdout().lock(), "{text}");
+    let _ = std::io::stdout().lock().write_all(text.to_string().as_bytes());
 }

@@ -23,6 +23,9 @@ pub(super) fn run(arguments: &ParityArguments) -> Result<Verdict, BadInput> {
         }
     };
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
+    if !recording.connections.is_empty() {
+        eprintln!("note: {} TCP connections of the recording are not compared", recording.connections.len());
+    }
     let known = arguments.known.as_deref().map(Rules::read).transpose().map_err(BadInput)?;
     let subject = Subject {
         envoy: arguments.envoy.clone(),

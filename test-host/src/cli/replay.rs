@@ -12,7 +12,7 @@ use super::{BadInput, Verdict, args::ReplayArguments};
 use crate::{
     clock::Seed,
     envoy_config::{self, LoadOptions, Loaded, Setting},
-    replay::{self, Options, Specs},
+    replay::{self, Isolation, Options, Specs},
     report::{Detail, Report, Unsupported},
     trace::TraceLevel,
     traffic,
@@ -28,11 +28,15 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         workers: arguments.workers,
         log_level: arguments.log_level.into(),
         chunking: arguments.chunking.into(),
+        isolation: arguments.isolation.into(),
         trace: if arguments.no_trace { TraceLevel::Off } else { TraceLevel::On },
         ..Options::default()
     };
     let metering = if arguments.fuel { Metering::Fuel } else { Metering::Off };
-    let modules = Arc::new(Modules::metering_by(metering));
+    let modules = Arc::new(match options.isolation {
+        Isolation::Shared => Modules::metering_by(metering),
+        Isolation::EachExchange => Modules::for_isolation(metering),
+    });
     let script = load_script(arguments.callouts.as_deref())?;
     let replay =
         replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
@@ -121,7 +125,9 @@ fn apply(settings: &[Setting], loaded: &mut [Loaded]) -> Result<(), BadInput> {
 }
 
 fn no_configuration(specs: &Specs, replay: &replay::Replay) -> BadInput {
-    let mut recorded: Vec<&str> = replay.unmatched.iter().map(|exchange| &*exchange.id.proxy).collect();
+    let of_exchanges = replay.unmatched.iter().map(|exchange| &*exchange.id.proxy);
+    let of_connections = replay.unmatched_connections.iter().map(|connection| &*connection.proxy);
+    let mut recorded: Vec<&str> = of_exchanges.chain(of_connections).collect();
     recorded.dedup();
     let given: Vec<&str> = match specs {
         Specs::Everywhere(spec) => vec![&spec.name],

@@ -5,6 +5,7 @@ mod timers;
 
 use std::time::Duration;
 
+pub(crate) use rng::number_of;
 pub use rng::{Rng, Seed};
 pub use timers::Timers;
 

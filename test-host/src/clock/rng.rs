@@ -25,6 +25,11 @@ impl Rng {
         Rng { source, drawn: 0 }
     }
 
+    /// A source of a seed by a name: that of an exchange, say, which keeps it wherever in a recording it stands.
+    pub fn named(seed: Seed, name: &str) -> Self {
+        Self::new(seed, number_of(name))
+    }
+
     pub fn fill(&mut self, out: &mut [u8]) {
         self.drawn += out.len() as u64;
         self.source.fill_bytes(out);
@@ -48,4 +53,12 @@ impl Rng {
     pub fn drawn(&self) -> u64 {
         self.drawn
     }
+}
+
+/// A name as a number below 2⁶³: FNV-1a.
+pub(crate) fn number_of(name: &str) -> u64 {
+    let mixed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |mixed: u64, byte| {
+        (mixed ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    mixed >> 1
 }

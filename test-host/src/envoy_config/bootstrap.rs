@@ -21,7 +21,7 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     fields.not_emulated("dynamic_resources", "nothing is fetched: what would be discovered is missing here");
     let node = fields.get("node").and_then(|field| node(&field)).unwrap_or_default();
     let resources = fields.required("static_resources", "static_resources with listeners")?.fields()?;
-    resources.harmless("secrets", "TLS is not emulated");
+    resources.harmless("secrets", "nothing is encrypted here");
     let clusters = clusters(resources.list("clusters"));
     let items = resources.list("listeners");
     let found = items.len();

@@ -104,7 +104,10 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
         let Some(fields) = chain.fields() else { continue };
         fields
             .not_emulated("filter_chain_match", "connections are not matched: all traffic takes this chain");
-        fields.harmless("transport_socket", "TLS is not emulated; the recording holds what was inside");
+        fields.harmless(
+            "transport_socket",
+            "nothing is encrypted here; what filters can know of TLS is the recording's to tell",
+        );
         let name = fields.owned_text("name");
         chosen = network::chain(&fields.list("filters"), options).map(|chain| (name, chain));
     }

@@ -144,6 +144,8 @@ pub enum NoteKind {
     PairedByOrder,
     /// Bytes may not be those that were sent: the recorder puts something else for what is not UTF-8.
     BytesReplaced,
+    /// How, or by whom, a connection was ended is not in the recording.
+    EndUnknown,
 }
 
 /// An exchange as it will be replayed.

@@ -1,5 +1,6 @@
 //! HTTP as data: what was recorded, what a filter sees, what goes out. No behaviour of any proxy.
 
+mod certificate;
 mod connection;
 mod exchange;
 mod header_map;

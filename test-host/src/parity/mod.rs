@@ -8,8 +8,9 @@ mod live;
 mod log;
 
 pub use behaviour::{
-    Behaviour, Body, Callout, Ended, Field, Filter, Guests, Level, Overrides, Request, Response, Seen,
-    SeenByClient, SeenConnection, SeenEnd, SeenExchange, Topic, difference, in_envoy, in_host,
+    Behaviour, Body, Callout, DownstreamTls, Ended, Field, Filter, Guests, Level, Overrides, Request,
+    Response, Seen, SeenByClient, SeenConnection, SeenEnd, SeenExchange, Shown, TlsVersion, Topic,
+    UpstreamTls, difference, in_envoy, in_host,
 };
 pub use certify::{
     CannotCompare, Case, Cases, Certificate, Difference, Rules, Subject, certify, certify_blocking,

@@ -277,8 +277,8 @@ pub(crate) struct Core {
     /// Which worker gets a connection follows from this.
     pub(crate) scheduling: u64,
     pub(crate) filters: Vec<FilterEntry>,
-    /// The number of the first filter of each listener.
-    pub(crate) first_filters: Vec<usize>,
+    /// The filters of each listener, in the order of `chains`.
+    pub(crate) chain_filters: Vec<Vec<FilterNumber>>,
     /// Listeners before this one are draining.
     pub(crate) current_listeners: usize,
     pub(crate) plugins: Vec<PluginState>,

@@ -4,6 +4,8 @@
 //! names these are depends on the map. The lists were read off Envoy 1.40.0, by adding every name twice to each map; names
 //! that merely begin with `x-envoy-` are not among them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{abi::MapType, message::HeaderMap};
@@ -133,16 +135,18 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
 }
 
 /// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
-pub(crate) fn key(map: MapType, name: &[u8]) -> Vec<u8> {
-    let name = name.to_ascii_lowercase();
-    if map == MapType::RequestHeaders && name == b"host" { b":authority".to_vec() } else { name }
+pub(crate) fn key(map: MapType, name: &[u8]) -> Cow<'_, [u8]> {
+    if map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host") {
+        return Cow::Borrowed(b":authority");
+    }
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
 pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
     let name = key(map, name);
     if is_single(map, &name)
-        && let Some(entry) = headers.iter_mut().find(|header| header.name == name)
+        && let Some(entry) = headers.iter_mut().find(|header| header.name[..] == name[..])
     {
         entry.value = if entry.value.is_empty() {
             value.clone()
@@ -151,7 +155,7 @@ pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &By
         };
         return;
     }
-    headers.push(name, value.clone());
+    headers.push(name.into_owned(), value.clone());
 }
 
 /// All of these, one behind the other.
@@ -167,7 +171,7 @@ pub(crate) fn add_all(map: MapType, fields: impl IntoIterator<Item = (Bytes, Byt
 pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
     let name = key(map, name);
     headers.remove(&name);
-    headers.push(name, value.clone());
+    headers.push(name.into_owned(), value.clone());
 }
 
 /// Why a request's headers may not go upstream: the first name or value that no codec could write. In Envoy's words

@@ -16,6 +16,16 @@ pub enum Metric {
     Histogram(BTreeMap<u64, u64>),
 }
 
+impl Metric {
+    fn zero(kind: MetricType) -> Self {
+        match kind {
+            MetricType::Counter => Metric::Counter(0),
+            MetricType::Gauge => Metric::Gauge(0),
+            MetricType::Histogram => Metric::Histogram(BTreeMap::new()),
+        }
+    }
+}
+
 /// What a call to a metric changed, for the trace.
 pub(crate) type Named = (Bytes, MetricType);
 
@@ -53,11 +63,7 @@ impl Metrics {
         if is_new {
             self.bytes = bytes;
         }
-        entry.or_insert_with(|| match kind {
-            MetricType::Counter => Metric::Counter(0),
-            MetricType::Gauge => Metric::Gauge(0),
-            MetricType::Histogram => Metric::Histogram(BTreeMap::new()),
-        });
+        entry.or_insert_with(|| Metric::zero(kind));
         let next = self.next.entry((vm, kind)).or_insert(1);
         let id = MetricId(*next * 4 + kind as u32);
         *next += 1;
@@ -93,6 +99,27 @@ impl Metrics {
         match self.get_mut(vm, id)?.1 {
             Metric::Counter(value) | Metric::Gauge(value) => Ok(*value),
             Metric::Histogram(_) => Err(CallStatus::BadArgument),
+        }
+    }
+
+    /// Adds up two proxies' metrics, gauges too: so does Envoy, when one process takes over from another.
+    pub(crate) fn absorb(&mut self, other: &Metrics) {
+        for ((name, kind), value) in &other.values {
+            let known = self.values.entry((name.clone(), *kind));
+            if matches!(known, indexmap::map::Entry::Vacant(_)) {
+                self.bytes = self.bytes.saturating_add(name.len());
+            }
+            match (known.or_insert_with(|| Metric::zero(*kind)), value) {
+                (Metric::Counter(sum), Metric::Counter(more)) | (Metric::Gauge(sum), Metric::Gauge(more)) => {
+                    *sum = sum.wrapping_add(*more);
+                }
+                (Metric::Histogram(sum), Metric::Histogram(more)) => {
+                    for (value, times) in more {
+                        *sum.entry(*value).or_default() += times;
+                    }
+                }
+                _ => {}
+            }
         }
     }
 

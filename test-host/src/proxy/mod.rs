@@ -24,7 +24,6 @@ mod wasm_filter;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-pub(crate) use self::core::Due;
 pub use self::properties::catalogue::{Attribute, AttributeType, Availability, attributes};
 use self::{
     active_context::ActiveContext,
@@ -32,6 +31,7 @@ use self::{
     core::{Core, Effect, Owner},
     streams::state::{StreamId, StreamState},
 };
+pub(crate) use self::{core::Due, threads::One};
 pub use self::{
     gaps::Gap,
     metrics::{Metric, Metrics},
@@ -68,6 +68,8 @@ pub struct Proxy {
     cause: Option<streams::end::Cause>,
     finished: Vec<Outcome>,
     finished_connections: Vec<TcpOutcome>,
+    /// What came of the proxies that were made for one exchange each, besides what is counted here already.
+    of_ones: threads::OfOnes,
 }
 
 impl Proxy {
@@ -299,7 +301,7 @@ impl Proxy {
         }
     }
 
-    fn tell_time(&mut self, now: Duration, wall: Duration) {
+    pub(crate) fn tell_time(&mut self, now: Duration, wall: Duration) {
         let core = self.core_mut();
         (core.now, core.wall) = (now, wall);
     }

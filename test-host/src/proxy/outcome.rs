@@ -126,16 +126,22 @@ pub struct ProxyOutcome {
 }
 
 impl Proxy {
-    /// Ends what still waits, and hands out everything.
-    pub(crate) fn finish(mut self) -> ProxyOutcome {
+    /// Ends what still waits, and then the process. Says from where on in the order of entries it ends.
+    pub(super) fn end(&mut self) -> u64 {
         let waiting: Vec<StreamId> = self.core_mut().streams.keys().copied().collect();
         for id in waiting {
             self.end_stream(id, End::Hung);
         }
         let shut_down_at = self.core_mut().next_order();
         self.close_open_connections();
-        let connections = std::mem::take(&mut self.finished_connections);
         self.shut_down();
+        shut_down_at
+    }
+
+    /// Ends what still waits, and hands out everything.
+    pub(crate) fn finish(mut self) -> ProxyOutcome {
+        let shut_down_at = self.end();
+        let connections = std::mem::take(&mut self.finished_connections);
         let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
         let Some(core) = self.core.as_ref() else { unreachable!("no guest is running") };
@@ -145,6 +151,7 @@ impl Proxy {
                 let on_main = core.vms.get(plugin.vm.0).is_none_or(|vm| vm.thread.is_main());
                 if on_main { &mut usage_on_main } else { &mut usage }.add(&plugin.usage);
             }
+            self.of_ones.usage(FilterNumber(number)).inspect(|more| usage.add(more));
             let module = &modules[filter.base];
             FilterInfo {
                 name: filter.spec.filter_name.clone(),
@@ -167,7 +174,7 @@ impl Proxy {
             shut_down_at,
             unimplemented: core.unimplemented.clone(),
             ledger: core.ledger.clone().unwrap_or_default(),
-            random_bytes: core.rng.drawn() + core.chance.drawn(),
+            random_bytes: core.rng.drawn() + core.chance.drawn() + self.of_ones.random_bytes,
         }
     }
 }

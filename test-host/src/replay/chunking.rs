@@ -26,11 +26,11 @@ const STREAM: u64 = 1 << 63;
 
 impl Chunking {
     /// Cuts the bodies of an exchange. `number` tells it apart from others.
-    pub(super) fn cut(self, exchange: &mut Exchange, seed: Seed, number: usize) {
+    pub(super) fn cut(self, exchange: &mut Exchange, seed: Seed, number: u64) {
         if self == Chunking::Recorded {
             return;
         }
-        let mut rng = Rng::new(seed, STREAM | number as u64);
+        let mut rng = Rng::new(seed, STREAM | number);
         for message in std::iter::once(&mut exchange.request).chain(&mut exchange.response) {
             self.cut_body(message, &mut rng);
         }

@@ -2,18 +2,20 @@
 
 mod chunking;
 mod difference;
+mod isolation;
 mod schedule;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use chunking::Chunking;
 pub use difference::{Difference, FieldChange, Place};
+pub use isolation::Isolation;
 
 use crate::{
     abi::LogLevel,
-    clock::{Rng, Seed},
+    clock::{Rng, Seed, number_of},
     message::{Exchange, Note, RecordedConnection, Recording},
-    proxy::{Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
+    proxy::{One, Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
     sim::{ProxyIndex, Sim},
     trace::TraceLevel,
     upstream::Services,
@@ -47,6 +49,8 @@ pub struct Options {
     /// Of Envoy's `wasm` logger.
     pub log_level: LogLevel,
     pub chunking: Chunking,
+    /// What exchanges have in common. VMs of each exchange's own start fastest from [`Modules::for_isolation`].
+    pub isolation: Isolation,
     /// How much is kept of what happens to each exchange, besides what it came to.
     pub trace: TraceLevel,
     /// Whether to keep a ledger of hostcalls ([`ProxyOutcome::ledger`]).
@@ -63,6 +67,7 @@ impl Default for Options {
             limits: Limits::default(),
             log_level: LogLevel::Info,
             chunking: Chunking::default(),
+            isolation: Isolation::default(),
             trace: TraceLevel::default(),
             ledger: false,
             lasts: None,
@@ -84,6 +89,7 @@ pub struct ReplayedProxy {
 pub struct Replay {
     pub seed: Seed,
     pub trace: TraceLevel,
+    pub isolation: Isolation,
     /// In the order in which the recording names them.
     pub proxies: Vec<ReplayedProxy>,
     /// Exchanges of proxies that no configuration stands for.
@@ -140,13 +146,17 @@ pub fn replay_with_changes(
     options: &Options,
     services: impl Fn(&str) -> Services,
 ) -> Result<Replay, StartError> {
-    let schedule = schedule::Schedule::of(&recording);
+    let schedule = schedule::Schedule::of(&recording, options.isolation);
     let mut fleet =
         Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
     let (mut unmatched, mut unmatched_connections) = (Vec::new(), Vec::new());
     let (mut arrivals, mut connections) = (Vec::new(), Vec::new());
     for (number, (mut exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
-        options.chunking.cut(&mut exchange, options.seed, number);
+        let cut_as = match options.isolation {
+            Isolation::Shared => number as u64,
+            Isolation::EachExchange => number_of(&exchange.id.to_string()),
+        };
+        options.chunking.cut(&mut exchange, options.seed, cut_as);
         match fleet.proxy(&exchange.id.proxy, &services)? {
             Some(proxy) => arrivals.push((at, proxy, number, exchange)),
             None => unmatched.push(exchange),
@@ -158,8 +168,15 @@ pub fn replay_with_changes(
             None => unmatched_connections.push(recorded),
         }
     }
+    let names: Vec<Arc<str>> = fleet.names.iter().map(|(name, _)| Arc::clone(name)).collect();
     let mut sim = Sim::new(fleet.proxies, schedule.epoch);
     sim.lasts(options.lasts);
+    if options.isolation == Isolation::EachExchange {
+        sim.isolate(Box::new(|proxy, name| One {
+            rng: Rng::named(options.seed, name),
+            services: services(names.get(proxy.0).map_or("", |name| name)),
+        }));
+    }
     for change in changes {
         for (index, (name, _)) in fleet.names.iter().enumerate() {
             if let Some(spec) = change.specs.of(name) {
@@ -178,8 +195,9 @@ pub fn replay_with_changes(
         outcome.connections.sort_by_key(|outcome| outcome.number);
         ReplayedProxy { name, spec: spec.name.clone(), outcome }
     });
-    let (seed, proxies, notes) = (options.seed, proxies.collect(), recording.notes);
-    Ok(Replay { seed, trace: options.trace, proxies, unmatched, unmatched_connections, notes })
+    let (Options { seed, trace, isolation, .. }, proxies) = (*options, proxies.collect());
+    let notes = recording.notes;
+    Ok(Replay { seed, trace, isolation, proxies, unmatched, unmatched_connections, notes })
 }
 
 /// The proxies that have traffic, each started when its first comes up.
@@ -209,7 +227,11 @@ impl Fleet<'_> {
         let Options { limits, log_level, ledger, workers, .. } = *self.options;
         let services = services(name);
         let options = ProxyOptions { limits, workers, log_level, rng, services, epoch: self.epoch, ledger };
-        let mut proxy = Proxy::start(Arc::clone(self.modules), Arc::clone(spec), options)?;
+        let start = match self.options.isolation {
+            Isolation::Shared => Proxy::start,
+            Isolation::EachExchange => Proxy::start_main,
+        };
+        let mut proxy = start(Arc::clone(self.modules), Arc::clone(spec), options)?;
         proxy.trace_at(self.options.trace);
         self.proxies.push(proxy);
         self.names.push((Arc::clone(name), Arc::clone(spec)));

@@ -13,7 +13,7 @@ use crate::{
     proxy::Outcome,
     replay::{Difference, ReplayedProxy},
     stream::{Action, Path},
-    trace::{self, BodyEdit, FilterNumber, FindingKind, HeaderEdit, What},
+    trace::{self, BodyEdit, Entry, FilterNumber, FindingKind, HeaderEdit, Usage, What},
 };
 
 pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport {
@@ -43,7 +43,7 @@ pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport
         details: outcome.details.as_ref().map(Text::from),
         route,
         cluster,
-        filters: filters(proxy, outcome),
+        filters: filters(proxy, &outcome.usage, &outcome.trace.entries),
         proxy: of_proxy(outcome),
         visible: differences.iter().any(Difference::is_visible_to_client),
         differences: differences.into_iter().map(difference).collect(),
@@ -52,9 +52,13 @@ pub(super) fn report(proxy: &ReplayedProxy, outcome: &Outcome) -> ExchangeReport
     }
 }
 
-fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
-    let mut steps: Vec<(FilterNumber, FilterStep)> = outcome
-        .usage
+/// What each filter of a chain did, out of the trace.
+pub(super) fn filters(
+    proxy: &ReplayedProxy,
+    usage: &[(FilterNumber, Usage)],
+    entries: &[Entry],
+) -> Vec<FilterStep> {
+    let mut steps: Vec<(FilterNumber, FilterStep)> = usage
         .iter()
         .map(|(plugin, usage)| {
             let name =
@@ -62,7 +66,7 @@ fn filters(proxy: &ReplayedProxy, outcome: &Outcome) -> Vec<FilterStep> {
             (*plugin, FilterStep { name, cost: Cost::from(usage), ..FilterStep::default() })
         })
         .collect();
-    for entry in &outcome.trace.entries {
+    for entry in entries {
         if let Some((_, step)) = steps.iter_mut().find(|(plugin, _)| Some(*plugin) == entry.filter) {
             note(step, &entry.what);
         }

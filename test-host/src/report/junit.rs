@@ -1,4 +1,4 @@
-//! The report for CI servers: JUnit XML, a test suite for each proxy and a test case for each exchange. No wall-clock
+//! The report for CI servers: JUnit XML, a test suite for each proxy and a test case for each exchange and connection. No wall-clock
 //! times in it: the same bytes for the same report.
 
 use std::{
@@ -9,7 +9,8 @@ use std::{
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
-    ExchangeReport, FieldDifference, ProxyReport, Report, Text,
+    ConnectionReport, ExchangeReport, FieldDifference, ProxyReport, Report, Text,
+    connection::fate_of,
     printable::{Printable, clipped},
     text::change_of,
 };
@@ -30,9 +31,11 @@ impl Report {
     /// Those of the writer.
     pub fn write_junit(&self, to: impl Write) -> io::Result<()> {
         let mut report = quick_junit::Report::new("wayside replay");
-        let mut exchanges = self.exchanges.iter();
+        let (mut exchanges, mut connections) = (self.exchanges.iter(), self.connections.iter());
         for proxy in &self.proxies {
-            report.add_test_suite(suite(self, proxy, exchanges.by_ref().take(proxy.exchanges)));
+            let exchanges = exchanges.by_ref().take(proxy.exchanges).map(case);
+            let connections = connections.by_ref().take(proxy.connections).map(of_connection);
+            report.add_test_suite(suite(self, proxy, exchanges.chain(connections)));
         }
         if !self.skipped.is_empty() {
             report.add_test_suite(skipped(&self.skipped));
@@ -41,11 +44,7 @@ impl Report {
     }
 }
 
-fn suite<'a>(
-    report: &Report,
-    proxy: &ProxyReport,
-    exchanges: impl Iterator<Item = &'a ExchangeReport>,
-) -> TestSuite {
+fn suite(report: &Report, proxy: &ProxyReport, cases: impl Iterator<Item = TestCase>) -> TestSuite {
     let mut suite = TestSuite::new(clipped(&proxy.name, NAME));
     suite.add_property(Property::new("configuration", clipped(&proxy.configuration, NAME)));
     suite.add_property(Property::new("seed", report.seed.0.to_string()));
@@ -57,8 +56,8 @@ fn suite<'a>(
     if let Some(case) = outside_streams(proxy) {
         suite.add_test_case(case);
     }
-    for exchange in exchanges {
-        suite.add_test_case(case(exchange));
+    for case in cases {
+        suite.add_test_case(case);
     }
     suite
 }
@@ -95,6 +94,33 @@ fn status(exchange: &ExchangeReport) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_type(kind).set_message(one_line(message)).set_description(essentials(exchange));
     status
+}
+
+fn of_connection(connection: &ConnectionReport) -> TestCase {
+    let (class, number) = connection.id.rsplit_once('/').unwrap_or(("", &connection.id));
+    let fault = connection.filters.iter().find_map(|filter| Some((filter, filter.faults.first()?)));
+    let failure = match fault {
+        Some((filter, fault)) => Some(("fault", format!("{} failed: {fault}", filter.name))),
+        None if connection.hung => Some(("hung", "the connection never ended".to_owned())),
+        None if connection.visible => Some(("difference", fate_of(connection))),
+        None => None,
+    };
+    let status = match failure {
+        None => TestCaseStatus::success(),
+        Some((kind, message)) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            let mut lines = vec![
+                format!("{}, recorded at {}", Printable(&connection.id), Printable(&connection.origin)),
+                clipped(fate_of(connection), VALUE),
+            ];
+            lines.extend(connection.differences.iter().map(line));
+            status.set_type(kind).set_message(one_line(message)).set_description(lines.join("\n"));
+            status
+        }
+    };
+    let mut case = TestCase::new(clipped(format!("{number} TCP {}", connection.listener), NAME), status);
+    case.set_classname(clipped(class.replace('/', "."), NAME));
+    case
 }
 
 fn essentials(exchange: &ExchangeReport) -> String {

@@ -1,5 +1,6 @@
 //! What a replay came to, for people and machines. Every form of report is made from one [`Report`].
 
+mod connection;
 mod events;
 mod exchange;
 mod html;
@@ -11,14 +12,12 @@ mod redaction;
 mod text;
 
 pub use model::{
-    Answer, Callout, Change, ChangeKind, Cost, Count, Effect, ExchangeReport, FieldDifference, FilterReport,
-    FilterStep, Finding, LogLine, MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Text,
-    Totals, Unsupported,
+    Answer, Callout, Change, ChangeKind, ConnectionReport, ConnectionTotals, Cost, Count, Effect,
+    ExchangeReport, FieldDifference, FilterReport, FilterStep, FilterTotals, Finding, LogLine, MetricReport,
+    MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Sent, Text, Totals, Unsupported,
 };
 
 pub use text::Detail;
-
-use std::collections::BTreeMap;
 
 use crate::{
     message::Note,
@@ -35,20 +34,26 @@ impl Report {
             .iter()
             .flat_map(|proxy| proxy.outcome.outcomes.iter().map(|outcome| exchange::report(proxy, outcome)))
             .collect();
-        let exchanges_without = replay.unmatched.iter().map(|exchange| exchange.id.to_string());
-        let connections_without = replay
-            .unmatched_connections
+        let connections: Vec<_> = replay
+            .proxies
             .iter()
-            .map(|connection| format!("{}/tcp/{:04}", connection.proxy, connection.number));
+            .flat_map(|proxy| {
+                proxy.outcome.connections.iter().map(|outcome| connection::report(proxy, outcome))
+            })
+            .collect();
+        let exchanges_without = replay.unmatched.iter().map(|exchange| exchange.id.to_string());
+        let connections_without = replay.unmatched_connections.iter().map(connection::id);
         let skipped: Vec<String> = exchanges_without.chain(connections_without).collect();
         let proxies: Vec<_> = replay.proxies.iter().map(proxy).collect();
         Report {
             schema: SCHEMA,
             seed: replay.seed,
             traced: replay.trace == TraceLevel::On,
-            totals: totals(&proxies, &exchanges, skipped.len()),
+            isolation: replay.isolation,
+            totals: totals(&proxies, &exchanges, &connections, skipped.len()),
             proxies,
             exchanges,
+            connections,
             skipped,
             notes: replay.notes.iter().map(note).collect(),
             unsupported,
@@ -63,7 +68,10 @@ impl Report {
     /// Whether a client would have noticed the change, or a filter failed.
     pub fn differs(&self) -> bool {
         let totals = &self.totals;
-        totals.visible_differences > 0 || totals.faults > 0 || totals.hung > 0
+        let connections = &totals.connections;
+        totals.visible_differences + connections.visible_differences > 0
+            || totals.faults > 0
+            || totals.hung + connections.hung > 0
     }
 }
 
@@ -100,6 +108,7 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
         configuration: proxy.spec.clone(),
         workers: outcome.workers,
         exchanges: outcome.outcomes.len(),
+        connections: outcome.connections.len(),
         filters: filters.collect(),
         metrics,
         stats: outcome.stats.clone(),
@@ -113,42 +122,66 @@ fn proxy(proxy: &ReplayedProxy) -> ProxyReport {
     }
 }
 
-fn totals(proxies: &[ProxyReport], exchanges: &[ExchangeReport], skipped: usize) -> Totals {
+fn totals(
+    proxies: &[ProxyReport],
+    exchanges: &[ExchangeReport],
+    connections: &[ConnectionReport],
+    skipped: usize,
+) -> Totals {
     let mut totals =
         Totals { proxies: proxies.len(), exchanges: exchanges.len(), skipped, ..Totals::default() };
-    let mut statuses: BTreeMap<String, usize> = BTreeMap::new();
     for exchange in exchanges {
         totals.changed += usize::from(!exchange.differences.is_empty());
         totals.visible_differences += usize::from(exchange.visible);
         totals.hung += usize::from(exchange.end == crate::proxy::End::Hung);
-        totals.faults += exchange.filters.iter().map(|filter| filter.faults.len()).sum::<usize>();
         totals.notes += exchange.notes.len();
         let status = exchange.replayed_status.as_ref().map_or("none".to_owned(), Text::to_string);
-        *statuses.entry(status).or_default() += 1;
+        *totals.statuses.entry(status).or_default() += 1;
         for filter in &exchange.filters {
-            let sum = totals.filters.entry(filter.name.clone()).or_default();
-            sum.exchanges += 1;
-            sum.changed += usize::from(!filter.changed.is_empty());
-            sum.answered += usize::from(filter.answered.is_some());
-            sum.paused += usize::from(filter.paused > 0);
-            sum.callouts += filter.callouts.len();
-            sum.log_lines += filter.logged.len();
-            sum.counted += filter.counted.len();
-            sum.findings += filter.findings.len();
-            sum.faults += filter.faults.len();
-            sum.cost.add(&filter.cost);
-            for finding in &filter.findings {
-                *totals.findings.entry(finding.kind).or_default() += 1;
-            }
+            totals.add(filter).exchanges += 1;
         }
-        for kind in exchange.proxy.iter().filter_map(|effect| effect.finding) {
-            *totals.findings.entry(kind).or_default() += 1;
+        totals.found(&exchange.proxy);
+    }
+    totals.connections.connections = connections.len();
+    for connection in connections {
+        totals.connections.changed += usize::from(!connection.differences.is_empty());
+        totals.connections.visible_differences += usize::from(connection.visible);
+        totals.connections.hung += usize::from(connection.hung);
+        totals.notes += connection.notes.len();
+        for filter in &connection.filters {
+            totals.add(filter).connections += 1;
         }
+        totals.found(&connection.proxy);
     }
-    for kind in proxies.iter().flat_map(|p| &p.events).filter_map(|event| event.finding) {
-        *totals.findings.entry(kind).or_default() += 1;
+    for proxy in proxies {
+        totals.found(&proxy.events);
+        totals.faults += proxy.events.iter().filter(|event| event.fault).count();
     }
-    totals.faults += proxies.iter().flat_map(|p| &p.events).filter(|event| event.fault).count();
-    totals.statuses = statuses;
     totals
+}
+
+impl Totals {
+    fn add(&mut self, filter: &FilterStep) -> &mut FilterTotals {
+        self.faults += filter.faults.len();
+        for finding in &filter.findings {
+            *self.findings.entry(finding.kind).or_default() += 1;
+        }
+        let sum = self.filters.entry(filter.name.clone()).or_default();
+        sum.changed += usize::from(!filter.changed.is_empty());
+        sum.answered += usize::from(filter.answered.is_some());
+        sum.paused += usize::from(filter.paused > 0);
+        sum.callouts += filter.callouts.len();
+        sum.log_lines += filter.logged.len();
+        sum.counted += filter.counted.len();
+        sum.findings += filter.findings.len();
+        sum.faults += filter.faults.len();
+        sum.cost.add(&filter.cost);
+        sum
+    }
+
+    fn found(&mut self, effects: &[Effect]) {
+        for kind in effects.iter().filter_map(|effect| effect.finding) {
+            *self.findings.entry(kind).or_default() += 1;
+        }
+    }
 }

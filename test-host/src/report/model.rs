@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use crate::{
     clock::Seed,
     message::NoteKind,
-    proxy::End,
-    replay::Place,
+    proxy::{End, TcpEnd},
+    replay::{Isolation, Place},
     trace::{FindingKind, Thread, Usage},
 };
 
@@ -66,10 +66,14 @@ pub struct Report {
     /// Whether what filters did to each exchange was kept. Where not, `filters[]` of an exchange lists cost, findings and
     /// faults only.
     pub traced: bool,
+    /// What exchanges had in common.
+    pub isolation: Isolation,
     pub totals: Totals,
     pub proxies: Vec<ProxyReport>,
     pub exchanges: Vec<ExchangeReport>,
-    /// Exchanges of proxies for which there is no configuration.
+    /// TCP connections.
+    pub connections: Vec<ConnectionReport>,
+    /// Exchanges and connections of proxies for which there is no configuration.
     pub skipped: Vec<String>,
     /// What the recording's files had wrong or lacked.
     pub notes: Vec<NoteReport>,
@@ -87,6 +91,8 @@ pub struct Totals {
     /// Exchanges whose client would have noticed.
     pub visible_differences: usize,
     pub hung: usize,
+    pub connections: ConnectionTotals,
+    /// On exchanges, connections, and outside of both.
     pub faults: usize,
     /// In and outside streams, by kind.
     pub findings: BTreeMap<FindingKind, usize>,
@@ -97,10 +103,24 @@ pub struct Totals {
     pub filters: BTreeMap<String, FilterTotals>,
 }
 
-/// One filter over all proxies and exchanges.
+/// TCP connections, as [`Totals`] counts exchanges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConnectionTotals {
+    pub connections: usize,
+    /// Other bytes than recorded arrived at either end.
+    pub changed: usize,
+    /// The client got other bytes.
+    pub visible_differences: usize,
+    /// The recording has an end of them, and the replay has none.
+    pub hung: usize,
+}
+
+/// One filter over all proxies, exchanges and connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FilterTotals {
     pub exchanges: usize,
+    /// Of a network filter.
+    pub connections: usize,
     pub changed: usize,
     pub answered: usize,
     pub paused: usize,
@@ -120,6 +140,7 @@ pub struct ProxyReport {
     /// How many worker threads it had.
     pub workers: u32,
     pub exchanges: usize,
+    pub connections: usize,
     pub filters: Vec<FilterReport>,
     /// At the end, by name.
     pub metrics: Vec<MetricReport>,
@@ -257,7 +278,53 @@ pub struct ExchangeReport {
     pub omitted: u64,
 }
 
-/// What one filter did to one exchange.
+/// A TCP connection, after its replay.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConnectionReport {
+    /// `<proxy>/tcp/<number>`.
+    pub id: String,
+    pub origin: String,
+    /// The worker that it was on.
+    pub worker: Thread,
+    pub listener: String,
+    /// Its address, where the recording has it.
+    pub client: Option<String>,
+    pub started_us: u64,
+    pub ended_us: u64,
+    /// There was a connection to the upstream.
+    pub connected: bool,
+    pub end: TcpEnd,
+    /// The recording has an end of it, and the replay has none.
+    pub hung: bool,
+    /// As recorded.
+    pub from_client: Sent,
+    pub from_server: Sent,
+    /// As replayed.
+    pub to_upstream: Sent,
+    pub to_client: Sent,
+    /// What each filter did, in the order of the chain.
+    pub filters: Vec<FilterStep>,
+    /// What the proxy itself did.
+    pub proxy: Vec<Effect>,
+    /// Against the recording: `to_upstream`, `to_client`.
+    pub differences: Vec<FieldDifference>,
+    /// The client got other bytes.
+    pub visible: bool,
+    pub notes: Vec<NoteReport>,
+    /// Trace entries that did not fit.
+    pub omitted: u64,
+}
+
+/// What went one way of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sent {
+    pub bytes: u64,
+    pub pieces: usize,
+    /// And then its end.
+    pub ended: bool,
+}
+
+/// What one filter did to one exchange or connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FilterStep {
     pub name: String,
@@ -378,6 +445,8 @@ impl FieldDifference {
             (_, Some(Place::RequestBody)) => "request body",
             (_, Some(Place::ResponseBody)) => "response body",
             ("not_forwarded", _) => "request",
+            ("to_upstream", _) => "bytes to the upstream",
+            ("to_client", _) => "bytes to the client",
             (what, _) => what,
         }
     }

@@ -2,7 +2,11 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::{Change, ChangeKind, Count, ExchangeReport, FilterStep, Report};
+use super::{
+    Change, ChangeKind, ConnectionReport, Count, Effect, ExchangeReport, FilterStep, NoteReport, ProxyReport,
+    Report, connection::fate_of,
+};
+use crate::replay::Isolation;
 
 /// How much the text tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,10 +45,16 @@ impl Display for Text<'_> {
             for exchange in &report.exchanges {
                 each(f, exchange)?;
             }
+            for connection in &report.connections {
+                each_connection(f, connection)?;
+            }
         }
         proxies(f, report)?;
         filters(f, report)?;
-        differences(f, report, self.detail)?;
+        if report.connections.is_empty() || !report.exchanges.is_empty() {
+            differences(f, report, self.detail)?;
+        }
+        connections(f, report, self.detail)?;
         remarks(f, report)?;
         headline(f, report)
     }
@@ -54,11 +64,53 @@ fn headline(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let totals = &report.totals;
     let (exchanges, proxies) =
         (plural(totals.exchanges, "exchange"), plural_of(totals.proxies, "proxy", "proxies"));
+    let connections = match totals.connections.connections {
+        0 => String::new(),
+        many => format!(" and {}", plural(many, "connection")),
+    };
     writeln!(
         f,
-        "{exchanges} from {proxies}: {} changed, {} as a client would notice; {} hung, {} failed",
-        totals.changed, totals.visible_differences, totals.hung, totals.faults
+        "{exchanges}{connections} from {proxies}: {} changed, {} as a client would notice; {} hung, {} failed",
+        totals.changed + totals.connections.changed,
+        totals.visible_differences + totals.connections.visible_differences,
+        totals.hung + totals.connections.hung,
+        totals.faults
     )
+}
+
+/// Those whose client would have noticed; with every exchange, all of them.
+fn connections(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::Result {
+    let totals = &report.totals.connections;
+    if totals.connections == 0 {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "{}: {} changed, {} as a client would notice; {} hung",
+        plural(totals.connections, "connection"),
+        totals.changed,
+        totals.visible_differences,
+        totals.hung
+    )?;
+    let noticed = |connection: &&ConnectionReport| connection.visible || connection.hung;
+    let told: Vec<_> = report.connections.iter().filter(noticed).collect();
+    let listed = if detail.each_exchange { told.len() } else { LISTED };
+    for connection in told.iter().take(listed) {
+        writeln!(f, "  {}  {}", connection.id, fate_of(connection))?;
+    }
+    if told.len() > listed {
+        writeln!(f, "  … and {} more; --each lists all", told.len() - listed)?;
+    }
+    writeln!(f)
+}
+
+fn each_connection(f: &mut Formatter<'_>, connection: &ConnectionReport) -> fmt::Result {
+    let from = connection.client.as_ref().map(|client| format!(" from {client}")).unwrap_or_default();
+    writeln!(f, "{}  {}{from}", connection.id, connection.listener)?;
+    let took = connection.ended_us.saturating_sub(connection.started_us);
+    let (at, took) = (milliseconds(connection.started_us), milliseconds(took));
+    writeln!(f, "  at {at}, took {took}: {}", fate_of(connection))?;
+    steps(f, &connection.filters, &connection.proxy, &connection.notes)
 }
 
 fn modules(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
@@ -81,13 +133,7 @@ fn modules(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
 fn proxies(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(f, "proxies")?;
     for proxy in &report.proxies {
-        writeln!(
-            f,
-            "  {:<14} {:<16} configuration {}",
-            proxy.name,
-            plural(proxy.exchanges, "exchange"),
-            proxy.configuration
-        )?;
+        writeln!(f, "  {:<14} {:<16} configuration {}", proxy.name, carried(proxy), proxy.configuration)?;
         for event in proxy.events.iter().take(LISTED) {
             let filter = event.filter.as_deref().unwrap_or("proxy");
             writeln!(f, "      {:>10}  {filter}: {}", milliseconds(event.at_us), event.said)?;
@@ -109,6 +155,17 @@ fn proxies(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     writeln!(f)
 }
 
+/// How much a proxy had to do.
+pub(super) fn carried(proxy: &ProxyReport) -> String {
+    match (proxy.exchanges, proxy.connections) {
+        (exchanges, 0) => plural(exchanges, "exchange"),
+        (0, connections) => plural(connections, "connection"),
+        (exchanges, connections) => {
+            format!("{}, {}", plural(exchanges, "exchange"), plural(connections, "connection"))
+        }
+    }
+}
+
 fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let metered = report.is_metered();
     let fuel_column = |text: &str| if metered { format!(" {text:>13}") } else { String::new() };
@@ -128,11 +185,11 @@ fn filters(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
         "failed"
     )?;
     for (name, sum) in &report.totals.filters {
-        let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
+        let each = |total: u64| total.checked_div((sum.exchanges + sum.connections) as u64).unwrap_or(0);
         writeln!(
             f,
             "  {name:<14} {:>9} {:>8} {:>9} {:>7} {:>7} {:>5} {:>8} {:>11}{} {:>6}",
-            sum.exchanges,
+            sum.exchanges + sum.connections,
             sum.changed,
             sum.answered,
             sum.paused,
@@ -210,7 +267,8 @@ pub(super) fn answer_of(exchange: &ExchangeReport) -> String {
 fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     let mut kinds: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     let on_exchanges = report.exchanges.iter().flat_map(|exchange| &exchange.notes);
-    for note in report.notes.iter().chain(on_exchanges) {
+    let on_connections = report.connections.iter().flat_map(|connection| &connection.notes);
+    for note in report.notes.iter().chain(on_exchanges).chain(on_connections) {
         *kinds.entry(format!("{:?}", note.kind)).or_default() += 1;
     }
     if !kinds.is_empty() {
@@ -234,6 +292,9 @@ fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
     }
     let drawn: u64 = report.proxies.iter().map(|proxy| proxy.random_bytes).sum();
     writeln!(f, "seed {}: {} random bytes drawn", report.seed.0, drawn)?;
+    if report.isolation == Isolation::EachExchange {
+        writeln!(f, "each exchange had VMs, shared data and metrics of its own; metrics are added up")?;
+    }
     writeln!(f)
 }
 
@@ -247,13 +308,22 @@ fn each(f: &mut Formatter<'_>, exchange: &ExchangeReport) -> fmt::Result {
         milliseconds(took),
         change_of(exchange)
     )?;
-    for filter in &exchange.filters {
+    steps(f, &exchange.filters, &exchange.proxy, &exchange.notes)
+}
+
+fn steps(
+    f: &mut Formatter<'_>,
+    filters: &[FilterStep],
+    proxy: &[Effect],
+    notes: &[NoteReport],
+) -> fmt::Result {
+    for filter in filters {
         step(f, filter)?;
     }
-    for event in &exchange.proxy {
+    for event in proxy {
         writeln!(f, "  proxy          {}", event.said)?;
     }
-    for note in &exchange.notes {
+    for note in notes {
         writeln!(f, "  note           {}", note.text)?;
     }
     writeln!(f)

@@ -13,9 +13,9 @@ use crate::{
         Security, Timing,
     },
     proxy::spec::{PluginConfiguration, ProxySpec},
-    replay::Chunking,
+    replay::{Chunking, Isolation},
     upstream::Script,
-    written::{DurationText, HeaderLine, header_map},
+    written::{self, DurationText, HeaderLine, WrittenTls, header_map},
 };
 
 /// What is wrong with a `scenario.yaml`.
@@ -40,6 +40,11 @@ pub struct ManifestError {
 ///     latency: 20ms                   # after the request reached it
 /// callouts:                           # what answers the calls that filters make, by cluster
 ///   auth: [{ answer: { status: 200, after: 5ms } }]
+/// tls:                                # the clients' connections are TLS; upstream_tls: those to the upstream
+///   version: TLSv1.3
+///   server_name: shop.example         # SNI
+///   local: proxy.pem                  # the proxy's certificate: a file beside this one,
+///   peer: { subject: "CN=client", uri_sans: ["spiffe://shop/client"], dns_sans: [] } # or what it says; also sha256, pem
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,12 +57,19 @@ pub struct Manifest {
     /// Where bodies are cut: `recorded` (as written here), `whole` or `random`.
     #[serde(default)]
     pub chunking: Chunking,
+    /// What exchanges have in common: `shared` (all, as in an Envoy) or `each-exchange` (nothing: each has VMs of its own).
+    #[serde(default)]
+    pub isolation: Isolation,
     /// `filter_metadata` of the one route, by namespace.
     #[serde(default)]
     pub route_metadata: serde_json::Map<String, serde_json::Value>,
     /// What answers the calls that filters make.
     #[serde(default)]
     pub callouts: Script,
+    /// Of the clients' connections. Without it, they are plain.
+    tls: Option<WrittenTls>,
+    /// Of the connections to the upstream.
+    upstream_tls: Option<WrittenTls>,
 }
 
 /// One filter of the chain.
@@ -213,16 +225,32 @@ impl Manifest {
         Ok(spec)
     }
 
-    pub(super) fn recording(&self, place: &Path) -> Recording {
+    /// The traffic; files that it names stand beside `place`.
+    pub(super) fn recording(&self, place: &Path) -> Result<Recording, ManifestError> {
+        let folder = place.parent().unwrap_or(Path::new(""));
+        let security = |name: &str, tls: Option<&WrittenTls>| {
+            written::security(tls, folder).map_err(|what| ManifestError {
+                place: place.display().to_string(),
+                what: format!("{name}: {what}"),
+            })
+        };
+        let connection = Connection {
+            local: SocketAddr::from_str("127.0.0.1:10000").ok(),
+            remote: SocketAddr::from_str("127.0.0.1:40000").ok(),
+            protocol: Some(Protocol::Http11),
+            security: security("tls", self.tls.as_ref())?,
+            upstream_security: security("upstream_tls", self.upstream_tls.as_ref())?,
+            ..Connection::default()
+        };
         let mut exchanges = Vec::new();
         let mut at = EPOCH;
         for written in &self.exchanges {
             for _ in 0..written.times {
                 at += written.after.map_or(Duration::from_millis(1), |after| after.0);
-                exchanges.push(written.exchange(place, exchanges.len() as u32 + 1, at));
+                exchanges.push(written.exchange(place, exchanges.len() as u32 + 1, at, &connection));
             }
         }
-        Recording { exchanges, connections: Vec::new(), notes: Vec::new() }
+        Ok(Recording { exchanges, connections: Vec::new(), notes: Vec::new() })
     }
 }
 
@@ -237,11 +265,12 @@ impl Written {
             .ok_or_else(|| format!("request: found {:?}, expected METHOD /path", self.request))
     }
 
-    fn exchange(&self, place: &Path, number: u32, at: Duration) -> Exchange {
+    fn exchange(&self, place: &Path, number: u32, at: Duration, connection: &Connection) -> Exchange {
+        let scheme = if matches!(connection.security, Security::Tls(_)) { "https" } else { "http" };
         let (method, path) = self.method_and_path().unwrap_or(("GET", "/"));
         let mut request = message(&self.body, &self.trailers);
         for (name, value) in
-            [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", "http")]
+            [(":authority", "service.test"), (":path", path), (":method", method), (":scheme", scheme)]
         {
             let given = self.headers.iter().find(|line| &line.name[..] == name.as_bytes());
             request
@@ -265,14 +294,7 @@ impl Written {
                 client_patience: None,
                 response_breaks_off: self.breaks_off,
             },
-            connection: Connection {
-                local: SocketAddr::from_str("127.0.0.1:10000").ok(),
-                remote: SocketAddr::from_str("127.0.0.1:40000").ok(),
-                protocol: Some(Protocol::Http11),
-                security: Security::Plain,
-                upstream_security: Security::Plain,
-                ..Connection::default()
-            },
+            connection: connection.clone(),
             notes: Vec::new(),
         }
     }
@@ -289,5 +311,59 @@ fn message(body: &[String], trailers: &[HeaderLine]) -> Message {
 fn extend<'a>(map: &mut HeaderMap, lines: impl IntoIterator<Item = &'a HeaderLine>) {
     for line in lines {
         map.push(line.name.clone(), line.value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tls: &str) -> Result<Recording, String> {
+        let text = format!("about: x\nchain: []\nexchanges: [{{ request: GET / }}]\n{tls}");
+        let manifest = Manifest::parse(&text, "scenario.yaml").map_err(|error| error.to_string())?;
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/parity/certificates/scenario.yaml");
+        manifest.recording(&beside).map_err(|error| error.what)
+    }
+
+    #[test]
+    fn a_scenario_tells_of_tls_by_files_and_by_facts() {
+        let recording = read(
+            "tls: { server_name: shop.example, local: shop.pem, peer: { subject: CN=client, uri_sans: [a, b] } }\nupstream_tls: { version: TLSv1.2 }",
+        )
+        .expect("facts");
+        let exchange = &recording.exchanges[0];
+        assert_eq!(exchange.request.headers.first(b":scheme").map(|scheme| &scheme[..]), Some(&b"https"[..]));
+        let Security::Tls(tls) = &exchange.connection.security else { panic!("plain") };
+        assert_eq!((&tls.version[..], &tls.server_name[..]), ("TLSv1.3", "shop.example"));
+        let local = tls.local.as_ref().expect("a certificate");
+        assert_eq!(
+            (&local.subject[..], &local.dns_sans[0][..]),
+            ("CN=shop.example,O=Shop,C=GB", "shop.example")
+        );
+        let peer = tls.peer.as_ref().expect("a certificate");
+        assert_eq!(
+            (&peer.subject[..], &peer.uri_sans[..]),
+            ("CN=client", &["a".to_owned(), "b".to_owned()][..])
+        );
+        let Security::Tls(upstream) = &exchange.connection.upstream_security else { panic!("plain") };
+        assert_eq!((&upstream.version[..], &upstream.peer), ("TLSv1.2", &None));
+    }
+
+    #[test]
+    fn a_scenario_without_tls_is_plain() {
+        let recording = read("").expect("facts");
+        assert_eq!(recording.exchanges[0].connection.security, Security::Plain);
+        assert_eq!(recording.exchanges[0].connection.upstream_security, Security::Plain);
+    }
+
+    #[test]
+    fn what_is_wrong_with_tls_is_told_with_its_field() {
+        let refused = |tls: &str| read(tls).expect_err("it is wrong");
+        assert!(refused("tls: { peer: none.pem }").starts_with("tls: peer: "));
+        assert!(refused("upstream_tls: { local: make }").contains("make: found no certificate, expected"));
+        assert!(refused("tls: { version: TLSv1.9 }").contains("TLSv1.9"));
+        assert!(
+            refused("tls: { peer: { subjekt: x } }").contains("a file's name, or what a certificate says")
+        );
     }
 }

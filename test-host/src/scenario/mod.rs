@@ -168,8 +168,9 @@ impl Scenario {
         let shown = place.display().to_string();
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
-        let recording = manifest.recording(&place);
-        let options = Options { chunking: manifest.chunking, ..Options::default() };
+        let recording = manifest.recording(&place)?;
+        let options =
+            Options { chunking: manifest.chunking, isolation: manifest.isolation, ..Options::default() };
         let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })

@@ -1,12 +1,16 @@
 //! The event loop: the one place that moves time.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
-    proxy::{Due, Proxy, ProxyOutcome, spec::ProxySpec},
+    proxy::{Due, One, Proxy, ProxyOutcome, spec::ProxySpec},
 };
+
+/// Makes what an exchange or a connection brings along that has a proxy to itself, by the proxy in whose place that stands,
+/// and by its own name.
+pub(crate) type Ones<'a> = Box<dyn Fn(ProxyIndex, &str) -> One + 'a>;
 
 /// A proxy's number within the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +44,7 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// and queues.
 const EVENTS_MAX: u64 = 1_000_000;
 
-#[derive(Debug)]
-pub struct Sim {
+pub struct Sim<'a> {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
@@ -53,12 +56,26 @@ pub struct Sim {
     events: u64,
     /// What a proxy asks for, on its way to `timers`.
     due: Vec<(Duration, Due)>,
+    /// Every exchange has a proxy to itself.
+    ones: Option<Ones<'a>>,
 }
 
-impl Sim {
+impl fmt::Debug for Sim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("clock", &self.clock)
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Sim<'a> {
     /// `epoch` is the wall time at which the simulation begins.
     pub fn new(proxies: Vec<Proxy>, epoch: Duration) -> Self {
-        let clock = VirtualClock::starting_at(epoch);
+        Self::at(VirtualClock::starting_at(epoch), proxies)
+    }
+
+    fn at(clock: VirtualClock, proxies: Vec<Proxy>) -> Self {
         let mut sim = Sim {
             clock,
             timers: Timers::default(),
@@ -68,11 +85,17 @@ impl Sim {
             lasts: None,
             events: 0,
             due: Vec::new(),
+            ones: None,
         };
         for index in 0..sim.proxies.len() {
             sim.collect_due(ProxyIndex(index));
         }
         sim
+    }
+
+    /// Gives every exchange and every connection that comes a proxy to itself, made from the one it comes to.
+    pub(crate) fn isolate(&mut self, ones: Ones<'a>) {
+        self.ones = Some(ones);
     }
 
     /// When nothing else is left that could happen, ticks go on until this time.
@@ -113,6 +136,26 @@ impl Sim {
         self.proxies.into_iter().map(Proxy::finish).collect()
     }
 
+    /// A simulation of its own for what has just come, from beginning to end.
+    fn run_alone(&mut self, index: ProxyIndex, one: One, event: Event) {
+        let now = self.clock.now();
+        let proxy = &mut self.proxies[index.0];
+        let alone = match &event {
+            Event::Request { exchange, .. } => proxy.for_one(one, |core| core.worker_for(exchange)),
+            Event::Connection { recorded, .. } => {
+                proxy.for_one(one, |core| core.worker_for_connection(recorded))
+            }
+            Event::Proxy(_) | Event::Change { .. } => return,
+        };
+        let mut sim = Sim::at(self.clock, vec![alone]);
+        sim.lasts = self.lasts;
+        sim.push(now, ProxyIndex(0), event);
+        while sim.step() {}
+        for alone in sim.proxies {
+            self.proxies[index.0].take_back(alone);
+        }
+    }
+
     /// The next thing that happens. `false`: nothing will.
     fn step(&mut self) -> bool {
         let Some(at) = self.timers.next_due() else {
@@ -134,6 +177,12 @@ impl Sim {
         if !event.is_background() {
             self.pending -= 1;
             self.last_event = now;
+        }
+        if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
+            let one = ones(proxy, &name);
+            self.proxies[proxy.0].tell_time(now, wall);
+            self.run_alone(proxy, one, event);
+            return true;
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
@@ -174,6 +223,15 @@ impl Sim {
 }
 
 impl Event {
+    /// Of what comes from outside, what no other of its proxy is called.
+    fn name(&self) -> Option<String> {
+        match self {
+            Event::Request { exchange, .. } => Some(exchange.id.to_string()),
+            Event::Connection { recorded, .. } => Some(recorded.name()),
+            Event::Proxy(_) | Event::Change { .. } => None,
+        }
+    }
+
     fn is_background(&self) -> bool {
         matches!(self, Event::Proxy(due) if due.is_background())
     }

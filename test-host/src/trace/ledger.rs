@@ -23,6 +23,18 @@ impl Ledger {
         self.answers.entry((hostcall, callback)).or_default().insert(number);
     }
 
+    /// Takes in what another proxy's guests did.
+    pub(crate) fn absorb(&mut self, other: Ledger) {
+        self.callbacks.extend(other.callbacks);
+        for (call, numbers) in other.answers {
+            self.answers.entry(call).or_default().extend(numbers);
+        }
+        for (read, statuses) in other.properties {
+            self.properties.entry(read).or_default().extend(statuses);
+        }
+        self.unimplemented.extend(other.unimplemented);
+    }
+
     pub(crate) fn read(&mut self, path: &[u8], callback: &'static str, status: u32) {
         let parts = path.strip_suffix(b"\0").unwrap_or(path).split(|byte| *byte == 0);
         let parts: Vec<String> = parts.map(|part| part.escape_ascii().to_string()).collect();

@@ -12,8 +12,9 @@ use super::{
     proto::{Body, BufferedMessage, HttpStreamedTraceSegment, TraceWrapper},
     refused::Refused,
     sources::{Group, Named},
+    tcp::Sockets,
 };
-use crate::message::{Note, NoteKind};
+use crate::message::{Note, NoteKind, RecordedConnection};
 
 /// What one proxy recorded in one direction.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub(super) struct Drafts {
 #[derive(Debug)]
 pub(super) struct Assembly {
     groups: BTreeMap<Group, Drafts>,
+    sockets: Sockets,
     budget: Budget,
 }
 
@@ -39,7 +41,7 @@ pub(super) type Unused = String;
 
 impl Assembly {
     pub(super) fn new(budget: Budget) -> Self {
-        Self { groups: BTreeMap::new(), budget }
+        Self { groups: BTreeMap::new(), sockets: Sockets::default(), budget }
     }
 
     /// Memory for what is kept beside exchanges.
@@ -55,6 +57,21 @@ impl Assembly {
         spot: &Spot,
         whole: bool,
     ) -> Result<Result<(), Unused>, TrafficError> {
+        let kinds = [
+            trace.http_buffered_trace.is_some(),
+            trace.http_streamed_trace_segment.is_some(),
+            trace.socket_buffered_trace.is_some(),
+            trace.socket_streamed_trace_segment.is_some(),
+        ];
+        if kinds.iter().filter(|found| **found).count() > 1 {
+            return Ok(Err("found several traces in one record".to_owned()));
+        }
+        if let Some(trace) = trace.socket_buffered_trace {
+            return self.sockets.buffered(trace, named, spot, &mut self.budget);
+        }
+        if let Some(segment) = trace.socket_streamed_trace_segment {
+            return self.sockets.segment(segment, named, spot, &mut self.budget);
+        }
         let drafts = self.groups.entry(named.group.clone()).or_default();
         match (trace.http_buffered_trace, trace.http_streamed_trace_segment) {
             (Some(trace), None) => {
@@ -75,10 +92,7 @@ impl Assembly {
                 Ok(Ok(()))
             }
             (None, Some(segment)) => drafts.segment(segment, spot, whole, &mut self.budget),
-            (Some(_), Some(_)) => {
-                Ok(Err("found a buffered trace and a streamed segment in one record".to_owned()))
-            }
-            (None, None) => Ok(Err("found a record with no HTTP trace in it".to_owned())),
+            _ => Ok(Err("found a record with no trace in it".to_owned())),
         }
     }
 
@@ -89,6 +103,11 @@ impl Assembly {
         if let Some(draft) = draft.filter(|draft| draft.notes.len() < MOST_LOST) {
             draft.notes.push(note);
         }
+    }
+
+    /// What was recorded of TCP connections.
+    pub(super) fn take_connections(&mut self, notes: &mut Notes) -> Vec<RecordedConnection> {
+        std::mem::take(&mut self.sockets).into_connections(notes)
     }
 
     /// Ends the assembly: one draft for each exchange, and a note for each stream that is none.

@@ -184,13 +184,13 @@ fn whole(message: proto::BufferedMessage, spot: &Spot, budget: &mut Budget) -> R
     Ok(part)
 }
 
-fn since_epoch(time: Option<Timestamp>) -> Option<Duration> {
+pub(super) fn since_epoch(time: Option<Timestamp>) -> Option<Duration> {
     let time = time?;
     let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
 }
 
-fn socket_address(address: Option<proto::Address>) -> Option<std::net::SocketAddr> {
+pub(super) fn socket_address(address: Option<proto::Address>) -> Option<std::net::SocketAddr> {
     let address = address?.socket_address?;
     let ip = str::from_utf8(&address.address).ok()?.parse().ok()?;
     Some(std::net::SocketAddr::new(ip, u16::try_from(address.port_value).ok()?))

@@ -10,13 +10,16 @@ use crate::message::Note;
 pub enum TrafficError {
     #[error("{file}: cannot be read: {source}")]
     Io { file: String, source: io::Error },
-    /// Not one exchange was found; the notes say what was, and where.
-    #[error("no exchange could be read{}", listed(notes))]
+    /// Not one exchange or connection was found; the notes say what was, and where.
+    #[error("no exchange and no connection could be read{}", listed(notes))]
     NothingUsable { notes: Vec<Note> },
     #[error(
         "{place}: the recording takes more than {limit} of memory up to here; raise the limit, or replay it in parts"
     )]
     TooLarge { place: String, limit: ByteSize },
+    /// Connections written out by hand have to be right.
+    #[error(transparent)]
+    Connections(#[from] super::ConnectionsError),
     #[error("{place}: the recording has more than {limit} exchanges; raise the limit, or replay it in parts")]
     TooMany { place: String, limit: u32 },
 }

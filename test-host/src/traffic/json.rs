@@ -1,6 +1,6 @@
 //! Protobuf's JSON mapping where it differs from serde's: 64-bit numbers as strings, bytes as base64, times as RFC 3339.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use base64::{
     Engine, alphabet,
@@ -14,6 +14,7 @@ use super::{
     limits::MAX_HEADERS,
     proto::{HeaderValue, TraceWrapper},
     record::{Decoded, Refused, Unknown},
+    tcp::messages::{MAX_EVENTS, SocketEvent},
 };
 
 /// Reads one object. An error tells line and column within `text`, both from 1.
@@ -143,28 +144,38 @@ pub(super) fn timestamp<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Ti
         .map_err(|_| D::Error::custom(format!("`{text}` is no time in the form of RFC 3339")))
 }
 
-struct Headers;
+/// A list with a bound.
+struct AtMost<T> {
+    most: usize,
+    what: &'static str,
+    of: PhantomData<T>,
+}
 
-impl<'de> Visitor<'de> for Headers {
-    type Value = Vec<HeaderValue>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AtMost<T> {
+    type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_HEADERS} headers")
+        write!(f, "a list of at most {} {}", self.most, self.what)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut headers = Vec::new();
-        while let Some(header) = list.next_element()? {
-            if headers.len() == MAX_HEADERS {
-                return Err(A::Error::invalid_length(MAX_HEADERS + 1, &self));
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == self.most {
+                return Err(A::Error::invalid_length(self.most + 1, &self));
             }
-            headers.push(header);
+            items.push(item);
         }
-        Ok(headers)
+        Ok(items)
     }
 }
 
 /// Bounded while it is read: an empty header is 3 bytes of JSON and a hundred in memory.
 pub(super) fn headers<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<HeaderValue>, D::Error> {
-    input.deserialize_seq(Headers)
+    input.deserialize_seq(AtMost { most: MAX_HEADERS, what: "headers", of: PhantomData })
+}
+
+/// As [`headers`].
+pub(super) fn events<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketEvent>, D::Error> {
+    input.deserialize_seq(AtMost { most: MAX_EVENTS, what: "events", of: PhantomData })
 }

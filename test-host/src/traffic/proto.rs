@@ -6,7 +6,10 @@ use bytes::Bytes;
 use prost_types::Timestamp;
 use serde::Deserialize;
 
-use super::json;
+use super::{
+    json,
+    tcp::messages::{SocketBufferedTrace, SocketStreamedTraceSegment},
+};
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(default)]
@@ -17,6 +20,12 @@ pub(super) struct TraceWrapper {
     #[prost(message, optional, tag = "2")]
     #[serde(alias = "httpStreamedTraceSegment")]
     pub(super) http_streamed_trace_segment: Option<HttpStreamedTraceSegment>,
+    #[prost(message, optional, tag = "3")]
+    #[serde(alias = "socketBufferedTrace")]
+    pub(super) socket_buffered_trace: Option<SocketBufferedTrace>,
+    #[prost(message, optional, tag = "4")]
+    #[serde(alias = "socketStreamedTraceSegment")]
+    pub(super) socket_streamed_trace_segment: Option<SocketStreamedTraceSegment>,
 }
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]

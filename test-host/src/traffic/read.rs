@@ -28,8 +28,9 @@ use crate::message::{Note, NoteKind};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FileRead {
     pub file: PathBuf,
-    pub format: Format,
-    /// Traces and segments used.
+    /// `None`: connections written out by hand.
+    pub format: Option<Format>,
+    /// Traces and segments used, or connections.
     pub records: u64,
 }
 
@@ -161,7 +162,7 @@ impl Reading<'_> {
                 let fields = unknown.paths().join("`, `");
                 let with = if fields.is_empty() { String::new() } else { format!(" but `{fields}`") };
                 let text = format!(
-                    "left out: {found}{with}, expected `http_buffered_trace` or a segment of `http_streamed_trace_segment`"
+                    "left out: {found}{with}, expected a trace or a segment of an exchange or of a socket"
                 );
                 self.note(NoteKind::RecordSkipped, spot.at, text);
             }
@@ -211,6 +212,6 @@ impl Reading<'_> {
             self.note(NoteKind::UnknownField, at, text);
         }
         self.notes.end_of_file(self.source.path.display().to_string());
-        FileRead { file: self.source.path.clone(), format: self.format, records: self.records }
+        FileRead { file: self.source.path.clone(), format: Some(self.format), records: self.records }
     }
 }

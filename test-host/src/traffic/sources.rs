@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{TrafficError, notes::Notes};
-use crate::message::{Direction, NoteKind};
+use crate::message::{Direction, NoteKind, Peer};
 
 /// Whose traffic a file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +24,16 @@ pub(super) struct Named {
     /// Envoy's number for the stream, which it appends to the name of each file of its own. A buffered trace has it
     /// nowhere else.
     pub(super) trace_id: Option<u64>,
+    /// Of a socket's tap: who sent what the proxy read from it.
+    pub(super) reads_from: Peer,
     pub(super) extension: String,
+}
+
+impl Named {
+    /// Connections written out by hand.
+    pub(super) fn is_written(&self) -> bool {
+        matches!(&self.extension[..], "yaml" | "yml")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -89,12 +98,15 @@ fn no_recording(path: &Path) -> Option<&'static str> {
     if name.starts_with('.') {
         return Some("not read: a hidden file");
     }
+    if name == "connections.yaml" || name.ends_with(".connections.yaml") {
+        return None;
+    }
     let other = OTHERS.iter().any(|other| extension.eq_ignore_ascii_case(other));
     other.then_some("not read: by its name no recording")
 }
 
-/// Takes `<proxy>.<inbound|outbound>.<streamed|buffered>` apart, behind which Envoy may have put `_<trace id>`. Of any
-/// other name the whole stem is the proxy's.
+/// Takes `<proxy>.<inbound|outbound|downstream|upstream>.<streamed|buffered>` apart, behind which Envoy may have put
+/// `_<trace id>`, and `<proxy>.connections`. Of any other name the whole stem is the proxy's.
 pub(super) fn named(path: &Path) -> Named {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (stem, extension) = match name.rsplit_once('.') {
@@ -106,23 +118,33 @@ pub(super) fn named(path: &Path) -> Named {
         Some((prefix, id)) if !prefix.is_empty() => (prefix, Some(id)),
         _ => (stem, None),
     };
-    let (proxy, direction) = sided(stem).unwrap_or((stem, Direction::Unspecified));
-    Named { group: Group { proxy: proxy.into(), direction }, trace_id, extension: extension.to_owned() }
+    let (proxy, direction, reads_from) = sided(stem).unwrap_or((stem, Direction::Unspecified, Peer::Client));
+    Named {
+        group: Group { proxy: proxy.into(), direction },
+        trace_id,
+        reads_from,
+        extension: extension.to_owned(),
+    }
 }
 
 fn trace_id(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-fn sided(stem: &str) -> Option<(&str, Direction)> {
+fn sided(stem: &str) -> Option<(&str, Direction, Peer)> {
     let (rest, form) = stem.rsplit_once('.')?;
-    let (proxy, direction) = rest.rsplit_once('.')?;
-    let direction = match direction {
-        "inbound" => Direction::Inbound,
-        "outbound" => Direction::Outbound,
+    if form == "connections" && !rest.is_empty() {
+        return Some((rest, Direction::Unspecified, Peer::Client));
+    }
+    let (proxy, side) = rest.rsplit_once('.')?;
+    let (direction, reads_from) = match side {
+        "inbound" => (Direction::Inbound, Peer::Client),
+        "outbound" => (Direction::Outbound, Peer::Client),
+        "downstream" => (Direction::Unspecified, Peer::Client),
+        "upstream" => (Direction::Unspecified, Peer::Server),
         _ => return None,
     };
-    (matches!(form, "streamed" | "buffered") && !proxy.is_empty()).then_some((proxy, direction))
+    (matches!(form, "streamed" | "buffered") && !proxy.is_empty()).then_some((proxy, direction, reads_from))
 }
 
 #[cfg(test)]
@@ -130,7 +152,7 @@ mod tests {
     use super::*;
 
     fn shown(name: &str) -> String {
-        let Named { group, trace_id, extension } = named(Path::new(name));
+        let Named { group, trace_id, extension, reads_from: _ } = named(Path::new(name));
         format!("{} {} {trace_id:?} {extension}", group.proxy, group.direction)
     }
 

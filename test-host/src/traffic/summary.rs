@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{ByteSize, FileRead, Format};
-use crate::message::{Direction, Message, NoteKind, Recording};
+use crate::message::{Direction, Message, NoteKind, Peer, Recording};
 
 /// What a recording holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -11,6 +11,8 @@ pub struct Summary {
     pub exchanges: u64,
     /// By proxy, then direction.
     pub groups: Vec<GroupSummary>,
+    /// TCP connections, by proxy.
+    pub connections: Vec<ConnectionsSummary>,
     /// How many files there are of each format.
     pub formats: BTreeMap<Format, u64>,
     /// How many notes there are of each kind, those on files and those on exchanges together.
@@ -31,6 +33,30 @@ pub struct GroupSummary {
     pub responses: Bodies,
 }
 
+/// TCP connections of one proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ConnectionsSummary {
+    pub proxy: String,
+    pub connections: u64,
+    /// What the two ends sent, as far as it was kept.
+    pub client: ByteSize,
+    pub server: ByteSize,
+}
+
+impl ConnectionsSummary {
+    fn of(recording: &Recording) -> Vec<Self> {
+        let mut summaries: BTreeMap<&str, Self> = BTreeMap::new();
+        for connection in &recording.connections {
+            let summary = summaries.entry(&connection.proxy).or_default();
+            summary.proxy = connection.proxy.to_string();
+            summary.connections += 1;
+            summary.client.0 = summary.client.0.saturating_add(connection.bytes_of(Peer::Client));
+            summary.server.0 = summary.server.0.saturating_add(connection.bytes_of(Peer::Server));
+        }
+        summaries.into_values().collect()
+    }
+}
+
 /// Sizes of the bodies, as far as they were kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Bodies {
@@ -49,11 +75,12 @@ impl Bodies {
 impl Summary {
     pub fn of(recording: &Recording, files: &[FileRead]) -> Self {
         let mut summary = Self::default();
-        for file in files {
-            *summary.formats.entry(file.format).or_default() += 1;
+        for format in files.iter().filter_map(|file| file.format) {
+            *summary.formats.entry(format).or_default() += 1;
         }
         let on_exchanges = recording.exchanges.iter().flat_map(|exchange| &exchange.notes);
-        for note in recording.notes.iter().chain(on_exchanges) {
+        let on_connections = recording.connections.iter().flat_map(|connection| &connection.notes);
+        for note in recording.notes.iter().chain(on_exchanges).chain(on_connections) {
             *summary.notes.entry(note.kind).or_default() += 1;
         }
         let mut groups: BTreeMap<_, GroupSummary> = BTreeMap::new();
@@ -82,6 +109,7 @@ impl Summary {
             }
         }
         summary.groups = groups.into_values().collect();
+        summary.connections = ConnectionsSummary::of(recording);
         summary
     }
 }

@@ -14,6 +14,7 @@ use super::{
     limits::MAX_HEADERS,
     proto::TraceWrapper,
     record::{Decoded, Refused, Unknown},
+    tcp::messages::MAX_EVENTS,
 };
 
 /// The trace id in the beginning of a message that cannot be read.
@@ -28,12 +29,17 @@ enum Field {
     Leaf,
     Message(&'static [(u32, &'static str, Field)]),
     Headers,
+    Events,
 }
 
-use Field::{Headers, Leaf, Message as Nested};
+use Field::{Events, Headers, Leaf, Message as Nested};
 
-const TRACE: &[(u32, &str, Field)] =
-    &[(1, "http_buffered_trace", Nested(BUFFERED)), (2, "http_streamed_trace_segment", Nested(SEGMENT))];
+const TRACE: &[(u32, &str, Field)] = &[
+    (1, "http_buffered_trace", Nested(BUFFERED)),
+    (2, "http_streamed_trace_segment", Nested(SEGMENT)),
+    (3, "socket_buffered_trace", Nested(SOCKET_BUFFERED)),
+    (4, "socket_streamed_trace_segment", Nested(SOCKET_SEGMENT)),
+];
 const BUFFERED: &[(u32, &str, Field)] = &[
     (1, "request", Nested(MESSAGE)),
     (2, "response", Nested(MESSAGE)),
@@ -70,6 +76,32 @@ const SOCKET_ADDRESS: &[(u32, &str, Field)] = &[
     (6, "ipv4_compat", Leaf),
     (7, "network_namespace_filepath", Leaf),
 ];
+const SOCKET_BUFFERED: &[(u32, &str, Field)] = &[
+    (1, "trace_id", Leaf),
+    (2, "connection", Nested(SOCKET_CONNECTION)),
+    (3, "events", Events),
+    (4, "read_truncated", Leaf),
+    (5, "write_truncated", Leaf),
+];
+const SOCKET_SEGMENT: &[(u32, &str, Field)] = &[
+    (1, "trace_id", Leaf),
+    (2, "connection", Nested(SOCKET_CONNECTION)),
+    (3, "event", Nested(SOCKET_EVENT)),
+    (4, "events", Nested(SOCKET_EVENTS)),
+];
+const SOCKET_CONNECTION: &[(u32, &str, Field)] =
+    &[(2, "local_address", Nested(ADDRESS)), (3, "remote_address", Nested(ADDRESS))];
+const SOCKET_EVENTS: &[(u32, &str, Field)] = &[(1, "events", Events)];
+const SOCKET_EVENT: &[(u32, &str, Field)] = &[
+    (1, "timestamp", Leaf),
+    (2, "read", Nested(SOCKET_READ)),
+    (3, "write", Nested(SOCKET_WRITE)),
+    (4, "closed", Leaf),
+    (5, "connection", Nested(SOCKET_CONNECTION)),
+    (6, "seq_num", Leaf),
+];
+const SOCKET_READ: &[(u32, &str, Field)] = &[(1, "data", Nested(BODY))];
+const SOCKET_WRITE: &[(u32, &str, Field)] = &[(1, "data", Nested(BODY)), (2, "end_stream", Leaf)];
 
 /// Reads one `TraceWrapper`.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refused> {
@@ -77,6 +109,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Refused> {
     let surveyed = survey.walk(TRACE, bytes, &mut Vec::new());
     if survey.headers > MAX_HEADERS * 4 {
         let text = format!("found {} headers, expected at most {MAX_HEADERS} in a block", survey.headers);
+        return Err(Refused { line_column: None, text });
+    }
+    if survey.events > MAX_EVENTS {
+        let text = format!("found {} events, expected at most {MAX_EVENTS}", survey.events);
         return Err(Refused { line_column: None, text });
     }
     // prost stops no later than the survey did, and says it better.
@@ -99,6 +135,7 @@ impl From<DecodeError> for Malformed {
 #[derive(Default)]
 struct Survey {
     headers: usize,
+    events: usize,
     unknown: Unknown,
 }
 
@@ -123,6 +160,10 @@ impl Survey {
                     self.headers += 1;
                     Some(HEADER)
                 }
+                Events => {
+                    self.events += 1;
+                    Some(SOCKET_EVENT)
+                }
             };
             match nested {
                 Some(nested) if wire == WireType::LengthDelimited => {
@@ -140,8 +181,6 @@ impl Survey {
 
     fn unknown(&mut self, path: &[&'static str], tag: u32) {
         let name = match (path, tag) {
-            ([], 3) => "socket_buffered_trace".to_owned(),
-            ([], 4) => "socket_streamed_trace_segment".to_owned(),
             ([.., "local_address" | "remote_address"], 2) => "pipe".to_owned(),
             ([.., "local_address" | "remote_address"], 3) => "envoy_internal_address".to_owned(),
             _ => format!("#{tag}"),

@@ -14,7 +14,7 @@ use wasmtime::Engine;
 /// How often the engine's epoch moves on, in real time.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Moves an engine's epoch on for as long as it lives.
+/// Moves the epoch of engines on for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Guard {
     /// Nothing is ever sent: that the sender is gone ends the thread.
@@ -23,12 +23,11 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn start(engine: &Engine) -> io::Result<Self> {
+    pub(super) fn start(engines: Vec<Engine>) -> io::Result<Self> {
         let (alive, ended) = mpsc::channel();
-        let engine = engine.clone();
         let thread = thread::Builder::new().name("wayside-guard".to_owned()).spawn(move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                engine.increment_epoch();
+                engines.iter().for_each(Engine::increment_epoch);
             }
         })?;
         Ok(Guard { alive: Some(alive), thread: Some(thread) })

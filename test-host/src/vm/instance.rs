@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use wasmtime::{Instance, Memory, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
-use super::{budget::Budget, capabilities::Capabilities, exports::Exports, import_table::AbiVersion, link};
+use super::{
+    budget::Budget,
+    capabilities::Capabilities,
+    exports::{Callbacks, Exports},
+    import_table::AbiVersion,
+    link,
+};
 use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
 
 /// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
-const TABLE_ENTRIES_MAX: usize = 10_000_000;
+pub(super) const TABLE_ENTRIES_MAX: usize = 10_000_000;
 
 /// What a guest may use. The defaults are Envoy's where Envoy has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,9 +187,13 @@ impl<H> std::fmt::Debug for Vm<H> {
 }
 
 impl<H: HostCalls + 'static> Vm<H> {
-    pub(super) fn new(mut store: Store<VmState<H>>, instance: &Instance, budget: Budget) -> Self {
-        let capabilities = store.data().capabilities.clone();
-        let exports = Exports::of(&mut store, instance, |export| capabilities.allow(export));
+    pub(super) fn new(
+        store: Store<VmState<H>>,
+        instance: Instance,
+        callbacks: &Callbacks,
+        budget: Budget,
+    ) -> Self {
+        let exports = callbacks.of(instance, |export| store.data().capabilities.allow(export));
         Vm { store, exports, budget, fuel_used: None }
     }
 

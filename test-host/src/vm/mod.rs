@@ -10,6 +10,7 @@ mod instance;
 mod link;
 pub mod module;
 mod modules;
+mod pool;
 mod template;
 
 pub use capabilities::Capabilities;

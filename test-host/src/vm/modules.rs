@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 use super::{
     guard::Guard,
     module::{ModuleError, ModuleInfo},
+    pool,
 };
 
 /// A module that passed inspection and is compiled.
@@ -23,6 +24,24 @@ pub struct Module {
     pub bytes: usize,
     pub info: ModuleInfo,
     pub(super) compiled: wasmtime::Module,
+    /// What a VM is made from where the pool has no room for one more; `None`: `compiled` needs no pool.
+    unpooled: Option<Unpooled>,
+}
+
+/// A module's bytes, and what comes of them once they are needed.
+#[derive(Debug)]
+struct Unpooled {
+    wasm: Box<[u8]>,
+    compiled: OnceLock<Result<wasmtime::Module, String>>,
+}
+
+impl Module {
+    /// The module for VMs outside the pool. `None`: there is no pool, or the module did not fit into it.
+    pub(super) fn unpooled(&self, modules: &Modules) -> Option<wasmtime::Result<wasmtime::Module>> {
+        let Unpooled { wasm, compiled } = self.unpooled.as_ref()?;
+        let compile = || wasmtime::Module::new(&modules.engine, wasm).map_err(|error| format!("{error:#}"));
+        Some(compiled.get_or_init(compile).clone().map_err(wasmtime::Error::msg))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +72,8 @@ pub struct Modules {
     /// Started with the first module that is linked. Above the engine: it ends first.
     guard: Mutex<Option<Guard>>,
     engine: Engine,
+    /// Where VMs are started by the thousand. `None` also where the system has no room for a pool.
+    pool: Option<Engine>,
     metering: Metering,
     loaded: Mutex<BTreeMap<String, Arc<Module>>>,
 }
@@ -66,10 +87,23 @@ impl Modules {
 
     /// As [`Self::new`], with instructions counted or not.
     pub fn metering_by(metering: Metering) -> Self {
-        let cache = Cache::new(CacheConfig::new()).ok();
+        Self::with(metering, false)
+    }
+
+    /// As [`Self::metering_by`], for replays in which every exchange has VMs of its own
+    /// ([`Isolation::EachExchange`](crate::replay::Isolation)): room for VMs is set aside once and used again, so that one
+    /// starts in a third of the time. What does not fit, a module or one VM more, is started without. It makes no other difference.
+    pub fn for_isolation(metering: Metering) -> Self {
+        Self::with(metering, true)
+    }
+
+    fn with(metering: Metering, pooled: bool) -> Self {
+        let config = config(Cache::new(CacheConfig::new()).ok(), metering);
         Modules {
             guard: Mutex::default(),
-            engine: engine(cache, metering),
+            pool: pooled.then(|| pool::engine(config.clone())).flatten(),
+            // These settings are valid on every supported target; an engine without any is the fallback that cannot fail.
+            engine: Engine::new(&config).unwrap_or_default(),
             metering,
             loaded: Mutex::default(),
         }
@@ -83,7 +117,8 @@ impl Modules {
     pub(super) fn guard(&self) -> std::io::Result<()> {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         if self.metering == Metering::Off && guard.is_none() {
-            *guard = Some(Guard::start(&self.engine)?);
+            let engines = [&self.engine].into_iter().chain(&self.pool);
+            *guard = Some(Guard::start(engines.cloned().collect())?);
         }
         Ok(())
     }
@@ -103,7 +138,10 @@ impl Modules {
             return Ok(Arc::clone(module));
         }
         let info = ModuleInfo::parse(wasm, path.display().to_string()).map_err(LoadError::Module)?;
-        let compiled = wasmtime::Module::new(&self.engine, wasm)
+        let pooled = self.pool.as_ref().and_then(|pool| wasmtime::Module::new(pool, wasm).ok());
+        let unpooled = pooled.is_some().then(|| Unpooled { wasm: wasm.into(), compiled: OnceLock::new() });
+        let compiled = pooled
+            .map_or_else(|| wasmtime::Module::new(&self.engine, wasm), Ok)
             .map_err(|error| LoadError::Compile { path: path.to_owned(), reason: format!("{error:#}") })?;
         let module = Arc::new(Module {
             path: path.to_owned(),
@@ -111,13 +149,10 @@ impl Modules {
             bytes: wasm.len(),
             info,
             compiled,
+            unpooled,
         });
         loaded.insert(sha256, Arc::clone(&module));
         Ok(module)
-    }
-
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
     }
 }
 
@@ -127,7 +162,7 @@ impl Default for Modules {
     }
 }
 
-fn engine(cache: Option<Cache>, metering: Metering) -> Engine {
+fn config(cache: Option<Cache>, metering: Metering) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(metering == Metering::Fuel)
@@ -135,6 +170,5 @@ fn engine(cache: Option<Cache>, metering: Metering) -> Engine {
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(true)
         .cache(cache);
-    // These settings are valid on every supported target; an engine without any is the fallback that cannot fail.
-    Engine::new(&config).unwrap_or_default()
+    config
 }

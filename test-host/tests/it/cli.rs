@@ -136,9 +136,9 @@ fn an_empty_recording_is_an_error_with_its_place() {
         &folder,
         REPLAY,
         expect![[r#"
-        error: no exchange could be read:
-          front.inbound.streamed.json:1:1: found an empty file, expected Envoy tap traces (JSON or protobuf)
-    "#]],
+            error: no exchange and no connection could be read:
+              front.inbound.streamed.json:1:1: found an empty file, expected Envoy tap traces (JSON or protobuf)
+        "#]],
     );
 }
 

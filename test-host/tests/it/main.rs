@@ -2,6 +2,7 @@
 
 mod support;
 
+mod allocations;
 mod build;
 mod callouts;
 mod cli;
@@ -10,6 +11,7 @@ mod envoy_config;
 mod folder;
 mod hostcalls;
 mod hostile_guests;
+mod isolation;
 mod layering;
 mod lifecycle;
 mod local_replies;

@@ -262,19 +262,20 @@ fn what_cannot_be_used_at_all_is_an_error_with_file_and_position() {
     assert_eq!(
         error(std::slice::from_ref(&empty)),
         format!(
-            "no exchange could be read:\n  {}:1:1: found an empty file, expected Envoy tap traces (JSON or protobuf)",
+            "no exchange and no connection could be read:\n  {}:1:1: found an empty file, expected Envoy tap traces (JSON or protobuf)",
             empty.display()
         )
     );
     let (_folder, har) = file("site.har", r#"{"log": {"version": "1.2", "entries": []}}"#);
     let found = error(std::slice::from_ref(&har));
     assert!(
-        found.contains("site.har:1:1: left out: found a record with no HTTP trace in it but `log`"),
+        found.contains("site.har:1:1: left out: found a record with no trace in it but `log`"),
         "{found}"
     );
     let (_folder, yaml) = file("envoy.yaml", "static_resources: {}");
-    assert!(error(&[yaml]).contains("found bytes that begin with `static_resources`"));
-    assert_eq!(error(&[]), "no exchange could be read: no file was given");
+    let found = error(&[yaml]);
+    assert!(found.contains("static_resources") && found.contains("connections"), "{found}");
+    assert_eq!(error(&[]), "no exchange and no connection could be read: no file was given");
 }
 
 #[test]
@@ -505,6 +506,7 @@ fn a_recording_can_be_summed_up() {
               }
             }
           ],
+          "connections": [],
           "formats": {
             "json": 1,
             "length_delimited": 1
@@ -649,7 +651,7 @@ fn an_empty_segment_with_an_unknown_field_is_not_taken_for_a_refusal() {
     let (folder, path) = file("a.json", format!("{odd}\n{good}"));
     let recording = load(&[path]);
     expect![[r#"
-        RecordSkipped /a.json:1:1 left out: found no message piece in segment of trace 9 but `http_streamed_trace_segment.request_metadata`, expected `http_buffered_trace` or a segment of `http_streamed_trace_segment`
+        RecordSkipped /a.json:1:1 left out: found no message piece in segment of trace 9 but `http_streamed_trace_segment.request_metadata`, expected a trace or a segment of an exchange or of a socket
     "#]].assert_eq(&told(&recording, &folder));
 }
 

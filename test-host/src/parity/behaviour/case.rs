@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::encrypted::{DownstreamTls, UpstreamTls};
 use crate::{traffic::WrittenConnection, upstream::GrpcMove};
 
 /// A file's behaviours.
@@ -28,6 +29,10 @@ pub struct Behaviour {
     pub requests: Vec<Request>,
     /// Filters are network filters, and this is the one connection through them, in the form of `traffic::load_connections`.
     pub connection: Option<WrittenConnection>,
+    /// The client's connection is TLS.
+    pub tls: Option<DownstreamTls>,
+    /// The connection to the upstream is TLS.
+    pub upstream_tls: Option<UpstreamTls>,
     /// Clusters that guests can call, by name.
     #[serde(default)]
     pub callouts: BTreeMap<String, Callout>,
@@ -263,6 +268,9 @@ impl Behaviour {
                 ));
             }
         }
+        if self.connection.is_some() && (self.tls.is_some() || self.upstream_tls.is_some()) {
+            return Err("found connection and TLS, expected one of them".to_owned());
+        }
         if self.host_differs.as_ref().is_some_and(|why| why.trim().is_empty()) {
             return Err("host_differs: expected a reason".to_owned());
         }
@@ -274,6 +282,7 @@ impl Behaviour {
         self.own_process
             || self.shuts_down
             || self.workers != 1
+            || self.upstream_tls.is_some()
             || !self.envoy.cluster.is_null()
             || !self.envoy.bootstrap.is_null()
     }

@@ -39,6 +39,11 @@ impl Case {
         format!("{}: {}", self.topic, self.behaviour.name)
     }
 
+    /// Of the client's connection.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.behaviour.tls.is_some() { "https" } else { "http" }
+    }
+
     /// A text of the behaviour as its guests get it.
     fn substituted(&self, text: &str) -> String {
         text.replace("${id}", &self.prefix)
@@ -106,6 +111,9 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
             clusters.insert(name.to_owned(), further.clone());
         }
         if let Some(upstream) = clusters.get_mut(UPSTREAM) {
+            if let Some(tls) = &case.behaviour.upstream_tls {
+                tls.configure(upstream);
+            }
             merge(upstream, &case.behaviour.envoy.cluster);
         }
     }
@@ -139,6 +147,9 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     manager["access_log"] = json!([access_log(case, &around.access_log)]);
     merge(&mut manager, connection_manager);
     let mut listener = on_loopback(&case.listener, manager);
+    if let Some(tls) = &case.behaviour.tls {
+        tls.configure(&mut listener);
+    }
     merge(&mut listener, listener_fields);
     Ok(listener)
 }

@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
     document::{self, Case, Surroundings, UPSTREAM},
+    encrypted::{DownstreamTls, UpstreamTls},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
@@ -170,7 +171,10 @@ struct Servers(BTreeMap<String, Server>, BTreeMap<String, GrpcServer>);
 
 impl Servers {
     async fn start(cases: &[&Case]) -> io::Result<Self> {
-        let mut servers = BTreeMap::from([(UPSTREAM.to_owned(), Server::start().await?)]);
+        let mut encrypted = cases.iter().filter_map(|case| case.behaviour.upstream_tls.as_ref());
+        let acceptor = encrypted.next().map(UpstreamTls::acceptor).transpose()?;
+        let upstream = Server::start_with(acceptor).await?;
+        let mut servers = BTreeMap::from([(UPSTREAM.to_owned(), upstream)]);
         let mut services = BTreeMap::new();
         for (name, callout) in cases.iter().flat_map(|case| &case.behaviour.callouts) {
             if reached(callout) == Reached::Server && !servers.contains_key(name) {
@@ -384,12 +388,14 @@ impl Run<'_> {
 /// All requests of a behaviour, in their order.
 async fn exchange_all(case: &Case, to: SocketAddr, barrier: &Barrier) -> io::Result<Vec<(Got, u16)>> {
     let start = tokio::time::Instant::now();
+    let tls = case.behaviour.tls.as_ref().map(DownstreamTls::client).transpose()?;
     let mut done: BTreeMap<usize, (Got, u16)> = BTreeMap::new();
     let mut running = JoinSet::new();
     for (request, number) in case.behaviour.requests.iter().zip(1..) {
         let sending = Sending {
-            request: traffic::framed(traffic::request(request, number), request.stalls),
+            request: traffic::framed(traffic::request(request, number, case.scheme()), request.stalls),
             in_capitals: false,
+            tls: tls.clone(),
             stalls: request.stalls,
             patience: Duration::from_millis(request.gives_up_after_ms),
         };

@@ -15,6 +15,7 @@ use super::{
     as_read::{as_read, part_as_read},
     case::{Callout, Level, Request, Response},
     document::{self, Case, Surroundings},
+    encrypted::{self, DownstreamTls, UpstreamTls},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
 };
@@ -22,8 +23,7 @@ use crate::{
     abi::{GuestFault, HttpCallout, LogLevel},
     envoy_config,
     message::{
-        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
-        Security, Timing,
+        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording, Timing,
     },
     parity::log::{self, Stopped},
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
@@ -95,17 +95,23 @@ fn level(level: Level) -> LogLevel {
 
 fn recording(case: &Case, direction: Direction) -> Result<Recording, String> {
     let mut free = Duration::ZERO;
+    let (tls, upstream_tls) = (&case.behaviour.tls, &case.behaviour.upstream_tls);
+    let security = encrypted::known(tls.as_ref().map(DownstreamTls::known))?;
+    let upstream_security = encrypted::known(upstream_tls.as_ref().map(UpstreamTls::known))?;
     let exchanges = case.behaviour.requests.iter().zip(1_u32..).map(|(request, number)| {
         let at = request.at_ms.map_or(free, Duration::from_millis);
         free = at + Duration::from_millis(request.gives_up_after_ms.max(request.response.after_ms)) + PAUSE;
-        exchange(request, number, EPOCH + at, direction)
+        let mut exchange = exchange(case, request, number, EPOCH + at, direction);
+        exchange.connection.security.clone_from(&security);
+        exchange.connection.upstream_security.clone_from(&upstream_security);
+        exchange
     });
     let exchanges = exchanges.collect();
     let connections = case.connection()?.into_iter().collect();
     Ok(Recording { exchanges, connections, notes: Vec::new() })
 }
 
-fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
+fn exchange(case: &Case, request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
     let to_head = request.method == "HEAD";
     let Response { after_ms, never, .. } = request.response;
     let response = traffic::with_service_time(traffic::response(&request.response, to_head));
@@ -115,7 +121,7 @@ fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) 
     Exchange {
         id: ExchangeId { proxy: Arc::from("parity"), direction, number },
         origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
-        request: traffic::request(request, number as usize),
+        request: traffic::request(request, number as usize, case.scheme()),
         response: (!never).then_some(response),
         timing: Timing {
             request_headers: Some(at),
@@ -130,8 +136,6 @@ fn exchange(request: &Request, number: u32, at: Duration, direction: Direction) 
             upstream_local: peer(40_001),
             upstream_remote: None,
             protocol: Some(Protocol::Http11),
-            security: Security::Plain,
-            upstream_security: Security::Plain,
             ..Connection::default()
         },
         notes: Vec::new(),

@@ -3,6 +3,7 @@
 mod as_read;
 mod case;
 mod document;
+mod encrypted;
 mod in_envoy;
 mod in_host;
 mod raw;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use case::{Behaviour, Body, Callout, Field, Filter, Level, Overrides, Request, Response, Topic};
+pub use encrypted::{DownstreamTls, Shown, TlsVersion, UpstreamTls};
 pub use seen::{Ended, Seen, SeenByClient, SeenConnection, SeenEnd, SeenExchange, difference};
 
 use crate::{trace::Ledger, vm::Modules};

@@ -14,14 +14,14 @@ pub(super) fn request_id(number: usize) -> String {
 }
 
 /// With what the connection manager adds, in its order.
-pub(super) fn request(request: &Request, number: usize) -> Message {
+pub(super) fn request(request: &Request, number: usize, scheme: &'static str) -> Message {
     let mut headers = HeaderMap::new();
     headers.push(":authority", latin1(&request.authority));
     headers.push(":path", latin1(&request.path));
     headers.push(":method", latin1(&request.method));
-    headers.push(":scheme", "http");
+    headers.push(":scheme", scheme);
     extend(&mut headers, &request.headers);
-    headers.push("x-forwarded-proto", "http");
+    headers.push("x-forwarded-proto", scheme);
     headers.push("x-request-id", request_id(number));
     headers.push("x-envoy-internal", "true");
     message(headers, &request.body, request.trailers.as_deref())

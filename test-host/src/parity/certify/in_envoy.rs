@@ -135,6 +135,7 @@ impl Run<'_> {
         });
         self.servers.upstream.answer_with(Answers::InOrder(answer.into_iter().collect()));
         let sending = Sending {
+            tls: None,
             request: case.on_the_wire(),
             in_capitals: case.in_capitals,
             stalls: false,

@@ -3,13 +3,16 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
     sync::Mutex,
     time::timeout,
 };
 
-use super::wire::{self, Kind, Reader, Spelling};
+use super::{
+    tls,
+    wire::{self, Kind, Reader, Spelling},
+};
 use crate::message::{HeaderMap, Message};
 
 /// Longer than any answer of a sound worker takes on a busy machine.
@@ -98,6 +101,8 @@ pub(in crate::parity) struct Sending {
     /// Names of fields are written in capitals.
     pub(in crate::parity) in_capitals: bool,
     pub(in crate::parity) stalls: bool,
+    /// How the connection is encrypted.
+    pub(in crate::parity) tls: Option<tls::Client>,
     pub(in crate::parity) patience: Duration,
 }
 
@@ -114,7 +119,7 @@ pub(in crate::parity) async fn send(
     // Each chunk is a packet of its own.
     stream.set_nodelay(true)?;
     let port = stream.local_addr()?.port();
-    let (read, write) = stream.into_split();
+    let (read, write) = tls::connected(stream, sending.tls.as_ref()).await?;
     let to_head = sending.request.headers.first(b":method").is_some_and(|method| &method[..] == b"HEAD");
     let answered = async {
         tokio::select! {
@@ -125,7 +130,7 @@ pub(in crate::parity) async fn send(
     Ok((timeout(sending.patience, answered).await.unwrap_or(Got::Nothing), port))
 }
 
-async fn receive(read: OwnedReadHalf, to_head: bool) -> Got {
+async fn receive(read: impl AsyncRead + Unpin, to_head: bool) -> Got {
     let mut reader = Reader::new(read);
     match reader.message(Kind::Response { to_head }).await {
         Ok(Some(message)) => Got::Answer(message),
@@ -136,7 +141,7 @@ async fn receive(read: OwnedReadHalf, to_head: bool) -> Got {
 
 /// A proxy may answer before it has read everything, and then close: what cannot be written any more is no error.
 async fn write_parts(
-    mut write: OwnedWriteHalf,
+    mut write: impl AsyncWrite + Unpin,
     sending: &Sending,
     barrier: &Barrier,
 ) -> std::convert::Infallible {
@@ -145,7 +150,7 @@ async fn write_parts(
         if number > 0 && barrier.pass().await.is_err() {
             break;
         }
-        if write.write_all(part).await.is_err() {
+        if write.write_all(part).await.is_err() || write.flush().await.is_err() {
             break;
         }
     }

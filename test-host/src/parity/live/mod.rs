@@ -6,6 +6,7 @@ mod listener;
 pub(super) mod process;
 pub(super) mod server;
 pub(super) mod tcp;
+pub(super) mod tls;
 pub(super) mod wire;
 
 pub(super) use listener::{BARRIER, barrier_listener, manager, on_loopback, with_filters};

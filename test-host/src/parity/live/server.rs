@@ -7,14 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     client::Barrier,
+    tls::{self, Directions},
     wire::{self, Kind, Reader},
 };
 use crate::message::Message;
@@ -63,11 +61,16 @@ pub(in crate::parity) struct Server {
 
 impl Server {
     pub(in crate::parity) async fn start() -> io::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// With TLS.
+    pub(in crate::parity) async fn start_with(tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (script, barrier) = (Arc::<Mutex<Script>>::default(), Arc::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&script), Arc::clone(&barrier)));
+        tasks.spawn(accept(listener, tls, Arc::clone(&script), Arc::clone(&barrier)));
         Ok(Server { address, script, barrier, _tasks: tasks })
     }
 
@@ -112,18 +115,31 @@ impl fmt::Debug for Script {
     }
 }
 
-async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<Barrier>>>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    script: Arc<Mutex<Script>>,
+    barrier: Arc<Mutex<Option<Barrier>>>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&script), Arc::clone(&barrier)));
+        let (tls, script, barrier) = (tls.clone(), Arc::clone(&script), Arc::clone(&barrier));
+        connections.spawn(async move {
+            // Each chunk is a packet of its own.
+            drop(stream.set_nodelay(true));
+            if let Ok(directions) = tls::accepted(stream, tls.as_ref()).await {
+                serve(directions, script, barrier).await;
+            }
+        });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex<Option<Barrier>>>) {
-    // Each chunk is a packet of its own.
-    drop(stream.set_nodelay(true));
-    let (read, mut write) = stream.into_split();
+async fn serve(
+    (read, mut write): Directions,
+    script: Arc<Mutex<Script>>,
+    barrier: Arc<Mutex<Option<Barrier>>>,
+) {
     let mut reader = Reader::new(read);
     loop {
         let request = match reader.message(Kind::Request).await {
@@ -158,7 +174,7 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>, barrier: Arc<Mutex
             if let Some(pace) = pace.as_ref().filter(|_| number > 0) {
                 drop(pace.pass().await);
             }
-            if write.write_all(part).await.is_err() {
+            if write.write_all(part).await.is_err() || write.flush().await.is_err() {
                 return;
             }
         }

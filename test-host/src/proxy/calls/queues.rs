@@ -57,6 +57,17 @@ impl Queues {
         id
     }
 
+    /// The queues with what they hold, and nobody to be told.
+    pub(crate) fn without_consumers(&self) -> Self {
+        let nobody = Consumer { vm: VmIndex(usize::MAX), root: ContextId(0) };
+        let left =
+            |queue: &Queue| Queue { entries: queue.entries.clone(), bytes: queue.bytes, consumer: nobody };
+        Queues {
+            ids: self.ids.clone(),
+            queues: self.queues.iter().map(|(id, queue)| (*id, left(queue))).collect(),
+        }
+    }
+
     fn resolve(&self, vm_id: &str, name: &[u8]) -> Option<QueueId> {
         self.ids.get(&(vm_id.to_owned(), Bytes::copy_from_slice(name))).copied()
     }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     abi::Callback,
     message::{Peer, RecordedConnection, TcpEvent},
-    stream::FilterIndex,
+    stream::{Action, FilterIndex},
     trace::{FindingKind, What},
 };
 
@@ -47,11 +47,7 @@ impl Proxy {
             let text = format!("connection {number}: no listener proxies TCP for it");
             return core.found(None, FindingKind::NotRecorded, text);
         };
-        let connection = match recorded.connection.remote {
-            Some(client) => client.to_string(),
-            None => format!("{}/tcp/{}", recorded.proxy, recorded.number),
-        };
-        core.running = core.worker_of(&connection);
+        core.running = core.worker_for_connection(&recorded);
         let place = core.chain_of(core.spec.listeners.len() + listener);
         for plugin in place.1.iter() {
             self.reload_if_due(*plugin);
@@ -250,8 +246,12 @@ impl Proxy {
             }
             self.forget(id, filter);
         }
-        if let Some(state) = self.core_mut().connections.remove(&id) {
-            self.finished_connections.push(TcpOutcome::of(id, state));
+        let core = self.core_mut();
+        if let Some(state) = core.connections.remove(&id) {
+            let listener = core.spec.tcp_listeners.get(state.listener);
+            let listener = listener.map(|listener| listener.name.clone()).unwrap_or_default();
+            let outcome = TcpOutcome::of(id, state, listener, core.now);
+            self.finished_connections.push(outcome);
         }
     }
 
@@ -312,7 +312,8 @@ impl Proxy {
         }
         let stops = answered.number.is_some_and(|number| number == 1);
         if answered.number.is_some() {
-            let what = What::Called { callback: callback.name(), action: None };
+            let action = if stops { Action::StopIteration } else { Action::Continue };
+            let what = What::Called { callback: callback.name(), action: Some(action) };
             self.core_mut().note(Some(Owner::Connection(id, filter)), what);
         }
         self.apply_effects();

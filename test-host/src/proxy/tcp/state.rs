@@ -153,6 +153,10 @@ pub struct TcpOutcome {
     /// The worker it was on.
     pub thread: Thread,
     pub recorded: RecordedConnection,
+    /// The listener that took it.
+    pub listener: String,
+    pub started: Duration,
+    pub ended: Duration,
     /// What went to the upstream, piece by piece; nothing where there was no connection to it.
     pub upstream: Vec<Bytes>,
     /// The client's end was passed on.
@@ -170,7 +174,7 @@ pub struct TcpOutcome {
 }
 
 impl TcpOutcome {
-    pub(super) fn of(id: ConnectionId, state: TcpState) -> Self {
+    pub(super) fn of(id: ConnectionId, state: TcpState, listener: String, ended: Duration) -> Self {
         let usage = (state.first_filter..)
             .map(FilterNumber)
             .zip(state.filters.iter().map(|filter| filter.usage.clone()));
@@ -179,6 +183,9 @@ impl TcpOutcome {
             thread: state.thread,
             usage: usage.collect(),
             recorded: state.recorded,
+            listener,
+            started: state.started,
+            ended,
             upstream: state.downstream.forwarded,
             upstream_ended: state.downstream.end_forwarded,
             connected: state.connected,

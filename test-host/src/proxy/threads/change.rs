@@ -85,9 +85,8 @@ impl Proxy {
 impl Core {
     /// Of the filters of all listeners that are not draining.
     fn keys_in_use(&self) -> Vec<(usize, PluginKey)> {
-        let chains = self.chains.iter().flat_map(|chains| chains.iter().skip(self.current_listeners));
-        let plugins = chains.flat_map(|chain| chain.iter());
-        let filters = plugins.filter_map(|plugin| self.filters.get(self.plugins.get(plugin.0)?.filter.0));
+        let current = self.chain_filters.iter().skip(self.current_listeners).flatten();
+        let filters = current.filter_map(|filter| self.filters.get(filter.0));
         filters.map(|filter| (filter.base, filter.key.clone())).collect()
     }
 }

@@ -4,25 +4,31 @@
 mod change;
 mod end;
 mod identity;
+mod one;
 mod reload;
 mod start;
 
 pub(crate) use self::identity::PluginKey;
+pub(crate) use self::one::One;
 pub use self::start::{ProxyOptions, StartError};
 pub(super) use self::{
     identity::BaseVm,
+    one::OfOnes,
     start::{LoadedVm, ThreadVms},
 };
 
 use std::sync::Arc;
 
 use super::core::{Core, PluginIndex};
-use crate::{message::Exchange, trace::Thread};
+use crate::{
+    message::{Exchange, RecordedConnection},
+    trace::Thread,
+};
 
 impl Core {
     /// The worker that takes an exchange's connection. As in Envoy one connection stays with one worker; which one that is,
     /// the seed decides.
-    pub(super) fn worker_for(&self, exchange: &Exchange) -> Thread {
+    pub(crate) fn worker_for(&self, exchange: &Exchange) -> Thread {
         if self.chains.len() < 2 {
             return Thread::Worker(0);
         }
@@ -32,8 +38,16 @@ impl Core {
         }
     }
 
+    /// As [`Self::worker_for`], of TCP.
+    pub(crate) fn worker_for_connection(&self, recorded: &RecordedConnection) -> Thread {
+        match recorded.connection.remote {
+            Some(client) => self.worker_of(&client.to_string()),
+            None => self.worker_of(&recorded.name()),
+        }
+    }
+
     /// As [`Self::worker_for`], by a name of the connection.
-    pub(super) fn worker_of(&self, connection: &str) -> Thread {
+    fn worker_of(&self, connection: &str) -> Thread {
         if self.chains.len() < 2 {
             return Thread::Worker(0);
         }
@@ -51,7 +65,8 @@ impl Core {
             Thread::Main | Thread::Canary => 0,
         };
         let chain = self.chains.get(worker).and_then(|chains| chains.get(listener)).map(Arc::clone);
-        let first = self.first_filters.get(listener).copied().unwrap_or(0);
+        let first =
+            self.chain_filters.get(listener).and_then(|chain| chain.first()).map_or(0, |filter| filter.0);
         (self.running, chain.unwrap_or_default(), first)
     }
 

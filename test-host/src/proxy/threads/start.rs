@@ -10,7 +10,7 @@ use super::{
         shared_data::SharedData,
         spec::{CodeSource, PluginSpec, ProxySpec},
     },
-    BaseVm, PluginKey,
+    BaseVm, OfOnes, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -79,7 +79,7 @@ pub(in crate::proxy) struct ThreadVms {
 }
 
 impl ThreadVms {
-    fn new(thread: Thread) -> Self {
+    pub(super) fn new(thread: Thread) -> Self {
         ThreadVms { thread, vms: Vec::new(), plugins: Vec::new() }
     }
 
@@ -95,7 +95,25 @@ impl Proxy {
         spec: Arc<ProxySpec>,
         options: ProxyOptions,
     ) -> Result<Self, StartError> {
-        let workers = (0..options.workers.get()).map(Thread::Worker);
+        let workers = 0..options.workers.get();
+        Self::start_with(modules, spec, options, workers.map(Thread::Worker))
+    }
+
+    /// As [`Self::start`], with the main thread alone: for exchanges that get a worker each ([`Self::for_one`]).
+    pub(crate) fn start_main(
+        modules: Arc<Modules>,
+        spec: Arc<ProxySpec>,
+        options: ProxyOptions,
+    ) -> Result<Self, StartError> {
+        Self::start_with(modules, spec, options, std::iter::empty())
+    }
+
+    fn start_with(
+        modules: Arc<Modules>,
+        spec: Arc<ProxySpec>,
+        options: ProxyOptions,
+        workers: impl Iterator<Item = Thread>,
+    ) -> Result<Self, StartError> {
         let threads = std::iter::once(Thread::Main).chain(workers).map(ThreadVms::new).collect();
         let limits = options.limits;
         let mut proxy = Proxy {
@@ -110,6 +128,7 @@ impl Proxy {
             cause: None,
             finished: Vec::new(),
             finished_connections: Vec::new(),
+            of_ones: OfOnes::default(),
         };
         let filters = proxy.try_all(&spec)?;
         proxy.start_on_workers(0, &filters);
@@ -118,17 +137,22 @@ impl Proxy {
 
     /// Starts the filters of further listeners on every worker; their chains go in at a place among the chains.
     pub(super) fn start_on_workers(&mut self, at: usize, filters: &[Vec<FilterNumber>]) {
-        let firsts = filters.iter().map(|chain| chain.first().map_or(0, |filter| filter.0));
-        self.core_mut().first_filters.splice(at..at, firsts);
+        self.core_mut().chain_filters.splice(at..at, filters.iter().cloned());
         for nth in MAIN + 1..self.threads.len() {
-            let mut started: Vec<Arc<[PluginIndex]>> = Vec::new();
-            for chain in filters {
-                started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
-            }
+            let started = self.chains_on(nth, filters);
             if let Some(chains) = self.core_mut().chains.get_mut(nth - MAIN - 1) {
                 chains.splice(at..at, started);
             }
         }
+    }
+
+    /// Starts filters, by listener, on a worker.
+    pub(super) fn chains_on(&mut self, nth: usize, filters: &[Vec<FilterNumber>]) -> Vec<Arc<[PluginIndex]>> {
+        let mut started = Vec::new();
+        for chain in filters {
+            started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
+        }
+        started
     }
 
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
@@ -337,7 +361,7 @@ fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError
     }
 }
 
-fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
+pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
@@ -351,7 +375,7 @@ fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
         chance,
         scheduling,
         filters: Vec::new(),
-        first_filters: Vec::new(),
+        chain_filters: Vec::new(),
         current_listeners: 0,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{Shown, listed, more, number, shown::metric};
 use crate::report::{
-    Count, ExchangeReport, FieldDifference, FilterStep, Text,
+    Count, Effect, ExchangeReport, FieldDifference, FilterStep, NoteReport, Text,
     text::{change, milliseconds, plural},
 };
 
@@ -23,25 +23,38 @@ pub(super) fn row(exchange: &ExchangeReport) -> Markup {
                 @for kind in kinds(exchange) { " " span.tag { (kind) } }
             }
             (facts(exchange))
-            @let (silent, acting): (Vec<_>, Vec<_>) = exchange.filters.iter().partition(|step| is_silent(step));
-            @if !exchange.filters.is_empty() {
-                h4 { "Filters" }
-                @for step in acting { (acted(step)) }
-                @if !silent.is_empty() {
-                    p.dim { "without effect: " (Shown(silent.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", "))) }
-                }
-            }
-            @if !exchange.proxy.is_empty() {
-                h4 { "Proxy" }
-                (listed(&exchange.proxy, ENTRIES, "steps", |step| html! { span.at { (milliseconds(step.at_us)) } " " (Shown(&step.said)) }))
-            }
-            @if !exchange.differences.is_empty() { (differences(&exchange.differences)) }
-            @if !exchange.notes.is_empty() {
-                h4 { "Notes on the recording" }
-                (listed(&exchange.notes, ENTRIES, "notes", |note| html! { (Shown(&note.text)) " " span.dim { "(" code { (Shown(&note.place)) } ")" } }))
-            }
-            @if exchange.omitted > 0 { p.more { (plural(exchange.omitted as usize, "trace entry")) " did not fit the trace" } }
+            (told(&exchange.filters, &exchange.proxy, &exchange.differences, &exchange.notes, exchange.omitted))
         }
+    }
+}
+
+/// What happened to an exchange or a connection.
+pub(super) fn told(
+    filters: &[FilterStep],
+    proxy: &[Effect],
+    different: &[FieldDifference],
+    notes: &[NoteReport],
+    omitted: u64,
+) -> Markup {
+    let (silent, acting): (Vec<_>, Vec<_>) = filters.iter().partition(|step| is_silent(step));
+    html! {
+        @if !filters.is_empty() {
+            h4 { "Filters" }
+            @for step in acting { (acted(step)) }
+            @if !silent.is_empty() {
+                p.dim { "without effect: " (Shown(silent.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", "))) }
+            }
+        }
+        @if !proxy.is_empty() {
+            h4 { "Proxy" }
+            (listed(proxy, ENTRIES, "steps", |step| html! { span.at { (milliseconds(step.at_us)) } " " (Shown(&step.said)) }))
+        }
+        @if !different.is_empty() { (differences(different)) }
+        @if !notes.is_empty() {
+            h4 { "Notes on the recording" }
+            (listed(notes, ENTRIES, "notes", |note| html! { (Shown(&note.text)) " " span.dim { "(" code { (Shown(&note.place)) } ")" } }))
+        }
+        @if omitted > 0 { p.more { (plural(omitted as usize, "trace entry")) " did not fit the trace" } }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything shown goes through [`Shown`], and the page's own policy lets no script run but the one here: what a
 //! recording holds can neither run nor hide anything.
 
+mod connections;
 mod exchange;
 mod groups;
 mod proxies;
@@ -51,6 +52,7 @@ fn page(report: &Report) -> Markup {
                     h1 { "Wayside replay" }
                     nav {
                         a href="#exchanges" { "Exchanges" }
+                        @if !report.connections.is_empty() { a href="#connections" { "Connections" } }
                         a href="#filters" { "Filters" }
                         a href="#modules" { "Modules" }
                         a href="#proxies" { "Proxies" }
@@ -60,6 +62,7 @@ fn page(report: &Report) -> Markup {
                 main {
                     (summary::totals(report))
                     section id="exchanges" { (groups::section(&report.exchanges, groups::Limits::default())) }
+                    @if !report.connections.is_empty() { section id="connections" { (connections::section(&report.connections)) } }
                     section id="filters" { (summary::filters(report)) }
                     section id="modules" { (summary::modules(report)) }
                     section id="proxies" { (proxies::section(report)) }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{ROWS, Shown, listed, more, number, shown::metric};
 use crate::report::{
     MetricReport, MetricValue, ProxyReport, Report,
-    text::{milliseconds, plural},
+    text::{carried, milliseconds, plural},
 };
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -23,7 +23,7 @@ fn one(proxy: &ProxyReport) -> Markup {
             summary {
                 b { (Shown(&proxy.name)) } " "
                 span.dim {
-                    (plural(proxy.exchanges, "exchange")) ", configuration " code { (Shown(&proxy.configuration)) } ", "
+                    (carried(proxy)) ", configuration " code { (Shown(&proxy.configuration)) } ", "
                     (plural(moved.len(), "metric")) " not zero, " (number(proxy.random_bytes)) " random bytes"
                     @if !proxy.events.is_empty() { ", " (plural(proxy.events.len(), "event")) " outside streams" }
                 }

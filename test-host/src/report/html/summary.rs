@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::{ROWS, Shown, listed, more, number};
-use crate::report::{
-    FilterReport, Report,
-    text::{plural, plural_of},
+use crate::{
+    replay::Isolation,
+    report::{
+        FilterReport, Report,
+        text::{plural, plural_of},
+    },
 };
 
 /// Columns of per-filter numbers.
@@ -36,13 +39,16 @@ pub(super) fn totals(report: &Report) -> Markup {
         p.verdict {
             @if report.differs() { strong.bad { "Something a client would notice changed, or something failed." } }
             @else { strong.good { "No client would have noticed a difference." } }
-            " " (plural(totals.exchanges, "exchange")) " from " (plural_of(totals.proxies, "proxy", "proxies")) "."
+            " " (plural(totals.exchanges, "exchange"))
+            @if totals.connections.connections > 0 { " and " (plural(totals.connections.connections, "connection")) }
+            " from " (plural_of(totals.proxies, "proxy", "proxies")) "."
         }
         div.tiles {
             (tile(totals.exchanges, "exchanges", "tile"))
-            (tile(totals.changed, "changed in anything", "tile"))
-            (tile(totals.visible_differences, "as a client would notice", "tile warn"))
-            (tile(totals.hung, "hung", "tile bad"))
+            @if totals.connections.connections > 0 { (tile(totals.connections.connections, "TCP connections", "tile")) }
+            (tile(totals.changed + totals.connections.changed, "changed in anything", "tile"))
+            (tile(totals.visible_differences + totals.connections.visible_differences, "as a client would notice", "tile warn"))
+            (tile(totals.hung + totals.connections.hung, "hung", "tile bad"))
             (tile(totals.faults, "failures of filters", "tile bad"))
             (tile(totals.skipped, "skipped, no configuration", "tile warn"))
         }
@@ -56,6 +62,9 @@ pub(super) fn totals(report: &Report) -> Markup {
             ". Seed " code { (report.seed.0) } ": "
             @if random == 0 { "no filter drew random bytes, so every seed gives this report." }
             @else { (number(random)) " random bytes drawn; another seed can change the exchanges marked " span.tag { "random" } "." }
+            @if report.isolation == Isolation::EachExchange {
+                " Each exchange had VMs, shared data and metrics of its own; metrics are added up."
+            }
         }
     }
 }
@@ -69,10 +78,10 @@ pub(super) fn filters(report: &Report) -> Markup {
                 thead { tr { @for title in COUNTED { th { (title) } } @if metered { th { "fuel/x" } } } }
                 tbody {
                     @for (name, sum) in &report.totals.filters {
-                        @let each = |total: u64| total.checked_div(sum.exchanges as u64).unwrap_or(0);
+                        @let each = |total: u64| total.checked_div((sum.exchanges + sum.connections) as u64).unwrap_or(0);
                         tr {
                             th scope="row" { (Shown(name)) }
-                            @for count in [sum.exchanges, sum.changed, sum.answered, sum.paused, sum.callouts, sum.log_lines, sum.counted, sum.findings, sum.faults] {
+                            @for count in [sum.exchanges + sum.connections, sum.changed, sum.answered, sum.paused, sum.callouts, sum.log_lines, sum.counted, sum.findings, sum.faults] {
                                 td.zero[count == 0] { (number(count)) }
                             }
                             td { (number(each(sum.cost.calls()))) }
@@ -142,7 +151,8 @@ pub(super) fn modules(report: &Report) -> Markup {
 pub(super) fn remarks(report: &Report) -> Markup {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let on_exchanges = report.exchanges.iter().flat_map(|exchange| &exchange.notes);
-    for note in report.notes.iter().chain(on_exchanges) {
+    let on_connections = report.connections.iter().flat_map(|connection| &connection.notes);
+    for note in report.notes.iter().chain(on_exchanges).chain(on_connections) {
         *kinds.entry(format!("{:?}", note.kind)).or_default() += 1;
     }
     html! {

@@ -35,6 +35,13 @@ fn built(name: &str, target: Target) -> Filter {
     Filter::new(name, CodeSource::File(artifact.path))
 }
 
+impl Filter {
+    /// A module in a file.
+    pub(crate) fn of(name: &str, module: &Path) -> Self {
+        Self::new(name, CodeSource::File(module.to_owned()))
+    }
+}
+
 /// A module in text form.
 pub(crate) fn wat(text: &str) -> Filter {
     let wasm = wat::parse_str(text).expect("the module is well-formed");

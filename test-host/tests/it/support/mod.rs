@@ -22,10 +22,11 @@ use wayside::{
             StreamTimeouts,
         },
     },
-    replay::{self, Options, Replay, Specs},
+    replay::{self, Isolation, Options, Replay, Specs},
     router::{
         ClusterChoice, Forward, Metadata, PathMatch, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
     },
+    trace::TraceLevel,
     upstream::{CalloutAnswer, Services},
     vm::{Limits, Metering, Modules},
 };
@@ -39,6 +40,9 @@ pub(crate) static MODULES: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Mo
 /// The same, for tests that count instructions.
 static METERED: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::metering_by(Metering::Fuel)));
 
+/// The same, for tests that give every exchange VMs of its own.
+static POOLED: LazyLock<Arc<Modules>> = LazyLock::new(|| Arc::new(Modules::for_isolation(Metering::Off)));
+
 /// A proxy with a chain of filters, in front of one cluster called `upstream`.
 pub(crate) struct Proxy {
     filters: Vec<Filter>,
@@ -47,6 +51,8 @@ pub(crate) struct Proxy {
     timeout: Option<Duration>,
     options: Options,
     metered: bool,
+    /// Of the exchanges in the recording; empty: as they were added.
+    order: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -64,6 +70,7 @@ pub(crate) fn chain(filters: impl IntoIterator<Item = Filter>) -> Proxy {
         timeout: None,
         options: Options::default(),
         metered: false,
+        order: Vec::new(),
     }
 }
 
@@ -90,6 +97,23 @@ impl Proxy {
 
     pub(crate) fn route_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    pub(crate) fn tracing(mut self, level: TraceLevel) -> Self {
+        self.options.trace = level;
+        self
+    }
+
+    /// Every exchange has VMs of its own.
+    pub(crate) fn isolated(mut self) -> Self {
+        self.options.isolation = Isolation::EachExchange;
+        self
+    }
+
+    /// The recording holds the exchanges in another order.
+    pub(crate) fn in_order(mut self, order: &[usize]) -> Self {
+        self.order = order.to_vec();
         self
     }
 
@@ -154,10 +178,17 @@ impl Proxy {
 
     fn run_with(self, changes: &[replay::Change]) -> Result<Replay, StartError> {
         let exchanges = self.traffic.iter().zip(1u32..).map(|(traffic, number)| traffic.exchange(number));
-        let recording =
-            Recording { exchanges: exchanges.collect(), connections: Vec::new(), notes: Vec::new() };
+        let mut exchanges: Vec<_> = exchanges.collect();
+        if !self.order.is_empty() {
+            exchanges = self.order.iter().map(|at| exchanges[*at].clone()).collect();
+        }
+        let recording = Recording { exchanges, connections: Vec::new(), notes: Vec::new() };
         let specs = Specs::Everywhere(Arc::new(self.spec()));
-        let modules = if self.metered { &METERED } else { &MODULES };
+        let modules = match self.options.isolation {
+            _ if self.metered => &METERED,
+            Isolation::Shared => &MODULES,
+            Isolation::EachExchange => &POOLED,
+        };
         replay::replay_with_changes(modules, &specs, changes, recording, &self.options, |_| self.services())
     }
 

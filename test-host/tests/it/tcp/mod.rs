@@ -1,6 +1,8 @@
 //! TCP: what network filters see of a connection, and what its two ends get. What Envoy does with the same stands in
 //! `data/behaviours/tcp.seen.txt`.
 
+mod recorded;
+
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use expect_test::expect;
@@ -234,6 +236,28 @@ fn a_guest_that_breaks_closes_its_connection() {
 }
 
 #[test]
+fn written_connections_tell_of_tls() {
+    let tls = "[{ tls: { server_name: db.test, version: TLSv1.2, peer: { subject: CN=client, dns_sans: [client.test] } }, steps: [{ client: a }] }]";
+    let text = shown(
+        &[
+            "downstream_data: property connection.mtls; property connection.tls_version; property connection.requested_server_name; property connection.dns_san_peer_certificate; property upstream.tls_version",
+        ],
+        tls,
+    );
+    expect![[r#"
+        f0: property connection.mtls -> "\x01"
+        f0: property connection.tls_version -> "TLSv1.2"
+        f0: property connection.requested_server_name -> "db.test"
+        f0: property connection.dns_san_peer_certificate -> "client.test"
+        f0: property upstream.tls_version -> not_found
+        upstream: [b"a"]
+        client: []
+        end: Open
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
 fn what_is_wrong_with_written_connections_is_told_with_its_place() {
     let error = |text: &str| {
         traffic::connections_from_text(text, Path::new("c.yaml")).expect_err("it is wrong").to_string()
@@ -243,4 +267,8 @@ fn what_is_wrong_with_written_connections_is_told_with_its_place() {
         "c.yaml /connections/0/steps/1: found none or several of client, server, ends and resets, expected one"
     );
     assert!(error("connections: [{ stepz: [] }]").contains("stepz"));
+    assert!(
+        error("connections: [{ tls: { peer: none.pem } }]")
+            .starts_with("c.yaml /connections/0/tls: peer: none.pem: ")
+    );
 }

@@ -3,10 +3,11 @@
 //! ```yaml
 //! connections:
 //!   - listener: mysql          # without: the first that proxies TCP
-//!     proxy: edge              # without: `proxy`
+//!     proxy: edge              # without: as the file is named, `edge.yaml` or `edge.connections.yaml`
 //!     at_ms: 0                 # without: a millisecond after the one before has begun
 //!     client: 10.0.0.2:4711    # addresses, where a filter asks for them
 //!     local: 10.0.0.1:3306
+//!     tls: { server_name: db.example, peer: client.pem } # the client's connection is TLS: `version`, `server_name`, `local`, `peer`, as in scenarios
 //!     refused: false           # nobody answers at the upstream
 //!     steps:
 //!       - client: hello\x00    # bytes as one read brings them; `\xNN` is a byte, `\\` a backslash
@@ -25,9 +26,10 @@ use std::{
 
 use serde::Deserialize;
 
+use super::super::sources::named;
 use crate::{
     message::{Connection, Origin, Peer, RecordedConnection, Security, TcpEvent, TcpStep},
-    written::unescaped,
+    written::{self, WrittenTls, unescaped},
 };
 
 /// Why a file holds no connections.
@@ -57,6 +59,8 @@ pub struct WrittenConnection {
     at_ms: Option<u64>,
     client: Option<SocketAddr>,
     local: Option<SocketAddr>,
+    tls: Option<WrittenTls>,
+    upstream_tls: Option<WrittenTls>,
     #[serde(default)]
     refused: bool,
     #[serde(default)]
@@ -113,13 +117,24 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         place: path.display().to_string(),
         what: error.to_string(),
     })?;
+    let proxy = named(path).group.proxy;
     let mut began = 0;
-    let connections = file.connections.into_iter().zip(1u32..).map(|(mut written, number)| {
-        began = *written.at_ms.get_or_insert(began);
+    let connections = file.connections.into_iter().zip(1u32..).map(|(mut connection, number)| {
+        began = *connection.at_ms.get_or_insert(began);
         let place = |step| format!("{} /connections/{}/steps/{step}", path.display(), number - 1);
-        let recorded = written
-            .recorded("proxy", number)
+        let security = |name: &str, tls: &Option<WrittenTls>| {
+            written::security(tls.as_ref(), path.parent().unwrap_or(Path::new(""))).map_err(|what| {
+                let place = format!("{} /connections/{}/{name}", path.display(), number - 1);
+                ConnectionsError::Wrong { place, what }
+            })
+        };
+        let (of_client, of_upstream) =
+            (security("tls", &connection.tls)?, security("upstream_tls", &connection.upstream_tls)?);
+        let mut recorded = connection
+            .recorded(&proxy, number)
             .map_err(|(step, what)| ConnectionsError::Wrong { place: place(step), what })?;
+        recorded.connection.security = of_client;
+        recorded.connection.upstream_security = of_upstream;
         began = began.saturating_add(1);
         let origin = Origin { file: path.to_owned(), offset: 0, trace_id: 0 };
         Ok(RecordedConnection { origin, ..recorded })
@@ -160,12 +175,13 @@ impl WrittenConnection {
             },
             refused: self.refused,
             steps,
+            notes: Vec::new(),
         })
     }
 }
 
 /// Wall time at which what is written by hand begins: 2026-01-01T00:00:00Z.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 fn event(step: WrittenStep) -> Result<(Peer, TcpEvent), String> {
     match step {

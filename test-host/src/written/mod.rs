@@ -1,10 +1,13 @@
-//! Small things as people write them in YAML: durations and header lines.
+//! Small things as people write them in YAML: durations, header lines, what is known of TLS.
+
+mod tls;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
+pub(crate) use self::tls::{WrittenTls, security};
 use crate::message::HeaderMap;
 
 /// `250ms`, `2s`, `1.5s`, `100us`.

@@ -1,0 +1,34 @@
+//! Room for VMs that is set aside once: one that starts where another has ended costs a third of one that asks the system.
+
+use wasmtime::{Config, Engine, Error, PoolConcurrencyLimitError, PoolingAllocationConfig};
+
+use super::instance::TABLE_ENTRIES_MAX;
+
+/// VMs at once: a chain on a few threads, many times over. Each takes address space, and memory only once it is used.
+const SLOTS: u32 = 128;
+
+/// The most a memory can have: what a VM may use of it, [`Limits`](super::Limits) say.
+const MEMORY_MAX: usize = 1 << 32;
+
+/// An instance without its memory and tables. wasmtime's own default; larger ones, of modules with very many functions, do
+/// not fit.
+const INSTANCE_BYTES: usize = 1 << 20;
+
+/// `None`: the system has no room.
+pub(super) fn engine(mut config: Config) -> Option<Engine> {
+    let mut slots = PoolingAllocationConfig::new();
+    slots
+        .total_core_instances(SLOTS)
+        .total_memories(SLOTS)
+        .total_tables(SLOTS)
+        .max_memory_size(MEMORY_MAX)
+        .table_elements(TABLE_ENTRIES_MAX)
+        .max_core_instance_size(INSTANCE_BYTES);
+    config.allocation_strategy(slots);
+    Engine::new(&config).ok()
+}
+
+/// Whether it was only the pool that had no room.
+pub(super) fn is_full(error: &Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+}

@@ -6,7 +6,7 @@ use crate::plugin::Table;
 use crate::stream::{Stream, StreamId};
 use crate::waiting;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -137,6 +137,7 @@ impl<'a> Call<'a> {
         let call = UnderWay { stream, answer: answer.clone() };
         let before = UNDER_WAY.with_borrow_mut(|calls| calls.insert(token, call));
         drop(before);
+        ARRIVED.set(Some(arrived));
         Ok(Sent { token, answer })
     }
 }
@@ -233,6 +234,18 @@ thread_local! {
     static UNDER_WAY: RefCell<Table<UnderWay>> = const { RefCell::new(Table::new()) };
 }
 
+type Arrived = fn(u32, u32, usize) -> Option<StreamId>;
+
+thread_local! {
+    /// Set by the first call: a module that makes none has no code for answers, and does not export the callback.
+    static ARRIVED: Cell<Option<Arrived>> = const { Cell::new(None) };
+}
+
+/// What takes in an answer; `None` where none can come.
+pub(crate) fn receiver() -> Option<Arrived> {
+    ARRIVED.get()
+}
+
 /// Whether an answer is still to come for this stream.
 pub(crate) fn outstanding(stream: StreamId) -> bool {
     UNDER_WAY.with_borrow(|calls| calls.iter().any(|(_, call)| call.stream == stream))
@@ -240,7 +253,7 @@ pub(crate) fn outstanding(stream: StreamId) -> bool {
 
 /// Keeps an answer, which can be read in this callback only, and makes its stream the one that hostcalls are for. `None` when
 /// nobody awaits it any more.
-pub(crate) fn arrived(token: u32, headers: u32, body_size: usize) -> Option<StreamId> {
+fn arrived(token: u32, headers: u32, body_size: usize) -> Option<StreamId> {
     let call = UNDER_WAY.with_borrow_mut(|calls| calls.remove(token))?;
     let result = match headers {
         0 => Err(CallError::Reset),

@@ -138,7 +138,16 @@ impl std::fmt::Debug for Timers {
     }
 }
 
+/// What is done with timers, once there are any.
+#[derive(Clone, Copy)]
+struct Used {
+    run_due: fn(&Timers, Monotonic),
+    end: fn(&Timers, StreamId),
+}
+
 thread_local! {
+    /// Set by the first timer: a module that sets none has no code for them.
+    static USED: Cell<Option<Used>> = const { Cell::new(None) };
     /// By root context: several plugins may share a VM, which is one thread.
     static ROOTS: RefCell<Table<Rc<Timers>>> = const { RefCell::new(Table::new()) };
 }
@@ -174,6 +183,7 @@ impl Timers {
     }
 
     pub(crate) fn add(&self, stream: StreamId, when: Monotonic, action: Action) -> Host<TimerId> {
+        USED.set(Some(Used { run_due: Timers::run_timers, end: Timers::end_timers }));
         let timer = self.queue.borrow_mut().add(stream, when, action);
         if let Err(error) = self.arm() {
             self.queue.borrow_mut().cancel(timer);
@@ -190,12 +200,25 @@ impl Timers {
 
     /// The stream is over: none of its timers may run any more.
     pub(crate) fn end(&self, stream: StreamId) {
+        if let Some(used) = USED.get() {
+            (used.end)(self, stream);
+        }
+    }
+
+    fn end_timers(&self, stream: StreamId) {
         let ended = self.queue.borrow_mut().end(stream);
         drop(ended);
     }
 
-    /// Runs what is due. Each action runs with no borrow held: it may set timers itself.
+    /// Runs what is due.
     pub(crate) fn run_due(&self, now: Monotonic) {
+        if let Some(used) = USED.get() {
+            (used.run_due)(self, now);
+        }
+    }
+
+    /// Each action runs with no borrow held: it may set timers itself.
+    fn run_timers(&self, now: Monotonic) {
         loop {
             let due = self.queue.borrow_mut().pop_due(now);
             let Some((stream, action)) = due else { return };

@@ -139,8 +139,9 @@ impl<P: Plugin> Callbacks for Vm<P> {
     }
 
     fn on_http_call_response(&self, _root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
+        let Some(arrived) = callout::receiver() else { return };
         let _running = Running::root();
-        if let Some(id) = callout::arrived(token, headers, body_size) {
+        if let Some(id) = arrived(token, headers, body_size) {
             let _running = Running::for_stream(id);
             self.stream(id.0, StreamContext::go_on);
         }

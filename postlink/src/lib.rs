@@ -81,6 +81,13 @@ pub fn finish(module: &[u8]) -> Result<Finished, PostlinkError> {
     Ok(Finished { bytes, dropped })
 }
 
+/// Whether this module was made to be finished: wayside-sdk's are. What others build is tested as they ship it.
+#[must_use]
+pub fn is_unfinished(module: &[u8]) -> bool {
+    read::Module::read(module)
+        .is_ok_and(|module| module.exports.iter().any(|(name, ..)| callbacks::is_probe(name)))
+}
+
 /// What the module wants from a host besides Proxy-Wasm's own calls and the two of WASI that every host has.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Modules in, modules out.
 
-use wayside_postlink::{PostlinkError, check_imports, check_size, finish};
+use wayside_postlink::{PostlinkError, check_imports, check_size, finish, is_unfinished};
 
 const HOST: &str = r#"
     (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
@@ -152,4 +152,13 @@ fn what_is_no_module_is_refused() {
         // Cut at the end of a section it may be a module; it must not panic.
         let _ = finish(&good[..cut]);
     }
+}
+
+#[test]
+fn only_what_was_made_to_be_finished_asks_for_it() {
+    assert!(!is_unfinished(&module("(func (export \"proxy_on_tick\") (param i32))")));
+    let made = module("(func (export \"wayside:proxy_on_log\") (param i32) (result i32) i32.const 0)");
+    assert!(is_unfinished(&made));
+    assert!(!is_unfinished(&finish(&made).expect("a module").bytes));
+    assert!(!is_unfinished(b"no module"));
 }

@@ -8,50 +8,69 @@ use std::{
 /// Due entries come out in the order `(deadline, sequence)`; the sequence breaks ties, so that a run has one order.
 #[derive(Clone, Debug)]
 pub struct Timers<T> {
-    /// What was asked for in the order in which it is due: a whole recording, mostly.
-    in_order: VecDeque<((Duration, u64), T)>,
-    /// What was asked for when something later was due already.
-    others: BTreeMap<(Duration, u64), T>,
+    /// Each in the order in which it is due. What is asked for with the same delay each time is in order by itself: a whole
+    /// recording, a timeout of every stream.
+    runs: Vec<VecDeque<(Key, T)>>,
+    /// What fits no run.
+    others: BTreeMap<Key, T>,
     next: u64,
 }
 
+/// When it is due, and which it was of those asked for.
+pub(crate) type Key = (Duration, u64);
+
+/// A few runs are looked through faster than a tree is walked.
+const RUNS_MAX: usize = 8;
+
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Timers { in_order: VecDeque::new(), others: BTreeMap::new(), next: 0 }
+        Timers { runs: Vec::new(), others: BTreeMap::new(), next: 0 }
     }
 }
 
 impl<T> Timers<T> {
     pub fn push(&mut self, at: Duration, item: T) {
         let key = (at, self.next);
-        if self.in_order.back().is_none_or(|(last, _)| *last < key) {
-            self.in_order.push_back((key, item));
-        } else {
-            self.others.insert(key, item);
-        }
         self.next += 1;
+        match self.runs.iter().position(|run| run.back().is_none_or(|(last, _)| *last < key)) {
+            Some(at) => self.runs[at].push_back((key, item)),
+            None if self.runs.len() < RUNS_MAX => self.runs.push(VecDeque::from([(key, item)])),
+            None => drop(self.others.insert(key, item)),
+        }
     }
 
-    pub fn next_due(&self) -> Option<Duration> {
-        let ahead = self.in_order.front().map(|((at, _), _)| *at);
-        ahead.into_iter().chain(self.others.first_key_value().map(|((at, _), _)| *at)).min()
+    /// What is due next: when, and which it was of those asked for.
+    pub fn next_due(&self) -> Option<Key> {
+        let ahead = self.runs.iter().filter_map(|run| run.front()).map(|(key, _)| *key);
+        ahead.chain(self.others.first_key_value().map(|(key, _)| *key)).min()
+    }
+
+    /// The places of so many entries that somebody else keeps: the first of them; what is asked for next comes behind.
+    pub fn reserve(&mut self, entries: usize) -> u64 {
+        let first = self.next;
+        self.next += entries as u64;
+        first
     }
 
     pub fn pop(&mut self) -> Option<(Duration, T)> {
         let other = self.others.first_key_value().map(|(key, _)| *key);
-        let ((at, _), item) = match self.in_order.front() {
-            Some((key, _)) if other.is_none_or(|other| *key < other) => self.in_order.pop_front()?,
+        let fronts = self.runs.iter_mut().filter(|run| !run.is_empty());
+        let first = fronts.min_by_key(|run| run.front().map(|(key, _)| *key));
+        let ((at, _), item) = match first {
+            Some(run) if other.is_none_or(|other| run.front().is_some_and(|(key, _)| *key < other)) => {
+                run.pop_front()?
+            }
             _ => self.others.pop_first()?,
         };
         Some((at, item))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.in_order.is_empty() && self.others.is_empty()
+        self.runs.iter().all(VecDeque::is_empty) && self.others.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.in_order.iter().map(|(_, item)| item).chain(self.others.values())
+        self.runs.iter().flatten().map(|(_, item)| item).chain(self.others.values())
     }
 }
 
@@ -69,5 +88,18 @@ mod tests {
         timers.push(Duration::from_millis(1), "a, later");
         let order: Vec<_> = std::iter::from_fn(|| timers.pop()).map(|(_, name)| name).collect();
         assert_eq!(order, ["a", "a, later", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn whatever_the_order_of_asking_each_comes_out_at_its_time() {
+        let mut timers = Timers::default();
+        let asked: Vec<u64> = (0..500).map(|n| n * 7919 % 101).collect();
+        for (number, at) in asked.iter().enumerate() {
+            timers.push(Duration::from_millis(*at), number);
+        }
+        let mut sorted: Vec<usize> = (0..asked.len()).collect();
+        sorted.sort_by_key(|number| asked[*number]);
+        let order: Vec<_> = std::iter::from_fn(|| timers.pop()).map(|(_, number)| number).collect();
+        assert_eq!(order, sorted);
     }
 }

@@ -1,6 +1,6 @@
 //! One recorded request and response, with where it came from and what the recording could not tell.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -68,7 +68,7 @@ impl fmt::Display for ExchangeId {
 /// The file and the place in it that an exchange was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    pub file: PathBuf,
+    pub file: Arc<Path>,
     /// Offset of the first byte of its first record.
     pub offset: u64,
     /// Envoy's number for the stream; 0 where the recording does not carry it (a buffered trace has it in its file's name only).

@@ -17,13 +17,64 @@ impl std::fmt::Debug for Header {
     }
 }
 
-/// An ordered list of header fields. A clone shares the fields until one of the two is changed: a replay keeps several
-/// states of the same message, most of them equal.
+/// An ordered list of header fields. A clone shares the fields, and an edit copies none of them: a replay keeps several
+/// states of the same message, most of them nearly equal.
 ///
 /// Not `http::HeaderMap`: that one promises no order among names, refuses `:path`, and a replay must keep what was
 /// recorded as it was.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct HeaderMap(Arc<Vec<Header>>);
+#[derive(Clone, Default)]
+pub struct HeaderMap {
+    /// As it was received; it stays so while another map shares it.
+    received: Arc<Vec<Header>>,
+    /// What edits have made of it.
+    edited: Option<Arc<Vec<Field>>>,
+}
+
+/// A field of an edited map.
+#[derive(Clone)]
+enum Field {
+    /// The n-th that was received.
+    Received(usize),
+    Written(Arc<Header>),
+}
+
+impl Field {
+    fn header<'a>(&'a self, received: &'a [Header]) -> &'a Header {
+        match self {
+            Field::Received(nth) => &received[*nth],
+            Field::Written(header) => header,
+        }
+    }
+}
+
+/// Room for what filters and the router add, mostly.
+const ROOM: usize = 8;
+
+/// A name that is looked for. Those of a map are lower case, and mostly this one is too.
+enum Meant<'a> {
+    Lower(&'a [u8]),
+    AnyCase(&'a [u8]),
+}
+
+impl<'a> Meant<'a> {
+    fn of(name: &'a [u8]) -> Self {
+        if name.iter().any(u8::is_ascii_uppercase) { Meant::AnyCase(name) } else { Meant::Lower(name) }
+    }
+
+    fn is(&self, known: &[u8]) -> bool {
+        match self {
+            Meant::Lower(name) => known == *name,
+            Meant::AnyCase(name) => known.eq_ignore_ascii_case(name),
+        }
+    }
+}
+
+/// The fields, to be changed.
+enum Own<'a> {
+    /// No other map has them.
+    Received(&'a mut Vec<Header>),
+    Edited(&'a mut Vec<Field>, &'a [Header]),
+}
 
 impl HeaderMap {
     pub fn new() -> Self {
@@ -35,21 +86,27 @@ impl HeaderMap {
     pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
         let name = lower_case(name.into());
         let at = if name.starts_with(b":") {
-            self.0.iter().position(|h| !h.name.starts_with(b":")).unwrap_or(self.0.len())
+            self.find(|known| !known.starts_with(b":")).map_or(self.len(), |(at, _)| at)
         } else {
-            self.0.len()
+            self.len()
         };
-        self.own().insert(at, Header { name, value: value.into() });
+        let header = Header { name, value: value.into() };
+        match self.own() {
+            Own::Received(fields) => fields.insert(at, header),
+            Own::Edited(fields, _) => fields.insert(at, Field::Written(Arc::new(header))),
+        }
     }
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
+        let meant = Meant::of(name);
+        self.find(|known| meant.is(known)).map(|(_, header)| &header.value)
     }
 
     /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Bytes> {
-        self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value)
+        let meant = Meant::of(name);
+        self.iter().filter(move |header| meant.is(&header.name)).map(|header| &header.value)
     }
 
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -58,59 +115,166 @@ impl HeaderMap {
 
     /// Replaces the value of the field's first occurrence where it stands, or appends it, and drops the others.
     pub fn set(&mut self, name: &[u8], value: impl Into<Bytes>) {
-        let value = value.into();
-        let Some(at) = self.0.iter().position(|h| h.name.eq_ignore_ascii_case(name)) else {
+        let (meant, value) = (Meant::of(name), value.into());
+        let Some((at, _)) = self.find(|known| meant.is(known)) else {
             return self.push(Bytes::copy_from_slice(name), value);
         };
-        let fields = self.own();
-        fields[at].value = value;
-        let mut index = 0;
-        fields.retain(|h| {
-            index += 1;
-            index - 1 <= at || !h.name.eq_ignore_ascii_case(name)
-        });
+        self.write(at, value);
+        if self.iter().skip(at + 1).any(|header| meant.is(&header.name)) {
+            let mut index = 0;
+            self.retain(|known| {
+                index += 1;
+                index - 1 <= at || !meant.is(known)
+            });
+        }
+    }
+
+    /// Removes every occurrence of a field and adds one behind all others.
+    pub fn replace(&mut self, name: Bytes, value: Bytes) {
+        self.remove(&name);
+        self.push(name, value);
+    }
+
+    /// Changes the value of a field's first occurrence, where there is one. `false`: there is none.
+    pub fn change_first(&mut self, name: &[u8], change: impl FnOnce(&Bytes) -> Bytes) -> bool {
+        let meant = Meant::of(name);
+        let found = self.find(|known| meant.is(known));
+        let Some((at, value)) = found.map(|(at, header)| (at, change(&header.value))) else { return false };
+        self.write(at, value);
+        true
     }
 
     /// Removes every occurrence of a field; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
-        self.remove_all(|known| known.eq_ignore_ascii_case(name))
+        let meant = Meant::of(name);
+        self.remove_all(|known| meant.is(known))
     }
 
     /// Removes every field whose name is meant; says how many there were. Names are lower case.
     pub fn remove_all(&mut self, meant: impl Fn(&[u8]) -> bool) -> usize {
-        let found = self.0.iter().filter(|h| meant(&h.name)).count();
-        if found > 0 {
-            self.own().retain(|h| !meant(&h.name));
+        let before = self.len();
+        if self.find(&meant).is_some() {
+            self.retain(|name| !meant(name));
         }
-        found
+        before - self.len()
     }
 
-    /// The fields, to be changed: copied first where another map shares them.
-    fn own(&mut self) -> &mut Vec<Header> {
-        Arc::make_mut(&mut self.0)
+    /// The first field whose name is meant, and its place.
+    fn find(&self, meant: impl Fn(&[u8]) -> bool) -> Option<(usize, &Header)> {
+        let is_meant = |header: &Header| meant(&header.name);
+        match &self.edited {
+            None => self.received.iter().enumerate().find(|(_, header)| is_meant(header)),
+            Some(fields) => {
+                let fields = fields.iter().map(|field| field.header(&self.received));
+                fields.enumerate().find(|(_, header)| is_meant(header))
+            }
+        }
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, Header> {
-        self.0.iter()
+    fn write(&mut self, at: usize, value: Bytes) {
+        match self.own() {
+            Own::Received(fields) => fields[at].value = value,
+            Own::Edited(fields, received) => {
+                let name = fields[at].header(received).name.clone();
+                fields[at] = Field::Written(Arc::new(Header { name, value }));
+            }
+        }
     }
 
-    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Header> {
-        self.own().iter_mut()
+    fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
+        match self.own() {
+            Own::Received(fields) => fields.retain(|header| keep(&header.name)),
+            Own::Edited(fields, received) => fields.retain(|field| keep(&field.header(received).name)),
+        }
+    }
+
+    /// The fields, to be changed. Where another map shares them it is only their order that is copied.
+    fn own(&mut self) -> Own<'_> {
+        let HeaderMap { received, edited } = self;
+        if edited.is_none() && Arc::get_mut(received).is_none() {
+            let mut fields = Vec::with_capacity(received.len() + ROOM);
+            fields.extend((0..received.len()).map(Field::Received));
+            *edited = Some(Arc::new(fields));
+        }
+        match edited {
+            Some(fields) => Own::Edited(Arc::make_mut(fields), received),
+            None => Own::Received(Arc::make_mut(received)),
+        }
+    }
+
+    pub fn iter(&self) -> Iter<'_> {
+        match &self.edited {
+            None => Iter(Fields::Received(self.received.iter())),
+            Some(fields) => Iter(Fields::Edited(fields.iter(), &self.received)),
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.edited.as_ref().map_or(self.received.len(), |fields| fields.len())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Sum of the bytes of all names and values, without any framing.
     pub fn byte_size(&self) -> usize {
-        self.0.iter().map(|h| h.name.len() + h.value.len()).sum()
+        self.iter().map(|h| h.name.len() + h.value.len()).sum()
     }
 }
+
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        let untouched = self.edited.is_none() && other.edited.is_none();
+        (untouched && Arc::ptr_eq(&self.received, &other.received)) || self.iter().eq(other)
+    }
+}
+
+impl Eq for HeaderMap {}
+
+impl std::fmt::Debug for HeaderMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HeaderMap(")?;
+        f.debug_list().entries(self).finish()?;
+        f.write_str(")")
+    }
+}
+
+/// The fields of a [`HeaderMap`], in order.
+#[derive(Clone)]
+pub struct Iter<'a>(Fields<'a>);
+
+#[derive(Clone)]
+enum Fields<'a> {
+    Received(std::slice::Iter<'a, Header>),
+    Edited(std::slice::Iter<'a, Field>, &'a [Header]),
+}
+
+impl std::fmt::Debug for Iter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Header;
+
+    fn next(&mut self) -> Option<&'a Header> {
+        match &mut self.0 {
+            Fields::Received(fields) => fields.next(),
+            Fields::Edited(fields, received) => fields.next().map(|field| field.header(received)),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Fields::Received(fields) => fields.size_hint(),
+            Fields::Edited(fields, _) => fields.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
 
 fn lower_case(name: Bytes) -> Bytes {
     if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
@@ -118,7 +282,7 @@ fn lower_case(name: Bytes) -> Bytes {
 
 impl<'a> IntoIterator for &'a HeaderMap {
     type Item = &'a Header;
-    type IntoIter = std::slice::Iter<'a, Header>;
+    type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -155,7 +319,7 @@ mod tests {
         let recorded = HeaderMap::from_iter([("a", "1"), ("b", "2")]);
         let mut edited = recorded.clone();
         assert_eq!(edited.remove(b"c"), 0);
-        assert!(Arc::ptr_eq(&recorded.0, &edited.0), "nothing was changed, and so nothing copied");
+        assert!(edited.edited.is_none(), "nothing was changed, and so nothing copied");
         edited.set(b"a", "9");
         edited.push("d", "3");
         assert_eq!(

@@ -35,7 +35,7 @@ const MACHINE_UP: Duration = Duration::from_secs(3600);
 /// The proxy, lent to a VM.
 #[derive(Debug)]
 pub(crate) struct ActiveContext {
-    pub(crate) core: Box<Core>,
+    pub(crate) core: Core,
     pub(crate) vm: VmIndex,
     /// The plugin whose root or stream the callback is for.
     pub(crate) plugin: PluginIndex,
@@ -50,7 +50,7 @@ pub(crate) struct ActiveContext {
     /// During the callbacks of gRPC calls and resolved names only.
     pub(super) shown: Shown,
     /// `get_status`: the message, which exists during one callback only.
-    status: Bytes,
+    pub(super) status: Bytes,
     /// Callbacks to be made before the hostcall under way returns, and what those under way have put aside.
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
@@ -64,16 +64,14 @@ pub(crate) struct ActiveContext {
 }
 
 impl ActiveContext {
-    pub(crate) fn new(core: Box<Core>, plugin: PluginIndex, current: ContextId) -> Self {
-        let vm = core.plugins[plugin.0].vm;
-        let owner = core.owner(plugin, current);
+    pub(crate) fn of(core: Core) -> Self {
         ActiveContext {
             core,
-            vm,
-            plugin,
-            current,
+            vm: VmIndex(0),
+            plugin: PluginIndex(0),
+            current: ContextId(0),
             effective: None,
-            owner,
+            owner: None,
             stop: false,
             callout: None,
             shown: Shown::default(),
@@ -87,28 +85,21 @@ impl ActiveContext {
         }
     }
 
-    #[must_use]
-    pub(crate) fn with_callout(mut self, answer: AnsweredCallout) -> Self {
-        self.callout = Some(answer);
-        self
+    /// A callback of a plugin begins.
+    pub(crate) fn begin(&mut self, plugin: PluginIndex, current: ContextId, callback: &'static str) {
+        self.vm = self.core.plugins[plugin.0].vm;
+        self.owner = self.core.owner(plugin, current);
+        (self.plugin, self.current, self.effective) = (plugin, current, None);
+        (self.stop, self.broken) = (false, false);
+        (self.last_buffer, self.callback) = (None, callback);
     }
 
-    #[must_use]
-    pub(crate) fn showing(mut self, shown: Shown) -> Self {
-        self.shown = shown;
-        self
-    }
-
-    #[must_use]
-    pub(crate) fn with_status(mut self, message: Bytes) -> Self {
-        self.status = message;
-        self
-    }
-
-    #[must_use]
-    pub(crate) fn configuring(mut self) -> Self {
-        self.configuring = true;
-        self
+    /// What was there for the callback that is over alone.
+    pub(crate) fn hide(&mut self) {
+        (self.callout, self.shown, self.status) = (None, Shown::default(), Bytes::new());
+        self.configuring = false;
+        self.nested.clear();
+        self.outer.clear();
     }
 
     /// In a VM that is gone before anything it asks for can be sent.
@@ -394,17 +385,21 @@ impl HostCalls for ActiveContext {
     }
 
     fn add_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
-        header_rules::add(map, self.map_mut(map)?, &name, &value);
-        self.edited(map, HeaderEdit::Added { name, value });
+        let edit = self.core.traces().then(|| HeaderEdit::Added { name: name.clone(), value: value.clone() });
+        header_rules::add(map, self.map_mut(map)?, name, value);
+        self.edited(map, edit);
         Ok(())
     }
 
     fn replace_header(&mut self, map: MapType, name: Bytes, value: Bytes) -> CallResult {
         let traces = self.core.traces();
         let headers = self.map_mut(map)?;
-        let before = values_before(traces, headers, &header_rules::key(map, &name));
-        header_rules::replace(map, headers, &name, &value);
-        self.edited(map, HeaderEdit::Replaced { name, before, value });
+        let edit = traces.then(|| {
+            let before = values_before(headers, &header_rules::key(map, &name));
+            HeaderEdit::Replaced { name: name.clone(), before, value: value.clone() }
+        });
+        header_rules::replace(map, headers, name, value);
+        self.edited(map, edit);
         Ok(())
     }
 
@@ -412,17 +407,20 @@ impl HostCalls for ActiveContext {
         let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let key = header_rules::key(map, name);
-        let before = values_before(traces, headers, &key);
+        let edit = traces.then(|| {
+            let before = values_before(headers, &key);
+            HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before }
+        });
         headers.remove(&key);
-        self.edited(map, HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before });
+        self.edited(map, edit);
         Ok(())
     }
 
     fn set_headers(&mut self, map: MapType, headers: Vec<(Bytes, Bytes)>) -> CallResult {
         let target = self.map_mut(map)?;
         *target = header_rules::add_all(map, headers);
-        let fields = target.len();
-        self.edited(map, HeaderEdit::Rewritten { fields });
+        let edit = HeaderEdit::Rewritten { fields: target.len() };
+        self.edited(map, Some(edit));
         Ok(())
     }
 
@@ -499,7 +497,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult {
-        let core = &mut *self.core;
+        let core = &mut self.core;
         let stored = core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)?;
         self.check_room(stored, "shared data holds", shared_data::BYTES_MAX);
         Ok(())
@@ -588,6 +586,6 @@ impl HostCalls for ActiveContext {
 }
 
 /// The values that an edit takes away, for the trace.
-fn values_before(traces: bool, headers: &HeaderMap, name: &[u8]) -> Vec<Bytes> {
-    if traces { headers.all(name).cloned().collect() } else { Vec::new() }
+fn values_before(headers: &HeaderMap, name: &[u8]) -> Vec<Bytes> {
+    headers.all(name).cloned().collect()
 }

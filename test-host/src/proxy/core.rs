@@ -102,7 +102,7 @@ pub(crate) enum Due {
         plugin: PluginIndex,
         generation: u32,
         token: u32,
-        answer: AnsweredCallout,
+        answer: Box<AnsweredCallout>,
     },
     Grpc {
         id: GrpcId,

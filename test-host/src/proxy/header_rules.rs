@@ -137,41 +137,47 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
 /// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
 pub(crate) fn key(map: MapType, name: &[u8]) -> Cow<'_, [u8]> {
     if map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host") {
-        return Cow::Borrowed(b":authority");
+        Cow::Borrowed(b":authority")
+    } else if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
-    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+/// As [`key`], of a name that will be kept.
+fn kept_key(map: MapType, name: Bytes) -> Bytes {
+    match key(map, &name) {
+        Cow::Owned(name) => name.into(),
+        Cow::Borrowed(key) if key.len() == name.len() => name,
+        Cow::Borrowed(key) => Bytes::copy_from_slice(key),
+    }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
-pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    let name = key(map, name);
-    if is_single(map, &name)
-        && let Some(entry) = headers.iter_mut().find(|header| header.name[..] == name[..])
-    {
-        entry.value = if entry.value.is_empty() {
-            value.clone()
-        } else {
-            [&entry.value[..], b",", value].concat().into()
-        };
+pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
+    let name = kept_key(map, name);
+    let join = |known: &Bytes| {
+        if known.is_empty() { value.clone() } else { [&known[..], b",", &value].concat().into() }
+    };
+    if is_single(map, &name) && headers.change_first(&name, join) {
         return;
     }
-    headers.push(name.into_owned(), value.clone());
+    headers.push(name, value);
 }
 
 /// All of these, one behind the other.
 pub(crate) fn add_all(map: MapType, fields: impl IntoIterator<Item = (Bytes, Bytes)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        add(map, &mut headers, &name, &value);
+        add(map, &mut headers, name, value);
     }
     headers
 }
 
 /// Removes every occurrence and adds one at the end.
-pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: &[u8], value: &Bytes) {
-    let name = key(map, name);
-    headers.remove(&name);
-    headers.push(name.into_owned(), value.clone());
+pub(crate) fn replace(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
+    headers.replace(kept_key(map, name), value);
 }
 
 /// Why a request's headers may not go upstream: the first name or value that no codec could write. In Envoy's words
@@ -207,11 +213,42 @@ fn escaped(name: &[u8]) -> Vec<u8> {
 /// A token, or a pseudo header's: a token behind a colon. Envoy lets an empty one pass.
 fn is_name(name: &[u8]) -> bool {
     let token = name.strip_prefix(b":").unwrap_or(name);
-    token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    token.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
 }
 
+/// Which bytes a token may have (RFC 9110, section 5.6.2).
+const IS_TOKEN: [bool; 256] = {
+    let mut is_token = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        is_token[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < marks.len() {
+        is_token[marks[at] as usize] = true;
+        at += 1;
+    }
+    is_token
+};
+
+/// Whether it holds no control character but tabs. Eight bytes are looked at together.
 fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    let (words, rest) = value.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let suspicious = words.iter().chain([&last]).any(|word| may_hold_control(u64::from_ne_bytes(*word)));
+    !suspicious || value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+/// Whether a byte of the word is below 32 or 127; a byte beyond ASCII may be taken for one.
+fn may_hold_control(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = EACH * 0x80;
+    let below_32 = word.wrapping_sub(EACH * 0x20) & HIGH;
+    let is_127 = (word ^ (EACH * 0x7f)).wrapping_sub(EACH) & HIGH;
+    (below_32 | is_127) != 0
 }
 
 #[cfg(test)]
@@ -245,9 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn a_control_character_is_found_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut value = *b"a value of 20 bytes!";
+                value[at] = byte;
+                assert_eq!(
+                    is_value(&value),
+                    byte == b'\t' || (byte >= b' ' && byte != 0x7f),
+                    "{byte} at {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_host_of_a_request_is_its_authority() {
         let mut headers = HeaderMap::from_iter([(":authority", "a"), ("x", "1")]);
-        replace(MapType::RequestHeaders, &mut headers, b"Host", &"b".into());
+        replace(MapType::RequestHeaders, &mut headers, "Host".into(), "b".into());
         assert_eq!(headers, HeaderMap::from_iter([(":authority", "b"), ("x", "1")]));
     }
 }

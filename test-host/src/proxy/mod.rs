@@ -58,8 +58,8 @@ pub struct Proxy {
     /// The main thread, then the workers.
     threads: Vec<threads::ThreadVms>,
     vms: Vec<threads::LoadedVm>,
-    /// Lent to a VM for the length of a callback, and here at all other times.
-    core: Option<Box<Core>>,
+    /// All that guests can see: lent to a VM for the length of a callback, and here at all other times.
+    lent: Option<Box<ActiveContext>>,
     /// Streams that something outside of them has set going.
     ready: VecDeque<StreamId>,
     /// The stream that the effects under way have ended.
@@ -112,7 +112,7 @@ impl Proxy {
         match due {
             Due::Tick { plugin, arming } => self.tick(plugin, arming),
             Due::CalloutAnswer { plugin, generation, token, answer } => {
-                self.callout_answered(plugin, generation, token, answer);
+                self.callout_answered(plugin, generation, token, *answer);
             }
             Due::Grpc { id, event } => self.grpc_event(id, event),
             Due::QueueReady { consumer, queue } => self.queue_ready(consumer, queue),
@@ -249,7 +249,7 @@ impl Proxy {
             return;
         }
         let status = reply.status;
-        let (headers, body) = respond(stream.reply_form, reply);
+        let (headers, body) = respond(stream.reply_form(), reply);
         stream.manager.abort_decoding();
         if stream.manager.response.headers.is_none() {
             self.core_mut().choose_route(id);
@@ -325,7 +325,7 @@ impl Proxy {
     }
 
     pub(crate) fn has_live_streams(&self) -> bool {
-        self.core.as_ref().is_some_and(|core| !core.streams.is_empty() || !core.connections.is_empty())
+        self.core().is_some_and(|core| !core.streams.is_empty() || !core.connections.is_empty())
     }
 
     #[expect(
@@ -333,7 +333,12 @@ impl Proxy {
         reason = "the core leaves this field only inside call_guest, which puts it back"
     )]
     fn core_mut(&mut self) -> &mut Core {
-        self.core.as_mut().expect("no guest is running")
+        &mut self.lent.as_mut().expect("no guest is running").core
+    }
+
+    /// `None` while a guest is running.
+    fn core(&self) -> Option<&Core> {
+        self.lent.as_ref().map(|lent| &lent.core)
     }
 }
 

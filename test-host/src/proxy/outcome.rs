@@ -126,6 +126,11 @@ pub struct ProxyOutcome {
 }
 
 impl Proxy {
+    /// Hands out what became of the exchanges that have ended since the last time.
+    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) {
+        self.finished.drain(..).for_each(ended);
+    }
+
     /// Ends what still waits, and then the process. Says from where on in the order of entries it ends.
     pub(super) fn end(&mut self) -> u64 {
         let waiting: Vec<StreamId> = self.core_mut().streams.keys().copied().collect();
@@ -139,12 +144,12 @@ impl Proxy {
     }
 
     /// Ends what still waits, and hands out everything.
-    pub(crate) fn finish(mut self) -> ProxyOutcome {
+    pub(crate) fn finish(mut self, ended: impl FnMut(Outcome)) -> ProxyOutcome {
         let shut_down_at = self.end();
+        self.hand_out(ended);
         let connections = std::mem::take(&mut self.finished_connections);
-        let outcomes = std::mem::take(&mut self.finished);
         let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
-        let Some(core) = self.core.as_ref() else { unreachable!("no guest is running") };
+        let Some(core) = self.core() else { unreachable!("no guest is running") };
         let filters = core.filters.iter().enumerate().map(|(number, filter)| {
             let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
             for plugin in core.plugins.iter().filter(|plugin| plugin.filter == FilterNumber(number)) {
@@ -166,7 +171,7 @@ impl Proxy {
         ProxyOutcome {
             workers: u32::try_from(core.chains.len()).unwrap_or(u32::MAX),
             filters: filters.collect(),
-            outcomes,
+            outcomes: Vec::new(),
             connections,
             metrics: core.metrics.clone(),
             stats: core.stats.clone(),

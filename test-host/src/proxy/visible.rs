@@ -61,8 +61,10 @@ impl ActiveContext {
     }
 
     /// Notes a header edit; one of the request's makes the route be chosen again (Envoy, ABI up to 0.2.1).
-    pub(super) fn edited(&mut self, map: MapType, edit: HeaderEdit) {
-        self.note(What::Header { map, edit });
+    pub(super) fn edited(&mut self, map: MapType, edit: Option<HeaderEdit>) {
+        if let Some(edit) = edit {
+            self.note(What::Header { map, edit });
+        }
         if map == MapType::RequestHeaders
             && let Some((stream, _)) = self.stream_mut()
         {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ActiveContext, Proxy,
-    core::{Effect, Owner, PluginIndex},
+    core::{Core, Effect, Owner, PluginIndex},
     spec::FailurePolicy,
     streams::state::{FilterContext, StreamId},
 };
@@ -14,6 +14,28 @@ use crate::{
     stream::{Action, FilterIndex, MessageState, Part, Path, Reply},
     trace::{FindingKind, What},
 };
+
+/// How a filter stands to a stream.
+pub(super) struct Standing {
+    pub(super) plugin: PluginIndex,
+    /// Known to the guest.
+    pub(super) context: Option<ContextId>,
+    /// The stream began without this filter.
+    pub(super) passed_by: bool,
+    /// The VM that the stream began with has failed; a new one may be in its place.
+    pub(super) lost: bool,
+}
+
+impl Core {
+    /// `None`: the stream is gone.
+    pub(super) fn standing(&self, id: StreamId, filter: FilterIndex) -> Option<Standing> {
+        let stream = self.streams.get(&id)?;
+        let (plugin, entry) = (*stream.chain.get(filter.0)?, stream.filters.get(filter.0)?);
+        let vm = &self.vms[self.plugins[plugin.0].vm.0];
+        let lost = vm.generation != entry.generation || vm.fault.is_some();
+        Some(Standing { plugin, context: entry.context, passed_by: entry.passed_by, lost })
+    }
+}
 
 /// What came of calling a guest.
 pub(super) struct Answered {
@@ -40,21 +62,20 @@ impl Proxy {
         path: Path,
         part: Part,
     ) -> Action {
-        let Some(plugin) = self.plugin_of(id, filter) else {
+        let Some(standing) = self.core_mut().standing(id, filter).filter(|standing| !standing.passed_by)
+        else {
             return Action::Continue;
         };
         let is_first = path == Path::Decode && matches!(part, Part::Headers { .. });
-        if self.is_passed_by(id, filter) {
-            return Action::Continue;
-        }
-        if !is_first && self.context_of(id, filter).is_none() {
-            return Action::Continue;
-        }
-        if self.has_lost_vm(id, filter) || (is_first && !self.create_context(id, filter)) {
-            return self.pass_dead_vm(id, filter, path, part);
-        }
-        let Some(context) = self.context_of(id, filter) else {
-            return Action::Continue;
+        let plugin = standing.plugin;
+        let context = match standing.context {
+            None if !is_first => return Action::Continue,
+            _ if standing.lost => return self.pass_dead_vm(id, filter, path, part),
+            Some(context) => context,
+            None => match self.create_context(id, filter, &standing) {
+                Some(context) => context,
+                None => return self.pass_dead_vm(id, filter, path, part),
+            },
         };
         if self.overflows(id, filter, path, part) {
             self.refuse_body(id, path);
@@ -65,7 +86,7 @@ impl Proxy {
         let Some(callback) = self.show(id, filter, path, part) else {
             return Action::Continue;
         };
-        let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
+        let answered = self.call_guest(plugin, context, callback);
         if answered.failed {
             return self.pass_dead_vm(id, filter, path, part);
         }
@@ -203,67 +224,83 @@ impl Proxy {
         }
     }
 
-    /// Creates the filter's context for the stream, unless it is there. `false`: the VM is dead.
-    pub(super) fn create_context(&mut self, id: StreamId, filter: FilterIndex) -> bool {
-        let Some(plugin) = self.plugin_of(id, filter) else {
-            return false;
-        };
-        if self.has_lost_vm(id, filter) || self.is_passed_by(id, filter) {
-            return false;
+    /// Creates the filter's context for the stream, unless it is there. `None`: the stream does without the filter, or its
+    /// VM is dead.
+    pub(super) fn create_context(
+        &mut self,
+        id: StreamId,
+        filter: FilterIndex,
+        standing: &Standing,
+    ) -> Option<ContextId> {
+        if standing.lost || standing.passed_by {
+            return None;
         }
-        if self.context_of(id, filter).is_some() {
-            return true;
+        if standing.context.is_some() {
+            return standing.context;
         }
         let core = self.core_mut();
-        let root = core.plugins[plugin.0].root;
-        let stream = core.streams.get_mut(&id).and_then(|stream| stream.filters.get_mut(filter.0));
-        let Some((known, (_, context))) =
-            stream.and_then(|filter| Some((&mut filter.context, filter.reserved?)))
-        else {
-            return false;
-        };
-        *known = Some(context);
-        let answered =
-            self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
-        !answered.failed
+        let root = core.plugins[standing.plugin.0].root;
+        let entry = core.streams.get_mut(&id)?.filters.get_mut(filter.0)?;
+        let (_, context) = entry.reserved?;
+        entry.context = Some(context);
+        let callback = Callback::ContextCreate { parent: root.0 };
+        let answered = self.call_guest(standing.plugin, context, callback);
+        (!answered.failed).then_some(context)
     }
 
     /// Calls a guest with the proxy lent to it. Fuel is counted; a fault kills the VM and is noted.
     pub(super) fn call_guest(
         &mut self,
-        lend: impl FnOnce(Box<super::Core>, PluginIndex, ContextId) -> ActiveContext,
         plugin: PluginIndex,
         context: ContextId,
         callback: Callback,
     ) -> Answered {
-        let Some(mut core) = self.core.take() else {
-            return Answered { number: None, stop: false, failed: true };
-        };
-        core.running = core.vms[core.plugins[plugin.0].vm.0].thread;
-        let (index, owner) = (core.plugins[plugin.0].vm, core.owner(plugin, context));
-        let Some(vm) = self.vms[index.0].vm.as_mut() else {
-            self.core = Some(core);
-            return Answered { number: None, stop: false, failed: true };
-        };
-        let mut lent = Box::new(lend(core, plugin, context));
-        lent.callback = callback.name();
+        let index = self.core_mut().plugins[plugin.0].vm;
+        let failed = Answered { number: None, stop: false, failed: true };
+        let Some(vm) = self.vms[index.0].vm.as_mut() else { return failed };
+        let Some(mut lent) = self.lent.take() else { return failed };
+        lent.core.running = lent.core.vms[index.0].thread;
+        lent.begin(plugin, context, callback.name());
         let (active, answer) = vm.call(lent, context, callback);
         let fuel = vm.fuel_used();
+        let active = self.lent.insert(active);
         let (stop, told) = (active.stop, active.broken);
-        let core = self.core.insert(active.core);
-        core.usage(owner, plugin).burn(fuel);
+        if fuel.is_some() {
+            let owner = active.core.owner(plugin, context);
+            active.core.usage(owner, plugin).burn(fuel);
+        }
         match answer {
             Ok(number) => {
-                if let (Some(ledger), Some(_)) = (&mut core.ledger, number) {
+                if let (Some(ledger), Some(_)) = (&mut active.core.ledger, number) {
                     ledger.callbacks.insert(callback.name());
                 }
                 Answered { number, stop, failed: false }
             }
             Err(fault) => {
+                // It may have been in the middle of a nested callback.
+                active.hide();
                 self.vm_failed(plugin, context, fault, told);
                 Answered { number: None, stop, failed: true }
             }
         }
+    }
+
+    /// As [`Self::call_guest`]; `show` puts before the guest what it may see in this callback alone.
+    pub(super) fn call_guest_showing(
+        &mut self,
+        show: impl FnOnce(&mut ActiveContext),
+        plugin: PluginIndex,
+        context: ContextId,
+        callback: Callback,
+    ) -> Answered {
+        if let Some(lent) = &mut self.lent {
+            show(lent);
+        }
+        let answered = self.call_guest(plugin, context, callback);
+        if let Some(lent) = &mut self.lent {
+            lent.hide();
+        }
+        answered
     }
 
     /// `told`: the fault is noted already, at the place where it happened.
@@ -299,7 +336,7 @@ impl Proxy {
             return;
         }
         let root = state.root;
-        let answered = self.call_guest(ActiveContext::new, plugin, root, Callback::Tick);
+        let answered = self.call_guest(plugin, root, Callback::Tick);
         let state = &self.core_mut().plugins[plugin.0];
         // Envoy arms the next tick once the callback is over.
         if !answered.failed && state.armings == arming {
@@ -310,27 +347,6 @@ impl Proxy {
 
     pub(super) fn plugin_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<PluginIndex> {
         self.core_mut().streams.get(&id)?.chain.get(filter.0).copied()
-    }
-
-    pub(super) fn context_of(&mut self, id: StreamId, filter: FilterIndex) -> Option<ContextId> {
-        self.core_mut().streams.get(&id)?.filters.get(filter.0)?.context
-    }
-
-    /// Whether the stream began without this filter.
-    fn is_passed_by(&mut self, id: StreamId, filter: FilterIndex) -> bool {
-        let stream = self.core_mut().streams.get(&id);
-        stream.and_then(|stream| stream.filters.get(filter.0)).is_some_and(|context| context.passed_by)
-    }
-
-    /// Whether the VM that the stream began with has failed; a new one may be in its place.
-    pub(super) fn has_lost_vm(&mut self, id: StreamId, filter: FilterIndex) -> bool {
-        let Some(plugin) = self.plugin_of(id, filter) else {
-            return true;
-        };
-        let generation = self.generation_of(plugin);
-        let stream = self.core_mut().streams.get(&id);
-        let known = stream.and_then(|stream| stream.filters.get(filter.0)).map(|context| context.generation);
-        known != Some(generation) || self.fault_of(plugin).is_some()
     }
 
     pub(super) fn generation_of(&mut self, plugin: PluginIndex) -> u32 {

@@ -16,7 +16,7 @@ use crate::{
     clock::{Rng, Seed, number_of},
     message::{Exchange, Note, RecordedConnection, Recording},
     proxy::{One, Outcome, Proxy, ProxyOptions, ProxyOutcome, StartError, spec::ProxySpec},
-    sim::{ProxyIndex, Sim},
+    sim::{Arrival, ProxyIndex, Sim},
     trace::TraceLevel,
     upstream::Services,
     vm::{Limits, Modules},
@@ -146,11 +146,39 @@ pub fn replay_with_changes(
     options: &Options,
     services: impl Fn(&str) -> Services,
 ) -> Result<Replay, StartError> {
+    let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
+    let keep = |proxy: usize, outcome| {
+        outcomes.resize_with(outcomes.len().max(proxy + 1), Vec::new);
+        outcomes[proxy].push(outcome);
+    };
+    let mut replay = replay_each(modules, specs, changes, recording, options, services, keep)?;
+    for (proxy, mut outcomes) in replay.proxies.iter_mut().zip(outcomes) {
+        outcomes.sort_by_key(|outcome| outcome.number);
+        proxy.outcome.outcomes = outcomes;
+    }
+    Ok(replay)
+}
+
+/// As [`replay_with_changes`], but `ended` gets the outcome of each exchange when it has ended, with the number of its proxy
+/// among [`Replay::proxies`], and none is kept: what a long recording needs of memory is itself.
+///
+/// # Errors
+/// As there.
+pub fn replay_each(
+    modules: &Arc<Modules>,
+    specs: &Specs,
+    changes: &[Change],
+    recording: Recording,
+    options: &Options,
+    services: impl Fn(&str) -> Services,
+    mut ended: impl FnMut(usize, Outcome),
+) -> Result<Replay, StartError> {
     let schedule = schedule::Schedule::of(&recording, options.isolation);
     let mut fleet =
         Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
     let (mut unmatched, mut unmatched_connections) = (Vec::new(), Vec::new());
-    let (mut arrivals, mut connections) = (Vec::new(), Vec::new());
+    let mut arrivals = Vec::with_capacity(recording.exchanges.len());
+    let mut connections = Vec::new();
     for (number, (mut exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
         let cut_as = match options.isolation {
             Isolation::Shared => number as u64,
@@ -158,7 +186,7 @@ pub fn replay_with_changes(
         };
         options.chunking.cut(&mut exchange, options.seed, cut_as);
         match fleet.proxy(&exchange.id.proxy, &services)? {
-            Some(proxy) => arrivals.push((at, proxy, number, exchange)),
+            Some(proxy) => arrivals.push(Arrival { at, proxy, number, exchange }),
             None => unmatched.push(exchange),
         }
     }
@@ -184,14 +212,12 @@ pub fn replay_with_changes(
             }
         }
     }
-    for (at, proxy, number, exchange) in arrivals {
-        sim.schedule(at, proxy, number, exchange);
-    }
+    sim.schedule(arrivals);
     for (at, proxy, number, recorded) in connections {
         sim.schedule_connection(at, proxy, number, recorded);
     }
-    let proxies = fleet.names.into_iter().zip(sim.run()).map(|((name, spec), mut outcome)| {
-        outcome.outcomes.sort_by_key(|outcome| outcome.number);
+    let finished = sim.run(|proxy, outcome| ended(proxy.0, outcome));
+    let proxies = fleet.names.into_iter().zip(finished).map(|((name, spec), mut outcome)| {
         outcome.connections.sort_by_key(|outcome| outcome.number);
         ReplayedProxy { name, spec: spec.name.clone(), outcome }
     });

@@ -89,6 +89,14 @@ impl SelectedRoute {
     }
 }
 
+impl VirtualHost {
+    /// The first of its routes that matches a request with these headers.
+    pub fn select(self: &Arc<Self>, headers: &HeaderMap) -> Option<SelectedRoute> {
+        let route = self.routes.iter().find(|route| route.matches.is_match(headers))?;
+        Some(SelectedRoute { virtual_host: Arc::clone(self), route: Arc::clone(route) })
+    }
+}
+
 impl RouteTable {
     /// `ignore_port`: the port in a request's `:authority` plays no part in choosing the virtual host.
     ///
@@ -127,9 +135,7 @@ impl RouteTable {
     /// The route for a request with these headers, pseudo headers included. `None`: no virtual host, or none of its
     /// routes matches; a less specific virtual host is not tried then.
     pub fn select(&self, headers: &HeaderMap) -> Option<SelectedRoute> {
-        let virtual_host = self.virtual_host_of(headers)?;
-        let route = virtual_host.routes.iter().find(|route| route.matches.is_match(headers))?;
-        Some(SelectedRoute { virtual_host: Arc::clone(virtual_host), route: Arc::clone(route) })
+        self.virtual_host_of(headers)?.select(headers)
     }
 
     /// The virtual host of a request with these headers, whether or not one of its routes matches.
@@ -141,6 +147,9 @@ impl RouteTable {
     /// one byte.
     fn virtual_host(&self, authority: &[u8]) -> Option<&Arc<VirtualHost>> {
         let authority = if self.ignore_port { without_port(authority) } else { authority };
+        if self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty() {
+            return self.virtual_hosts.get(self.any?);
+        }
         let host = String::from_utf8_lossy(authority).to_ascii_lowercase();
         let by_exact = || self.exact.get(&host);
         let longer = |domain: &str| host.len() > domain.len();

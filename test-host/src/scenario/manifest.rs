@@ -284,7 +284,7 @@ impl Written {
         let latency = self.latency.map_or(Duration::ZERO, |latency| latency.0);
         Exchange {
             id: ExchangeId { proxy: Arc::from("scenario"), direction: Direction::Unspecified, number },
-            origin: Origin { file: place.to_owned(), offset: 0, trace_id: 0 },
+            origin: Origin { file: place.into(), offset: 0, trace_id: 0 },
             request,
             response: (!self.leaves).then_some(response),
             timing: Timing {

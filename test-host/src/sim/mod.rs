@@ -1,11 +1,11 @@
 //! The event loop: the one place that moves time.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
 
 use crate::{
     clock::{Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
-    proxy::{Due, One, Proxy, ProxyOutcome, spec::ProxySpec},
+    proxy::{Due, One, Outcome, Proxy, ProxyOutcome, spec::ProxySpec},
 };
 
 /// Makes what an exchange or a connection brings along that has a proxy to itself, by the proxy in whose place that stands,
@@ -15,6 +15,16 @@ pub(crate) type Ones<'a> = Box<dyn Fn(ProxyIndex, &str) -> One + 'a>;
 /// A proxy's number within the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyIndex(pub usize);
+
+/// A recorded request on its way to a proxy.
+#[derive(Debug)]
+pub struct Arrival {
+    pub at: Duration,
+    pub proxy: ProxyIndex,
+    /// Tells its stream apart there.
+    pub number: usize,
+    pub exchange: Exchange,
+}
 
 #[derive(Debug)]
 enum Event {
@@ -48,6 +58,8 @@ pub struct Sim<'a> {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
+    /// Requests that have not arrived, by time, and the place of the first of them among what is due.
+    arrivals: (Peekable<IntoIter<Arrival>>, u64),
     /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
@@ -80,6 +92,7 @@ impl<'a> Sim<'a> {
             clock,
             timers: Timers::default(),
             proxies,
+            arrivals: (Vec::new().into_iter().peekable(), 0),
             pending: 0,
             last_event: Duration::ZERO,
             lasts: None,
@@ -103,9 +116,11 @@ impl<'a> Sim<'a> {
         self.lasts = until;
     }
 
-    /// Has a request arrive at a proxy. `number` tells its stream apart there.
-    pub fn schedule(&mut self, at: Duration, proxy: ProxyIndex, number: usize, exchange: Exchange) {
-        self.push(at, proxy, Event::Request { number, exchange: Box::new(exchange) });
+    /// Has requests arrive; those of one time in the order of the list. There is one such list.
+    pub fn schedule(&mut self, mut arrivals: Vec<Arrival>) {
+        arrivals.sort_by_key(|arrival| arrival.at);
+        let first = self.timers.reserve(arrivals.len());
+        self.arrivals = (arrivals.into_iter().peekable(), first);
     }
 
     /// Has a proxy get a new configuration; what it replaces has `drain` to end.
@@ -130,10 +145,16 @@ impl<'a> Sim<'a> {
         self.push(at, proxy, Event::Connection { number, recorded: Box::new(recorded) });
     }
 
-    /// Runs until nothing is left that could happen, and hands out what became of everything.
-    pub fn run(mut self) -> Vec<ProxyOutcome> {
-        while self.step() {}
-        self.proxies.into_iter().map(Proxy::finish).collect()
+    /// Runs until nothing is left that could happen. `ended` gets the outcome of each exchange when it has ended; what else
+    /// became of the proxies is handed out at the end.
+    pub fn run(mut self, mut ended: impl FnMut(ProxyIndex, Outcome)) -> Vec<ProxyOutcome> {
+        while let Some(proxy) = self.step() {
+            self.proxies[proxy.0].hand_out(|outcome| ended(proxy, outcome));
+            self.collect_due(proxy);
+        }
+        let finish =
+            |(index, proxy): (usize, Proxy)| proxy.finish(|outcome| ended(ProxyIndex(index), outcome));
+        self.proxies.into_iter().enumerate().map(finish).collect()
     }
 
     /// A simulation of its own for what has just come, from beginning to end.
@@ -150,39 +171,50 @@ impl<'a> Sim<'a> {
         let mut sim = Sim::at(self.clock, vec![alone]);
         sim.lasts = self.lasts;
         sim.push(now, ProxyIndex(0), event);
-        while sim.step() {}
+        while let Some(proxy) = sim.step() {
+            sim.collect_due(proxy);
+        }
         for alone in sim.proxies {
             self.proxies[index.0].take_back(alone);
         }
     }
 
-    /// The next thing that happens. `false`: nothing will.
-    fn step(&mut self) -> bool {
-        let Some(at) = self.timers.next_due() else {
-            return false;
-        };
-        if self.pending == 0 && !self.worth_waiting_until(at) {
-            return false;
+    /// What happens next, unless nothing will.
+    fn next(&mut self) -> Option<(Duration, ProxyIndex, Event)> {
+        let next = self.timers.next_due();
+        let (arrivals, first) = &mut self.arrivals;
+        let arrives = arrivals.next_if(|arrival| next.is_none_or(|next| (arrival.at, *first) < next));
+        if let Some(Arrival { at, proxy, number, exchange }) = arrives {
+            *first += 1;
+            return Some((at, proxy, Event::Request { number, exchange: Box::new(exchange) }));
         }
-        let Some((at, (proxy, event))) = self.timers.pop() else {
-            return false;
-        };
+        let (at, _) = next?;
+        if self.pending == 0 && arrivals.len() == 0 && !self.worth_waiting_until(at) {
+            return None;
+        }
+        let (at, (proxy, event)) = self.timers.pop()?;
+        self.pending -= usize::from(!event.is_background());
+        Some((at, proxy, event))
+    }
+
+    /// Lets the next thing happen, and says to which proxy it did. `None`: nothing will.
+    fn step(&mut self) -> Option<ProxyIndex> {
+        let (at, proxy, event) = self.next()?;
         self.events = if matches!(event, Event::Request { .. }) { 0 } else { self.events + 1 };
         if self.events > EVENTS_MAX {
             self.proxies[proxy.0].note_endless(EVENTS_MAX);
-            return false;
+            return None;
         }
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
         if !event.is_background() {
-            self.pending -= 1;
             self.last_event = now;
         }
         if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
             let one = ones(proxy, &name);
             self.proxies[proxy.0].tell_time(now, wall);
             self.run_alone(proxy, one, event);
-            return true;
+            return Some(proxy);
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
@@ -192,8 +224,7 @@ impl<'a> Sim<'a> {
             }
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
-        self.collect_due(proxy);
-        true
+        Some(proxy)
     }
 
     /// Only ticks are left: they matter while streams wait, and not for ever.

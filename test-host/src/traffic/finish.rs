@@ -50,7 +50,7 @@ fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) ->
     Exchange {
         id: ExchangeId { proxy: group.proxy.clone(), direction: group.direction, number },
         origin: Origin {
-            file: draft.spot.file.to_path_buf(),
+            file: draft.spot.file.clone(),
             offset: draft.spot.at.offset(),
             trace_id: draft.trace_id.unwrap_or(0),
         },

@@ -113,8 +113,13 @@ impl<H> VmState<H> {
         self.memory
     }
 
-    pub(super) fn allocator(&self) -> Option<link::Allocator> {
-        self.allocator.clone()
+    /// The guest's allocator, to be given back after its call.
+    pub(super) fn take_allocator(&mut self) -> Option<link::Allocator> {
+        self.allocator.take()
+    }
+
+    pub(super) fn give_back(&mut self, allocator: link::Allocator) {
+        self.allocator = Some(allocator);
     }
 
     /// Moves to another phase; returns the one left.

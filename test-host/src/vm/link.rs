@@ -79,9 +79,11 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
     }
 
     fn allocate(&mut self, len: u32) -> Result<u32, Refusal> {
-        let allocator = self.caller.data().allocator().ok_or(CallStatus::InvalidMemoryAccess)?;
+        // What the allocator itself calls cannot allocate.
+        let allocator = self.caller.data_mut().take_allocator().ok_or(CallStatus::InvalidMemoryAccess)?;
         let phase = self.caller.data_mut().enter(super::instance::Phase::Allocating);
         let ptr = allocator.call(&mut self.caller, len);
+        self.caller.data_mut().give_back(allocator);
         self.caller.data_mut().enter(phase);
         match ptr {
             Ok(0) => Err(CallStatus::InvalidMemoryAccess.into()),

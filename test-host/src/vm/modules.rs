@@ -101,7 +101,7 @@ impl Modules {
         let config = config(Cache::new(CacheConfig::new()).ok(), metering);
         Modules {
             guard: Mutex::default(),
-            pool: pooled.then(|| pool::engine(config.clone())).flatten(),
+            pool: pooled.then(|| pool::engine(&config)).flatten(),
             // These settings are valid on every supported target; an engine without any is the fallback that cannot fail.
             engine: Engine::new(&config).unwrap_or_default(),
             metering,

@@ -120,7 +120,7 @@ fn exchange(case: &Case, request: &Request, number: u32, at: Duration, direction
         (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
     Exchange {
         id: ExchangeId { proxy: Arc::from("parity"), direction, number },
-        origin: Origin { file: PathBuf::from("behaviours"), offset: 0, trace_id: number.into() },
+        origin: Origin { file: Path::new("behaviours").into(), offset: 0, trace_id: number.into() },
         request: traffic::request(request, number as usize, case.scheme()),
         response: (!never).then_some(response),
         timing: Timing {

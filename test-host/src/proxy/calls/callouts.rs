@@ -146,7 +146,9 @@ impl ActiveContext {
         let answer = self.core.services.answer(&cluster, &callout);
         let (after, answer) = outcome(answer, &callout).ok_or(CallStatus::InternalFailure)?;
         if let Some(after) = after {
-            self.core.due.push((after, Due::CalloutAnswer { plugin, generation, token, answer }));
+            self.core
+                .due
+                .push((after, Due::CalloutAnswer { plugin, generation, token, answer: Box::new(answer) }));
         }
         Ok(CalloutToken(token))
     }
@@ -193,9 +195,7 @@ impl Proxy {
         let root = self.core_mut().plugins[plugin.0].root;
         let told = answer.told.clone();
         self.core_mut().note(Some(Owner::Root(plugin)), What::CalloutAnswered { token, answer: told });
-        let lend = |core, plugin, context| {
-            ActiveContext::new(core, plugin, context).with_callout(answer).with_status(status)
-        };
-        self.call_guest(lend, plugin, root, callback);
+        let show = |active: &mut ActiveContext| (active.callout, active.status) = (Some(answer), status);
+        self.call_guest_showing(show, plugin, root, callback);
     }
 }

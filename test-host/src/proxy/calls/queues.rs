@@ -143,7 +143,7 @@ impl Proxy {
             return;
         }
         let callback = Callback::QueueReady { queue: queue.0 };
-        self.call_guest(ActiveContext::new, plugin, consumer.root, callback);
+        self.call_guest(plugin, consumer.root, callback);
     }
 }
 

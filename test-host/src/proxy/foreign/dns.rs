@@ -75,9 +75,7 @@ impl Proxy {
         }
         let root = self.core_mut().plugins[plugin.0].root;
         let size = u32::try_from(result.len()).unwrap_or(u32::MAX);
-        let lend = |core, plugin, context| {
-            ActiveContext::new(core, plugin, context).showing(Shown::call_data(result))
-        };
-        self.call_guest(lend, plugin, root, Callback::ResolveDns { token, size });
+        let show = |active: &mut ActiveContext| active.shown = Shown::call_data(result);
+        self.call_guest_showing(show, plugin, root, Callback::ResolveDns { token, size });
     }
 }

@@ -278,8 +278,8 @@ fn as_sent(target: &Target, method: &GrpcMethod, timeout: Option<Duration>) -> H
         headers.push("grpc-timeout", format!("{}m", timeout.as_millis()));
     }
     headers.push("content-type", "application/grpc");
-    let given = method.metadata.iter().map(|field| (&field.name, &field.value));
-    for (name, value) in metadata.iter().map(|(name, value)| (name, value)).chain(given) {
+    let given = method.metadata.iter().map(|field| (field.name.clone(), field.value.clone()));
+    for (name, value) in metadata.iter().cloned().chain(given) {
         header_rules::add(MapType::RequestHeaders, &mut headers, name, value);
     }
     if !without_envoys_headers {

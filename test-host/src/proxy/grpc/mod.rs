@@ -333,10 +333,8 @@ impl Proxy {
         }
         let root = self.core_mut().plugins[plugin.0].root;
         let shown = Shown::of(told);
-        let lend = |core, plugin, context| {
-            ActiveContext::new(core, plugin, context).showing(shown).with_status(status)
-        };
-        self.call_guest(lend, plugin, root, callback);
+        let show = |active: &mut ActiveContext| (active.shown, active.status) = (shown, status);
+        self.call_guest_showing(show, plugin, root, callback);
         self.apply_effects();
     }
 

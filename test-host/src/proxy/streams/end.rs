@@ -5,11 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::proxy::{
-    ActiveContext, Proxy,
+    Proxy,
     core::Effect,
     outcome::{OF_THE_CONNECTION, Outcome},
     spec::ServerHeader,
     streams::state::{End, StreamId, StreamState},
+    wasm_filter::Standing,
 };
 use crate::{
     abi::Callback,
@@ -156,20 +157,18 @@ impl Proxy {
                     has deleted";
         self.core_mut().found(None, FindingKind::LostReply, text);
         for filter in (0..filters).rev().map(FilterIndex) {
-            let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter))
+            let Some(Standing { plugin, context: Some(context), lost: false, .. }) =
+                self.core_mut().standing(id, filter)
             else {
                 continue;
             };
-            if self.has_lost_vm(id, filter) {
-                continue;
-            }
             let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
             let headers = stream.manager.response.headers.as_ref().map_or(0, HeaderMap::len);
             let Some(seen) = stream.filters.get_mut(filter.0) else { return };
             seen.response.headers = true;
             let count = u32::try_from(headers).unwrap_or(u32::MAX);
             let callback = Callback::ResponseHeaders { count, end_of_stream: false };
-            self.call_guest(ActiveContext::new, plugin, context, callback);
+            self.call_guest(plugin, context, callback);
         }
         self.apply_effects();
     }
@@ -200,9 +199,7 @@ impl Proxy {
         let Some(stream) = core.streams.get_mut(&id) else { return };
         let Some(listener) = core.spec.listeners.get(stream.listener) else { return };
         let Some(headers) = stream.manager.response.headers.as_mut() else { return };
-        for name in OF_THE_CONNECTION {
-            headers.remove(name);
-        }
+        headers.remove_all(|name| OF_THE_CONNECTION.contains(&name));
         if !headers.contains(b"date") {
             headers.push("date", date_of(wall));
         }
@@ -248,14 +245,10 @@ impl Proxy {
 
     /// A filter that never saw the request is made known to it only now, as Envoy does.
     fn log_filter(&mut self, id: StreamId, filter: FilterIndex) {
-        if !self.create_context(id, filter) {
-            return;
-        }
-        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
-            return;
-        };
+        let Some(standing) = self.core_mut().standing(id, filter) else { return };
+        let Some(context) = self.create_context(id, filter, &standing) else { return };
         self.set_logging(id, filter, true);
-        self.call_guest(ActiveContext::new, plugin, context, Callback::Log);
+        self.call_guest(standing.plugin, context, Callback::Log);
         self.set_logging(id, filter, false);
         // Nothing a log callback asks of its stream can be carried out.
         self.apply_effects();
@@ -272,12 +265,11 @@ impl Proxy {
     }
 
     fn delete_filter(&mut self, id: StreamId, filter: FilterIndex) {
-        let (Some(plugin), Some(context)) = (self.plugin_of(id, filter), self.context_of(id, filter)) else {
-            return;
-        };
         for callback in [Callback::Done, Callback::Delete] {
-            if !self.has_lost_vm(id, filter) {
-                self.call_guest(ActiveContext::new, plugin, context, callback);
+            if let Some(Standing { plugin, context: Some(context), lost: false, .. }) =
+                self.core_mut().standing(id, filter)
+            {
+                self.call_guest(plugin, context, callback);
             }
         }
     }

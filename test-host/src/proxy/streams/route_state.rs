@@ -5,14 +5,20 @@ use std::{sync::Arc, time::Duration};
 use crate::proxy::streams::router_timeouts::RouteTimeout;
 use crate::router::{SelectedRoute, VirtualHost};
 
+/// A route, with the cluster picked where it goes to one.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) route: SelectedRoute,
+    pub(crate) cluster: Option<String>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Choice {
     /// Not asked for yet, or cleared by a header edit.
     #[default]
     Open,
     NoMatch,
-    /// With the cluster picked, where the route goes to one.
-    Chosen(SelectedRoute, Option<String>),
+    Chosen(Arc<Chosen>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,14 +57,14 @@ impl RouteState {
 
     pub(crate) fn chosen(&self) -> Option<&SelectedRoute> {
         match &self.shown {
-            Choice::Chosen(route, _) => Some(route),
+            Choice::Chosen(chosen) => Some(&chosen.route),
             Choice::Open | Choice::NoMatch => None,
         }
     }
 
     pub(crate) fn cluster(&self) -> Option<&str> {
         match &self.shown {
-            Choice::Chosen(_, cluster) => cluster.as_deref(),
+            Choice::Chosen(chosen) => chosen.cluster.as_deref(),
             Choice::Open | Choice::NoMatch => None,
         }
     }

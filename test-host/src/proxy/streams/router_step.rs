@@ -8,7 +8,7 @@ use crate::proxy::{
     Proxy,
     core::{Core, Due},
     header_rules,
-    streams::route_state::Choice,
+    streams::route_state::{Choice, Chosen},
     streams::router_timeouts::{RouteTimeout, Timeouts},
     streams::state::{End, StreamId, StreamState},
 };
@@ -52,11 +52,12 @@ impl Core {
         let taken_away =
             !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
         let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
-        let choice = match listener.http.routes.select(headers).filter(|_| !taken_away) {
+        let selected = virtual_host.as_ref().filter(|_| !taken_away).and_then(|host| host.select(headers));
+        let choice = match selected {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
                 let cluster = route.cluster(headers, random).map(str::to_owned);
-                Choice::Chosen(route, cluster)
+                Choice::Chosen(Arc::new(Chosen { route, cluster }))
             }
             None => Choice::NoMatch,
         };
@@ -114,12 +115,13 @@ impl Proxy {
         let Some(stream) = core.streams.get_mut(&id) else {
             return Ok(());
         };
-        let Choice::Chosen(route, cluster) = stream.route.choice.clone() else {
+        let Choice::Chosen(chosen) = stream.route.choice.clone() else {
             return Err(RouterReply::ROUTE_NOT_FOUND.into());
         };
-        let forward = forward(&route, stream.request_headers())?;
-        let cluster =
-            cluster.and_then(|name| spec.clusters.get(&name)).ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        let route = &chosen.route;
+        let forward = forward(route, stream.request_headers())?;
+        let cluster = chosen.cluster.as_ref().and_then(|name| spec.clusters.get(name));
+        let cluster = cluster.ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
         stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
@@ -135,7 +137,7 @@ impl Proxy {
         if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
             return Err(invalid_header(refusal));
         }
-        stream.send_headers_upstream(&route, forward, now);
+        stream.send_headers_upstream(route, forward, now);
         if let Some(duration) = stream.route.stream_duration {
             core.due.push((duration, Due::RouteTimeout { stream: id, of: RouteTimeout::StreamDuration }));
         }
@@ -228,7 +230,7 @@ impl Proxy {
         self.set_details(id, details.as_bytes());
         if let Some(stream) = self.core_mut().streams.get_mut(&id) {
             let reply = Reply { status: status.into(), headers, body, grpc_status: None };
-            let (headers, body) = respond(stream.reply_form, reply);
+            let (headers, body) = respond(stream.reply_form(), reply);
             self.send_directly(id, headers, body);
         }
         self.end_stream(id, End::Complete);
@@ -451,10 +453,12 @@ impl StreamState {
     /// How many bytes of body filters let go, and how many the headers tell of, where that is not the same any more.
     fn length_mismatch(&self) -> Option<(u64, u64)> {
         let sent = self.upstream_request.as_ref()?;
-        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
         let length = sent.body_len() as u64;
-        let edited = length != self.manager.request.bytes_received;
-        (edited && length != told).then_some((length, told))
+        if length == self.manager.request.bytes_received {
+            return None;
+        }
+        let told = std::str::from_utf8(sent.headers.first(b"content-length")?).ok()?.parse().ok()?;
+        (length != told).then_some((length, told))
     }
 
     /// What the recording's own Envoy counted, where it told the client.

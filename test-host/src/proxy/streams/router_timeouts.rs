@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::message::HeaderMap;
 
 /// Which of them has run out.
@@ -38,14 +40,14 @@ impl Timeouts {
         per_try: Option<Duration>,
     ) -> Self {
         let set = |timeout: &Duration| !timeout.is_zero();
-        let global = millis(headers, b"x-envoy-upstream-rq-timeout-ms").or(route).filter(set);
-        let per_try = millis(headers, b"x-envoy-upstream-rq-per-try-timeout-ms").or(per_try).filter(set);
+        let [asked, asked_per_try, asked_stream, hedge, alternative] = first_values(headers);
+        let global = asked.and_then(millis).or(route).filter(set);
+        let per_try = asked_per_try.and_then(millis).or(per_try).filter(set);
         let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
-        let hedges =
-            headers.first(b"x-envoy-hedge-on-per-try-timeout").is_some_and(|value| &value[..] == b"true");
+        let hedges = hedge.is_some_and(|value| &value[..] == b"true");
         let told = if hedges { global } else { per_try.or(global) };
-        let stream_duration = millis(headers, b"x-envoy-upstream-stream-duration-ms").filter(set);
-        let alternative_response = headers.contains(b"x-envoy-upstream-rq-timeout-alt-response");
+        let stream_duration = asked_stream.and_then(millis).filter(set);
+        let alternative_response = alternative.is_some();
         Timeouts { global, told, per_try, stream_duration, alternative_response }
     }
 
@@ -58,9 +60,28 @@ impl Timeouts {
     }
 }
 
+const READ: [&[u8]; 5] = [
+    b"x-envoy-upstream-rq-timeout-ms",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-stream-duration-ms",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+];
+
+/// The first value of each of [`READ`]. Most requests have none of them, which one pass shows.
+fn first_values(headers: &HeaderMap) -> [Option<&Bytes>; READ.len()] {
+    let mut values = [None; READ.len()];
+    for header in headers.iter().filter(|header| header.name.starts_with(b"x-envoy-")) {
+        if let Some(at) = READ.iter().position(|name| *name == header.name) {
+            values[at].get_or_insert(&header.value);
+        }
+    }
+    values
+}
+
 /// What is no number, or more than 2⁶³ − 1, is ignored.
-fn millis(headers: &HeaderMap, name: &[u8]) -> Option<Duration> {
-    let millis: u64 = std::str::from_utf8(headers.first(name)?).ok()?.parse().ok()?;
+fn millis(value: &Bytes) -> Option<Duration> {
+    let millis: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
     i64::try_from(millis).is_ok().then(|| Duration::from_millis(millis))
 }
 

@@ -99,7 +99,6 @@ pub(crate) struct StreamState {
     pub(crate) filters: Vec<FilterContext>,
     pub(crate) started: Duration,
     pub(crate) timers: StreamTimers,
-    pub(crate) reply_form: ReplyForm,
     pub(crate) route: RouteState,
     pub(crate) filter_state: FilterState,
     /// `response.code`: the router's or a reply's, until the headers have gone out; then theirs.
@@ -132,7 +131,6 @@ impl StreamState {
         buffer_limit: Option<usize>,
     ) -> Self {
         let filters = chain.len();
-        let reply_form = ReplyForm::asked_by(&exchange.request.headers);
         StreamState {
             exchange,
             chain,
@@ -143,7 +141,6 @@ impl StreamState {
             filters: std::iter::repeat_with(FilterContext::default).take(filters).collect(),
             started,
             timers: StreamTimers::starting_at(started),
-            reply_form,
             route: RouteState::default(),
             filter_state: FilterState::default(),
             response_code: None,
@@ -164,6 +161,11 @@ impl StreamState {
     pub(crate) fn note_code(&mut self, headers: &HeaderMap) {
         let status = headers.first(b":status").and_then(|status| std::str::from_utf8(status).ok());
         self.response_code = status.and_then(|status| status.parse().ok()).or(self.response_code);
+    }
+
+    /// What kind of reply the request asked for as it arrived, whatever filters have made of it.
+    pub(crate) fn reply_form(&self) -> ReplyForm {
+        ReplyForm::asked_by(&self.exchange.request.headers)
     }
 
     pub(crate) fn request_headers(&self) -> Option<&HeaderMap> {

@@ -146,7 +146,7 @@ impl Proxy {
 
     /// Whether a stream that waits will be ended by its timers.
     pub(crate) fn ends_by_itself(&self) -> bool {
-        self.core.as_ref().is_some_and(|core| {
+        self.core().is_some_and(|core| {
             core.streams.keys().any(|id| core.streams.get(id).is_some_and(|stream| stream.timers.are_set()))
         })
     }

@@ -15,7 +15,7 @@ pub use state::{TcpEnd, TcpOutcome};
 use std::time::Duration;
 
 use super::{
-    ActiveContext, Proxy,
+    Proxy,
     core::{Due, Owner, PluginIndex},
     spec::FailurePolicy,
 };
@@ -283,7 +283,7 @@ impl Proxy {
     /// Calls a filter whose answer does not matter.
     fn tell(&mut self, id: ConnectionId, filter: FilterIndex, callback: Callback) {
         if let Some((plugin, context)) = self.context_of_connection(id, filter) {
-            self.call_guest(ActiveContext::new, plugin, context, callback);
+            self.call_guest(plugin, context, callback);
         }
     }
 
@@ -306,7 +306,7 @@ impl Proxy {
         let Some((plugin, context)) = self.context_of_connection(id, filter) else {
             return self.without_vm(plugin);
         };
-        let answered = self.call_guest(ActiveContext::new, plugin, context, callback);
+        let answered = self.call_guest(plugin, context, callback);
         if answered.failed {
             return self.without_vm(plugin);
         }
@@ -330,7 +330,7 @@ impl Proxy {
         if let Some(state) = core.connections.get_mut(&id) {
             state.filters[filter.0].context = Some(context);
         }
-        self.call_guest(ActiveContext::new, plugin, context, Callback::ContextCreate { parent: root.0 });
+        self.call_guest(plugin, context, Callback::ContextCreate { parent: root.0 });
         self.apply_effects();
     }
 

@@ -1,7 +1,7 @@
 //! How root contexts end: asked first, and parked where they say no.
 
 use super::super::{
-    ActiveContext, Proxy,
+    Proxy,
     core::{Owner, PluginIndex},
 };
 use crate::abi::Callback;
@@ -23,7 +23,7 @@ impl Proxy {
     /// `on_done`; then `on_delete`, unless the root wants to go on until it calls `proxy_done`.
     pub(in crate::proxy) fn end_root(&mut self, plugin: PluginIndex) {
         let root = self.core_mut().plugins[plugin.0].root;
-        let answered = self.call_guest(ActiveContext::new, plugin, root, Callback::Done);
+        let answered = self.call_guest(plugin, root, Callback::Done);
         // A root that this one has released goes first.
         self.apply_effects();
         if answered.refuses() {
@@ -37,7 +37,7 @@ impl Proxy {
     pub(in crate::proxy) fn delete_root(&mut self, plugin: PluginIndex) {
         let core = self.core_mut();
         let (root, vm) = (core.plugins[plugin.0].root, core.plugins[plugin.0].vm);
-        self.call_guest(ActiveContext::new, plugin, root, Callback::Delete);
+        self.call_guest(plugin, root, Callback::Delete);
         let core = self.core_mut();
         core.arm_tick(plugin, None);
         let contexts = &mut core.vms[vm.0].contexts;

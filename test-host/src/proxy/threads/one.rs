@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, mem, num::NonZeroU32, sync::Arc};
 
 use super::{
-    super::{Proxy, core::Core},
+    super::{ActiveContext, Proxy, core::Core},
     ProxyOptions,
     start::{MAIN, ThreadVms, empty_core},
 };
@@ -70,7 +70,7 @@ impl Proxy {
             bases: mem::take(&mut self.bases),
             threads: [Thread::Main, thread].map(ThreadVms::new).into(),
             vms: Vec::new(),
-            core: Some(core),
+            lent: Some(Box::new(ActiveContext::of(core))),
             ready: Default::default(),
             gone: None,
             cause: None,
@@ -102,7 +102,7 @@ impl Proxy {
         self.bases = mem::take(&mut one.bases);
         self.finished.append(&mut one.finished);
         self.finished_connections.append(&mut one.finished_connections);
-        let Some(mut of_one) = one.core.take() else { return };
+        let Some(mut of_one) = one.lent.take().map(|lent| lent.core) else { return };
         for plugin in &of_one.plugins {
             self.of_ones.usage.entry(plugin.filter).or_default().add(&plugin.usage);
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    trace::{Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
+    trace::{AT_START, Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
     vm::{Limits, LoadError, Module, Modules},
 };
@@ -122,7 +122,7 @@ impl Proxy {
             bases: Vec::new(),
             threads,
             vms: Vec::new(),
-            core: Some(empty_core(Arc::clone(&spec), options)),
+            lent: Some(Box::new(ActiveContext::of(empty_core(Arc::clone(&spec), options)))),
             ready: Default::default(),
             gone: None,
             cause: None,
@@ -260,14 +260,14 @@ impl Proxy {
         let generation = u32::try_from(self.vms.len()).unwrap_or(u32::MAX);
         self.vms.push(LoadedVm { vm: None });
         self.core_mut().vms.push(VmContexts::new(generation, thread, vm_id));
-        let Some(mut core) = self.core.take() else {
+        let Some(mut lent) = self.lent.take() else {
             return Ok(vm);
         };
-        core.running = thread;
-        let lent = ActiveContext::new(core, plugin, ContextId(0));
+        lent.core.running = thread;
+        lent.begin(plugin, ContextId(0), AT_START);
         let capabilities = lent.capabilities();
-        let (active, started) = self.bases[base].template.start(capabilities, Box::new(lent));
-        self.core = Some(active.core);
+        let (active, started) = self.bases[base].template.start(capabilities, lent);
+        self.lent = Some(active);
         match started {
             Ok(started) => self.vms[vm.0].vm = Some(started),
             Err(fault) => {
@@ -292,12 +292,10 @@ impl Proxy {
             Callback::Configure { size: size(&spec.configuration.bytes()) },
         ];
         for callback in steps {
-            let lend = |core, plugin, context| {
-                let active = ActiveContext::new(core, plugin, context);
-                // Both may read the plugin's configuration; `on_vm_start`, between them, may not.
-                if matches!(callback, Callback::VmStart { .. }) { active } else { active.configuring() }
-            };
-            let answered = self.call_guest(lend, plugin, root, callback);
+            // Both may read the plugin's configuration; `on_vm_start`, between them, may not.
+            let configuring = !matches!(callback, Callback::VmStart { .. });
+            let show = |active: &mut ActiveContext| active.configuring = configuring;
+            let answered = self.call_guest_showing(show, plugin, root, callback);
             let answers = !matches!(callback, Callback::ContextCreate { .. });
             if let Some(fault) = self.fault_of(plugin).cloned() {
                 // Envoy asks nothing of a VM that died before it could refuse, and finds it dead at the first request.
@@ -361,11 +359,11 @@ fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError
     }
 }
 
-pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Core> {
+pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
-    Box::new(Core {
+    Core {
         spec,
         now: Duration::ZERO,
         wall: epoch,
@@ -395,5 +393,5 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Box<Cor
         ledger: ledger.then(Ledger::default),
         noted: 0,
         unimplemented: Default::default(),
-    })
+    }
 }

@@ -260,7 +260,7 @@ impl Draft {
             proxy: Arc::clone(&group.proxy),
             number: 0,
             origin: Origin {
-                file: self.spot.file.to_path_buf(),
+                file: self.spot.file.clone(),
                 offset: self.spot.at.offset(),
                 trace_id: self.trace_id,
             },

@@ -17,12 +17,7 @@
 //!       - resets: server       # is gone at once
 //! ```
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
@@ -136,7 +131,7 @@ pub fn connections_from_text(text: &str, path: &Path) -> Result<Vec<RecordedConn
         recorded.connection.security = of_client;
         recorded.connection.upstream_security = of_upstream;
         began = began.saturating_add(1);
-        let origin = Origin { file: path.to_owned(), offset: 0, trace_id: 0 };
+        let origin = Origin { file: path.into(), offset: 0, trace_id: 0 };
         Ok(RecordedConnection { origin, ..recorded })
     });
     connections.collect()
@@ -163,7 +158,7 @@ impl WrittenConnection {
         Ok(RecordedConnection {
             proxy: Arc::from(self.proxy.as_deref().unwrap_or(proxy)),
             number,
-            origin: Origin { file: PathBuf::new(), offset: 0, trace_id: 0 },
+            origin: Origin { file: Path::new("").into(), offset: 0, trace_id: 0 },
             listener: self.listener,
             began: Some(EPOCH.saturating_add(Duration::from_millis(self.at_ms.unwrap_or_default()))),
             connection: Connection {

@@ -46,7 +46,7 @@ fn with_the_demo_key(exchange: &Exchange) -> Option<Exchange> {
 fn handmade_exchange(request: Message, response: Message) -> Exchange {
     Exchange {
         id: ExchangeId { proxy: Arc::from("parity"), direction: Direction::Unspecified, number: 0 },
-        origin: Origin { file: "handmade.yaml".into(), offset: 0, trace_id: 0 },
+        origin: Origin { file: Path::new("handmade.yaml").into(), offset: 0, trace_id: 0 },
         request,
         response: Some(response),
         timing: Timing::default(),

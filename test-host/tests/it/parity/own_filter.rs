@@ -71,7 +71,7 @@ fn exchange(path: &str) -> Exchange {
     let response = Message { headers: headers(&response), body: vec!["ok".into()], trailers: None };
     Exchange {
         id: ExchangeId { proxy: Arc::from("shop"), direction: Direction::Unspecified, number: 1 },
-        origin: Origin { file: "written by hand".into(), offset: 0, trace_id: 0 },
+        origin: Origin { file: Path::new("written by hand").into(), offset: 0, trace_id: 0 },
         request: Message { headers: headers(&request), ..Message::default() },
         response: Some(response),
         timing: Timing { request_headers: Some(Duration::ZERO), ..Timing::default() },

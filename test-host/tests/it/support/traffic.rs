@@ -1,6 +1,6 @@
 //! Exchanges as a recording would hold them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use wayside::message::{
@@ -120,7 +120,7 @@ impl Traffic {
         let begins = EPOCH + self.at.unwrap_or(Duration::from_secs(u64::from(number) - 1));
         Exchange {
             id: ExchangeId { proxy: Arc::from("shop"), direction: Direction::Inbound, number },
-            origin: Origin { file: PathBuf::from("written by hand"), offset: 0, trace_id: number.into() },
+            origin: Origin { file: Path::new("written by hand").into(), offset: 0, trace_id: number.into() },
             request: self.request.clone(),
             response: self.response.clone(),
             timing: Timing {

@@ -1,7 +1,7 @@
 //! Runs a case twice and holds both runs to what must always be so.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -195,7 +195,7 @@ fn exchange(request: &Request, number: u32) -> Exchange {
     ];
     Exchange {
         id: ExchangeId { proxy: Arc::from("shop"), direction: Direction::Inbound, number },
-        origin: Origin { file: PathBuf::from("made"), offset: 0, trace_id: number.into() },
+        origin: Origin { file: Path::new("made").into(), offset: 0, trace_id: number.into() },
         request: Message {
             headers: HeaderMap::from_iter(headers),
             body: body(&request.chunks),

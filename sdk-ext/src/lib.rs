@@ -19,6 +19,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod callout;
 pub mod config;
 pub mod headers;
 mod hostcalls;
@@ -35,7 +36,9 @@ mod stream;
 pub mod time;
 mod timers;
 pub mod units;
+mod waiting;
 
+pub use callout::{CallError, CallResponse, Cluster, join};
 pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
@@ -43,34 +46,18 @@ pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
     RuleMetrics, SeriesLimit,
 };
-pub use plugin::{HttpFilter, Init, Plugin, Root};
-pub use reply::{Flow, GrpcCode, Reply};
+pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
+pub use reply::{Flow, GrpcCode, Reply, Wait};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
 pub use stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, StreamId,
+    Stream, StreamId, StreamInfo,
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};
 
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::plugin::install;
-    pub use proxy_wasm;
-}
-
-/// Makes this crate's module start with the given [`Plugin`]. Once a crate, in `lib.rs`.
-///
-/// Natively it is a function without a symbol of its own, so that several filters fit into one test binary.
-#[macro_export]
-macro_rules! plugin {
-    ($plugin:ty) => {
-        #[doc(hidden)]
-        pub fn install_plugin() {
-            $crate::internal::install::<$plugin>();
-        }
-
-        #[cfg(target_arch = "wasm32")]
-        $crate::internal::proxy_wasm::main! {{ install_plugin(); }}
-    };
+    pub use crate::hostcalls::allocate;
+    pub use crate::plugin::{Probe, Vm};
 }

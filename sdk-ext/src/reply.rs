@@ -4,6 +4,9 @@ use crate::headers::{HeaderBlock, Name};
 use crate::hostcalls::{self, Host, LocalResponse};
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Status codes of gRPC (`grpc/grpc`, `doc/statuscodes.md`).
@@ -136,6 +139,44 @@ pub enum Flow {
     Continue,
     /// Ends the stream with this answer; Envoy sends it when the callback has returned.
     Reply(Reply),
+    /// Holds the message until something has come: see [`Flow::wait`].
+    Wait(Wait),
+}
+
+impl Flow {
+    /// Holds the message until `flow` is ready, and does what it then says. While the message is held, its headers can be read
+    /// and written by what waits, which owns the phase's token.
+    ///
+    /// What can be awaited is what this crate sends ([`Call::send`](crate::callout::Call::send)). A stream that waits when no
+    /// answer is to come for it is ended with 500, and one whose client left is forgotten with everything it owns.
+    ///
+    /// Two allocations, and one hostcall when it goes on.
+    pub fn wait<F: Into<Flow>>(flow: impl Future<Output = F> + 'static) -> Flow {
+        Flow::Wait(Wait(Box::pin(async move { flow.await.into() })))
+    }
+}
+
+/// What a stream waits for.
+pub struct Wait(Pin<Box<dyn Future<Output = Flow>>>);
+
+impl Wait {
+    pub(crate) fn poll(&mut self) -> Poll<Flow> {
+        // Nothing is ever woken: whatever may have become ready, the whole is asked again.
+        self.0.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wait")
+    }
+}
+
+/// For callbacks and flows in which `?` answers the client.
+impl From<Result<Flow, Reply>> for Flow {
+    fn from(result: Result<Flow, Reply>) -> Flow {
+        result.unwrap_or_else(Flow::Reply)
+    }
 }
 
 impl From<Reply> for Flow {

@@ -8,27 +8,33 @@ use crate::hostcalls::{self, Buffer, Host};
 use crate::property::{Prop, PropValue};
 use crate::time::Monotonic;
 use crate::timers::{Parked, TimerId, Timers};
-use std::cell::{Cell, OnceCell};
-use std::rc::Rc;
+use std::cell::OnceCell;
 
 /// The ABI's number of a stream; unique within a VM, never reused while the stream lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub(crate) u32);
 
-/// What every callback of a stream may do, whatever the phase.
+/// What is known of a stream, in every phase and when it is over.
 #[derive(Debug)]
-pub struct Stream {
+pub struct StreamInfo {
     id: StreamId,
+    root: u32,
     plugin: &'static str,
-    timers: Rc<Timers>,
-    now: Cell<Option<Monotonic>>,
 }
 
-impl Stream {
-    pub(crate) fn new(id: StreamId, plugin: &'static str, timers: Rc<Timers>) -> Stream {
-        Stream { id, plugin, timers, now: Cell::new(None) }
-    }
+/// What every callback of a live stream may do besides: start something that goes on without it.
+#[derive(Debug)]
+pub struct Stream(StreamInfo);
 
+impl std::ops::Deref for Stream {
+    type Target = StreamInfo;
+
+    fn deref(&self) -> &StreamInfo {
+        &self.0
+    }
+}
+
+impl StreamInfo {
     /// What the route's metadata says in this namespace under the plugin's name. `path` keeps where that is.
     pub(crate) fn route_metadata(
         &self,
@@ -47,17 +53,12 @@ impl Stream {
         self.id
     }
 
-    /// Monotonic time, read at most once a callback: one hostcall, 0.12 µs.
+    /// Monotonic time, read at most once a callback: one hostcall, 0.12 µs. After an `await` it is read anew.
     ///
     /// # Errors
     /// What the host answered; Envoy always has this clock.
     pub fn now(&self) -> Host<Monotonic> {
-        if let Some(now) = self.now.get() {
-            return Ok(now);
-        }
-        let now = Monotonic::now()?;
-        self.now.set(Some(now));
-        Ok(now)
+        Monotonic::of_this_callback()
     }
 
     /// Reads an attribute; `None` when this stream has none. One hostcall: 1.0-1.5 µs.
@@ -75,6 +76,12 @@ impl Stream {
     pub fn publish(&self, key: &str, value: &[u8]) -> Host<()> {
         hostcalls::set_property(key.as_bytes(), value)
     }
+}
+
+impl Stream {
+    pub(crate) const fn new(id: StreamId, root: u32, plugin: &'static str) -> Stream {
+        Stream(StreamInfo { id, root, plugin })
+    }
 
     /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
     ///
@@ -84,12 +91,12 @@ impl Stream {
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn at(&self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
-        self.timers.add(self.id, when, Box::new(action))
+        Timers::of_root(self.root).add(self.id, when, Box::new(action))
     }
 
     /// Forgets a timer; fine when it already ran.
     pub fn cancel(&self, timer: TimerId) {
-        self.timers.cancel(timer);
+        Timers::of_root(self.root).cancel(timer);
     }
 }
 
@@ -211,16 +218,17 @@ pub struct LogCx {
     pub request: Headers<LoggedRequest>,
     pub response: Headers<LoggedResponse>,
     trailers: Headers<LoggedResponseTrailer>,
-    stream: Stream,
+    stream: StreamInfo,
 }
 
 impl LogCx {
-    pub(crate) fn new(stream: Stream) -> LogCx {
+    pub(crate) fn new(Stream(stream): Stream) -> LogCx {
         LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
     }
 
+    /// What is known of the stream. It is over: no timer can be set and no call sent any more.
     #[must_use]
-    pub fn stream(&self) -> &Stream {
+    pub fn stream(&self) -> &StreamInfo {
         &self.stream
     }
 

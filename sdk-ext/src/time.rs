@@ -1,7 +1,18 @@
 //! Two clocks with two types, so that an interval is never computed from the one that can step.
 
 use crate::hostcalls::{self, Host};
+use std::cell::Cell;
 use std::time::Duration;
+
+thread_local! {
+    /// The time of the callback that runs; one VM is one thread.
+    static NOW: Cell<Option<Monotonic>> = const { Cell::new(None) };
+}
+
+/// Another callback: it has another time.
+pub(crate) fn forget() {
+    NOW.set(None);
+}
 
 /// A point on the proxy's monotonic clock: WASI clock 1, the same for every VM of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +35,16 @@ impl Monotonic {
     /// What the host answered; Envoy always has this clock.
     pub fn now() -> Host<Monotonic> {
         hostcalls::monotonic_nanos().map(|nanos| Monotonic(Duration::from_nanos(nanos)))
+    }
+
+    /// Read once a callback.
+    pub(crate) fn of_this_callback() -> Host<Monotonic> {
+        if let Some(now) = NOW.get() {
+            return Ok(now);
+        }
+        let now = Monotonic::now()?;
+        NOW.set(Some(now));
+        Ok(now)
     }
 
     #[must_use]

@@ -3,11 +3,14 @@
 //! Answering a stream that has ended crashes Envoy, so nothing of a stream outlives its `on_log`.
 
 use crate::hostcalls::{self, Host};
+use crate::plugin::Table;
 use crate::reply::Reply;
 use crate::stream::StreamId;
 use crate::time::Monotonic;
+use crate::waiting;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A timer that was set; cancelling one that ran is harmless.
@@ -47,41 +50,57 @@ impl Parked {
 }
 
 /// The order in which timers run, without a clock or a host.
-#[derive(Default)]
+///
+/// Sorted lists: most timers are set for later than all others, and run or end from the front.
 struct Queue {
-    by_time: BTreeMap<TimerId, (StreamId, Action)>,
-    by_stream: HashMap<StreamId, Vec<TimerId>>,
+    by_time: VecDeque<(TimerId, StreamId, Action)>,
+    by_stream: Table<Vec<TimerId>>,
     next_serial: u64,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue { by_time: VecDeque::new(), by_stream: Table::new(), next_serial: 0 }
+    }
 }
 
 impl Queue {
     fn add(&mut self, stream: StreamId, when: Monotonic, action: Action) -> TimerId {
         let timer = TimerId { when, serial: self.next_serial };
         self.next_serial = self.next_serial.wrapping_add(1);
-        self.by_time.insert(timer, (stream, action));
-        self.by_stream.entry(stream).or_default().push(timer);
+        let place = self.by_time.partition_point(|(other, ..)| *other < timer);
+        self.by_time.insert(place, (timer, stream, action));
+        match self.by_stream.get_mut(stream.0) {
+            Some(timers) => timers.push(timer),
+            None => drop(self.by_stream.insert(stream.0, vec![timer])),
+        }
         timer
     }
 
+    fn take(&mut self, timer: TimerId) -> Option<(StreamId, Action)> {
+        let place = self.by_time.binary_search_by_key(&timer, |(other, ..)| *other).ok()?;
+        self.by_time.remove(place).map(|(_, stream, action)| (stream, action))
+    }
+
     fn cancel(&mut self, timer: TimerId) -> Option<(StreamId, Action)> {
-        let (stream, action) = self.by_time.remove(&timer)?;
-        if let Some(timers) = self.by_stream.get_mut(&stream) {
+        let (stream, action) = self.take(timer)?;
+        if let Some(timers) = self.by_stream.get_mut(stream.0) {
             timers.retain(|other| *other != timer);
             if timers.is_empty() {
-                self.by_stream.remove(&stream);
+                self.by_stream.remove(stream.0);
             }
         }
         Some((stream, action))
     }
 
     fn end(&mut self, stream: StreamId) -> Vec<(StreamId, Action)> {
-        let timers = self.by_stream.remove(&stream).unwrap_or_default();
-        timers.iter().filter_map(|timer| self.by_time.remove(timer)).collect()
+        let timers = self.by_stream.remove(stream.0).unwrap_or_default();
+        timers.into_iter().filter_map(|timer| self.take(timer)).collect()
     }
 
     fn pop_due(&mut self, now: Monotonic) -> Option<(StreamId, Action)> {
-        let timer = *self.by_time.first_key_value()?.0;
-        if timer.when > now { None } else { self.cancel(timer) }
+        let (timer, ..) = self.by_time.front()?;
+        if timer.when > now { None } else { self.cancel(*timer) }
     }
 
     fn is_empty(&self) -> bool {
@@ -119,7 +138,38 @@ impl std::fmt::Debug for Timers {
     }
 }
 
+/// What is done with timers, once there are any.
+#[derive(Clone, Copy)]
+struct Used {
+    run_due: fn(&Timers, Monotonic),
+    end: fn(&Timers, StreamId),
+}
+
+thread_local! {
+    /// Set by the first timer: a module that sets none has no code for them.
+    static USED: Cell<Option<Used>> = const { Cell::new(None) };
+    /// By root context: several plugins may share a VM, which is one thread.
+    static ROOTS: RefCell<Table<Rc<Timers>>> = const { RefCell::new(Table::new()) };
+}
+
 impl Timers {
+    /// The timers of a root context, made when it is new.
+    pub(crate) fn of_root(root: u32) -> Rc<Timers> {
+        ROOTS.with_borrow_mut(|roots| match roots.get(root) {
+            Some(timers) => timers.clone(),
+            None => {
+                let timers = Rc::<Timers>::default();
+                roots.insert(root, timers.clone());
+                timers
+            }
+        })
+    }
+
+    pub(crate) fn forget_root(root: u32) {
+        let timers = ROOTS.with_borrow_mut(|roots| roots.remove(root));
+        drop(timers);
+    }
+
     pub(crate) fn set_resolution(&self, resolution: Duration) {
         self.resolution.set(resolution);
     }
@@ -133,6 +183,7 @@ impl Timers {
     }
 
     pub(crate) fn add(&self, stream: StreamId, when: Monotonic, action: Action) -> Host<TimerId> {
+        USED.set(Some(Used { run_due: Timers::run_timers, end: Timers::end_timers }));
         let timer = self.queue.borrow_mut().add(stream, when, action);
         if let Err(error) = self.arm() {
             self.queue.borrow_mut().cancel(timer);
@@ -149,12 +200,25 @@ impl Timers {
 
     /// The stream is over: none of its timers may run any more.
     pub(crate) fn end(&self, stream: StreamId) {
+        if let Some(used) = USED.get() {
+            (used.end)(self, stream);
+        }
+    }
+
+    fn end_timers(&self, stream: StreamId) {
         let ended = self.queue.borrow_mut().end(stream);
         drop(ended);
     }
 
-    /// Runs what is due. Each action runs with no borrow held: it may set timers itself.
+    /// Runs what is due.
     pub(crate) fn run_due(&self, now: Monotonic) {
+        if let Some(used) = USED.get() {
+            (used.run_due)(self, now);
+        }
+    }
+
+    /// Each action runs with no borrow held: it may set timers itself.
+    fn run_timers(&self, now: Monotonic) {
         loop {
             let due = self.queue.borrow_mut().pop_due(now);
             let Some((stream, action)) = due else { return };
@@ -163,6 +227,7 @@ impl Timers {
             let Some(reply) = parked.reply else { continue };
             // The reply goes out after this tick: other timers of the stream would answer it twice.
             self.end(stream);
+            waiting::over(stream);
             let sent = hostcalls::set_effective_context(stream.0).and_then(|()| reply.send());
             if let Err(error) = sent {
                 crate::log!(Error, "a stream could not be answered from the tick: {error}");
@@ -189,7 +254,6 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::rc::Rc;
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::at(Duration::from_millis(millis))
@@ -208,7 +272,7 @@ mod tests {
         assert_eq!(ids(&mut queue, at(9)), Vec::<u32>::new());
         assert_eq!(ids(&mut queue, at(20)), [2, 4, 3]);
         assert_eq!(ids(&mut queue, at(1000)), [1]);
-        assert!(queue.is_empty() && queue.by_stream.is_empty());
+        assert!(queue.is_empty() && queue.by_stream.iter().count() == 0);
     }
 
     #[test]
@@ -224,6 +288,6 @@ mod tests {
         assert_eq!(Rc::strong_count(&held), 1);
         assert!(queue.cancel(other).is_some());
         assert!(queue.cancel(other).is_none(), "cancelling twice is harmless");
-        assert!(queue.is_empty() && queue.by_stream.is_empty());
+        assert!(queue.is_empty() && queue.by_stream.iter().count() == 0);
     }
 }

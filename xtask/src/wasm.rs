@@ -36,6 +36,7 @@ pub(crate) fn install(target: Target) -> anyhow::Result<Vec<(Artifact, PathBuf)>
     let mut installed = Vec::new();
     for artifact in build(target)? {
         let bytes = artifact.read()?;
+        gate(&artifact, &bytes)?;
         wayside::vm::module::ModuleInfo::parse(&bytes, artifact.file_name())?;
         // Renamed into place: an Envoy that watches the file never loads half of it.
         let (path, unfinished) = (folder.join(artifact.file_name()), folder.join(".unfinished"));
@@ -45,6 +46,27 @@ pub(crate) fn install(target: Target) -> anyhow::Result<Vec<(Artifact, PathBuf)>
         installed.push((artifact, path));
     }
     Ok(installed)
+}
+
+/// What a shipped module may want from a host, and weigh: `max-bytes` in the package's `[package.metadata.wayside]`.
+fn gate(artifact: &Artifact, bytes: &[u8]) -> anyhow::Result<()> {
+    // For the other target Rust's standard library imports four calls of WASI more, and weighs more.
+    if artifact.target != Target::default() {
+        return Ok(());
+    }
+    let name = artifact.file_name();
+    wayside_postlink::check_imports(bytes).with_context(|| name.to_owned())?;
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .current_dir(crate::root())
+        .no_deps()
+        .exec()
+        .context("cannot read the workspace")?;
+    let package = metadata.packages.iter().find(|package| *package.name == artifact.package);
+    let allowed = package
+        .and_then(|package| package.metadata.pointer("/wayside/max-bytes")?.as_u64())
+        .with_context(|| format!("{}: found no max-bytes in [package.metadata.wayside]", artifact.package))?;
+    wayside_postlink::check_size(bytes, usize::try_from(allowed)?).with_context(|| name.to_owned())?;
+    Ok(())
 }
 
 /// Builds all filters. The bar shows on a terminal only.

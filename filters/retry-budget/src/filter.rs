@@ -8,7 +8,7 @@ use crate::safety::{self, Facts};
 use std::rc::Rc;
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, Shared, SharedError, Stream, Update, log, name, property,
+    RequestHeaders, Shared, SharedError, Stream, StreamInfo, Update, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -306,7 +306,7 @@ fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> 
     Ok(())
 }
 
-fn succeeded(stream: &Stream, grpc: bool) -> Host<bool> {
+fn succeeded(stream: &StreamInfo, grpc: bool) -> Host<bool> {
     let status = stream.get(&property::RESPONSE_CODE)?;
     let grpc_status = if grpc { stream.get(&property::RESPONSE_GRPC_STATUS)? } else { None };
     Ok(safety::is_success(status, grpc_status))

@@ -14,7 +14,7 @@ const GRANTED_AND_SUCCEEDED: Allowed<'_> = Allowed {
         ("proxy_replace_header_map_value", 1),
         ("proxy_set_shared_data", 2),
     ],
-    fuel: 35_200,
+    fuel: 39_400,
 };
 
 /// What an outage costs: nothing to give, nothing to take back.
@@ -33,10 +33,10 @@ const DENIED_AND_FAILED: Allowed<'_> = Allowed {
     fuel: 27_100,
 };
 
-/// Bytes seen + 5 %, fuel seen + 10 %.
+/// Bytes seen and a little, fuel seen + 10 %.
 #[test]
 fn a_request_costs_no_more_than_it_did() {
-    if let Err(told) = check_cost_of_this_crate(312_000, &[GRANTED_AND_SUCCEEDED, DENIED_AND_FAILED]) {
+    if let Err(told) = check_cost_of_this_crate(141_000, &[GRANTED_AND_SUCCEEDED, DENIED_AND_FAILED]) {
         panic!("{told}");
     }
 }

@@ -10,7 +10,7 @@ use wayside_sdk::property::{
 };
 use wayside_sdk::{
     ConfigErrors, Counter, CounterFamily, Flow, Gauge, GaugeFamily, HeaderBlock, HistogramFamily, Host,
-    HttpFilter, Init, LogCx, Mode, Name, Plugin, RequestHeaders, Stream, log, name, rng,
+    HttpFilter, Init, LogCx, Mode, Name, Plugin, RequestHeaders, StreamInfo, log, name, rng,
 };
 
 use crate::config::{Config, LABELS};
@@ -132,7 +132,7 @@ impl Seen {
 
 impl Telemetry {
     /// The name of the first rule that matches. A path that servers read differently matches none that asks for one.
-    fn rule(&self, stream: &Stream, block: &HeaderBlock) -> Option<String> {
+    fn rule(&self, stream: &StreamInfo, block: &HeaderBlock) -> Option<String> {
         self.rules.iter().next()?;
         let asked = self.asked;
         let path = match asked.path.then(|| read_path(block.path())) {
@@ -176,7 +176,7 @@ impl Telemetry {
         }
     }
 
-    fn record(&self, seen: &Seen, stream: &Stream) {
+    fn record(&self, seen: &Seen, stream: &StreamInfo) {
         let Some(duration) = self.known(stream, &REQUEST_DURATION) else {
             return self.metrics.failed(format_args!("a request without a duration is not recorded"));
         };
@@ -204,7 +204,7 @@ impl Telemetry {
     }
 
     /// A property, if the proxy has it. A call that fails is counted; the label stays empty.
-    fn known<T: PropValue>(&self, stream: &Stream, property: &Prop<T>) -> Option<T> {
+    fn known<T: PropValue>(&self, stream: &StreamInfo, property: &Prop<T>) -> Option<T> {
         stream.get(property).unwrap_or_else(|error| {
             self.metrics.failed(format_args!("a property cannot be read: {error}"));
             None

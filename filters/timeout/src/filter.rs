@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic,
-    Name, Plugin, Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders, Stream, TimerId, log,
-    name, property,
+    Name, Plugin, Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders, Stream, StreamInfo,
+    TimerId, log, name, property,
 };
 
 const GRPC_TIMEOUT: Name = name!("grpc-timeout");
@@ -226,7 +226,7 @@ fn is_tunnel(headers: &HeaderBlock) -> bool {
 }
 
 /// The upstream is reset by Envoy itself; here it is only told apart from an upstream that failed.
-fn client_left(stream: &Stream) -> bool {
+fn client_left(stream: &StreamInfo) -> bool {
     let details = stream.get(&property::RESPONSE_CODE_DETAILS).ok().flatten().unwrap_or_default();
     details.starts_with(b"downstream_remote_disconnect") || details.starts_with(b"http2.remote_reset")
 }

@@ -10,29 +10,47 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use std::fmt;
 
-/// What serde refused, and the way down to it.
+/// What serde refused, and the way down to it. Boxed: it is in the result of every function that reads.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal(Box<Refused>);
+
+#[derive(Debug)]
+struct Refused {
     /// Innermost first.
     steps: Vec<String>,
     message: String,
     /// The same without the value, where `message` holds one.
     discreet: Option<String>,
+    /// The place of the field that a struct lacks, until its name is known.
+    lacking: Option<usize>,
 }
 
 impl Refusal {
-    pub(super) fn at(self, pointer: &str) -> ConfigErrors {
-        let pointer = self.steps.iter().rev().fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
+    pub(crate) fn at(self, pointer: &str) -> ConfigErrors {
+        let refused = *self.0;
+        let pointer =
+            refused.steps.iter().rev().fold(pointer.to_owned(), |pointer, step| child(&pointer, step));
         let mut errors = ConfigErrors::default();
-        errors.push_told(pointer, &self.message, self.discreet);
+        errors.push_told(pointer, &refused.message, refused.discreet);
         errors
     }
 
     #[cold]
     #[inline(never)]
-    fn below(mut self, step: &str) -> Refusal {
-        self.steps.push(step.to_owned());
+    pub(crate) fn below(mut self, step: &str) -> Refusal {
+        self.0.steps.push(step.to_owned());
         self
+    }
+
+    /// A field that is missing has a place in its struct when serde finds that out; its name is known to the struct.
+    #[cold]
+    #[inline(never)]
+    fn named(self, fields: &'static [&'static str]) -> Refusal {
+        let name = self.0.lacking.filter(|_| self.0.steps.is_empty()).and_then(|place| fields.get(place));
+        match name {
+            Some(name) => de::Error::missing_field(name),
+            None => self,
+        }
     }
 
     #[cold]
@@ -44,7 +62,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -97,7 +115,8 @@ impl fmt::Display for Decimal {
 #[cold]
 #[inline(never)]
 fn refusal(message: fmt::Arguments<'_>) -> Refusal {
-    Refusal { steps: Vec::new(), message: message.to_string(), discreet: None }
+    let message = message.to_string();
+    Refusal(Box::new(Refused { steps: Vec::new(), message, discreet: None, lacking: None }))
 }
 
 #[cold]
@@ -110,10 +129,9 @@ fn misfit(found: Unexpected<'_>, expected: &dyn Expected) -> Refusal {
         Unexpected::Other(what) => what,
         _ => "another type",
     };
-    Refusal {
-        discreet: Some(format!("expected {expected}, found {kind} (not shown)")),
-        ..refusal(format_args!("expected {expected}, found {}", Found(found)))
-    }
+    let mut refusal = refusal(format_args!("expected {expected}, found {}", Found(found)));
+    refusal.0.discreet = Some(format!("expected {expected}, found {kind} (not shown)"));
+    refusal
 }
 
 impl de::Error for Refusal {
@@ -136,17 +154,18 @@ impl de::Error for Refusal {
     #[cold]
     #[inline(never)]
     fn invalid_length(found: usize, expected: &dyn Expected) -> Refusal {
-        refusal(format_args!("expected {expected}, found {found} elements"))
+        let mut refusal = refusal(format_args!("expected {expected}, found {found} elements"));
+        refusal.0.lacking = Some(found);
+        refusal
     }
 
     #[cold]
     #[inline(never)]
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
         let expected = one_of(expected);
-        Refusal {
-            discreet: Some(format!("expected one of {expected}, found another name (not shown)")),
-            ..refusal(format_args!("expected one of {expected}, found `{found}`"))
-        }
+        let mut refusal = refusal(format_args!("expected one of {expected}, found `{found}`"));
+        refusal.0.discreet = Some(format!("expected one of {expected}, found another name (not shown)"));
+        refusal
     }
 
     #[cold]
@@ -257,17 +276,20 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         }
     }
 
-    /// serde would also take a list, field by field in the order of the source code.
+    /// The fields are handed over in the order of the source code: what serde makes for that is half the code of what it makes
+    /// to be handed names. An `Option` that may be missing needs its `#[serde(default)]` for it, and there are no aliases.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        match self.0 {
-            Json::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
-            _ => Err(misfit(self.found(), &"an object")),
-        }
+        let Json::Object(given) = self.0 else {
+            return Err(misfit(self.found(), &"an object"));
+        };
+        all_known(given, fields)?;
+        let read = visitor.visit_seq(InOrder { given, fields: fields.iter() });
+        read.map_err(|error| error.named(fields))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -289,6 +311,147 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
         ignored_any
+    }
+}
+
+/// An object read field by field, without serde: what every filter's configuration has is in every module.
+#[derive(Clone, Copy)]
+pub(crate) struct Struct<'a>(&'a [(String, Json)]);
+
+impl<'a> Struct<'a> {
+    pub(crate) fn of(json: &'a Json, fields: &'static [&'static str]) -> Result<Struct<'a>, Refusal> {
+        let Json::Object(given) = json else {
+            return Err(misfit(Reader(json).found(), &"an object"));
+        };
+        all_known(given, fields)?;
+        Ok(Struct(given))
+    }
+
+    /// A field that is there and is not `null`.
+    #[inline(never)]
+    pub(crate) fn given(self, name: &str) -> Option<&'a Json> {
+        self.get(name).filter(|value| **value != Json::Null)
+    }
+
+    #[inline(never)]
+    pub(crate) fn get(self, name: &str) -> Option<&'a Json> {
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value)
+    }
+
+    #[inline(never)]
+    pub(crate) fn number(self, name: &str) -> Result<Option<u64>, Refusal> {
+        self.one(name, |json| match json {
+            Json::Unsigned(value) => Ok(*value),
+            _ => Err(misfit(Reader(json).found(), &"u64")),
+        })
+    }
+
+    #[inline(never)]
+    pub(crate) fn text(self, name: &str) -> Result<Option<String>, Refusal> {
+        self.one(name, text)
+    }
+
+    #[inline(never)]
+    pub(crate) fn texts(self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+        self.list(name, text)
+    }
+
+    /// One of these names; its place.
+    #[inline(never)]
+    pub(crate) fn choice(self, name: &str, names: &'static [&'static str]) -> Result<Option<usize>, Refusal> {
+        self.one(name, |json| {
+            let text = text(json)?;
+            let place = names.iter().position(|known| *known == text);
+            place.ok_or_else(|| de::Error::unknown_variant(&text, names))
+        })
+    }
+
+    pub(crate) fn list<T>(
+        self,
+        name: &str,
+        read: fn(&Json) -> Result<T, Refusal>,
+    ) -> Result<Option<Vec<T>>, Refusal> {
+        self.one(name, |json| {
+            let Json::List(items) = json else {
+                return Err(misfit(Reader(json).found(), &"a sequence"));
+            };
+            let read = |(index, item)| read(item).map_err(|error| error.below_index(index));
+            items.iter().enumerate().map(read).collect()
+        })
+    }
+
+    pub(crate) fn one<T>(
+        self,
+        name: &str,
+        read: impl FnOnce(&Json) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        self.get(name).map(|json| read(json).map_err(|error| error.below(name))).transpose()
+    }
+}
+
+#[inline(never)]
+pub(crate) fn text(json: &Json) -> Result<String, Refusal> {
+    match json {
+        Json::Text(text) => Ok(text.clone()),
+        _ => Err(misfit(Reader(json).found(), &"a string")),
+    }
+}
+
+pub(crate) fn boolean(json: &Json) -> Result<bool, Refusal> {
+    match json {
+        Json::Bool(value) => Ok(*value),
+        _ => Err(misfit(Reader(json).found(), &"a boolean")),
+    }
+}
+
+/// The only key of an object, and its value: how an enum with data is written.
+#[inline(never)]
+pub(crate) fn variant<'a>(
+    json: &'a Json,
+    names: &'static [&'static str],
+) -> Result<(usize, &'a Json), Refusal> {
+    let Json::Object(fields) = json else {
+        return Err(misfit(Reader(json).found(), &"an object with one key"));
+    };
+    let [(name, value)] = fields.as_slice() else {
+        return Err(refusal(format_args!(
+            "expected an object with one key, found {} elements",
+            fields.len()
+        )));
+    };
+    let place = names.iter().position(|known| known == name);
+    place.map(|place| (place, value)).ok_or_else(|| de::Error::unknown_variant(name, names))
+}
+
+#[inline(never)]
+fn all_known(given: &[(String, Json)], fields: &'static [&'static str]) -> Result<(), Refusal> {
+    match given.iter().find(|(name, _)| !fields.contains(&name.as_str())) {
+        Some((name, _)) => Err(de::Error::unknown_field(name, fields)),
+        None => Ok(()),
+    }
+}
+
+/// The fields of a struct, each there or not.
+struct InOrder<'a> {
+    given: &'a [(String, Json)],
+    fields: std::slice::Iter<'static, &'static str>,
+}
+
+impl<'a> InOrder<'a> {
+    #[inline(never)]
+    fn next(&mut self) -> Option<(&'static str, &'a Json)> {
+        let name = *self.fields.next()?;
+        self.given.iter().find(|(given, _)| given == name).map(|(_, value)| (name, value))
+    }
+}
+
+impl<'de> SeqAccess<'de> for InOrder<'de> {
+    type Error = Refusal;
+
+    /// `None` for a field that is not there, and yet not the end.
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
+        let Some((name, value)) = self.next() else { return Ok(None) };
+        seed.deserialize(Reader(value)).map(Some).map_err(|error| error.below(name))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The configuration envelope that all filters share: version, mode, defaults, rules, metrics.
 
+use super::de::{Refusal, Struct};
 use super::overrides::{self, Overrides};
 use super::{Checks, ConfigErrors, Configuration, Json};
 use crate::headers::HeaderBlock;
 use crate::policy::{DEFAULT_RULE, PathCase, PathReading, RawRule, RequestView, Rule, Rules, read_path};
 use crate::property;
-use crate::stream::Stream;
+use crate::stream::StreamInfo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::cell::OnceCell;
@@ -82,7 +83,7 @@ impl<C: Checked> Envelope<C> {
     ///
     /// One hostcall, 0.2 µs on a route without metadata for this filter; one more for each of route name and cluster if a
     /// rule asks for them. A path that servers read differently falls under no rule that asks for a path.
-    pub fn select(&self, stream: &Stream, request: &HeaderBlock) -> Selected<'_, C> {
+    pub fn select(&self, stream: &StreamInfo, request: &HeaderBlock) -> Selected<'_, C> {
         let bad_override = match self.asked_by_route(stream) {
             Override::Use(selected) => return selected,
             Override::Bad => true,
@@ -94,7 +95,7 @@ impl<C: Checked> Envelope<C> {
         }
     }
 
-    fn asked_by_route(&self, stream: &Stream) -> Override<'_, C> {
+    fn asked_by_route(&self, stream: &StreamInfo) -> Override<'_, C> {
         match stream.route_metadata(&self.namespace, &self.metadata_path) {
             Ok(None) => Override::Nothing,
             Ok(Some(text)) => self.named_or_inline(&text),
@@ -125,7 +126,7 @@ impl<C: Checked> Envelope<C> {
         }
     }
 
-    fn matching(&self, stream: &Stream, request: &HeaderBlock) -> Option<&Rule<C>> {
+    fn matching(&self, stream: &StreamInfo, request: &HeaderBlock) -> Option<&Rule<C>> {
         self.rules.iter().next()?;
         let asked = self.rules.asked();
         let path = asked.path.then(|| read_path(request.path()));
@@ -153,32 +154,56 @@ impl<C: Checked> Envelope<C> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawEnvelope {
     version: u64,
-    #[serde(default)]
     mode: Mode,
-    #[serde(default)]
-    defaults: Option<Json>,
-    #[serde(default)]
+    defaults: Json,
     rules: Vec<RawRule>,
-    #[serde(default = "default_namespace")]
     route_metadata_namespace: String,
-    #[serde(default)]
     metrics: RawMetrics,
 }
 
-fn default_namespace() -> String {
-    "l7.filters".to_owned()
+impl RawEnvelope {
+    fn read(json: &Json) -> Result<RawEnvelope, Refusal> {
+        let fields = Struct::of(
+            json,
+            &["version", "mode", "defaults", "rules", "route_metadata_namespace", "metrics"],
+        )?;
+        let version = fields.number("version")?.ok_or_else(|| serde::de::Error::missing_field("version"))?;
+        let mode = match fields.choice("mode", &["enforce", "shadow", "off"])? {
+            Some(2) => Mode::Off,
+            Some(1) => Mode::Shadow,
+            _ => Mode::Enforce,
+        };
+        Ok(RawEnvelope {
+            version,
+            mode,
+            defaults: fields.given("defaults").cloned().unwrap_or_else(|| Json::Object(Vec::new())),
+            rules: fields.list("rules", |rule| Ok(RawRule::new(rule.clone())))?.unwrap_or_default(),
+            route_metadata_namespace: fields
+                .text("route_metadata_namespace")?
+                .unwrap_or_else(|| "l7.filters".to_owned()),
+            metrics: fields.one("metrics", RawMetrics::read)?.unwrap_or_default(),
+        })
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct RawMetrics {
     prefix: String,
     labels: Vec<String>,
     max_series: u64,
+}
+
+impl RawMetrics {
+    fn read(json: &Json) -> Result<RawMetrics, Refusal> {
+        let fields = Struct::of(json, &["prefix", "labels", "max_series"])?;
+        let default = RawMetrics::default();
+        Ok(RawMetrics {
+            prefix: fields.text("prefix")?.unwrap_or(default.prefix),
+            labels: fields.texts("labels")?.unwrap_or(default.labels),
+            max_series: fields.number("max_series")?.unwrap_or(default.max_series),
+        })
+    }
 }
 
 impl Default for RawMetrics {
@@ -189,8 +214,8 @@ impl Default for RawMetrics {
 
 impl<C: Checked> Configuration for Envelope<C> {
     fn parse(text: &[u8]) -> Result<Envelope<C>, ConfigErrors> {
-        let raw: RawEnvelope = Json::parse(text)?.read("")?;
-        let base = raw.defaults.unwrap_or_else(|| Json::Object(Vec::new()));
+        let raw = RawEnvelope::read(&Json::parse(text)?).map_err(|error| error.at(""))?;
+        let base = raw.defaults;
         let defaults: C::Raw = base.read("/defaults")?;
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("", &mut errors);

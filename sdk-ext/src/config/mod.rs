@@ -2,12 +2,13 @@
 //! that name their place as a JSON pointer (RFC 6901).
 
 mod checks;
-mod de;
+pub(crate) mod de;
 mod envelope;
 #[cfg(any(test, feature = "testing"))]
 pub mod hostile;
 mod json;
 mod overrides;
+mod text;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};

@@ -2,6 +2,8 @@
 
 mod raw;
 
+pub use raw::allocate;
+
 use std::fmt;
 
 /// A Proxy-Wasm status as the host sent it. Never an enum: hosts send values the ABI text does not list.
@@ -83,13 +85,15 @@ fn check_found(call: &'static str, (status, value): (u32, Option<Vec<u8>>)) -> H
     }
 }
 
-/// A header map of the ABI. Only the four maps of a stream; maps of callouts come with callouts.
+/// A header map of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
+    /// While the answer to a callout is delivered.
+    CallResponseHeaders = 6,
 }
 
 /// A buffer of the ABI.
@@ -97,6 +101,7 @@ pub(crate) enum Map {
 pub(crate) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    CallResponseBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -220,6 +225,30 @@ pub(crate) fn send_local_response(r: &LocalResponse<'_>) -> Host<()> {
     let grpc = r.grpc_status.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
     let status = raw::send_local_response(r.status, r.details, r.body, r.headers, grpc);
     check("proxy_send_local_response", status)
+}
+
+/// Lets a paused half of a stream go on: 0 the request, 1 the response.
+pub(crate) fn continue_stream(stream: u32) -> Host<()> {
+    check("proxy_continue_stream", raw::continue_stream(stream))
+}
+
+pub(crate) fn close_stream(stream: u32) -> Host<()> {
+    check("proxy_close_stream", raw::close_stream(stream))
+}
+
+pub(crate) struct HttpCall<'a> {
+    pub(crate) cluster: &'a [u8],
+    /// In the ABI's pair encoding.
+    pub(crate) headers: &'a [u8],
+    pub(crate) body: &'a [u8],
+    /// Milliseconds.
+    pub(crate) timeout: u32,
+}
+
+/// The token under which the answer comes.
+pub(crate) fn http_call(call: &HttpCall<'_>) -> Host<u32> {
+    let (status, token) = raw::http_call(call);
+    check("proxy_http_call", status).map(|()| token)
 }
 
 pub(crate) fn define_metric(kind: MetricKind, name: &[u8]) -> Host<u32> {

@@ -7,6 +7,8 @@
     reason = "imports, and taking ownership of memory the host filled through our allocator"
 )]
 
+use std::alloc::Layout;
+
 /// Imports that answer with a status. Natively they exist only where a host defines them (feature `native-host`); without
 /// one every call is answered `Unimplemented`, so that whatever does not need a host can be tested without.
 macro_rules! imports {
@@ -74,6 +76,20 @@ imports! {
         headers_size: usize,
         grpc_status: i32
     );
+    fn proxy_continue_stream(stream: u32);
+    fn proxy_close_stream(stream: u32);
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32
+    );
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32);
     fn proxy_increment_metric(id: u32, offset: i64);
     fn proxy_record_metric(id: u32, value: u64);
@@ -91,8 +107,19 @@ fn owned(data: *mut u8, size: usize) -> Option<Vec<u8>> {
     if data.is_null() {
         return None;
     }
-    // SAFETY: the host got `data` from the SDK's allocator export, which leaks a boxed slice of exactly `size` bytes.
+    // SAFETY: the host got `data` from `allocate` with exactly this size, and hands it over.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Memory that the host fills and a hostcall's result then owns. Null, which hosts answer for as a failed call, when there is none.
+pub fn allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        // A slice of no bytes has no memory.
+        Ok(layout) if size == 0 => std::ptr::without_provenance_mut(layout.align()),
+        // SAFETY: the layout has a size.
+        Ok(layout) => unsafe { std::alloc::alloc(layout) },
+        Err(_) => std::ptr::null_mut(),
+    }
 }
 
 pub(super) fn log(level: u32, message: &[u8]) -> u32 {
@@ -252,4 +279,36 @@ pub(super) fn metric(id: u32) -> (u32, u64) {
     // SAFETY: the host writes one u64 to a live variable.
     let status = unsafe { proxy_get_metric(id, &mut value) };
     (status, value)
+}
+
+pub(super) fn continue_stream(stream: u32) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_continue_stream(stream) }
+}
+
+pub(super) fn close_stream(stream: u32) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_close_stream(stream) }
+}
+
+pub(super) fn http_call(call: &super::HttpCall<'_>) -> (u32, u32) {
+    let (cluster, headers, body) = (call.cluster, call.headers, call.body);
+    let mut token = 0;
+    // SAFETY: the host reads live slices and writes one u32 to a live variable. Trailers are never sent, so none are given: no
+    // pairs are an empty slice.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            std::ptr::null(),
+            0,
+            call.timeout,
+            &mut token,
+        )
+    };
+    (status, token)
 }

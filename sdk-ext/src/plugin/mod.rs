@@ -1,11 +1,17 @@
 //! The two traits a filter implements.
 
-mod adapter;
+mod callbacks;
+mod context;
+mod exports;
 mod init;
+mod table;
+mod vm;
 
-#[doc(hidden)]
-pub use adapter::install;
+pub use callbacks::Callbacks;
 pub use init::{Init, Root};
+pub(crate) use table::Table;
+#[doc(hidden)]
+pub use vm::{Probe, Vm};
 
 use crate::config::{ConfigErrors, Configuration};
 use crate::reply::Flow;

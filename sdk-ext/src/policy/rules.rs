@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::matching::{Match, PathCase, RawMatch, RequestView};
+use crate::config::de::{Refusal, Struct};
 use crate::config::{Checks, Json};
 
 /// The name under which requests are counted that no rule matched; rules cannot take it.
@@ -10,17 +11,37 @@ pub const DEFAULT_RULE: &str = "default";
 
 const MAX_RULES: usize = 1000;
 
-/// A rule as written.
+/// A rule as written, not looked into yet: what is wrong in one does not hide what is wrong in another.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawRule {
+#[serde(transparent)]
+pub struct RawRule(Json);
+
+/// The fields of a rule.
+struct Parts {
     /// `[a-z0-9_-]{1,64}`; without one, `rule-` and its place in the list, counted from 0
-    #[serde(default)]
     name: Option<String>,
-    #[serde(default, rename = "match")]
     matching: RawMatch,
-    #[serde(default)]
-    config: Option<Json>,
+    config: Json,
+}
+
+impl RawRule {
+    pub(crate) fn new(json: Json) -> RawRule {
+        RawRule(json)
+    }
+
+    #[inline(never)]
+    fn parts(&self) -> Result<Parts, Refusal> {
+        let fields = Struct::of(&self.0, &["name", "match", "config"])?;
+        let name = match fields.given("name") {
+            Some(_) => fields.text("name")?,
+            None => None,
+        };
+        Ok(Parts {
+            name,
+            matching: fields.one("match", RawMatch::read)?.unwrap_or_default(),
+            config: fields.given("config").cloned().unwrap_or_else(|| Json::Object(Vec::new())),
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +87,17 @@ impl<C> Rules<C> {
         let mut names: Vec<String> = Vec::with_capacity(count);
         for (index, raw) in raw.into_iter().enumerate() {
             let at = &mut at.at(index);
-            let name = raw.name.unwrap_or_else(|| format!("rule-{index}"));
+            let parts = match raw.parts() {
+                Ok(parts) => parts,
+                Err(error) => {
+                    at.absorb(error.at(at.pointer()));
+                    continue;
+                }
+            };
+            let name = parts.name.unwrap_or_else(|| format!("rule-{index}"));
             let named = check_name(&name, &names, &mut at.at("name"));
-            let matching = Match::parse(raw.matching, case, &mut at.at("match"));
-            let config = check(raw.config.unwrap_or_else(|| Json::Object(Vec::new())), &mut at.at("config"));
+            let matching = Match::parse(parts.matching, case, &mut at.at("match"));
+            let config = check(parts.config, &mut at.at("config"));
             names.push(name.clone());
             if let (true, Some(matching), Some(config)) = (named, matching, config) {
                 rules.push(Rule { name, config, matching });

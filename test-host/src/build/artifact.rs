@@ -106,7 +106,11 @@ impl Store {
 
     /// Copies what cargo built to a place of its own: cargo's file is overwritten by the next build with other features.
     pub(super) fn keep(&self, guest: &Guest, plan: &Plan, wasm: &Path) -> Result<Artifact, BuildError> {
-        let bytes = read(wasm)?;
+        let mut bytes = read(wasm)?;
+        if wayside_postlink::is_unfinished(&bytes) {
+            let refused = |source| BuildError::Postlink { package: plan.package.clone(), source };
+            bytes = wayside_postlink::finish(&bytes).map_err(refused)?.bytes;
+        }
         let sha256 = Sha256::of(&bytes);
         let folder = self.artifacts.join(sha256.to_string());
         let path = folder.join(format!("{}.wasm", plan.crate_name.replace('-', "_")));

@@ -1,4 +1,4 @@
-//! Runs `cargo build` for a guest and reads from its messages which file came out.
+//! Runs cargo for a guest and reads from its messages which file came out.
 
 use super::workspace::Plan;
 use super::{BuildError, Guest, toolchain};
@@ -37,7 +37,12 @@ pub(super) fn build(guest: &Guest, plan: &Plan) -> Result<PathBuf, BuildError> {
 
 fn command(guest: &Guest, plan: &Plan) -> Command {
     let mut command = toolchain::command(&guest.toolchain.cargo, &plan.workspace_root);
-    command.args(["build", "--package", &plan.package_id, "--target", guest.target.triple()]);
+    // A library that is an rlib too, which its own tests need, would be linked without optimisation across crates.
+    match &guest.example {
+        Some(example) => command.args(["build", "--example", example]),
+        None => command.args(["rustc", "--lib", "--crate-type", "cdylib"]),
+    };
+    command.args(["--package", &plan.package_id, "--target", guest.target.triple()]);
     command.args([
         "--profile",
         &guest.profile,
@@ -46,10 +51,6 @@ fn command(guest: &Guest, plan: &Plan) -> Command {
         "--target-dir",
     ]);
     command.arg(&plan.guests_dir);
-    match &guest.example {
-        Some(example) => command.args(["--example", example]),
-        None => command.arg("--lib"),
-    };
     if !guest.features.is_empty() {
         command.args(["--features", &guest.features.join(",")]);
     }

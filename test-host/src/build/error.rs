@@ -102,6 +102,14 @@ pub enum BuildError {
         /// What was found.
         message: String,
     },
+    /// What was built cannot be made ready for a host.
+    #[error("guest `{package}` was built, but its module cannot be finished: {source}")]
+    Postlink {
+        /// Name of the package.
+        package: String,
+        /// Why not.
+        source: wayside_postlink::PostlinkError,
+    },
     /// A file of the build could not be written or read.
     #[error("{}: cannot {action}: {source}", path.display())]
     File {

@@ -1,14 +1,12 @@
 //! Which requests a rule is for. No regular expressions: every pattern is compared in one pass over the input.
 
-use serde::Deserialize;
-
 use super::path::{PathReading, read_path};
-use crate::config::Checks;
+use crate::config::de::{Refusal, Struct, boolean, text, variant};
+use crate::config::{Checks, Json};
 use crate::headers::OwnedName;
 
 /// The `match` object of a rule as it stands in JSON. All conditions given must hold; none given matches everything.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default)]
 pub struct RawMatch {
     /// `api.example` or `*.example`
     pub host: Option<String>,
@@ -22,8 +20,7 @@ pub struct RawMatch {
     pub cluster: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug)]
 pub enum RawPathMatch {
     Exact(String),
     /// On segment borders: `/admin` is not `/administrator`
@@ -33,13 +30,67 @@ pub enum RawPathMatch {
 }
 
 /// One of `exact`, `prefix` and `present`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct RawHeaderMatch {
     pub name: String,
     pub exact: Option<String>,
     pub prefix: Option<String>,
     pub present: Option<bool>,
+}
+
+/// As serde would: a field that is `null` is one that is not given.
+impl RawMatch {
+    pub(crate) fn read(json: &Json) -> Result<RawMatch, Refusal> {
+        let fields = Struct::of(json, &["host", "path", "methods", "headers", "route_name", "cluster"])?;
+        Ok(RawMatch {
+            host: given(fields, "host", text)?,
+            path: given(fields, "path", RawPathMatch::read)?,
+            methods: match fields.given("methods") {
+                Some(_) => fields.texts("methods")?,
+                None => None,
+            },
+            headers: fields.list("headers", RawHeaderMatch::read)?.unwrap_or_default(),
+            route_name: given(fields, "route_name", text)?,
+            cluster: given(fields, "cluster", text)?,
+        })
+    }
+}
+
+impl RawPathMatch {
+    fn read(json: &Json) -> Result<RawPathMatch, Refusal> {
+        let names = &["exact", "prefix", "template"];
+        let (variant, value) = variant(json, names)?;
+        let path =
+            text(value).map_err(|error| error.below(names.get(variant).copied().unwrap_or_default()))?;
+        Ok(match variant {
+            0 => RawPathMatch::Exact(path),
+            1 => RawPathMatch::Prefix(path),
+            _ => RawPathMatch::Template(path),
+        })
+    }
+}
+
+impl RawHeaderMatch {
+    fn read(json: &Json) -> Result<RawHeaderMatch, Refusal> {
+        let fields = Struct::of(json, &["name", "exact", "prefix", "present"])?;
+        Ok(RawHeaderMatch {
+            name: fields.text("name")?.ok_or_else(|| serde::de::Error::missing_field("name"))?,
+            exact: given(fields, "exact", text)?,
+            prefix: given(fields, "prefix", text)?,
+            present: given(fields, "present", boolean)?,
+        })
+    }
+}
+
+fn given<T>(
+    fields: Struct<'_>,
+    name: &str,
+    read: fn(&Json) -> Result<T, Refusal>,
+) -> Result<Option<T>, Refusal> {
+    match fields.given(name) {
+        Some(_) => fields.one(name, read),
+        None => Ok(None),
+    }
 }
 
 /// Whether servers behind the proxy distinguish `/Admin` from `/admin`. Where they do not, requests are matched by

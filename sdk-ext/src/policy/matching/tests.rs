@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::{ConfigErrors, Json};
+use crate::config::ConfigErrors;
 
 fn parsed(json: &serde_json::Value, case: PathCase) -> Result<Match, String> {
     let json = Json::parse(json.to_string().as_bytes()).unwrap();
-    let raw = json.read("/match").map_err(|errors| errors.to_string())?;
+    let raw = RawMatch::read(&json).map_err(|error| error.at("/match").to_string())?;
     let mut errors = ConfigErrors::default();
     let rule = Match::parse(raw, case, &mut Checks::new("/match", &mut errors));
     errors.or(rule).map_err(|errors| errors.to_string())

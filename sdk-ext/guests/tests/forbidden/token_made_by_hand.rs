@@ -1,0 +1,8 @@
+//! Only a callback has a phase's token.
+use wayside_sdk::{Headers, headers::Request};
+
+fn headers() -> Headers<Request> {
+    Headers::token()
+}
+
+fn main() {}

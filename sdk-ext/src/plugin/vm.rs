@@ -1,0 +1,208 @@
+//! The contexts of one VM, and which of them a callback is for.
+
+use super::callbacks::{CONTINUE, Callbacks};
+use super::context::{Plugged, StreamContext};
+use super::table::Table;
+use super::{HttpFilter, Plugin};
+use crate::callout;
+use crate::log;
+use crate::reply::Flow;
+use crate::stream::{
+    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+    Stream, StreamId,
+};
+use crate::timers::Timers;
+use crate::waiting::{self, Direction, Running};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// All contexts of one VM. No cell is borrowed while the host or the filter runs, so callbacks may nest.
+pub struct Vm<P: Plugin> {
+    roots: RefCell<Table<Rc<Plugged<P>>>>,
+    /// `None` while a callback of the stream runs.
+    streams: RefCell<Table<Option<Box<StreamContext<P>>>>>,
+}
+
+impl<P: Plugin> Vm<P> {
+    #[must_use]
+    pub const fn new() -> Vm<P> {
+        Vm { roots: RefCell::new(Table::new()), streams: RefCell::new(Table::new()) }
+    }
+
+    fn root(&self, id: u32) -> Option<Rc<Plugged<P>>> {
+        self.roots.borrow().get(id).cloned()
+    }
+
+    /// Runs one callback of a stream. A context that no root made, or that has a callback running, has nothing to say.
+    fn stream<R>(&self, id: u32, call: impl FnOnce(&mut StreamContext<P>) -> R) -> Option<R> {
+        let mut context = self.streams.borrow_mut().get_mut(id)?.take()?;
+        let result = call(&mut context);
+        let over = match self.streams.borrow_mut().get_mut(id) {
+            Some(slot) => slot.replace(context),
+            None => Some(context),
+        };
+        // What the filter owns is dropped when no borrow is held.
+        drop(over);
+        Some(result)
+    }
+
+    fn action(&self, id: u32, call: impl FnOnce(&mut StreamContext<P>) -> u32) -> u32 {
+        let _running = Running::own_callback(StreamId(id));
+        self.stream(id, call).unwrap_or(CONTINUE)
+    }
+}
+
+impl<P: Plugin> Default for Vm<P> {
+    fn default() -> Vm<P> {
+        Vm::new()
+    }
+}
+
+impl<P: Plugin> std::fmt::Debug for Vm<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vm({})", P::NAME)
+    }
+}
+
+impl<P: Plugin> Callbacks for Vm<P> {
+    fn on_context_create(&self, id: u32, parent: u32) {
+        if parent == 0 {
+            crate::panic::install(P::NAME);
+            let root = Rc::new(Plugged::new(Timers::of_root(id)));
+            let before = self.roots.borrow_mut().insert(id, root);
+            drop(before);
+        } else if let Some(root) = self.root(parent) {
+            let context = Some(Box::new(StreamContext::new(StreamId(id), parent, &root)));
+            let before = self.streams.borrow_mut().insert(id, context);
+            drop(before);
+        }
+    }
+
+    fn on_configure(&self, root: u32, _size: usize) -> bool {
+        log::poll_level();
+        self.root(root).is_some_and(|root| root.configure())
+    }
+
+    fn on_tick(&self, root: u32) {
+        let _running = Running::root();
+        if let Some(root) = self.root(root) {
+            root.tick();
+        }
+    }
+
+    fn on_request_headers(&self, id: u32, _count: u32, end_of_stream: bool) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Request, |filter, stream| {
+                filter.on_request_headers(RequestHeaders::new(stream, end_of_stream))
+            })
+        })
+    }
+
+    fn on_request_body(&self, id: u32, size: usize, end_of_stream: bool) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Request, |filter, stream| {
+                filter.on_request_body(RequestBody::new(stream, size, end_of_stream))
+            })
+        })
+    }
+
+    fn on_request_trailers(&self, id: u32, _count: u32) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Request, |filter, stream| {
+                filter.on_request_trailers(RequestTrailers::new(stream, true))
+            })
+        })
+    }
+
+    fn on_response_headers(&self, id: u32, _count: u32, end_of_stream: bool) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Response, |filter, stream| {
+                filter.on_response_headers(ResponseHeaders::new(stream, end_of_stream))
+            })
+        })
+    }
+
+    fn on_response_body(&self, id: u32, size: usize, end_of_stream: bool) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Response, |filter, stream| {
+                filter.on_response_body(ResponseBody::new(stream, size, end_of_stream))
+            })
+        })
+    }
+
+    fn on_response_trailers(&self, id: u32, _count: u32) -> u32 {
+        self.action(id, |context| {
+            context.call(Direction::Response, |filter, stream| {
+                filter.on_response_trailers(ResponseTrailers::new(stream, true))
+            })
+        })
+    }
+
+    fn on_http_call_response(&self, _root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
+        let Some(arrived) = callout::receiver() else { return };
+        let _running = Running::root();
+        if let Some(id) = arrived(token, headers, body_size) {
+            let _running = Running::for_stream(id);
+            self.stream(id.0, StreamContext::go_on);
+        }
+    }
+
+    fn on_log(&self, id: u32) {
+        let _running = Running::root();
+        self.stream(id, |context| {
+            context.end();
+            context.log(|filter, info| filter.on_log(&LogCx::new(info)));
+            // A timer set by what is dropped in `on_log` would outlive its stream.
+            context.end();
+        });
+    }
+
+    fn on_delete(&self, id: u32) {
+        let _running = Running::root();
+        let stream = self.streams.borrow_mut().remove(id);
+        drop(stream);
+        let root = self.roots.borrow_mut().remove(id);
+        if root.is_some() {
+            Timers::forget_root(id);
+        }
+        drop(root);
+        waiting::over(StreamId(id));
+    }
+}
+
+/// Whether a callback does anything, asked of the compiler and never run: for one that was left as the trait defines it, this
+/// becomes the constant `false`. The pipeline then drops its export, and hosts spare the call.
+macro_rules! probes {
+    ($($name:ident($token:expr);)*) => {
+        #[derive(Debug)]
+        pub enum Probe {}
+
+        impl Probe {
+            $(
+                pub fn $name<P: Plugin>(filter: &mut P::Filter) -> bool {
+                    let flow = filter.$name($token);
+                    let acts = !matches!(flow, Flow::Continue);
+                    // Never run: dropping it would only be code that hides a constant.
+                    std::mem::forget(flow);
+                    acts
+                }
+            )*
+
+            pub fn on_log<P: Plugin>(filter: &mut P::Filter) -> bool {
+                filter.on_log(&LogCx::new(NOBODY));
+                false
+            }
+        }
+    };
+}
+
+const NOBODY: Stream = Stream::new(StreamId(0), 0, "");
+
+probes! {
+    on_request_headers(RequestHeaders::new(NOBODY, true));
+    on_request_body(RequestBody::new(NOBODY, 0, true));
+    on_request_trailers(RequestTrailers::new(NOBODY, true));
+    on_response_headers(ResponseHeaders::new(NOBODY, true));
+    on_response_body(ResponseBody::new(NOBODY, 0, true));
+    on_response_trailers(ResponseTrailers::new(NOBODY, true));
+}

@@ -1,0 +1,42 @@
+//! What a module of this crate is made of.
+
+use wayside::build::{Artifact, Guest};
+use wayside::vm::module::ModuleInfo;
+
+fn built(example: &str) -> (Artifact, ModuleInfo) {
+    let guest =
+        Guest::package("wayside-sdk-guests").example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    let artifact = guest.build().unwrap_or_else(|error| panic!("{error}"));
+    let bytes = artifact.read().expect("it was just built");
+    wayside_postlink::check_imports(&bytes).unwrap_or_else(|error| panic!("{error}"));
+    let info = ModuleInfo::parse(&bytes, example).unwrap_or_else(|error| panic!("{error}"));
+    (artifact, info)
+}
+
+fn callbacks(info: &ModuleInfo) -> Vec<&str> {
+    let mut names: Vec<_> =
+        info.exports.iter().map(String::as_str).filter(|name| name.starts_with("proxy_on")).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_filter_that_does_nothing_exports_no_callback_of_streams_and_weighs_what_the_layer_weighs() {
+    let (artifact, info) = built("empty");
+    assert_eq!(
+        callbacks(&info),
+        ["proxy_on_configure", "proxy_on_context_create", "proxy_on_delete", "proxy_on_tick"]
+    );
+    assert!(artifact.len <= 50_000, "{} bytes", artifact.len);
+}
+
+#[test]
+fn a_filter_exports_the_callbacks_it_overrides() {
+    let (_, info) = built("api-key");
+    let callbacks = callbacks(&info);
+    assert!(callbacks.contains(&"proxy_on_request_headers"), "{callbacks:?}");
+    for unused in ["proxy_on_request_body", "proxy_on_response_headers", "proxy_on_log", "proxy_on_done"] {
+        assert!(!callbacks.contains(&unused), "{callbacks:?}");
+    }
+    assert!(!info.exports.iter().any(|export| export.starts_with("wayside:")), "{:?}", info.exports);
+}

@@ -39,7 +39,6 @@ impl Cluster {
     }
 
     /// A request to this cluster; nothing happens until it is [sent](Call::send).
-    #[must_use]
     pub fn call<'a>(&'a self, method: &'a str, path: &'a str) -> Call<'a> {
         let authority = self.authority.as_deref().unwrap_or(&self.name);
         let mut headers = Vec::with_capacity(6);

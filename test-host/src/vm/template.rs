@@ -50,7 +50,7 @@ impl<H> std::fmt::Debug for Template<H> {
 
 /// What came of a start, besides the host that was lent to it.
 enum Started<H: 'static> {
-    Vm(Vm<H>),
+    Vm(Box<Vm<H>>),
     Fault(GuestFault),
     /// Nothing has run: there was no room in the pool.
     NoRoom(GuestFault),
@@ -75,14 +75,14 @@ impl<H: HostCalls + 'static> Template<H> {
     pub fn start(&self, capabilities: Capabilities, host: Box<H>) -> (Box<H>, Result<Vm<H>, GuestFault>) {
         let (host, started) = self.start_from(&self.bound, capabilities.clone(), host);
         let fault = match started {
-            Started::Vm(vm) => return (host, Ok(vm)),
+            Started::Vm(vm) => return (host, Ok(*vm)),
             Started::Fault(fault) => return (host, Err(fault)),
             Started::NoRoom(fault) => fault,
         };
         let bind = || Bound::of(&self.module.unpooled(&self.modules)?.ok()?).ok();
         let Some(bound) = self.unpooled.get_or_init(bind) else { return (host, Err(fault)) };
         match self.start_from(bound, capabilities, host) {
-            (host, Started::Vm(vm)) => (host, Ok(vm)),
+            (host, Started::Vm(vm)) => (host, Ok(*vm)),
             (host, Started::Fault(fault) | Started::NoRoom(fault)) => (host, Err(fault)),
         }
     }
@@ -96,7 +96,7 @@ impl<H: HostCalls + 'static> Template<H> {
         store.data_mut().enter(Phase::Running);
         let host = store.data_mut().take_host();
         let started = match started {
-            Ok(instance) => Started::Vm(Vm::new(store, instance, &bound.exports.callbacks, budget)),
+            Ok(instance) => Started::Vm(Box::new(Vm::new(store, instance, &bound.exports.callbacks, budget))),
             Err(error) if pool::is_full(&error) => Started::NoRoom(fault_of(error, START)),
             Err(error) => Started::Fault(budget.name_in(fault_of(error, START))),
         };

@@ -58,6 +58,10 @@ fn replay(folder: &Folder, cache: &Path) {
 }
 
 /// Nanoseconds of one of so many starts.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures real time where the system tells no other"
+)]
 fn taken(times: u32, start: impl Fn()) -> f64 {
     let (began, before) = (Instant::now(), cpu_of_children());
     (0..times).for_each(|_| start());

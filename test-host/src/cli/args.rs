@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +41,12 @@ pub(super) struct ReplayArguments {
     /// Change one value in a filter's configuration: `timeout./defaults/timeout="2s"`
     #[arg(long, value_name = "FILTER.POINTER=JSON")]
     pub(super) set: Vec<Setting>,
+    /// Roll out another configuration while traffic runs: `2s=new.yaml`, or a folder as with --envoy; can be given several times
+    #[arg(long, value_name = "AT=FILE|DIR")]
+    pub(super) then: Vec<Then>,
+    /// What streams and connections of a configuration that is replaced have left, as `envoy --drain-time-s`
+    #[arg(long, value_name = "TIME", default_value = "600s", value_parser = duration)]
+    pub(super) drain: Duration,
     /// What answers the calls that filters make: YAML, by cluster
     #[arg(long, value_name = "FILE")]
     pub(super) callouts: Option<PathBuf>,
@@ -182,4 +188,36 @@ const WORKERS_MAX: u32 = 1024;
 fn workers(text: &str) -> Result<NonZeroU32, String> {
     let number = text.parse().ok().and_then(NonZeroU32::new).filter(|number| number.get() <= WORKERS_MAX);
     number.ok_or_else(|| format!("expected a number of workers from 1 to {WORKERS_MAX}"))
+}
+
+/// A configuration, and when it is rolled out.
+#[derive(Clone, Debug)]
+pub(super) struct Then {
+    pub(super) at: Duration,
+    pub(super) envoy: PathBuf,
+}
+
+impl FromStr for Then {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (at, path) = text
+            .split_once('=')
+            .filter(|(_, path)| !path.is_empty())
+            .ok_or_else(|| format!("found {text:?}, expected a time and a file, as in 2s=new.yaml"))?;
+        Ok(Then { at: duration(at)?, envoy: PathBuf::from(path) })
+    }
+}
+
+/// A number with an optional fraction, and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("found {text:?}, expected a time such as 500ms, 2s, 1.5m or 1h");
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?;
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number: f64 = number.parse().ok().filter(|_| plain)?;
+        Duration::try_from_secs_f64(number * seconds).ok()
+    });
+    parsed.ok_or_else(expected)
 }

@@ -12,7 +12,7 @@ use super::{BadInput, Verdict, args::ReplayArguments};
 use crate::{
     clock::Seed,
     envoy_config::{self, LoadOptions, Loaded, Setting},
-    replay::{self, Isolation, Options, Specs},
+    replay::{self, Change, Isolation, Options, Specs},
     report::{Detail, Report, Unsupported},
     trace::TraceLevel,
     traffic,
@@ -21,7 +21,13 @@ use crate::{
 };
 
 pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
-    let (specs, unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
+    let (specs, mut unsupported) = load_specs(&arguments.envoy, &arguments.set)?;
+    let mut changes = Vec::new();
+    for then in &arguments.then {
+        let (specs, more) = load_specs(std::slice::from_ref(&then.envoy), &[])?;
+        unsupported.extend(more.into_iter().filter(|part| !unsupported.contains(part)).collect::<Vec<_>>());
+        changes.push(Change { at: then.at, specs, drain: arguments.drain });
+    }
     let recording = traffic::load(&arguments.traffic, &traffic::Limits::default()).map_err(BadInput::of)?;
     let options = Options {
         seed: Seed(arguments.seed),
@@ -39,7 +45,8 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
     });
     let script = load_script(arguments.callouts.as_deref())?;
     let replay =
-        replay::replay(&modules, &specs, recording, &options, |_| script.services()).map_err(BadInput::of)?;
+        replay::replay_with_changes(&modules, &specs, &changes, recording, &options, |_| script.services())
+            .map_err(BadInput::of)?;
     if replay.proxies.is_empty() {
         return Err(no_configuration(&specs, &replay));
     }

@@ -122,23 +122,38 @@ fn filter_chain(listener: &Fields<'_>, options: &LoadOptions) -> Option<(String,
     }
 }
 
-/// A Wasm access logger is code, not a log: it could count, share data and call out.
-fn wasm_access_logger(logger: &Cursor<'_>) {
-    let logger_of = |name: &str| logger.json()[name]["@type"].as_str().map(str::to_owned);
-    let type_url = logger_of("typed_config").or_else(|| logger_of("typedConfig")).unwrap_or_default();
-    if type_url.ends_with("envoy.extensions.access_loggers.wasm.v3.WasmAccessLog") {
-        logger.not_emulated("a Wasm access logger: it is not run, and hears of no stream");
+/// The access loggers that are code; those that only write are left out.
+fn access_loggers(manager: &Fields<'_>, options: &LoadOptions) -> Vec<PluginSpec> {
+    let is_code = |logger: &&Cursor<'_>| {
+        let logger = logger.json();
+        let config = logger.get("typed_config").or_else(|| logger.get("typedConfig"));
+        let of_type = config.and_then(|config| config["@type"].as_str());
+        of_type.is_some_and(|name| name.ends_with(WASM_ACCESS_LOG))
+    };
+    let all = manager.list("access_log");
+    let code: Vec<_> = all.iter().filter(is_code).collect();
+    if code.is_empty() || code.len() < all.len() {
+        manager.harmless("access_log", LOGGING);
     }
+    code.into_iter().filter_map(|logger| access_logger(logger, options)).collect()
+}
+
+fn access_logger(logger: &Cursor<'_>, options: &LoadOptions) -> Option<PluginSpec> {
+    let fields = logger.fields()?;
+    fields.not_emulated("filter", "the condition is taken to hold: the logger hears of every stream");
+    let name = fields.owned_text("name");
+    let typed = TypedConfig::read(&fields.get("typed_config")?)?;
+    wasm::plugin(&typed.fields, &name, options)
 }
 
 pub(super) fn connection_manager(
     fields: &Fields<'_>,
     options: &LoadOptions,
 ) -> Option<HttpConnectionManagerSpec> {
-    for name in ["access_log", "access_log_options", "tracing"] {
+    for name in ["access_log_options", "tracing"] {
         fields.harmless(name, LOGGING);
     }
-    fields.list("access_log").iter().for_each(wasm_access_logger);
+    let access_loggers = access_loggers(fields, options);
     for name in ["codec_type", "http_protocol_options", "http2_protocol_options"] {
         fields.harmless(name, RECORDED);
     }
@@ -154,6 +169,7 @@ pub(super) fn connection_manager(
         generate_request_id: fields.bool("generate_request_id").unwrap_or(true),
         internal_addresses: ranges.unwrap_or_default(),
         http_filters: http_filters?,
+        access_loggers,
         routes: Arc::new(routes?),
         timeouts,
         server_header,
@@ -232,6 +248,8 @@ fn cidr_range(item: &Cursor<'_>) -> Option<CidrRange> {
     }
     range
 }
+
+const WASM_ACCESS_LOG: &str = "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog";
 
 fn http_filters(manager: &Fields<'_>, options: &LoadOptions) -> Option<FilterChain> {
     let items = manager.list("http_filters");

@@ -191,9 +191,16 @@ impl HeaderMap {
     /// The fields, to be changed. Where another map shares them it is only their order that is copied.
     fn own(&mut self) -> Own<'_> {
         let HeaderMap { received, edited } = self;
-        if edited.is_none() && Arc::get_mut(received).is_none() {
+        let unshared = match edited {
+            Some(fields) => Arc::get_mut(fields).is_some(),
+            None => Arc::get_mut(received).is_some(),
+        };
+        if !unshared {
             let mut fields = Vec::with_capacity(received.len() + ROOM);
-            fields.extend((0..received.len()).map(Field::Received));
+            match edited {
+                Some(shared) => fields.extend_from_slice(shared),
+                None => fields.extend((0..received.len()).map(Field::Received)),
+            }
             *edited = Some(Arc::new(fields));
         }
         match edited {

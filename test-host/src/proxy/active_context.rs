@@ -15,7 +15,7 @@ use super::{
     nested::{Nested, Outer, Shown},
     properties::{self, Read},
     shared_data,
-    streams::state::{FilterContext, StreamState},
+    streams::state::{FilterContext, StreamId, StreamState},
 };
 use crate::{
     abi::{
@@ -55,6 +55,8 @@ pub(crate) struct ActiveContext {
     pub(super) nested: VecDeque<Nested>,
     pub(super) outer: Vec<Outer>,
     pub(super) configuring: bool,
+    /// The stream that an access logger's root hears of, and what it sees of it.
+    pub(super) logged: Option<(StreamId, FilterContext)>,
     /// The guest's allocator broke, and that is noted.
     pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
@@ -79,6 +81,7 @@ impl ActiveContext {
             nested: VecDeque::new(),
             outer: Vec::new(),
             configuring: false,
+            logged: None,
             broken: false,
             last_buffer: None,
             callback: AT_START,
@@ -97,7 +100,7 @@ impl ActiveContext {
     /// What was there for the callback that is over alone.
     pub(crate) fn hide(&mut self) {
         (self.callout, self.shown, self.status) = (None, Shown::default(), Bytes::new());
-        self.configuring = false;
+        (self.configuring, self.logged) = (false, None);
         self.nested.clear();
         self.outer.clear();
     }
@@ -147,6 +150,10 @@ impl ActiveContext {
             Owner::Stream(id, filter) => {
                 let stream = self.core.streams.get(&id)?;
                 Some((stream, stream.filters.get(filter.0)?))
+            }
+            Owner::Root(plugin) if plugin == self.plugin => {
+                let (id, seen) = self.logged.as_ref()?;
+                Some((self.core.streams.get(id)?, seen))
             }
             Owner::Root(_) | Owner::Connection(..) => None,
         }

@@ -21,7 +21,7 @@ use super::{
     streams::state::{StreamId, StreamState},
     streams::timers::StreamTimer,
     tcp::{ConnectionId, TcpState},
-    threads::PluginKey,
+    threads::{Listeners, PluginKey},
 };
 use crate::{
     abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
@@ -129,7 +129,7 @@ pub(crate) enum Due {
     },
     /// The time of listeners that a new configuration replaced is over.
     Drained {
-        listeners: std::ops::Range<usize>,
+        listeners: Listeners,
     },
     /// It breaks off in the middle of its answer.
     UpstreamBreaks {
@@ -177,6 +177,8 @@ pub(crate) enum Owner {
 pub(crate) struct FilterEntry {
     pub(crate) spec: Arc<PluginSpec>,
     pub(crate) listener: String,
+    /// It is an access logger.
+    pub(crate) is_logger: bool,
     /// The number of its base VM.
     pub(crate) base: usize,
     pub(crate) key: PluginKey,
@@ -279,8 +281,8 @@ pub(crate) struct Core {
     pub(crate) filters: Vec<FilterEntry>,
     /// The filters of each listener, in the order of `chains`.
     pub(crate) chain_filters: Vec<Vec<FilterNumber>>,
-    /// Listeners before this one are draining.
-    pub(crate) current_listeners: usize,
+    /// All others are draining, or gone.
+    pub(crate) current_listeners: Listeners,
     pub(crate) plugins: Vec<PluginState>,
     /// The filter chain of each listener, on each worker; behind those of HTTP, those of TCP.
     pub(crate) chains: Vec<Vec<Arc<[PluginIndex]>>>,

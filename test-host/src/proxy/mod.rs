@@ -78,14 +78,17 @@ impl Proxy {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let id = StreamId(number);
-        if core.spec.listeners.is_empty() {
+        if core.current_listeners.http.is_empty() {
             let text = format!("{}: no listener speaks HTTP", exchange.id);
             return core.found(None, FindingKind::NotRecorded, text);
         }
         let listener = listener_for(core, exchange.id.direction);
         core.running = core.worker_for(&exchange);
         let (thread, chain, first_filter) = core.chain_of(listener);
-        let buffer_limit = core.spec.listeners.get(listener).and_then(|listener| listener.buffer_limit);
+        let spec = core.spec.listeners.get(listener);
+        let buffer_limit = spec.and_then(|listener| listener.buffer_limit);
+        let loggers = spec.map_or(0, |listener| listener.http.access_loggers.len());
+        let chain = (chain, loggers);
         let mut stream =
             Box::new(StreamState::new(exchange, listener, chain, first_filter, thread, now, buffer_limit));
         let request = stream.exchange.request.clone();
@@ -121,7 +124,7 @@ impl Proxy {
             }
             Due::ClientLeaves { stream } => self.client_left(stream),
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
-            Due::Drained { listeners } => self.drained(listeners),
+            Due::Drained { listeners } => self.drained(&listeners),
             Due::TcpStep { connection, step } => self.tcp_step(connection, step),
             Due::UpstreamBreaks { stream } => self.upstream_broke_off(stream),
             Due::RouteTimeout { stream, of } => self.route_timed_out(stream, of),
@@ -344,9 +347,11 @@ impl Proxy {
 
 /// The listener of the exchange's direction, else the first one.
 fn listener_for(core: &Core, direction: Direction) -> usize {
-    let from = core.current_listeners;
-    let mut listeners = core.spec.listeners.iter().skip(from);
-    from + listeners.position(|listener| listener.direction == direction).unwrap_or(0)
+    let current = &core.current_listeners.http;
+    let is_of = |place: &&usize| {
+        core.spec.listeners.get(**place).is_some_and(|listener| listener.direction == direction)
+    };
+    current.iter().find(is_of).or(current.first()).copied().unwrap_or(0)
 }
 
 pub(crate) type ProxyVm = Vm<ActiveContext>;

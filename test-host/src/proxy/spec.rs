@@ -31,20 +31,22 @@ pub struct ProxySpec {
 }
 
 impl ProxySpec {
-    /// Every plugin of every listener, in chain order.
+    /// Every plugin of every listener, in the order in which they start.
     pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
         self.chains().flat_map(|(.., plugins)| plugins)
     }
 
-    /// The filters of each listener, with its name and direction: those for HTTP first, then those for TCP.
-    pub fn chains(&self) -> impl Iterator<Item = (&str, Direction, Vec<&PluginSpec>)> {
+    /// The access loggers of each listener and then its filters, with its name, direction and the number of loggers: those for
+    /// HTTP first, then those for TCP.
+    pub fn chains(&self) -> impl Iterator<Item = (&str, Direction, usize, Vec<&PluginSpec>)> {
         let http = self.listeners.iter();
         let http = http.map(|listener| {
-            (&listener.name[..], listener.direction, listener.http.http_filters.plugins().collect())
+            let loggers = listener.http.access_loggers.len();
+            (&listener.name[..], listener.direction, loggers, listener.http.plugins().collect())
         });
         let tcp = self.tcp_listeners.iter();
         let tcp = tcp.map(|listener| {
-            (&listener.name[..], listener.direction, listener.filters.iter().collect::<Vec<_>>())
+            (&listener.name[..], listener.direction, 0, listener.filters.iter().collect::<Vec<_>>())
         });
         http.chain(tcp)
     }
@@ -52,7 +54,7 @@ impl ProxySpec {
     pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
         let http = self.listeners.iter_mut();
         let tcp = self.tcp_listeners.iter_mut();
-        http.flat_map(|listener| listener.http.http_filters.plugins_mut())
+        http.flat_map(|listener| listener.http.plugins_mut())
             .chain(tcp.flat_map(|listener| &mut listener.filters))
     }
 }
@@ -113,9 +115,22 @@ pub struct HttpConnectionManagerSpec {
     /// Who counts as internal. Envoy's default, since 1.33, is nobody.
     pub internal_addresses: Vec<CidrRange>,
     pub http_filters: FilterChain,
+    /// What hears of every stream when it has ended, and of nothing else (`envoy.access_loggers.wasm`).
+    pub access_loggers: Vec<PluginSpec>,
     pub routes: Arc<RouteTable>,
     pub timeouts: StreamTimeouts,
     pub server_header: ServerHeader,
+}
+
+impl HttpConnectionManagerSpec {
+    /// The access loggers, then the Wasm filters.
+    fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
+        self.access_loggers.iter().chain(self.http_filters.plugins())
+    }
+
+    fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+        self.access_loggers.iter_mut().chain(self.http_filters.plugins_mut())
+    }
 }
 
 /// How long a stream may take (`common_http_protocol_options`, `stream_idle_timeout`, `request_timeout`).
@@ -225,7 +240,7 @@ impl FilterChain {
         })
     }
 
-    fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+    pub(super) fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
         self.0.iter_mut().filter_map(|filter| match filter {
             FilterSpec::Wasm(plugin) => Some(&mut **plugin),
             FilterSpec::Router(_) => None,

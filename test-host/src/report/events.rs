@@ -47,6 +47,7 @@ fn event(outcome: &ProxyOutcome, entry: &Entry) -> Effect {
         What::Fault { reason } => format!("failed: {reason}"),
         What::Finding { kind, text } => format!("{kind}: {text}"),
         What::CalloutAnswered { token, answer } => format!("callout {token} answered: {answer}"),
+        What::Reconfigured { text } => text.clone(),
         What::Random { bytes } => format!("drew {bytes} random bytes"),
         other => format!("{other:?}"),
     };

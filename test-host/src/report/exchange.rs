@@ -121,6 +121,7 @@ fn note(step: &mut FilterStep, what: &What) {
         | What::RouterReplied { .. }
         | What::ClientLeft
         | What::UpstreamBroke
+        | What::Reconfigured { .. }
         | What::UpstreamAnswered { .. } => {}
     }
 }

@@ -49,7 +49,8 @@ pub enum TraceLevel {
 
 impl TraceLevel {
     pub(crate) fn keeps(self, what: &What) -> bool {
-        self == TraceLevel::On || matches!(what, What::Fault { .. } | What::Finding { .. })
+        self == TraceLevel::On
+            || matches!(what, What::Fault { .. } | What::Finding { .. } | What::Reconfigured { .. })
     }
 }
 
@@ -135,6 +136,10 @@ pub enum What {
     ClientLeft,
     /// The upstream broke off in the middle of its answer.
     UpstreamBroke,
+    /// A new configuration is in force.
+    Reconfigured {
+        text: String,
+    },
     /// The upstream's answer arrived.
     UpstreamAnswered {
         status: String,

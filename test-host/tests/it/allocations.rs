@@ -65,8 +65,11 @@ fn allocations(kind: &str, times: u32, trace: TraceLevel) -> u64 {
 
 /// What five hundred calls more in each of a hundred exchanges add.
 fn added(kind: &str, trace: TraceLevel) -> u64 {
+    // What is made once for the process, and what a table grows by, come in some runs and not in others.
+    let fewest = |times| (0..3).map(|_| allocations(kind, times, trace)).min().unwrap_or(0);
     allocations(kind, 10, trace);
-    allocations(kind, 510, trace) - allocations(kind, 10, trace)
+    let few = fewest(10);
+    fewest(510).saturating_sub(few)
 }
 
 #[test]

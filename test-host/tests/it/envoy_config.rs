@@ -580,8 +580,20 @@ fn a_setting_that_would_change_nothing_is_an_error() {
 }
 
 #[test]
-fn a_wasm_access_logger_is_told_as_missing_and_not_as_a_log() {
-    let logger = r#"access_log: [{name: l, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]"#;
-    let listed = listed(&loaded(&bootstrap(ROUTER, logger)));
-    assert!(listed.contains("access_log[0]: a Wasm access logger: it is not run"), "{listed}");
+fn a_wasm_access_logger_is_a_plugin_and_its_condition_is_told_as_missing() {
+    let logger = r#"access_log: [{name: l, filter: {not_health_check_filter: {}}, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog, config: {name: audit, vm_config: {runtime: envoy.wasm.runtime.v8, code: {local: {inline_bytes: AGFzbQEAAAA=}}}}}}]"#;
+    let loaded = loaded(&bootstrap(ROUTER, logger));
+    let names: Vec<&str> = loaded.spec.plugins().map(|plugin| &plugin.name[..]).collect();
+    assert_eq!(names, ["audit"]);
+    let listed = listed(&loaded);
+    assert!(listed.contains("access_log[0].filter: the condition is taken to hold"), "{listed}");
+    assert!(!listed.contains("access logs and traces are not written"), "{listed}");
+}
+
+#[test]
+fn a_wasm_access_logger_beside_one_that_writes_is_a_plugin_too() {
+    let logger = r#"access_log: [{name: file}, {name: l, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog}}]"#;
+    let error = from_text(&bootstrap(ROUTER, logger), Path::new("envoy.yaml"), &LoadOptions::default());
+    let error = error.expect_err("the logger has no code").to_string();
+    assert!(error.contains("access_log[1].typed_config"), "{error}");
 }

@@ -5,6 +5,7 @@ mod support;
 mod allocations;
 mod build;
 mod callouts;
+mod chunking;
 mod cli;
 mod determinism;
 mod envoy_config;

@@ -25,6 +25,9 @@ pub struct Behaviour {
     /// In the order of the chain.
     #[serde(default = "one_filter")]
     pub filters: Vec<Filter>,
+    /// Access loggers, which hear of every request's end; without a name, `logger`.
+    #[serde(default)]
+    pub loggers: Vec<Filter>,
     #[serde(default = "one_request")]
     pub requests: Vec<Request>,
     /// Filters are network filters, and this is the one connection through them, in the form of `traffic::load_connections`.
@@ -275,6 +278,11 @@ impl Behaviour {
             return Err("host_differs: expected a reason".to_owned());
         }
         Ok(())
+    }
+
+    /// In the order in which they start.
+    pub(super) fn guests(&self) -> impl Iterator<Item = &Filter> {
+        self.loggers.iter().chain(&self.filters)
     }
 
     /// Whether it must have an Envoy to itself.

@@ -54,12 +54,14 @@ impl Case {
         if self.prefix.is_empty() { text.to_owned() } else { text.replace(&self.prefix, "") }
     }
 
-    /// How the log begins its lines, filter by filter.
+    /// How the log begins its lines, logger by logger and then filter by filter.
     pub(super) fn filter_name(&self, number: usize) -> String {
-        let name = self.behaviour.filters.get(number).and_then(|filter| filter.name.clone());
-        name.unwrap_or_else(
-            || if number == 0 { "script".to_owned() } else { format!("script-{}", number + 1) },
-        )
+        let (of_kind, nth, kind) = match number.checked_sub(self.behaviour.loggers.len()) {
+            Some(nth) => (&self.behaviour.filters, nth, "script"),
+            None => (&self.behaviour.loggers, number, "logger"),
+        };
+        let name = of_kind.get(nth).and_then(|filter| filter.name.clone());
+        name.unwrap_or_else(|| if nth == 0 { kind.to_owned() } else { format!("{kind}-{}", nth + 1) })
     }
 }
 
@@ -76,7 +78,7 @@ pub(super) struct Surroundings {
 
 /// The names of the guests that behaviours need.
 pub(super) fn guests(behaviours: &[Behaviour]) -> std::collections::BTreeSet<String> {
-    let filters = behaviours.iter().flat_map(|behaviour| &behaviour.filters);
+    let filters = behaviours.iter().flat_map(Behaviour::guests);
     filters.filter(|filter| filter.wat.is_none()).map(|filter| guest_of(filter).to_owned()).collect()
 }
 
@@ -130,7 +132,7 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
 }
 
 fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
-    let filters = case.behaviour.filters.iter().enumerate();
+    let filters = (case.behaviour.loggers.len()..).zip(&case.behaviour.filters);
     let mut chain =
         filters.map(|(number, filter)| wasm(case, number, filter, around)).collect::<Result<Vec<_>, _>>()?;
     if case.behaviour.connection.is_some() {
@@ -144,7 +146,14 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     merge(&mut router, router_fields);
     chain.push(json!({ "name": "router", "typed_config": router }));
     let mut manager = manager("ingress", chain, virtual_host(&case.behaviour.envoy));
-    manager["access_log"] = json!([access_log(case, &around.access_log)]);
+    let mut logs = vec![access_log(case, &around.access_log)];
+    for (logger, number) in case.behaviour.loggers.iter().zip(0..) {
+        let mut logger = wasm(case, number, logger, around)?;
+        logger["typed_config"]["@type"] =
+            json!("type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog");
+        logs.push(logger);
+    }
+    manager["access_log"] = json!(logs);
     merge(&mut manager, connection_manager);
     let mut listener = on_loopback(&case.listener, manager);
     if let Some(tls) = &case.behaviour.tls {

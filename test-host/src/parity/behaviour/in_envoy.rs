@@ -433,7 +433,7 @@ fn logged(line: &str, listener: &str) -> Option<(u16, (String, String))> {
 
 /// A line of one of the behaviour's filters.
 fn told(case: &Case, line: &Line) -> Option<String> {
-    let speakers = case.behaviour.filters.iter().enumerate().map(|(number, filter)| Speaker {
+    let speakers = case.behaviour.guests().enumerate().map(|(number, filter)| Speaker {
         shown: case.filter_name(number),
         name: format!("{}{}", case.prefix, case.filter_name(number)),
         root_id: filter.root_id.clone(),

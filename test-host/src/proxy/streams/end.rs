@@ -224,10 +224,11 @@ impl Proxy {
         stream.end = Some(end);
         stream.manager.close();
         self.gone = Some(Gone { stream: id, by: self.cause });
-        let filters = self.core_mut().streams.get(&id).map_or(0, |stream| stream.chain.len());
+        let filters = self.core_mut().streams.get(&id).map_or(0, |stream| stream.filters.len());
         for filter in (0..filters).map(FilterIndex) {
             self.log_filter(id, filter);
         }
+        self.tell_loggers(id);
         for filter in (0..filters).map(FilterIndex) {
             self.delete_filter(id, filter);
         }

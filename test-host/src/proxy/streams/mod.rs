@@ -1,5 +1,6 @@
 //! The streams of a proxy that are under way, by number.
 
+mod access_loggers;
 pub(super) mod end;
 pub(super) mod route_state;
 mod router_step;

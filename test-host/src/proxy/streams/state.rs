@@ -88,7 +88,8 @@ pub enum End {
 pub(crate) struct StreamState {
     pub(crate) exchange: Box<Exchange>,
     pub(crate) manager: FilterManager,
-    /// The plugins of its chain, from the client on; `filters` has the same order.
+    /// The plugins of its chain, from the client on, and behind them the access loggers; `filters` has the same order, without
+    /// loggers.
     pub(crate) chain: Arc<[PluginIndex]>,
     /// The number of its first filter.
     pub(crate) first_filter: usize,
@@ -124,13 +125,13 @@ impl StreamState {
     pub(crate) fn new(
         exchange: Box<Exchange>,
         listener: usize,
-        chain: Arc<[PluginIndex]>,
+        (chain, loggers): (Arc<[PluginIndex]>, usize),
         first_filter: usize,
         thread: Thread,
         started: Duration,
         buffer_limit: Option<usize>,
     ) -> Self {
-        let filters = chain.len();
+        let filters = chain.len().saturating_sub(loggers);
         StreamState {
             exchange,
             chain,

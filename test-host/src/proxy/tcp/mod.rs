@@ -43,7 +43,10 @@ impl Proxy {
         self.tell_time(now, wall);
         let core = self.core_mut();
         let takes = |name: &str| recorded.listener.as_deref().is_none_or(|wanted| wanted == name);
-        let Some(listener) = core.spec.tcp_listeners.iter().position(|listener| takes(&listener.name)) else {
+        let mut current = core.current_listeners.tcp.iter().copied();
+        let listener = current
+            .find(|place| core.spec.tcp_listeners.get(*place).is_some_and(|listener| takes(&listener.name)));
+        let Some(listener) = listener else {
             let text = format!("connection {number}: no listener proxies TCP for it");
             return core.found(None, FindingKind::NotRecorded, text);
         };

@@ -1,10 +1,16 @@
 //! Which plugins share a VM, and which of those share a root context (`envoy-abi` 4.1).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
-use super::super::{ActiveContext, spec::PluginSpec};
+use super::super::{
+    ActiveContext,
+    spec::{FailurePolicy, PluginSpec},
+};
 use crate::{
     abi::GuestFault,
     message::Direction,
@@ -27,6 +33,9 @@ pub(crate) struct PluginKey {
     configuration: Bytes,
     name: String,
     direction: Direction,
+    failure_policy: FailurePolicy,
+    allow_on_headers_stop_iteration: bool,
+    allowed_capabilities: Option<BTreeSet<String>>,
 }
 
 impl PluginKey {
@@ -36,6 +45,9 @@ impl PluginKey {
             configuration: plugin.configuration.bytes(),
             name: plugin.name.clone(),
             direction,
+            failure_policy: plugin.failure_policy,
+            allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
+            allowed_capabilities: plugin.allowed_capabilities.clone(),
         }
     }
 }

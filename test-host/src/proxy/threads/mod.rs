@@ -8,9 +8,9 @@ mod one;
 mod reload;
 mod start;
 
-pub(crate) use self::identity::PluginKey;
 pub(crate) use self::one::One;
 pub use self::start::{ProxyOptions, StartError};
+pub(crate) use self::{change::Listeners, identity::PluginKey};
 pub(super) use self::{
     identity::BaseVm,
     one::OfOnes,
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use super::core::{Core, PluginIndex};
 use crate::{
     message::{Exchange, RecordedConnection},
-    trace::Thread,
+    trace::{FilterNumber, Thread},
 };
 
 impl Core {
@@ -65,8 +65,9 @@ impl Core {
             Thread::Main | Thread::Canary => 0,
         };
         let chain = self.chains.get(worker).and_then(|chains| chains.get(listener)).map(Arc::clone);
-        let first =
-            self.chain_filters.get(listener).and_then(|chain| chain.first()).map_or(0, |filter| filter.0);
+        let is_logger = |filter: &&FilterNumber| self.filters[filter.0].is_logger;
+        let mut filters = self.chain_filters.get(listener).into_iter().flatten().skip_while(is_logger);
+        let first = filters.next().map_or(0, |filter| filter.0);
         (self.running, chain.unwrap_or_default(), first)
     }
 

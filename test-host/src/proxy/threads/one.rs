@@ -59,7 +59,7 @@ impl Proxy {
         core.chains = vec![Vec::new(); main.chains.len()];
         core.filters = mem::take(&mut main.filters);
         core.chain_filters = mem::take(&mut main.chain_filters);
-        core.current_listeners = main.current_listeners;
+        core.current_listeners = main.current_listeners.clone();
         core.shared_data = main.shared_data.clone();
         core.queues = main.queues.without_consumers();
         core.trace_level = main.trace_level;
@@ -86,9 +86,13 @@ impl Proxy {
     fn start_worker_of_one(&mut self, thread: Thread) {
         let Thread::Worker(worker) = thread else { return };
         let core = self.core_mut();
-        let (draining, filters) = (core.current_listeners, mem::take(&mut core.chain_filters));
-        let mut chains = vec![Arc::default(); draining.min(filters.len())];
-        chains.extend(self.chains_on(MAIN + 1, filters.get(draining..).unwrap_or_default()));
+        let current = core.current_chains();
+        let filters = mem::take(&mut core.chain_filters);
+        let of_current = |(place, chain): (usize, &Vec<FilterNumber>)| {
+            if current.contains(&place) { chain.clone() } else { Vec::new() }
+        };
+        let wanted: Vec<Vec<FilterNumber>> = filters.iter().enumerate().map(of_current).collect();
+        let chains = self.chains_on(MAIN + 1, &wanted);
         let core = self.core_mut();
         core.chain_filters = filters;
         if let Some(place) = core.chains.get_mut(worker as usize) {

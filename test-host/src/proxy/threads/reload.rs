@@ -13,7 +13,7 @@ use crate::trace::FindingKind;
 impl Proxy {
     /// Gives a new stream its place in each filter of its chain.
     pub(in crate::proxy) fn enter_chain(&mut self, id: StreamId, stream: &mut StreamState) {
-        for (at, plugin) in Arc::clone(&stream.chain).iter().enumerate() {
+        for (at, plugin) in Arc::clone(&stream.chain).iter().enumerate().take(stream.filters.len()) {
             self.reload_if_due(*plugin);
             self.core_mut().enter_filter(id, stream, at);
         }
@@ -22,20 +22,29 @@ impl Proxy {
     /// Asked for each filter of a new stream. Envoy draws the interval anew each time, and counts it from the last load, be that
     /// the first one.
     pub(in crate::proxy) fn reload_if_due(&mut self, plugin: PluginIndex) {
+        if self.is_reload_due(plugin) {
+            let name = self.core_mut().plugins[plugin.0].spec.name.clone();
+            self.reload(plugin, &name);
+        }
+    }
+
+    /// Whether a dead VM's time to be reloaded has come; that it has not is counted.
+    pub(in crate::proxy) fn is_reload_due(&mut self, plugin: PluginIndex) -> bool {
         let core = self.core_mut();
         let state = &core.plugins[plugin.0];
         let (now, loaded_at) = (core.now, state.loaded_at);
         let FailurePolicy::Reload { base_interval } = state.spec.failure_policy else {
-            return;
+            return false;
         };
         if core.vms[state.vm.0].fault.is_none() {
-            return;
+            return false;
         }
         let name = state.spec.name.clone();
-        if now.saturating_sub(loaded_at) < core.jittered(base_interval) {
-            return core.count_stat(&name, "vm_reload_backoff");
+        let due = now.saturating_sub(loaded_at) >= core.jittered(base_interval);
+        if !due {
+            core.count_stat(&name, "vm_reload_backoff");
         }
-        self.reload(plugin, &name);
+        due
     }
 
     /// The new VM is the thread's own, without a canary; plugins that shared the dead one come to it as they are due.

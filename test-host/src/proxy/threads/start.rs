@@ -10,7 +10,7 @@ use super::{
         shared_data::SharedData,
         spec::{CodeSource, PluginSpec, ProxySpec},
     },
-    BaseVm, OfOnes, PluginKey,
+    BaseVm, Listeners, OfOnes, PluginKey,
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
@@ -146,11 +146,15 @@ impl Proxy {
         }
     }
 
-    /// Starts filters, by listener, on a worker.
+    /// Starts filters, by listener, on a worker. Loggers, which start first, stand behind the filters.
     pub(super) fn chains_on(&mut self, nth: usize, filters: &[Vec<FilterNumber>]) -> Vec<Arc<[PluginIndex]>> {
         let mut started = Vec::new();
         for chain in filters {
-            started.push(chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect());
+            let mut plugins: Vec<_> = chain.iter().map(|filter| self.plugin_on(nth, *filter)).collect();
+            let filters = &self.core_mut().filters;
+            let loggers = chain.iter().filter(|filter| filters[filter.0].is_logger).count();
+            plugins.rotate_left(loggers);
+            started.push(plugins.into());
         }
         started
     }
@@ -158,9 +162,9 @@ impl Proxy {
     /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
     pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         let mut chains = Vec::new();
-        for (listener, direction, plugins) in spec.chains() {
+        for (listener, direction, loggers, plugins) in spec.chains() {
             let mut chain = Vec::new();
-            for plugin in plugins {
+            for (nth, plugin) in plugins.into_iter().enumerate() {
                 let module = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let (base, new) =
@@ -170,6 +174,7 @@ impl Proxy {
                 self.core_mut().filters.push(FilterEntry {
                     spec: Arc::new(plugin.clone()),
                     listener: listener.to_owned(),
+                    is_logger: nth < loggers,
                     base,
                     key: PluginKey::of(plugin, direction),
                 });
@@ -363,6 +368,7 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
     let ProxyOptions { workers, log_level, rng, services, epoch, ledger, limits: _ } = options;
     let mut chance = rng.beside();
     let scheduling = if workers.get() > 1 { chance.number() } else { 0 };
+    let current_listeners = Listeners::of(&spec);
     Core {
         spec,
         now: Duration::ZERO,
@@ -374,7 +380,7 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
         scheduling,
         filters: Vec::new(),
         chain_filters: Vec::new(),
-        current_listeners: 0,
+        current_listeners,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],
         vms: Vec::new(),

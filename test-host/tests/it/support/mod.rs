@@ -215,6 +215,7 @@ impl Proxy {
             ..RouterSpec::default()
         }));
         let http = HttpConnectionManagerSpec {
+            access_loggers: Vec::new(),
             stat_prefix: "ingress".to_owned(),
             use_remote_address: false,
             preserve_external_request_id: false,

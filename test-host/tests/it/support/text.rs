@@ -125,6 +125,7 @@ fn what(what: &What) -> String {
         What::Routed { route, cluster } => format!("routed by {route} to {cluster}"),
         What::RouterReplied { status, details } => format!("router replied {status}, {details}"),
         What::ClientLeft => "the client left, as recorded".to_owned(),
+        What::Reconfigured { text } => text.clone(),
         What::UpstreamBroke => "the upstream broke off".to_owned(),
         What::UpstreamAnswered { status } => format!("upstream answered {status}"),
     }

@@ -1,6 +1,7 @@
 //! TCP: what network filters see of a connection, and what its two ends get. What Envoy does with the same stands in
 //! `data/behaviours/tcp.seen.txt`.
 
+mod changed;
 mod recorded;
 
 use std::{fmt::Write as _, path::Path, sync::Arc};

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{ClusterChoice, Metadata, RetryPolicy, RouteAction, RouteMatch};
+use super::{ClusterChoice, Forward, Metadata, RetryPolicy, RouteAction, RouteMatch};
 use crate::message::HeaderMap;
 
 /// A route configuration (envoy/config/route/v3/route.proto). Lookups by host are by table, routes in order.
@@ -78,6 +78,14 @@ impl SelectedRoute {
     /// The route's limit, else its virtual host's.
     pub fn buffer_limit(&self) -> Option<usize> {
         self.route.buffer_limit.or(self.virtual_host.buffer_limit)
+    }
+
+    /// The cluster, where every request of this route goes to the same.
+    pub fn named_cluster(&self) -> Option<&str> {
+        match &self.route.action {
+            RouteAction::Forward(Forward { cluster: ClusterChoice::Name(name), .. }) => Some(name),
+            _ => None,
+        }
     }
 
     /// The cluster the request would go to; see [`ClusterChoice::pick`].

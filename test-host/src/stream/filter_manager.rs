@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::{Action, MessageState, arrival::Arrival, watermark::Watermark};
 
@@ -121,13 +122,13 @@ pub struct FilterManager {
     pub request: MessageState,
     pub response: MessageState,
     filters: usize,
-    decode: Vec<FilterState>,
-    encode: Vec<FilterState>,
+    decode: SmallVec<[FilterState; 4]>,
+    encode: SmallVec<[FilterState; 4]>,
     pub(super) arrivals: VecDeque<(Path, Arrival)>,
     /// The last entry is done first, and all of it before the next arrival.
-    work: Vec<Work>,
+    work: SmallVec<[Work; 2]>,
     /// Filters that are being called: the last one, in the middle of the call of the one before, and so on.
-    called: Vec<Called>,
+    called: SmallVec<[Called; 1]>,
     decode_aborted: bool,
     pub(super) buffers: [Watermark; 2],
     pub(super) too_large: Option<Path>,
@@ -144,11 +145,11 @@ impl FilterManager {
             request: MessageState::default(),
             response: MessageState::default(),
             filters,
-            decode: vec![FilterState::default(); filters],
-            encode: vec![FilterState::default(); filters],
+            decode: smallvec![FilterState::default(); filters],
+            encode: smallvec![FilterState::default(); filters],
             arrivals: VecDeque::new(),
-            work: Vec::new(),
-            called: Vec::new(),
+            work: SmallVec::new(),
+            called: SmallVec::new(),
             decode_aborted: false,
             buffers: [Watermark::new(buffer_limit); 2],
             too_large: None,

@@ -9,7 +9,14 @@ use crate::router::{SelectedRoute, VirtualHost};
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) route: SelectedRoute,
-    pub(crate) cluster: Option<String>,
+    /// Where the route names none itself.
+    pub(crate) picked: Option<String>,
+}
+
+impl Chosen {
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        self.route.named_cluster().or(self.picked.as_deref())
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +71,7 @@ impl RouteState {
 
     pub(crate) fn cluster(&self) -> Option<&str> {
         match &self.shown {
-            Choice::Chosen(chosen) => chosen.cluster.as_deref(),
+            Choice::Chosen(chosen) => chosen.cluster(),
             Choice::Open | Choice::NoMatch => None,
         }
     }

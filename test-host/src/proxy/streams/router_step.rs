@@ -56,8 +56,11 @@ impl Core {
         let choice = match selected {
             Some(route) => {
                 let random = stream.exchange.id.number.into();
-                let cluster = route.cluster(headers, random).map(str::to_owned);
-                Choice::Chosen(Arc::new(Chosen { route, cluster }))
+                let picked = match route.named_cluster() {
+                    Some(_) => None,
+                    None => route.cluster(headers, random).map(str::to_owned),
+                };
+                Choice::Chosen(Arc::new(Chosen { route, picked }))
             }
             None => Choice::NoMatch,
         };
@@ -120,7 +123,7 @@ impl Proxy {
         };
         let route = &chosen.route;
         let forward = forward(route, stream.request_headers())?;
-        let cluster = chosen.cluster.as_ref().and_then(|name| spec.clusters.get(name));
+        let cluster = chosen.cluster().and_then(|name| spec.clusters.get(name));
         let cluster = cluster.ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
         stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {

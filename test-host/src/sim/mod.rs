@@ -200,11 +200,17 @@ impl<'a> Sim<'a> {
     /// Lets the next thing happen, and says to which proxy it did. `None`: nothing will.
     fn step(&mut self) -> Option<ProxyIndex> {
         let (at, proxy, event) = self.next()?;
-        self.events = if matches!(event, Event::Request { .. }) { 0 } else { self.events + 1 };
+        self.events = if event.is_recorded() { 0 } else { self.events + 1 };
         if self.events > EVENTS_MAX {
             self.proxies[proxy.0].note_endless(EVENTS_MAX);
+            self.begin_the_rest();
             return None;
         }
+        self.happen(at, proxy, event);
+        Some(proxy)
+    }
+
+    fn happen(&mut self, at: Duration, proxy: ProxyIndex, event: Event) {
         self.clock.advance_to(at);
         let (now, wall) = (self.clock.now(), self.clock.wall());
         if !event.is_background() {
@@ -213,8 +219,7 @@ impl<'a> Sim<'a> {
         if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
             let one = ones(proxy, &name);
             self.proxies[proxy.0].tell_time(now, wall);
-            self.run_alone(proxy, one, event);
-            return Some(proxy);
+            return self.run_alone(proxy, one, event);
         }
         match event {
             Event::Request { number, exchange } => self.proxies[proxy.0].begin(number, exchange, now, wall),
@@ -224,7 +229,17 @@ impl<'a> Sim<'a> {
             }
             Event::Proxy(due) => self.proxies[proxy.0].wake(due, now, wall),
         }
-        Some(proxy)
+    }
+
+    /// What was recorded and has not come when a simulation stops in the middle of things comes now, so that nothing of it is
+    /// lost; what would follow does not happen.
+    fn begin_the_rest(&mut self) {
+        self.pending = usize::MAX;
+        while let Some((at, proxy, event)) = self.next() {
+            if event.is_recorded() {
+                self.happen(at, proxy, event);
+            }
+        }
     }
 
     /// Only ticks are left: they matter while streams wait, and not for ever.
@@ -261,6 +276,10 @@ impl Event {
             Event::Connection { recorded, .. } => Some(recorded.name()),
             Event::Proxy(_) | Event::Change { .. } => None,
         }
+    }
+
+    fn is_recorded(&self) -> bool {
+        matches!(self, Event::Request { .. } | Event::Connection { .. })
     }
 
     fn is_background(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use expect_test::expect;
 use wayside::{
     replay::Replay,
-    trace::{Thread, What},
+    trace::{FindingKind, Thread, TraceLevel, What},
 };
 
 use crate::support::{Proxy, chain, get, script};
@@ -138,4 +138,18 @@ fn equal_filters_go_on_as_they_are() {
         300 main: context -> 1 of 1
     "#]]
     .assert_eq(&logged(&replay));
+}
+
+/// Each message in the queue brings the next, at the same instant: the request that is to come five milliseconds later would
+/// never arrive.
+#[test]
+fn a_request_still_to_come_is_not_lost_when_guests_keep_each_other_busy_for_ever() {
+    let ops = "configure: queue a\nrequest_headers: enqueue 1 x\nqueue_ready: dequeue 1; enqueue 1 x";
+    let proxy = chain([script(ops)]).on(get("/first")).on(get("/later").at(5)).tracing(TraceLevel::Off);
+    let replay = proxy.run().expect("it starts");
+    let outcome = &replay.proxies[0].outcome;
+    let kinds: Vec<_> = outcome.trace.entries.iter().filter_map(|entry| entry.what.finding()).collect();
+    assert!(kinds.contains(&FindingKind::BoundReached), "{kinds:?}");
+    let paths: Vec<_> = replay.outcomes().map(|one| one.exchange.request.headers.first(b":path")).collect();
+    assert_eq!(paths, [Some(&"/first".into()), Some(&"/later".into())]);
 }

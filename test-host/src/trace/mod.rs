@@ -210,6 +210,8 @@ pub enum Change {
 
 /// A trace keeps this many entries; the rest is only counted, so that a runaway filter cannot fill the memory.
 pub const ENTRIES_MAX: usize = 10_000;
+/// Behind those there is room for so many findings and faults: that a bound was reached is told, too.
+pub const FINDINGS_MAX: usize = 1_000;
 /// What guests wrote, in all entries of a trace, is no more than this.
 pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -225,11 +227,55 @@ pub struct Trace {
 impl Trace {
     pub fn push(&mut self, entry: Entry) {
         let bytes = self.bytes.saturating_add(entry.what.written_by_guest());
-        if self.entries.len() < ENTRIES_MAX && bytes <= BYTES_MAX {
+        let told_always = entry.what.finding().is_some() || matches!(entry.what, What::Fault { .. });
+        let room = if told_always { ENTRIES_MAX + FINDINGS_MAX } else { ENTRIES_MAX };
+        if self.entries.len() < room && bytes <= BYTES_MAX {
             self.bytes = bytes;
             self.entries.push(entry);
         } else {
             self.omitted += 1;
         }
+    }
+
+    /// Adds what another trace holds, within the same bounds.
+    pub(crate) fn append(&mut self, other: Trace) {
+        self.omitted += other.omitted;
+        other.entries.into_iter().for_each(|entry| self.push(entry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(what: What) -> Entry {
+        Entry { at: Duration::ZERO, order: 0, thread: Thread::Main, filter: None, what }
+    }
+
+    fn logged() -> Entry {
+        entry(What::Logged { level: LogLevel::Info, text: "on and on".into() })
+    }
+
+    fn full() -> Trace {
+        let mut trace = Trace::default();
+        (0..ENTRIES_MAX + 5).for_each(|_| trace.push(logged()));
+        trace
+    }
+
+    #[test]
+    fn a_finding_is_kept_where_nothing_else_is_any_more() {
+        let mut trace = full();
+        let found = || entry(What::Finding { kind: FindingKind::BoundReached, text: "too much".into() });
+        trace.push(found());
+        assert_eq!((trace.entries.len(), trace.omitted), (ENTRIES_MAX + 1, 5));
+        (0..FINDINGS_MAX).for_each(|_| trace.push(found()));
+        assert_eq!((trace.entries.len(), trace.omitted), (ENTRIES_MAX + FINDINGS_MAX, 6));
+    }
+
+    #[test]
+    fn two_traces_together_are_no_longer_than_one_may_be() {
+        let mut trace = full();
+        trace.append(full());
+        assert_eq!((trace.entries.len(), trace.omitted), (ENTRIES_MAX, 5 + 5 + ENTRIES_MAX as u64));
     }
 }

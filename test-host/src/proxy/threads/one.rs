@@ -106,7 +106,7 @@ impl Proxy {
         self.bases = mem::take(&mut one.bases);
         self.finished.append(&mut one.finished);
         self.finished_connections.append(&mut one.finished_connections);
-        let Some(mut of_one) = one.lent.take().map(|lent| lent.core) else { return };
+        let Some(of_one) = one.lent.take().map(|lent| lent.core) else { return };
         for plugin in &of_one.plugins {
             self.of_ones.usage.entry(plugin.filter).or_default().add(&plugin.usage);
         }
@@ -116,7 +116,7 @@ impl Proxy {
         main.chain_filters = of_one.chain_filters;
         main.noted = of_one.noted;
         main.metrics.absorb(&of_one.metrics);
-        main.trace.entries.append(&mut of_one.trace.entries);
+        main.trace.append(of_one.trace);
         for (stat, times) in of_one.stats {
             *main.stats.entry(stat).or_default() += times;
         }

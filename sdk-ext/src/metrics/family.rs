@@ -3,7 +3,6 @@
 use super::{Counter, Gauge, Histogram, Id, define, labels::series_name};
 use crate::hostcalls::MetricKind;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The value of every label of the series that stands for those beyond the limit.
@@ -35,7 +34,7 @@ impl SeriesLimit {
     }
 }
 
-/// The series of one base name. Values seen before cost a hash; new ones a hostcall.
+/// The series of one base name. Values seen before cost a search; new ones a hostcall.
 #[derive(Debug)]
 struct Family {
     kind: MetricKind,
@@ -50,7 +49,8 @@ struct Family {
 /// Ids by label values and by name: the name, which several values may share, is only written when the values are new.
 #[derive(Debug, Default)]
 struct Series {
-    known: HashMap<Vec<u8>, Option<Id>>,
+    /// Sorted, the shorter ones first: two that are unlike most often differ in length.
+    known: Vec<(Box<[u8]>, Option<Id>)>,
     names: usize,
     /// The values last asked for; kept for its allocation.
     values: Vec<u8>,
@@ -72,18 +72,32 @@ impl Series {
             self.values.extend_from_slice(&len.to_le_bytes());
             self.values.extend_from_slice(value);
         }
-        self.known.get(&self.values).copied()
+        self.get(&self.values)
+    }
+
+    fn place(&self, key: &[u8]) -> Result<usize, usize> {
+        self.known.binary_search_by(|(known, _)| (known.len(), &known[..]).cmp(&(key.len(), key)))
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Option<Id>> {
+        self.known.get(self.place(key).ok()?).map(|(_, id)| *id)
+    }
+
+    fn insert(&mut self, key: Box<[u8]>, id: Option<Id>) {
+        if let Err(place) = self.place(&key) {
+            self.known.insert(place, (key, id));
+        }
     }
 
     fn insert_name(&mut self, name: String, id: Option<Id>) {
-        self.known.insert(name.into_bytes(), id);
+        self.insert(name.into_bytes().into(), id);
         self.names = self.names.saturating_add(1);
     }
 
     /// No more of these than twice the names, so the limit of series bounds them too.
     fn remember_values(&mut self, id: Option<Id>) {
         if self.values.len() <= LONGEST_KEPT && self.known.len() <= self.names.saturating_mul(3) {
-            self.known.insert(self.values.clone(), id);
+            self.insert(self.values.as_slice().into(), id);
         }
     }
 }
@@ -109,8 +123,8 @@ impl Family {
             return id;
         }
         let name = series_name(&self.base, self.labels.iter().copied().zip(values));
-        let id = match series.known.get(name.as_bytes()) {
-            Some(id) => *id,
+        let id = match series.get(name.as_bytes()) {
+            Some(id) => id,
             None if !self.limit.take() => return self.beyond_limit(),
             None => {
                 let id = self.define(&name);
@@ -317,6 +331,6 @@ mod tests {
         let series = family.series.borrow();
         assert_eq!(series.names, 3);
         assert!(series.known.len() <= 10, "{}", series.known.len());
-        assert!(series.known.keys().all(|key| key.len() <= LONGEST_KEPT));
+        assert!(series.known.iter().all(|(key, _)| key.len() <= LONGEST_KEPT));
     }
 }

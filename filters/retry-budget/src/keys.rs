@@ -29,7 +29,10 @@ struct Known {
 
 impl Known {
     fn is_for(&self, rule: &str, config: &Config, name: &[u8]) -> bool {
-        *self.name == *name && *self.rule == *rule && self.scope == config.scope && self.limits == config.limits
+        *self.name == *name
+            && *self.rule == *rule
+            && self.scope == config.scope
+            && self.limits == config.limits
     }
 }
 
@@ -52,7 +55,13 @@ impl Keys {
         let budget = Rc::new(Shared::new(&key, hash(config)));
         if !overflowed {
             let (name, rule) = (name.into(), rule.into());
-            known.push(Known { name, rule, scope: config.scope, limits: config.limits, budget: budget.clone() });
+            known.push(Known {
+                name,
+                rule,
+                scope: config.scope,
+                limits: config.limits,
+                budget: budget.clone(),
+            });
         }
         (budget, overflowed)
     }

@@ -5,6 +5,7 @@ use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
+use crate::state::Atomic;
 use crate::time::Monotonic;
 use crate::timers::Timers;
 use std::rc::Rc;
@@ -43,6 +44,14 @@ impl Init {
     /// What the host answered.
     pub fn gauge(&mut self, name: &str) -> Host<Gauge> {
         define(MetricKind::Gauge, name).map(Gauge)
+    }
+
+    /// Defines a gauge to count in with all VMs together. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn atomic(&mut self, name: &str) -> Host<Atomic> {
+        self.gauge(name).map(Atomic::from)
     }
 
     /// Defines a histogram of whole numbers. One hostcall.

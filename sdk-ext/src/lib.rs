@@ -49,7 +49,7 @@ pub use metrics::{
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply, Wait};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
-pub use state::{Atomic, Reservation};
+pub use state::{Atomic, Lease, Reservation};
 pub use stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
     Stream, StreamId, StreamInfo,

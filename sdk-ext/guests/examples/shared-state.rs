@@ -57,10 +57,10 @@ impl HttpFilter for Stream {
         };
         match told {
             b"panic" => panic!("with a reservation"),
-            b"leak" => std::mem::forget(reservation),
             b"wait" => {
                 return Flow::wait(async move {
-                    let call = Cluster::new("auth").call("GET", "/").timeout(Duration::from_secs(30));
+                    let auth = Cluster::new("auth");
+                    let call = auth.call("GET", "/").timeout(Duration::from_secs(30));
                     let answer = call.send(request.stream()).await;
                     drop(reservation);
                     match answer {

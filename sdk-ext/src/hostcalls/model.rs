@@ -103,6 +103,12 @@ pub(crate) fn now() -> u64 {
     at_the_host(|state| state.now).unwrap_or_default()
 }
 
+/// The time now, without a hostcall: between two of them no time passes.
+pub(crate) fn time_of_the_last_call() -> u64 {
+    let proxy = VM.with_borrow(|vm| vm.as_ref().map(|(proxy, _)| proxy.clone()));
+    proxy.map(|proxy| proxy.state.lock().unwrap().now).unwrap_or_default()
+}
+
 pub(super) fn increment_metric(id: u32, offset: i64) -> u32 {
     at_the_host(|state| {
         let value = state.metrics.entry(id).or_default();

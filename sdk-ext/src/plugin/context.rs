@@ -22,7 +22,6 @@ pub(super) struct Plugged<P: Plugin> {
     /// Empty until a configuration was accepted.
     plugin: OnceCell<Rc<P>>,
     streams: Cell<u32>,
-    next_tick: Cell<Monotonic>,
 }
 
 /// Not generic, so that it is in a module once.
@@ -34,7 +33,7 @@ fn critical(plugin: &str, what: &str, why: &dyn fmt::Display) {
 
 impl<P: Plugin> Plugged<P> {
     pub(super) fn new(timers: Rc<Timers>) -> Plugged<P> {
-        Plugged { timers, plugin: OnceCell::new(), streams: Cell::new(0), next_tick: Cell::default() }
+        Plugged { timers, plugin: OnceCell::new(), streams: Cell::new(0) }
     }
 
     fn configured(&self) -> Result<P, ConfigErrors> {
@@ -56,7 +55,7 @@ impl<P: Plugin> Plugged<P> {
             critical(P::NAME, "configuration refused", &"this context has one already");
             return false;
         }
-        match self.timers.arm() {
+        match self.timers.start() {
             Ok(()) => true,
             Err(error) => {
                 critical(P::NAME, "the tick cannot be set", &error);
@@ -67,19 +66,17 @@ impl<P: Plugin> Plugged<P> {
 
     pub(super) fn tick(&self) {
         log::poll_level();
-        let now = match Monotonic::now() {
+        let now = match Monotonic::of_this_callback() {
             Ok(now) => now,
             Err(error) => return critical(P::NAME, "no time on the tick", &error),
         };
         self.timers.run_due(now);
         if let Some(plugin) = self.plugin.get()
-            && !self.timers.every().is_zero()
-            && now >= self.next_tick.get()
+            && self.timers.tick_is_due(now)
         {
-            self.next_tick.set(now.plus(self.timers.every()));
-            plugin.on_tick(&mut Root { now });
+            plugin.on_tick(&mut Root::new(now, self.timers.clone()));
         }
-        if let Err(error) = self.timers.arm() {
+        if let Err(error) = self.timers.rearm(now) {
             critical(P::NAME, "the tick cannot be set", &error);
         }
     }
@@ -175,7 +172,7 @@ impl<P: Plugin> StreamContext<P> {
                 Poll::Ready(flow) => return Some(flow),
                 Poll::Pending if callout::outstanding(self.id) => {
                     self.waiting = Some((wait, direction));
-                    waiting::pause(self.id);
+                    waiting::pause(self.id, self.root);
                     return None;
                 }
                 Poll::Pending => {

@@ -78,6 +78,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
     }
 
     fn on_configure(&self, root: u32, _size: usize) -> bool {
+        let _running = Running::root();
         log::poll_level();
         self.root(root).is_some_and(|root| root.configure())
     }

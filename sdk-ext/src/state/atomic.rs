@@ -142,6 +142,7 @@ fn give_back_held() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Callbacks;
     use crate::hostcalls::model::{self, Turn};
     use crate::metrics::Id;
     use proptest::prelude::*;
@@ -260,6 +261,46 @@ mod tests {
         // Both start; both add; both look.
         assert_eq!(both(&[0, 0, 0, 0, 1]), (2, 0), "one after the other: the first gave back before");
         assert_eq!(both(&[0, 1, 0, 1, 0, 1]), (0, 2));
+    }
+
+    struct Nothing;
+
+    impl crate::Configuration for Nothing {
+        fn parse(_: &[u8]) -> Result<Nothing, crate::ConfigErrors> {
+            Ok(Nothing)
+        }
+    }
+
+    impl crate::HttpFilter for Nothing {}
+
+    impl crate::Plugin for Nothing {
+        const NAME: &'static str = "nothing";
+        type Config = Nothing;
+        type Filter = Nothing;
+
+        fn configure(_: Nothing, _: &mut crate::Init) -> Result<Nothing, crate::ConfigErrors> {
+            Ok(Nothing)
+        }
+
+        fn stream(self: &std::rc::Rc<Self>) -> Nothing {
+            Nothing
+        }
+    }
+
+    #[test]
+    fn what_nobody_dropped_is_given_back_when_the_last_plugin_of_the_vm_goes() {
+        let vm = || {
+            let (vm, atomic) = (crate::internal::Vm::<Nothing>::new(), Atomic(Gauge(Id(5))));
+            for root in [1, 2] {
+                vm.on_context_create(root, 0);
+            }
+            std::mem::forget(atomic.reserve(9));
+            vm.on_delete(1);
+            assert_eq!(atomic.load(), Ok(1));
+            vm.on_delete(2);
+            assert_eq!(atomic.load(), Ok(0));
+        };
+        model::run(&[], vec![boxed(vm)]);
     }
 
     #[test]

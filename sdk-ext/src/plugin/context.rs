@@ -1,7 +1,7 @@
 //! One plugin and one stream as the ABI's contexts, and what becomes of a callback's answer.
 
 use super::callbacks::{CONTINUE, PAUSE};
-use super::{Init, Plugin, Root};
+use super::{Init, Plugin};
 use crate::config::{ConfigErrors, Configuration};
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
@@ -55,13 +55,7 @@ impl<P: Plugin> Plugged<P> {
             critical(P::NAME, "configuration refused", &"this context has one already");
             return false;
         }
-        match self.timers.start() {
-            Ok(()) => true,
-            Err(error) => {
-                critical(P::NAME, "the tick cannot be set", &error);
-                false
-            }
-        }
+        true
     }
 
     pub(super) fn tick(&self) {
@@ -70,13 +64,12 @@ impl<P: Plugin> Plugged<P> {
             Ok(now) => now,
             Err(error) => return critical(P::NAME, "no time on the tick", &error),
         };
-        self.timers.run_due(now);
-        if let Some(plugin) = self.plugin.get()
-            && self.timers.tick_is_due(now)
-        {
-            plugin.on_tick(&mut Root::new(now, self.timers.clone()));
-        }
-        if let Err(error) = self.timers.rearm(now) {
+        let ticked = self.timers.ticked(now, |root| {
+            if let Some(plugin) = self.plugin.get() {
+                plugin.on_tick(root);
+            }
+        });
+        if let Err(error) = ticked {
             critical(P::NAME, "the tick cannot be set", &error);
         }
     }

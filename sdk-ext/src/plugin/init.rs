@@ -112,13 +112,16 @@ impl Init {
     /// How late a timer of a stream may run: at least 1 ms, 10 ms unless said. The smaller, the more ticks. The host ticks only
     /// while a timer is set, and no sooner than the first is due. No hostcall.
     pub fn timers(&mut self, resolution: Duration) {
-        self.timers.set_resolution(resolution.max(Duration::from_millis(1)));
+        self.timers.set_resolution(resolution);
     }
 
     /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives. Two hostcalls
-    /// when the configuration was accepted, of numbers only.
-    pub fn tick(&mut self, period: Duration) {
-        self.timers.set_tick(period.max(Duration::from_millis(1)));
+    /// of numbers only.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick.
+    pub fn tick(&mut self, period: Duration) -> Host<()> {
+        self.timers.set_tick(period)
     }
 
     /// Runs `action` again and again in this period, as [`Root::every`] does. Two hostcalls at most, of numbers only.

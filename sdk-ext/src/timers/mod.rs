@@ -58,7 +58,7 @@ enum Action {
     Root(OfRoot),
 }
 
-const DEFAULT_RESOLUTION: Duration = Duration::from_millis(10);
+const DEFAULT_RESOLUTION_MS: u64 = 10;
 
 /// The host is asked to tick within this time, however far the first timer is: 2³¹ ms is where its numbers end.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
@@ -67,13 +67,13 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 pub(crate) struct Timers {
     root: u32,
     queue: RefCell<Queue<Action>>,
-    /// How late a timer of a stream may run.
-    resolution: Cell<Duration>,
+    /// How late a timer of a stream may run, in milliseconds.
+    resolution: Cell<u64>,
     /// How often `Plugin::on_tick` runs; zero when it does not.
     tick: Cell<Duration>,
     next_tick: Cell<Monotonic>,
-    /// What the host was last told; zero while it does not tick.
-    period: Cell<Duration>,
+    /// What the host was last told, in milliseconds; zero while it does not tick.
+    period: Cell<u32>,
     /// When its next tick is due.
     expected: Cell<Monotonic>,
     /// The serial of the repeating timer that runs now, until it is cancelled.
@@ -90,8 +90,11 @@ impl std::fmt::Debug for Timers {
 #[derive(Clone, Copy)]
 struct Used {
     run_due: fn(&Rc<Timers>, Monotonic),
+    rearm: fn(&Timers, Monotonic) -> Host<()>,
     end: fn(&Timers, StreamId),
 }
+
+const USE: Used = Used { run_due: Timers::run_timers, rearm: Timers::rearm, end: Timers::end_timers };
 
 thread_local! {
     /// Set by the first timer: a module that sets none has no code for them.
@@ -105,7 +108,7 @@ impl Timers {
         Timers {
             root,
             queue: RefCell::default(),
-            resolution: Cell::new(DEFAULT_RESOLUTION),
+            resolution: Cell::new(DEFAULT_RESOLUTION_MS),
             tick: Cell::default(),
             next_tick: Cell::default(),
             period: Cell::default(),
@@ -136,30 +139,28 @@ impl Timers {
     }
 
     pub(crate) fn set_resolution(&self, resolution: Duration) {
-        self.resolution.set(resolution);
+        self.resolution.set(whole_millis(resolution).max(1));
     }
 
-    pub(crate) fn set_tick(&self, period: Duration) {
-        self.tick.set(period);
-    }
-
-    /// The configuration was accepted: the first tick is one period away.
-    pub(crate) fn start(&self) -> Host<()> {
-        if self.tick.get().is_zero() {
-            return Ok(());
-        }
+    /// Has `Plugin::on_tick` run, for the first time one period from now.
+    pub(crate) fn set_tick(&self, period: Duration) -> Host<()> {
+        let period = period.max(Duration::from_millis(1));
         let now = Monotonic::of_this_callback()?;
-        self.next_tick.set(now.plus(self.tick.get()));
+        self.tick.set(period);
+        self.next_tick.set(now.plus(period));
+        USED.set(Some(USE));
         self.arm(now)
     }
 
-    /// Whether the plugin's own tick is due. A tick that came late is not made up for.
-    pub(crate) fn tick_is_due(&self, now: Monotonic) -> bool {
-        let due = !self.tick.get().is_zero() && now >= self.next_tick.get();
-        if due {
+    /// Runs what is due, and the plugin's own tick if that is. A tick that came late is not made up for.
+    pub(crate) fn ticked(self: &Rc<Timers>, now: Monotonic, on_tick: impl FnOnce(&mut Root)) -> Host<()> {
+        let Some(used) = USED.get() else { return Ok(()) };
+        (used.run_due)(self, now);
+        if !self.tick.get().is_zero() && now >= self.next_tick.get() {
             self.next_tick.set(now.plus(self.tick.get()));
+            on_tick(&mut Root::new(now, self.clone()));
         }
-        due
+        (used.rearm)(self, now)
     }
 
     pub(crate) fn add(&self, stream: StreamId, when: Monotonic, action: OfStream) -> Host<TimerId> {
@@ -180,9 +181,13 @@ impl Timers {
     }
 
     fn set(&self, stream: Option<StreamId>, when: Monotonic, action: Action) -> Host<TimerId> {
-        USED.set(Some(Used { run_due: Timers::run_timers, end: Timers::end_timers }));
+        USED.set(Some(USE));
         let now = Monotonic::of_this_callback()?;
         let timer = self.queue.borrow_mut().add(stream, when, action);
+        // Most are due later than the tick that others wait for.
+        if self.period.get() > 0 && self.expected.get() <= when {
+            return Ok(timer);
+        }
         if let Err(error) = self.arm(now) {
             self.cancel(timer);
             return Err(error);
@@ -215,13 +220,6 @@ impl Timers {
     fn end_timers(&self, stream: StreamId) {
         let ended = self.queue.borrow_mut().end(stream);
         drop(ended);
-    }
-
-    /// Runs what is due.
-    pub(crate) fn run_due(self: &Rc<Timers>, now: Monotonic) {
-        if let Some(used) = USED.get() {
-            (used.run_due)(self, now);
-        }
     }
 
     /// Each action runs with no borrow held: it may set timers itself. Those run at the next tick at the earliest, else one that
@@ -257,54 +255,60 @@ impl Timers {
         }
     }
 
-    /// How long from `now` to the tick that the first timer needs. Zero when none is set: an idle proxy does not wake.
-    fn wait(&self, now: Monotonic) -> Duration {
-        let millisecond = Duration::from_millis(1);
+    /// Milliseconds from `now` to the tick that the first timer needs. Zero when none is set: an idle proxy does not wake.
+    fn wait(&self, now: Monotonic) -> u32 {
         let timer = self.queue.borrow().first().map(|entry| {
-            let step = if entry.stream.is_some() { self.resolution.get() } else { millisecond };
+            let step = if entry.stream.is_some() { self.resolution.get() } else { 1 };
             in_steps(entry.timer.when.since(now), step)
         });
-        let tick =
-            (!self.tick.get().is_zero()).then(|| in_steps(self.next_tick.get().since(now), millisecond));
-        timer.into_iter().chain(tick).min().unwrap_or_default()
+        if self.tick.get().is_zero() {
+            return timer.unwrap_or_default();
+        }
+        let tick = in_steps(self.next_tick.get().since(now), 1);
+        timer.map_or(tick, |timer| timer.min(tick))
     }
 
     /// Has the host tick in time for the first timer. Nothing to tell it when a tick comes before.
     fn arm(&self, now: Monotonic) -> Host<()> {
         let wait = self.wait(now);
-        if !self.period.get().is_zero() && self.expected.get() <= now.plus(wait) {
+        if self.period.get() > 0 && self.expected.get() <= after(now, wait) {
             return Ok(());
         }
         self.set_period(now, wait)
     }
 
     /// After a tick: the host goes on with the period it has, unless it is told of another.
-    pub(crate) fn rearm(&self, now: Monotonic) -> Host<()> {
+    fn rearm(&self, now: Monotonic) -> Host<()> {
         let wait = self.wait(now);
         if wait == self.period.get() {
-            self.expected.set(now.plus(wait));
+            self.expected.set(after(now, wait));
             return Ok(());
         }
         self.set_period(now, wait)
     }
 
-    fn set_period(&self, now: Monotonic, wait: Duration) -> Host<()> {
-        hostcalls::set_tick_period(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX))?;
+    fn set_period(&self, now: Monotonic, wait: u32) -> Host<()> {
+        hostcalls::set_tick_period(wait)?;
         self.period.set(wait);
-        self.expected.set(now.plus(wait));
+        self.expected.set(after(now, wait));
         Ok(())
     }
 }
 
-/// In whole steps of whole milliseconds, upwards, and at least one.
-fn in_steps(left: Duration, step: Duration) -> Duration {
-    let millis = |time: Duration| {
-        let whole = time.as_secs().saturating_mul(1000).saturating_add(time.subsec_millis().into());
-        whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
-    };
-    let step = millis(step).max(1);
-    let steps = millis(left).min(LONGEST_WAIT_MS).div_ceil(step).max(1);
-    Duration::from_millis(steps.saturating_mul(step).min(LONGEST_WAIT_MS.max(step)))
+fn after(now: Monotonic, wait: u32) -> Monotonic {
+    now.plus(Duration::from_millis(wait.into()))
+}
+
+/// Upwards.
+fn whole_millis(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1000).saturating_add(time.subsec_millis().into());
+    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
+}
+
+/// Milliseconds, in whole steps and at least one.
+fn in_steps(left: Duration, step: u64) -> u32 {
+    let steps = whole_millis(left).min(LONGEST_WAIT_MS).div_ceil(step.max(1)).max(1);
+    u32::try_from(steps.saturating_mul(step).min(LONGEST_WAIT_MS.max(step))).unwrap_or(u32::MAX)
 }
 
 /// Sets itself again when it has run, unless it was cancelled meanwhile.

@@ -44,13 +44,18 @@ impl<A> Queue<A> {
 
     /// A timer of the root that runs again, under the serial it had.
     pub(super) fn insert(&mut self, entry: Entry<A>) {
-        let place = self.by_time.partition_point(|other| other.timer < entry.timer);
+        let place = self.place(entry.timer);
         self.by_time.insert(place, entry);
     }
 
+    /// Where it stands, or belongs.
+    fn place(&self, timer: TimerId) -> usize {
+        self.by_time.partition_point(|other| other.timer < timer)
+    }
+
     fn take(&mut self, timer: TimerId) -> Option<Entry<A>> {
-        let place = self.by_time.binary_search_by_key(&timer, |entry| entry.timer).ok()?;
-        self.by_time.remove(place)
+        let place = self.place(timer);
+        if self.by_time.get(place)?.timer == timer { self.by_time.remove(place) } else { None }
     }
 
     pub(super) fn cancel(&mut self, timer: TimerId) -> Option<Entry<A>> {
@@ -84,9 +89,17 @@ impl<A> Queue<A> {
 
     /// The first that is due, of those with a serial before this.
     pub(super) fn pop_due(&mut self, now: Monotonic, before: u64) -> Option<Entry<A>> {
-        let mut due = self.by_time.iter().take_while(|entry| entry.timer.when <= now);
-        let timer = due.find(|entry| entry.timer.serial < before)?.timer;
-        self.cancel(timer)
+        let mut place = 0_usize;
+        loop {
+            let timer = self.by_time.get(place)?.timer;
+            if timer.when > now {
+                return None;
+            }
+            if timer.serial < before {
+                return self.cancel(timer);
+            }
+            place = place.wrapping_add(1);
+        }
     }
 
     pub(super) fn first(&self) -> Option<&Entry<A>> {

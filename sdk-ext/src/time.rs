@@ -70,6 +70,11 @@ impl Monotonic {
 }
 
 impl Wall {
+    #[must_use]
+    pub const fn at(since_epoch: Duration) -> Wall {
+        Wall(since_epoch)
+    }
+
     /// One hostcall: 0.11 µs.
     ///
     /// # Errors

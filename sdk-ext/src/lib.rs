@@ -41,9 +41,12 @@ pub mod units;
 mod waiting;
 
 pub use callout::{CallError, CallResponse, Cluster, join};
-pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
+pub use config::{
+    Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
+};
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status};
+pub use log::Redacted;
 pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
     RuleMetrics, SeriesLimit,

@@ -82,6 +82,11 @@ const fn nanos(duration: Duration) -> u64 {
 }
 
 impl Wall {
+    #[must_use]
+    pub const fn at(since_epoch: Duration) -> Wall {
+        Wall(since_epoch)
+    }
+
     /// One hostcall: 0.11 µs.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub(crate) enum Direction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Now {
-    /// No stream: configuration, a tick, `on_log`.
+    /// No stream: configuration, a tick.
     Root,
     /// A stream's own header or body callback: should it panic, the host answers the client.
     Own(StreamId),
@@ -92,9 +92,17 @@ impl Drop for Running {
     }
 }
 
+/// The stream that guest code runs for, and that hostcalls are for.
+pub(crate) fn current() -> Option<StreamId> {
+    match NOW.get() {
+        Now::Root => None,
+        Now::Own(id) | Now::For(id) => Some(id),
+    }
+}
+
 /// Whether this stream's code runs now: what it asks the host for is then done for it.
 pub(crate) fn runs(id: StreamId) -> bool {
-    matches!(NOW.get(), Now::Own(now) | Now::For(now) if now == id)
+    current() == Some(id)
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ mod envelope;
 pub mod hostile;
 mod json;
 mod overrides;
+mod per_route;
 mod quoted;
 mod text;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
+pub use per_route::{KEPT_TEXTS, PerRoute, PerRouteError};
 pub use quoted::Quoted;
 
 use serde::de::DeserializeOwned;

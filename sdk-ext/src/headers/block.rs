@@ -115,6 +115,15 @@ impl HeaderBlock {
         std::iter::from_fn(move || entries.next_entry())
     }
 
+    /// The entry at this place, counted from 0.
+    pub(crate) fn nth(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        let mut entries = self.entries();
+        for _ in 0..at {
+            entries.next_span()?;
+        }
+        entries.next_entry()
+    }
+
     /// Every value of this name, in order.
     pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
         let mut entries = self.entries_named(name.as_name().as_bytes());

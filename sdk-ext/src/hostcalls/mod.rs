@@ -205,6 +205,12 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Host<()> {
     check("proxy_set_property", raw::set_property(path, value))
 }
 
+/// A function of the host's own, by name.
+pub(crate) fn foreign(function: &str, argument: &[u8]) -> Host<Vec<u8>> {
+    let (status, answer) = raw::call_foreign_function(function.as_bytes(), argument);
+    check("proxy_call_foreign_function", status).map(|()| answer.unwrap_or_default())
+}
+
 /// The value and its compare-and-swap number; `None` when the key was never written.
 pub(crate) fn shared_data(key: &[u8]) -> Host<Option<(Vec<u8>, u32)>> {
     let (status, value, cas) = common::shared_data(key);

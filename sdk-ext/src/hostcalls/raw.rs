@@ -57,6 +57,14 @@ imports! {
     fn proxy_add_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize);
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize);
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize);
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize
+    );
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize);
     fn proxy_get_shared_data(
         key: *const u8,
@@ -221,6 +229,22 @@ pub(super) fn property(path: &[u8]) -> (u32, Option<Vec<u8>>) {
 pub(super) fn set_property(path: &[u8], value: &[u8]) -> u32 {
     // SAFETY: the host reads two live slices.
     unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) }
+}
+
+pub(super) fn call_foreign_function(name: &[u8], argument: &[u8]) -> (u32, Option<Vec<u8>>) {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host reads two live slices and writes an address and a size to live variables.
+    let status = unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            argument.as_ptr(),
+            argument.len(),
+            &mut data,
+            &mut size,
+        )
+    };
+    (status, owned(data, size))
 }
 
 pub(super) fn shared_data(key: &[u8]) -> (u32, Option<Vec<u8>>, u32) {

@@ -6,6 +6,7 @@ use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
+use crate::property::{Props, Together};
 use crate::state::Atomic;
 use crate::timers::{TimerId, Timers};
 use std::rc::Rc;
@@ -28,6 +29,11 @@ impl Init {
     /// What the host answered.
     pub fn root_id(&mut self) -> Host<Vec<u8>> {
         Ok(hostcalls::property(b"plugin_root_id")?.unwrap_or_default())
+    }
+
+    /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall.
+    pub fn together(&mut self, properties: Props) -> Together {
+        Together::new(properties)
     }
 
     /// Defines a counter under its full name. One hostcall.

@@ -1,8 +1,10 @@
 //! Envoy's attributes with their types: a path that is joined at compile time and a value that is decoded once.
 
 mod attributes;
+mod together;
 
 pub use attributes::*;
+pub use together::{Props, Slot, Together, Values};
 
 use crate::headers::HeaderBlock;
 use crate::hostcalls::{self, Host};

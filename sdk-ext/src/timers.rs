@@ -114,7 +114,7 @@ const DEFAULT_RESOLUTION: Duration = Duration::from_millis(10);
 pub(crate) struct Timers {
     queue: RefCell<Queue>,
     /// How often due timers are looked for.
-    resolution: Cell<Duration>,
+    asked_resolution: Cell<Option<Duration>>,
     /// The plugin's own period; zero when it has none.
     every: Cell<Duration>,
     /// What the host was last told.
@@ -125,7 +125,7 @@ impl Default for Timers {
     fn default() -> Timers {
         Timers {
             queue: RefCell::default(),
-            resolution: Cell::new(DEFAULT_RESOLUTION),
+            asked_resolution: Cell::default(),
             every: Cell::default(),
             period: Cell::default(),
         }
@@ -170,8 +170,14 @@ impl Timers {
         drop(timers);
     }
 
+    /// The finest that was asked for.
     pub(crate) fn set_resolution(&self, resolution: Duration) {
-        self.resolution.set(resolution);
+        let finest = self.asked_resolution.get().map_or(resolution, |asked| asked.min(resolution));
+        self.asked_resolution.set(Some(finest));
+    }
+
+    fn resolution(&self) -> Duration {
+        self.asked_resolution.get().unwrap_or(DEFAULT_RESOLUTION)
     }
 
     pub(crate) fn set_every(&self, every: Duration) {
@@ -239,8 +245,8 @@ impl Timers {
     pub(crate) fn arm(&self) -> Host<()> {
         let wanted = match (self.queue.borrow().is_empty(), self.every.get()) {
             (true, every) => every,
-            (false, Duration::ZERO) => self.resolution.get(),
-            (false, every) => every.min(self.resolution.get()),
+            (false, Duration::ZERO) => self.resolution(),
+            (false, every) => every.min(self.resolution()),
         };
         if wanted == self.period.get() {
             return Ok(());

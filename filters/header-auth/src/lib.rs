@@ -25,4 +25,5 @@ pub mod source;
 pub mod store;
 pub mod timestamp;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::HeaderAuth);

@@ -15,11 +15,12 @@
 pub mod budget;
 pub mod conditions;
 pub mod config;
+pub mod filter;
 pub mod safety;
 pub mod window;
 
-mod filter;
 mod keys;
 mod metrics;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::RetryBudget);

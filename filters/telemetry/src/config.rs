@@ -111,8 +111,8 @@ enum RawOnAbsent {
 }
 
 impl Configuration for Config {
-    fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        let raw: RawConfig = Json::parse(text)?.read("")?;
+    fn from_json(json: &Json) -> Result<Self, ConfigErrors> {
+        let raw: RawConfig = json.read("")?;
         let mut errors = ConfigErrors::default();
         let config = check(raw, &mut Checks::new("", &mut errors));
         errors.or(config)

@@ -19,4 +19,5 @@ pub mod propagation;
 pub mod traceparent;
 pub mod tracestate;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Telemetry);

@@ -14,9 +14,10 @@
 
 pub mod config;
 pub mod deadline;
+pub mod filter;
 pub mod forms;
 
-mod filter;
 mod metrics;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Timeout);

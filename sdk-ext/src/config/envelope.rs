@@ -213,8 +213,8 @@ impl Default for RawMetrics {
 }
 
 impl<C: Checked> Configuration for Envelope<C> {
-    fn parse(text: &[u8]) -> Result<Envelope<C>, ConfigErrors> {
-        let raw = RawEnvelope::read(&Json::parse(text)?).map_err(|error| error.at(""))?;
+    fn from_json(json: &Json) -> Result<Envelope<C>, ConfigErrors> {
+        let raw = RawEnvelope::read(json).map_err(|error| error.at(""))?;
         let base = raw.defaults;
         let defaults: C::Raw = base.read("/defaults")?;
         let mut errors = ConfigErrors::default();

@@ -21,6 +21,17 @@ impl Init {
         Init { timers }
     }
 
+    /// The period that the filter configured last asked for, which is forgotten here.
+    pub(crate) fn take_tick(&mut self) -> Duration {
+        let period = self.timers.every();
+        self.timers.set_every(Duration::ZERO);
+        period
+    }
+
+    pub(crate) fn tick_for_all(&mut self, period: Duration) {
+        self.timers.set_every(period);
+    }
+
     /// `root_id` of the plugin: tells several plugins of one VM apart. One hostcall: 1 µs.
     ///
     /// # Errors

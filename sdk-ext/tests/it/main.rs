@@ -2,4 +2,5 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod behaviours;
+mod composed;
 mod modules;

@@ -40,13 +40,13 @@ pub struct Metrics {
 }
 
 impl Configuration for Config {
-    fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        parse(text).map_err(ConfigErrors::without_values)
+    fn from_json(json: &Json) -> Result<Self, ConfigErrors> {
+        read(json).map_err(ConfigErrors::without_values)
     }
 }
 
-fn parse(text: &[u8]) -> Result<Config, ConfigErrors> {
-    let raw: RawConfig = Json::parse(text)?.read("")?;
+fn read(json: &Json) -> Result<Config, ConfigErrors> {
+    let raw: RawConfig = json.read("")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)

@@ -138,6 +138,17 @@ pub struct Member<P> {
     next: Cell<Monotonic>,
 }
 
+impl<P> Member<P> {
+    fn new(plugin: P, period: Duration) -> Member<P> {
+        let start = if period.is_zero() {
+            Monotonic::default()
+        } else {
+            Monotonic::of_this_callback().unwrap_or_default()
+        };
+        Member { plugin: Rc::new(plugin), period, next: Cell::new(start.plus(period)) }
+    }
+}
+
 impl<P: Plugin, R: Chain> Chain for Link<P, R> {
     type Configs = (Option<P::Config>, R::Configs);
     type Plugins = (Option<Member<P>>, R::Plugins);
@@ -168,7 +179,7 @@ impl<P: Plugin, R: Chain> Chain for Link<P, R> {
             blame("");
             let period = init.take_tick();
             match plugin {
-                Ok(plugin) => Some(Member { plugin: Rc::new(plugin), period, next: Cell::default() }),
+                Ok(plugin) => Some(Member::new(plugin, period)),
                 Err(found) => {
                     sections::told_below(P::NAME, found, errors);
                     None

@@ -35,7 +35,10 @@ impl<C: Chain> Plugin for Bundle<C> {
     fn configure(config: Sections<C>, init: &mut Init) -> Result<Bundle<C>, ConfigErrors> {
         let mut errors = ConfigErrors::default();
         let plugins = C::configure(config.into_parts(), init, &mut errors);
-        init.tick_for_all(C::period(&plugins));
+        let period = C::period(&plugins);
+        if !period.is_zero() {
+            init.tick(period)?;
+        }
         errors.or(Some(Bundle(plugins)))
     }
 

@@ -24,6 +24,8 @@ pub mod config;
 pub mod headers;
 mod hostcalls;
 pub mod log;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
+mod memory;
 pub mod metrics;
 mod panic;
 mod plugin;

@@ -3,5 +3,6 @@
 mod agreement;
 mod current;
 mod documents;
+mod generated;
 mod places;
 mod versions;

@@ -16,9 +16,10 @@ pub fn parse_version(text: &[u8], version: u64) -> Result<Json, ConfigErrors> {
 }
 
 #[cold]
+#[inline(never)]
 fn refused(found: u64, version: u64) -> ConfigErrors {
-    let message = format_args!(
-        "expected {version}, found {found}: this module reads no other version, so nothing else was looked at"
-    );
-    ConfigErrors::one("/version", message)
+    let mut errors = ConfigErrors::default();
+    let message = format_args!("expected {version}, found {found}: this module reads no other version");
+    errors.push_told("/version".to_owned(), &message, None);
+    errors
 }

@@ -29,14 +29,14 @@ fn the_shipped_example_is_accepted_and_so_is_a_part_of_it() {
 fn everything_wrong_in_any_section_is_told_at_once_with_its_place() {
     assert_eq!(
         refused(
-            r#"{"timeout": {"version": 2, "defaults": {"tick": "2s"}}, "rate_limit": {}, "header-auth": {},
+            r#"{"timeout": {"version": 1, "metrics": {"max_series": 0}, "defaults": {"tick": "2s"}}, "rate_limit": {}, "header-auth": {},
                 "retry_budget": {"version": 1, "rules": [{"config": {"budget": {"slots": 1}}}]}, "telemetry": null}"#
         ),
         "/rate_limit: unknown section `rate_limit`, expected one of `telemetry`, `header_auth`, `timeout`, `retry_budget`\n\
          /header-auth: unknown section `header-auth`, expected one of `telemetry`, `header_auth`, `timeout`, `retry_budget`\n\
          /telemetry: expected an object, found null\n\
-         /timeout/version: expected 1, found 2\n\
          /timeout/defaults/tick: expected 0ms, or 1ms to 1s, found 2s\n\
+         /timeout/metrics/max_series: expected 1 to 100000, found 0\n\
          /retry_budget/rules/0/config/budget/slots: expected 2 to 60, found 1"
     );
 }

@@ -17,6 +17,8 @@ pub mod conditions;
 pub mod config;
 pub mod filter;
 pub mod safety;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod window;
 
 mod keys;

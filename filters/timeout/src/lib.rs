@@ -16,6 +16,8 @@ pub mod config;
 pub mod deadline;
 pub mod filter;
 pub mod forms;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 
 mod metrics;
 

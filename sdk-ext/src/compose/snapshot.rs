@@ -5,18 +5,10 @@ use crate::headers::HeaderBlock;
 use crate::hostcalls::{Buffer, Map};
 use std::cell::{Cell, RefCell};
 
-/// An edit that Envoy took.
-enum Edit {
-    Set(Vec<u8>, Vec<u8>),
-    Append(Vec<u8>, Vec<u8>),
-    Remove(Vec<u8>),
-}
-
-/// A header map as it was fetched, and what became of it since.
+/// A header map as it was fetched, with what became of it since.
 struct Kept {
     map: Map,
     block: HeaderBlock,
-    edits: Vec<Edit>,
 }
 
 thread_local! {
@@ -52,44 +44,54 @@ pub(crate) fn known(map: Map) -> Option<HeaderBlock> {
     if !SHARED.get() {
         return None;
     }
-    let mut kept = KEPT.take().filter(|kept| kept.map == map)?;
-    let edits = std::mem::take(&mut kept.edits);
-    if !edits.is_empty() {
-        // Where it cannot be told what Envoy made of an edit, the map is fetched again.
-        kept.block = edited(&kept.block, &edits)?;
-    }
-    let block = kept.block.clone();
-    KEPT.set(Some(kept));
-    Some(block)
+    KEPT.with_borrow(|kept| kept.as_ref().filter(|kept| kept.map == map).map(|kept| kept.block.clone()))
 }
 
 pub(crate) fn keep(map: Map, block: &HeaderBlock) {
     if SHARED.get() {
-        let before = KEPT.replace(Some(Kept { map, block: block.clone(), edits: Vec::new() }));
+        let before = KEPT.replace(Some(Kept { map, block: block.clone() }));
         drop(before);
     }
 }
 
-fn record(map: Map, taken: bool, edit: impl FnOnce() -> Edit) {
+/// What is kept, to be edited as Envoy edited the map; `false` where it cannot be told what Envoy made of it, and the map is to
+/// be fetched again.
+fn edited(map: Map, edit: impl FnOnce(&mut HeaderBlock) -> bool) {
     if SHARED.get() {
-        KEPT.with_borrow_mut(|slot| match slot {
-            Some(kept) if kept.map == map && taken => kept.edits.push(edit()),
-            Some(kept) if kept.map == map => *slot = None,
-            _ => {}
+        KEPT.with_borrow_mut(|slot| {
+            if let Some(kept) = slot
+                && kept.map == map
+                && !edit(&mut kept.block)
+            {
+                *slot = None;
+            }
         });
     }
 }
 
+/// Envoy removes all entries of the name and adds one.
 pub(crate) fn set(map: Map, name: &[u8], value: &[u8], taken: bool) {
-    record(map, taken, || Edit::Set(name.to_vec(), value.to_vec()));
+    edited(map, |block| {
+        block.remove(name);
+        block.add(name, value);
+        taken
+    });
 }
 
+/// To a header that is there Envoy adds an entry or, for some names, to its value.
 pub(crate) fn appended(map: Map, name: &[u8], value: &[u8], taken: bool) {
-    record(map, taken, || Edit::Append(name.to_vec(), value.to_vec()));
+    edited(map, |block| {
+        let new = block.find(name).is_none();
+        block.add(name, value);
+        taken && new
+    });
 }
 
 pub(crate) fn removed(map: Map, name: &[u8], taken: bool) {
-    record(map, taken, || Edit::Remove(name.to_vec()));
+    edited(map, |block| {
+        block.remove(name);
+        taken
+    });
 }
 
 /// Bytes of the chunk were replaced: by Envoy's rules at its start, or all behind its end.
@@ -98,36 +100,4 @@ pub(crate) fn resized(kind: Buffer, start: usize, size: usize, by: usize) {
         let gone = if start == 0 { size } else { 0 };
         BODY.set(BODY.get().saturating_sub(gone).saturating_add(by));
     }
-}
-
-/// What Envoy makes of these edits: setting removes all entries of the name and adds one behind the others, pseudo headers
-/// stand before all others. `None` where that depends on the name: adding to a header that is there joins the values of
-/// some.
-fn edited(block: &HeaderBlock, edits: &[Edit]) -> Option<HeaderBlock> {
-    let mut entries: Vec<(&[u8], &[u8])> = block.iter().collect();
-    for edit in edits {
-        match edit {
-            Edit::Set(name, value) => {
-                entries.retain(|(other, _)| other != name);
-                add(&mut entries, name, value);
-            }
-            Edit::Append(name, value) => {
-                if entries.iter().any(|(other, _)| other == name) {
-                    return None;
-                }
-                add(&mut entries, name, value);
-            }
-            Edit::Remove(name) => entries.retain(|(other, _)| other != name),
-        }
-    }
-    Some(HeaderBlock::from_pairs(entries))
-}
-
-fn add<'a>(entries: &mut Vec<(&'a [u8], &'a [u8])>, name: &'a [u8], value: &'a [u8]) {
-    let is_pseudo = |name: &[u8]| name.first() == Some(&b':');
-    let place = match is_pseudo(name) {
-        true => entries.iter().position(|(other, _)| !is_pseudo(other)),
-        false => None,
-    };
-    entries.insert(place.unwrap_or(entries.len()), (name, value));
 }

@@ -9,7 +9,10 @@ pub mod hostile;
 mod json;
 mod overrides;
 mod quoted;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 mod text;
+mod version;
 
 pub(crate) use checks::child as below;
 pub use checks::{Checks, ConfigError, ConfigErrors};
@@ -17,6 +20,7 @@ pub(crate) use de::listed;
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
 pub use quoted::Quoted;
+pub use version::check_version;
 
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,7 @@
 //! Headers of a stream: readable and writable only in the phase in which Envoy has them.
 
 mod block;
+mod edited;
 mod name;
 
 pub use block::{HeaderBlock, Only};

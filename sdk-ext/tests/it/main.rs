@@ -3,4 +3,6 @@
 
 mod behaviours;
 mod composed;
+mod generated;
 mod modules;
+mod paths;

@@ -5,7 +5,7 @@ mod raw;
 
 use std::rc::Rc;
 
-use wayside_sdk::config::Json;
+use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 
@@ -46,6 +46,7 @@ impl Configuration for Config {
 }
 
 fn read(json: &Json) -> Result<Config, ConfigErrors> {
+    check_version(json, 1)?;
     let raw: RawConfig = json.read("")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
@@ -53,9 +54,6 @@ fn read(json: &Json) -> Result<Config, ConfigErrors> {
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
-    if raw.version != 1 {
-        at.at("version").refuse("1", raw.version);
-    }
     let names: Vec<String> = raw.providers.keys().cloned().collect();
     let providers = providers::check(raw.providers, &mut at.at("providers"));
     let identity = check_identity(raw.identity, &mut at.at("identity"));

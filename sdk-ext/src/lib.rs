@@ -20,6 +20,7 @@
 struct Readme;
 
 pub mod callout;
+mod compose;
 pub mod config;
 pub mod headers;
 mod hostcalls;
@@ -64,6 +65,9 @@ pub use timers::{Parked, TimerId};
 
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::compose::{
+        Bundle, Chain, Composed, Link, Member, Probes, Sections, Step, Sweep, distinct,
+    };
     pub use crate::hostcalls::allocate;
-    pub use crate::plugin::{Probe, Vm};
+    pub use crate::plugin::Vm;
 }

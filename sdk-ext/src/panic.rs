@@ -4,6 +4,17 @@ use crate::hostcalls::{self, MetricKind};
 use crate::log::{self, Level};
 use crate::reply::Reply;
 use crate::{state, waiting};
+use std::cell::Cell;
+
+thread_local! {
+    /// The filter whose code runs, in a module of several; empty where that is clear.
+    static BLAMED: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// From here on this filter's code runs.
+pub(crate) fn blame(plugin: &'static str) {
+    BLAMED.set(plugin);
+}
 
 /// Has a panic written down, counted as `l7_<plugin>_panics_total`, what the VM reserved given back, and every paused stream
 /// answered with 503: Envoy itself answers only the stream whose own callback panicked, the others would hang. The VM is lost all the same; with
@@ -24,6 +35,7 @@ pub(crate) fn install(plugin: &'static str) {
             }
             state::give_back_all();
             answer_everybody();
+            let plugin = Some(BLAMED.get()).filter(|blamed| !blamed.is_empty()).unwrap_or(plugin);
             let name = ["l7_", plugin, "_panics_total"].concat();
             if let Ok(id) = hostcalls::define_metric(MetricKind::Counter, name.as_bytes()) {
                 let _ = hostcalls::increment_metric(id, 1);

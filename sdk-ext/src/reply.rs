@@ -2,6 +2,7 @@
 
 use crate::headers::{HeaderBlock, Name};
 use crate::hostcalls::{self, Host, LocalResponse};
+use crate::panic;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::future::Future;
@@ -152,17 +153,28 @@ impl Flow {
     ///
     /// Two allocations, and one hostcall when it goes on.
     pub fn wait<F: Into<Flow>>(flow: impl Future<Output = F> + 'static) -> Flow {
-        Flow::Wait(Wait(Box::pin(async move { flow.await.into() })))
+        Flow::Wait(Wait { flow: Box::pin(async move { flow.await.into() }), plugin: "" })
     }
 }
 
 /// What a stream waits for.
-pub struct Wait(Pin<Box<dyn Future<Output = Flow>>>);
+pub struct Wait {
+    flow: Pin<Box<dyn Future<Output = Flow>>>,
+    /// Whose it is, in a module of several filters.
+    plugin: &'static str,
+}
 
 impl Wait {
     pub(crate) fn poll(&mut self) -> Poll<Flow> {
         // Nothing is ever woken: whatever may have become ready, the whole is asked again.
-        self.0.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        panic::blame(self.plugin);
+        let polled = self.flow.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        panic::blame("");
+        polled
+    }
+
+    pub(crate) fn of_member(self, plugin: &'static str) -> Wait {
+        Wait { plugin, ..self }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::headers::{
     Response, ResponseTrailer,
 };
 use crate::hostcalls::{self, Buffer, Host};
+use crate::panic;
 use crate::property::{Prop, PropValue, Together, Values};
 use crate::time::Monotonic;
 use crate::timers::{Parked, TimerId, Timers};
@@ -53,6 +54,11 @@ impl StreamInfo {
         self.id
     }
 
+    /// The same for one of several filters in a module.
+    pub(crate) fn of_member(&self, plugin: &'static str) -> Stream {
+        Stream::new(self.id, self.root, plugin)
+    }
+
     /// Monotonic time, read at most once a callback: one hostcall, 0.12 µs. After an `await` it is read anew.
     ///
     /// # Errors
@@ -99,6 +105,12 @@ impl Stream {
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn at(&self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
+        let plugin = self.plugin;
+        let action = move |parked: &mut Parked| {
+            panic::blame(plugin);
+            action(parked);
+            panic::blame("");
+        };
         Timers::of_root(self.root).add(self.id, when, Box::new(action))
     }
 

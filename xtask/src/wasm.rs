@@ -39,13 +39,21 @@ pub(crate) fn install(target: Target) -> anyhow::Result<Vec<(Artifact, PathBuf)>
         gate(&artifact, &bytes)?;
         wayside::vm::module::ModuleInfo::parse(&bytes, artifact.file_name())?;
         // Renamed into place: an Envoy that watches the file never loads half of it.
-        let (path, unfinished) = (folder.join(artifact.file_name()), folder.join(".unfinished"));
+        let (path, unfinished) = (folder.join(shipped_name(&artifact)), folder.join(".unfinished"));
         std::fs::write(&unfinished, &bytes)
             .and_then(|()| std::fs::rename(&unfinished, &path))
             .with_context(|| format!("cannot write {}", path.display()))?;
         installed.push((artifact, path));
     }
     Ok(installed)
+}
+
+/// `wayside_bundle.wasm` is shipped as `wayside.wasm`: a library of that name would be taken for the test host's.
+fn shipped_name(artifact: &Artifact) -> &str {
+    match artifact.file_name() {
+        "wayside_bundle.wasm" => "wayside.wasm",
+        name => name,
+    }
 }
 
 /// What a shipped module may want from a host, and weigh: `max-bytes` in the package's `[package.metadata.wayside]`.

@@ -21,8 +21,11 @@ pub mod digest;
 pub mod filter;
 pub mod identity;
 pub mod provider;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod source;
 pub mod store;
 pub mod timestamp;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::HeaderAuth);

@@ -34,7 +34,7 @@ const TRIES: u8 = 64;
 
 /// What all streams of one VM share.
 #[derive(Debug)]
-pub(crate) struct RetryBudget {
+pub struct RetryBudget {
     envelope: Envelope<Config>,
     metrics: Metrics,
     keys: Keys,
@@ -80,7 +80,7 @@ impl Plugin for RetryBudget {
 
 /// One request.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub struct Request {
     plugin: Rc<RetryBudget>,
     /// What is to be settled when the request is over.
     reserved: Option<Reserved>,

@@ -15,11 +15,14 @@
 pub mod budget;
 pub mod conditions;
 pub mod config;
+pub mod filter;
 pub mod safety;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod window;
 
-mod filter;
 mod keys;
 mod metrics;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::RetryBudget);

@@ -16,7 +16,10 @@ pub mod filter;
 pub mod labels;
 pub mod observation;
 pub mod propagation;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod traceparent;
 pub mod tracestate;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Telemetry);

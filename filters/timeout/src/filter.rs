@@ -24,7 +24,7 @@ const ROUTER_EARLY: Duration = Duration::from_millis(20);
 
 /// What all streams of one VM share.
 #[derive(Debug)]
-pub(crate) struct Timeout {
+pub struct Timeout {
     envelope: Envelope<Config>,
     metrics: Metrics,
 }
@@ -49,7 +49,7 @@ impl Plugin for Timeout {
 
 /// One request.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub struct Request {
     plugin: Rc<Timeout>,
     /// `None` when the filter has nothing to do with it.
     live: Option<Live>,

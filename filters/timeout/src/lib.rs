@@ -14,9 +14,12 @@
 
 pub mod config;
 pub mod deadline;
+pub mod filter;
 pub mod forms;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 
-mod filter;
 mod metrics;
 
+#[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Timeout);

@@ -79,6 +79,14 @@ impl ConfigErrors {
         self.0.push(error);
     }
 
+    /// Takes over errors of a part of the document that begins at `pointer`.
+    pub(crate) fn absorb_below(&mut self, pointer: &str, errors: ConfigErrors) {
+        for error in errors.0 {
+            let at = [pointer, &error.pointer].concat();
+            self.push_told(at, &error.message, error.discreet);
+        }
+    }
+
     /// For configurations in which a secret may stand in the wrong place: no error repeats a value any more. Names of
     /// fields stay.
     #[must_use]
@@ -200,9 +208,7 @@ impl<'a> Checks<'a> {
 
     /// Takes over errors that name their own places.
     pub fn absorb(&mut self, errors: ConfigErrors) {
-        for error in errors.0 {
-            self.errors.push_told(error.pointer, &error.message, error.discreet);
-        }
+        self.errors.absorb_below("", errors);
     }
 
     #[must_use]
@@ -212,7 +218,7 @@ impl<'a> Checks<'a> {
 }
 
 /// The pointer of a child, escaped as RFC 6901 section 3 says.
-pub(super) fn child(pointer: &str, step: &str) -> String {
+pub(crate) fn child(pointer: &str, step: &str) -> String {
     format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -69,7 +69,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-fn one_of(names: &'static [&'static str]) -> String {
+pub(crate) fn listed(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     if quoted.is_empty() { "none here".to_owned() } else { quoted.join(", ") }
 }
@@ -163,7 +163,7 @@ impl de::Error for Refusal {
     #[cold]
     #[inline(never)]
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Refusal {
-        let expected = one_of(expected);
+        let expected = listed(expected);
         let mut refusal = refusal(format_args!("expected one of {expected}, found `{found}`"));
         refusal.0.discreet = Some(format!("expected one of {expected}, found another name (not shown)"));
         refusal
@@ -172,7 +172,7 @@ impl de::Error for Refusal {
     #[cold]
     #[inline(never)]
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Refusal {
-        refusal(format_args!("unknown field `{found}`, expected one of {}", one_of(expected))).below(found)
+        refusal(format_args!("unknown field `{found}`, expected one of {}", listed(expected))).below(found)
     }
 
     #[cold]

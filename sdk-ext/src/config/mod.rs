@@ -10,27 +10,41 @@ mod json;
 mod overrides;
 mod per_route;
 mod quoted;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 mod text;
+mod version;
 
+pub(crate) use checks::child as below;
 pub use checks::{Checks, ConfigError, ConfigErrors};
+pub(crate) use de::listed;
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
 pub use per_route::{KEPT_TEXTS, PerRoute, PerRouteError};
 pub use quoted::Quoted;
+pub use version::check_version;
 
 use serde::de::DeserializeOwned;
 
 /// What a plugin takes as its configuration: any type serde can read, or an [`Envelope`].
 pub trait Configuration: Sized {
-    /// Reads the plugin's configuration. No text at all counts as `{}`.
+    /// Reads the plugin's configuration, which may be a section of a document: pointers begin where it begins.
     ///
     /// # Errors
-    /// Every duplicate key, or the first field that serde refuses, or every value that a check refuses.
-    fn parse(text: &[u8]) -> Result<Self, ConfigErrors>;
+    /// The first field that serde refuses, or every value that a check refuses.
+    fn from_json(json: &Json) -> Result<Self, ConfigErrors>;
+
+    /// The same from text. No text at all counts as `{}`.
+    ///
+    /// # Errors
+    /// Every duplicate key, or what [`from_json`](Self::from_json) refuses.
+    fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
+        Self::from_json(&Json::parse(text)?)
+    }
 }
 
 impl<T: DeserializeOwned> Configuration for T {
-    fn parse(text: &[u8]) -> Result<T, ConfigErrors> {
-        Json::parse(text)?.read("")
+    fn from_json(json: &Json) -> Result<T, ConfigErrors> {
+        json.read("")
     }
 }

@@ -10,18 +10,18 @@ use std::ops::Range;
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderBlock {
     /// In the ABI's pair encoding, checked once.
-    bytes: Vec<u8>,
-    count: usize,
-    lengths: Lengths,
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: usize,
+    pub(super) lengths: Lengths,
 }
 
 /// Which lengths of names occur, modulo 64. Most names that are looked for are not there, and of those most have a length that
 /// no other has.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Lengths(u64);
+pub(super) struct Lengths(u64);
 
 impl Lengths {
-    fn insert(&mut self, length: usize) {
+    pub(super) fn insert(&mut self, length: usize) {
         self.0 |= Lengths::bit(length);
     }
 
@@ -43,7 +43,7 @@ pub enum Only<'a> {
     Many,
 }
 
-const WORD: usize = 4;
+pub(super) const WORD: usize = 4;
 
 impl HeaderBlock {
     pub(crate) fn from_host(bytes: Vec<u8>) -> Host<HeaderBlock> {
@@ -144,10 +144,23 @@ impl HeaderBlock {
         Entries { sizes: [].iter(), bytes: &self.bytes, at: 0 }
     }
 
-    fn entries(&self) -> Entries<'_> {
+    pub(super) fn entries(&self) -> Entries<'_> {
         let sizes_end = self.count.saturating_mul(2 * WORD).saturating_add(WORD);
         let sizes = self.bytes.get(WORD..sizes_end).unwrap_or_default();
         Entries { sizes: sizes.as_chunks().0.iter(), bytes: &self.bytes, at: sizes_end }
+    }
+
+    /// The place and the text, both ends counted, of the first entry of this name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<(usize, Range<usize>)> {
+        let mut entries = self.entries_named(name);
+        let mut place = 0_usize;
+        while let Some(span) = entries.next_span() {
+            if span.name.len() == name.len() && self.bytes.get(span.name.clone()) == Some(name) {
+                return Some((place, span.name.start..entries.at));
+            }
+            place = place.wrapping_add(1);
+        }
+        None
     }
 
     /// The value of a header that must not be repeated.
@@ -205,22 +218,22 @@ impl std::fmt::Debug for HeaderBlock {
 
 /// Looked through several times a request, most often for a name that is not there: what is passed over is not touched, only its
 /// sizes are.
-struct Entries<'a> {
+pub(super) struct Entries<'a> {
     /// Of a name and its value.
     sizes: std::slice::Iter<'a, [u8; 2 * WORD]>,
     bytes: &'a [u8],
     /// Where the next name begins.
-    at: usize,
+    pub(super) at: usize,
 }
 
 /// Where an entry lies: `decode` saw that all of it does.
-struct Span {
+pub(super) struct Span {
     name: Range<usize>,
     value: Range<usize>,
 }
 
 impl<'a> Entries<'a> {
-    fn next_span(&mut self) -> Option<Span> {
+    pub(super) fn next_span(&mut self) -> Option<Span> {
         let [a, b, c, d, e, f, g, h] = *self.sizes.next()?;
         let name = self.at..self.at.wrapping_add(size([a, b, c, d]));
         let value = name.end.wrapping_add(1);

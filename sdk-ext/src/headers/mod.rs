@@ -1,11 +1,13 @@
 //! Headers of a stream: readable and writable only in the phase in which Envoy has them.
 
 mod block;
+mod edited;
 mod name;
 
 pub use block::{HeaderBlock, Only};
 pub use name::{AsName, Name, OwnedName};
 
+use crate::compose::snapshot;
 use crate::hostcalls::{self, Host, Map};
 use std::marker::PhantomData;
 
@@ -92,7 +94,12 @@ impl<P: Phase> Headers<P> {
     /// # Errors
     /// `not found` when the map does not exist now.
     pub fn block(&self) -> Host<HeaderBlock> {
-        HeaderBlock::from_host(hostcalls::header_pairs(map::<P>())?)
+        if let Some(block) = snapshot::known(map::<P>()) {
+            return Ok(block);
+        }
+        let block = HeaderBlock::from_host(hostcalls::header_pairs(map::<P>())?)?;
+        snapshot::keep(map::<P>(), &block);
+        Ok(block)
     }
 
     /// The first value of this name; a second one is not seen. One hostcall: 1 µs, 0.16 µs when the header is absent.
@@ -118,7 +125,10 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn set(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
-        hostcalls::replace_header(map::<P>(), name.as_name().as_bytes(), value.as_ref())
+        let (name, value) = (name.as_name().as_bytes(), value.as_ref());
+        let done = hostcalls::replace_header(map::<P>(), name, value);
+        snapshot::set(map::<P>(), name, value, done.is_ok());
+        done
     }
 
     /// Adds one more entry of this name. One hostcall, nothing returned: 0.3 µs.
@@ -126,7 +136,10 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn append(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
-        hostcalls::add_header(map::<P>(), name.as_name().as_bytes(), value.as_ref())
+        let (name, value) = (name.as_name().as_bytes(), value.as_ref());
+        let done = hostcalls::add_header(map::<P>(), name, value);
+        snapshot::appended(map::<P>(), name, value, done.is_ok());
+        done
     }
 
     /// Removes every entry of this name; fine when there is none. One hostcall, nothing returned: 0.3 µs.
@@ -134,6 +147,9 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn remove(&mut self, name: impl AsName) -> Host<()> {
-        hostcalls::remove_header(map::<P>(), name.as_name().as_bytes())
+        let name = name.as_name().as_bytes();
+        let done = hostcalls::remove_header(map::<P>(), name);
+        snapshot::removed(map::<P>(), name, done.is_ok());
+        done
     }
 }

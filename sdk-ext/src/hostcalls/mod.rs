@@ -156,7 +156,9 @@ pub(crate) fn buffer(kind: Buffer, start: usize, max: usize) -> Host<Option<Vec<
 }
 
 pub(crate) fn set_buffer(kind: Buffer, start: usize, size: usize, bytes: &[u8]) -> Host<()> {
-    check("proxy_set_buffer_bytes", raw::set_buffer(kind as u32, start, size, bytes))
+    check("proxy_set_buffer_bytes", raw::set_buffer(kind as u32, start, size, bytes))?;
+    crate::compose::snapshot::resized(kind, start, size, bytes.len());
+    Ok(())
 }
 
 /// Envoy answers `Ok` without an address for a map that does not exist in this phase, and a count of zero for an

@@ -1,7 +1,7 @@
 //! One plugin and one stream as the ABI's contexts, and what becomes of a callback's answer.
 
 use super::callbacks::{CONTINUE, PAUSE};
-use super::{Init, Plugin};
+use super::{HttpFilter as _, Init, Plugin};
 use crate::config::{ConfigErrors, Configuration};
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
@@ -157,12 +157,22 @@ impl<P: Plugin> StreamContext<P> {
         }
     }
 
+    fn after_wait(&mut self, flow: Flow) -> Flow {
+        let token = self.token();
+        match (flow, &mut self.filter) {
+            (Flow::Continue, Some(filter)) => filter.after_wait(&token),
+            (flow, _) => flow,
+        }
+    }
+
     /// Polls what a stream waits for; `None` when it goes on waiting.
     fn drive(&mut self, mut wait: Wait, direction: Direction) -> Option<Flow> {
         loop {
             match wait.poll() {
-                Poll::Ready(Flow::Wait(next)) => wait = next,
-                Poll::Ready(flow) => return Some(flow),
+                Poll::Ready(flow) => match self.after_wait(flow) {
+                    Flow::Wait(next) => wait = next,
+                    flow => return Some(flow),
+                },
                 Poll::Pending if callout::outstanding(self.id) => {
                     self.waiting = Some((wait, direction));
                     waiting::pause(self.id, self.root);

@@ -2,6 +2,11 @@
 
 /// Makes this crate's module start with the given [`Plugin`](crate::Plugin). Once a crate, in `lib.rs`.
 ///
+/// Given several, `plugin!(A, B)`, the module does what those of A and B do in a chain in this order, in one callback of the
+/// host: requests pass A first, responses B first. Its configuration is an object with a section for each, under its
+/// [`NAME`](crate::Plugin::NAME); what has no section is off. Each has its own mode, metrics and log lines. What needs a module of
+/// its own: filters that hold bodies.
+///
 /// In wasm it exports what Proxy-Wasm ABI 0.2.1 calls. Natively it defines `wayside_vm()`, a VM of this plugin to drive with
 /// [`Callbacks`](crate::Callbacks), and no symbols, so that several filters fit into one test binary.
 ///
@@ -9,7 +14,31 @@
 /// left as they are, and drops both.
 #[macro_export]
 macro_rules! plugin {
-    ($plugin:ty) => {
+    ($plugin:ty $(,)?) => {
+        $crate::module! { $plugin; $crate::internal::Link<$plugin, ()> }
+    };
+    ($($plugin:ty),+ $(,)?) => {
+        const _: () = assert!(
+            $crate::internal::distinct(&[$(<$plugin as $crate::Plugin>::NAME),+]),
+            "two filters of one module have the same name, and so the same section of its configuration"
+        );
+        $crate::module! { $crate::internal::Bundle<$crate::chain!($($plugin),+)>; $crate::chain!($($plugin),+) }
+    };
+}
+
+/// Plugins in the order of a chain.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! chain {
+    () => { () };
+    ($first:ty $(, $rest:ty)*) => { $crate::internal::Link<$first, $crate::chain!($($rest),*)> };
+}
+
+/// A module of one plugin, which may be several; the second type lists them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! module {
+    ($plugin:ty; $members:ty) => {
         /// A VM of this plugin, to be driven natively.
         #[must_use]
         pub fn wayside_vm() -> Box<dyn $crate::Callbacks> {
@@ -24,9 +53,7 @@ macro_rules! plugin {
                 static VM: $crate::internal::Vm<$plugin> = const { $crate::internal::Vm::new() };
             }
 
-            type Filter = <$plugin as $crate::Plugin>::Filter;
-
-            $crate::exports! { $plugin:
+            $crate::exports! { $members:
                 proxy_on_context_create(id: u32, parent: u32) => |vm| vm.on_context_create(id, parent);
                 proxy_on_configure(root: u32, size: usize) -> u32 => |vm| u32::from(vm.on_configure(root, size));
                 proxy_on_tick(root: u32) => |vm| vm.on_tick(root);
@@ -56,7 +83,7 @@ macro_rules! plugin {
 #[macro_export]
 macro_rules! exports {
     (
-        $plugin:ty:
+        $members:ty:
         $(
             $export:ident $([$probe:literal $method:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)?
                 => |$vm:ident| $call:expr;
@@ -71,8 +98,8 @@ macro_rules! exports {
             $(
                 const _: () = {
                     #[unsafe(export_name = $probe)]
-                    extern "C" fn probe(filter: &mut Filter) -> u32 {
-                        u32::from($crate::internal::Probe::$method::<$plugin>(filter))
+                    extern "C" fn probe(filters: &mut <$members as $crate::internal::Probes>::Filters) -> u32 {
+                        u32::from(<$members as $crate::internal::Probes>::$method(filters))
                     }
                 };
             )?

@@ -23,6 +23,11 @@ impl Init {
         Init { timers }
     }
 
+    /// The period that the filter configured last asked for, which is forgotten here.
+    pub(crate) fn take_tick(&mut self) -> Duration {
+        self.timers.take_tick()
+    }
+
     /// `root_id` of the plugin: tells several plugins of one VM apart. One hostcall: 1 µs.
     ///
     /// # Errors

@@ -12,13 +12,15 @@ pub use callbacks::Callbacks;
 pub use init::Init;
 pub use root::Root;
 pub(crate) use table::Table;
+pub(crate) use vm::Probe;
 #[doc(hidden)]
-pub use vm::{Probe, Vm};
+pub use vm::Vm;
 
 use crate::config::{ConfigErrors, Configuration};
 use crate::reply::Flow;
 use crate::stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+    Stream,
 };
 use std::rc::Rc;
 
@@ -72,4 +74,10 @@ pub trait HttpFilter: 'static {
 
     /// The stream is over, however it ended.
     fn on_log(&mut self, _: &LogCx) {}
+
+    /// What is left of a callback when what it waited for let the message pass: other filters of the same module.
+    #[doc(hidden)]
+    fn after_wait(&mut self, _: &Stream) -> Flow {
+        Flow::Continue
+    }
 }

@@ -179,11 +179,11 @@ impl<P: Plugin> Callbacks for Vm<P> {
 macro_rules! probes {
     ($($name:ident($token:expr);)*) => {
         #[derive(Debug)]
-        pub enum Probe {}
+        pub(crate) enum Probe {}
 
         impl Probe {
             $(
-                pub fn $name<P: Plugin>(filter: &mut P::Filter) -> bool {
+                pub(crate) fn $name<P: Plugin>(filter: &mut P::Filter) -> bool {
                     let flow = filter.$name($token);
                     let acts = !matches!(flow, Flow::Continue);
                     // Never run: dropping it would only be code that hides a constant.
@@ -192,7 +192,7 @@ macro_rules! probes {
                 }
             )*
 
-            pub fn on_log<P: Plugin>(filter: &mut P::Filter) -> bool {
+            pub(crate) fn on_log<P: Plugin>(filter: &mut P::Filter) -> bool {
                 filter.on_log(&LogCx::new(NOBODY));
                 false
             }

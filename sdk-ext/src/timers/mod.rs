@@ -68,7 +68,7 @@ pub(crate) struct Timers {
     root: u32,
     queue: RefCell<Queue<Action>>,
     /// How late a timer of a stream may run, in milliseconds.
-    resolution: Cell<u64>,
+    resolution: Cell<Option<u64>>,
     /// How often `Plugin::on_tick` runs; zero when it does not.
     tick: Cell<Duration>,
     next_tick: Cell<Monotonic>,
@@ -108,7 +108,7 @@ impl Timers {
         Timers {
             root,
             queue: RefCell::default(),
-            resolution: Cell::new(DEFAULT_RESOLUTION_MS),
+            resolution: Cell::default(),
             tick: Cell::default(),
             next_tick: Cell::default(),
             period: Cell::default(),
@@ -138,8 +138,16 @@ impl Timers {
         self.root
     }
 
+    /// The finest that was asked for counts.
     pub(crate) fn set_resolution(&self, resolution: Duration) {
-        self.resolution.set(whole_millis(resolution).max(1));
+        let resolution = whole_millis(resolution).max(1);
+        let finest = self.resolution.get().map_or(resolution, |asked| asked.min(resolution));
+        self.resolution.set(Some(finest));
+    }
+
+    /// The period of the filter configured last; the next one's is its own.
+    pub(crate) fn take_tick(&self) -> Duration {
+        self.tick.take()
     }
 
     /// Has `Plugin::on_tick` run, for the first time one period from now.
@@ -258,7 +266,11 @@ impl Timers {
     /// Milliseconds from `now` to the tick that the first timer needs. Zero when none is set: an idle proxy does not wake.
     fn wait(&self, now: Monotonic) -> u32 {
         let timer = self.queue.borrow().first().map(|entry| {
-            let step = if entry.stream.is_some() { self.resolution.get() } else { 1 };
+            let step = if entry.stream.is_some() {
+                self.resolution.get().unwrap_or(DEFAULT_RESOLUTION_MS)
+            } else {
+                1
+            };
             in_steps(entry.timer.when.since(now), step)
         });
         if self.tick.get().is_zero() {

@@ -27,12 +27,14 @@ fn topics() -> Vec<Topic> {
 
 fn guests() -> Guests {
     let names: BTreeSet<String> = TOPICS.iter().flat_map(Topic::guests).collect();
-    let build = |name: String| {
-        let guest =
-            Guest::package("wayside-sdk-guests").example(&name).manifest_dir(env!("CARGO_MANIFEST_DIR"));
-        (name, guest.build().unwrap_or_else(|error| panic!("{error}")).path)
-    };
-    names.into_iter().map(build).collect()
+    names.into_iter().map(|name| (name.clone(), build(&name))).collect()
+}
+
+/// The module of an example of `guests`.
+pub(crate) fn build(example: &str) -> PathBuf {
+    let guest =
+        Guest::package("wayside-sdk-guests").example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    guest.build().unwrap_or_else(|error| panic!("{error}")).path
 }
 
 fn all() -> Vec<(&'static Topic, &'static Behaviour)> {

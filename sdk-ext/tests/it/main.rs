@@ -2,4 +2,7 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod behaviours;
+mod composed;
+mod generated;
 mod modules;
+mod paths;

@@ -5,7 +5,7 @@ mod raw;
 
 use std::rc::Rc;
 
-use wayside_sdk::config::Json;
+use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 
@@ -40,22 +40,20 @@ pub struct Metrics {
 }
 
 impl Configuration for Config {
-    fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        parse(text).map_err(ConfigErrors::without_values)
+    fn from_json(json: &Json) -> Result<Self, ConfigErrors> {
+        read(json).map_err(ConfigErrors::without_values)
     }
 }
 
-fn parse(text: &[u8]) -> Result<Config, ConfigErrors> {
-    let raw: RawConfig = Json::parse(text)?.read("")?;
+fn read(json: &Json) -> Result<Config, ConfigErrors> {
+    check_version(json, 1)?;
+    let raw: RawConfig = json.read("")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
-    if raw.version != 1 {
-        at.at("version").refuse("1", raw.version);
-    }
     let names: Vec<String> = raw.providers.keys().cloned().collect();
     let providers = providers::check(raw.providers, &mut at.at("providers"));
     let identity = check_identity(raw.identity, &mut at.at("identity"));

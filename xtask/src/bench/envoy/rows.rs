@@ -49,7 +49,7 @@ pub(super) struct Row {
 pub(super) const FILTERS: [&str; 4] = ["header-auth", "timeout", "retry-budget", "telemetry"];
 pub(super) const EIGHT: usize = 8;
 
-/// The module a filter is shipped in.
+/// The module a filter is shipped in, and its section of the bundle's configuration.
 fn file(filter: &str) -> String {
     filter.replace('-', "_")
 }
@@ -79,7 +79,7 @@ pub(super) fn all(modules: &Modules) -> Vec<Row> {
     let ours = |filter: &str| stage(&file(filter), configuration(filter).to_string());
     let sketch = |name: &str| stage(&format!("sketch/{name}"), String::new());
     let bundle = || {
-        let sections = FILTERS.iter().map(|filter| ((*filter).to_owned(), configuration(filter))).collect();
+        let sections = FILTERS.iter().map(|filter| (file(filter), configuration(filter))).collect();
         stage("wayside", Value::Object(sections).to_string())
     };
     let mut rows = Vec::new();

@@ -54,13 +54,15 @@ fn file(filter: &str) -> String {
     filter.replace('-', "_")
 }
 
-/// What lets the shipped filters do the sketches' jobs, and all else that they always do.
-fn configuration(filter: &str) -> Value {
+/// What lets the shipped filters do the sketches' jobs, and all else that they always do. Where they stand one behind the other, the key
+/// must stay in the request for the next.
+fn configuration(filter: &str, copies: usize) -> Value {
     match filter {
         "header-auth" => json!({
             "version": 1,
             "providers": { "partners": {
                 "kind": "api_key",
+                "hide": copies == 1,
                 "sources": [{ "header": "x-api-key" }],
                 "keys": [{ "id": "shop", "sha256": "e86a353b002a4a51227d1f1070ab96f208c204625894e2de82d8499957f7c7d7" }],
             } },
@@ -76,11 +78,11 @@ pub(super) fn all(modules: &Modules) -> Vec<Row> {
     let stage = |name: &str, configuration: String| {
         modules.get(name).map(|module| Stage { module: module.clone(), configuration })
     };
-    let ours = |filter: &str| stage(&file(filter), configuration(filter).to_string());
+    let ours = |filter: &str, copies| stage(&file(filter), configuration(filter, copies).to_string());
     let sketch = |name: &str| stage(&format!("sketch/{name}"), String::new());
-    let bundle = || {
-        let sections = FILTERS.iter().map(|filter| (file(filter), configuration(filter))).collect();
-        stage("wayside", Value::Object(sections).to_string())
+    let bundle = |copies| {
+        let sections = FILTERS.iter().map(|filter| (file(filter), configuration(filter, copies))).collect();
+        stage("wayside_bundle", Value::Object(sections).to_string())
     };
     let mut rows = Vec::new();
     let mut add = |name: &str, setup, copies, chain: Option<Vec<Stage>>| {
@@ -94,22 +96,18 @@ pub(super) fn all(modules: &Modules) -> Vec<Row> {
         add(&row("noop, SDK stripped"), Setup::Direct, copies, one(sketch("noop-stripped")));
         add(&row("noop, ours"), Setup::Direct, copies, one(stage("noop", "{}".to_owned())));
         add(&row("four in one, sketch"), Setup::Direct, copies, one(sketch("fused")));
-        add(&row("four in one, ours"), Setup::Direct, copies, one(bundle()));
+        add(&row("four in one, ours"), Setup::Direct, copies, one(bundle(copies)));
     }
-    // header-auth takes the key away: a second one behind it would refuse what the first let through.
-    for (filter, copies) in
-        [("header-auth", 1), ("timeout", EIGHT), ("retry-budget", EIGHT), ("telemetry", EIGHT)]
-    {
-        let times = if copies == 1 { String::new() } else { format!(" ×{copies}") };
-        add(&format!("{filter}, sketch{times}"), Setup::Direct, copies, one(sketch(filter)));
-        add(&format!("{filter}, ours{times}"), Setup::Direct, copies, one(ours(filter)));
+    for filter in FILTERS {
+        add(&format!("{filter}, sketch ×{EIGHT}"), Setup::Direct, EIGHT, one(sketch(filter)));
+        add(&format!("{filter}, ours ×{EIGHT}"), Setup::Direct, EIGHT, one(ours(filter, EIGHT)));
     }
     for (setup, proxied) in [(Setup::Direct, ""), (Setup::Proxied, ", proxied")] {
         let chain = |of: &dyn Fn(&str) -> Option<Stage>| FILTERS.iter().map(|filter| of(filter)).collect();
         add(&format!("chain of four, sketches{proxied}"), setup, 1, chain(&sketch));
-        add(&format!("chain of four, ours{proxied}"), setup, 1, chain(&ours));
+        add(&format!("chain of four, ours{proxied}"), setup, 1, chain(&|filter| ours(filter, 1)));
     }
     add("four in one, sketch, proxied", Setup::Proxied, 1, one(sketch("fused")));
-    add("four in one, ours, proxied", Setup::Proxied, 1, one(bundle()));
+    add("four in one, ours, proxied", Setup::Proxied, 1, one(bundle(1)));
     rows
 }

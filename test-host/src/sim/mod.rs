@@ -1,6 +1,6 @@
 //! The event loop: the one place that moves time.
 
-use std::{fmt, iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
+use std::{fmt, sync::Arc, time::Duration, vec::IntoIter};
 
 use crate::{
     clock::{Timers, VirtualClock},
@@ -59,7 +59,7 @@ pub struct Sim<'a> {
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
     /// Requests that have not arrived, by time, and the place of the first of them among what is due.
-    arrivals: (Peekable<IntoIter<Arrival>>, u64),
+    arrivals: (IntoIter<Arrival>, u64),
     /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
@@ -92,7 +92,7 @@ impl<'a> Sim<'a> {
             clock,
             timers: Timers::default(),
             proxies,
-            arrivals: (Vec::new().into_iter().peekable(), 0),
+            arrivals: (Vec::new().into_iter(), 0),
             pending: 0,
             last_event: Duration::ZERO,
             lasts: None,
@@ -120,7 +120,7 @@ impl<'a> Sim<'a> {
     pub fn schedule(&mut self, mut arrivals: Vec<Arrival>) {
         arrivals.sort_by_key(|arrival| arrival.at);
         let first = self.timers.reserve(arrivals.len());
-        self.arrivals = (arrivals.into_iter().peekable(), first);
+        self.arrivals = (arrivals.into_iter(), first);
     }
 
     /// Has a proxy get a new configuration; what it replaces has `drain` to end.
@@ -183,8 +183,10 @@ impl<'a> Sim<'a> {
     fn next(&mut self) -> Option<(Duration, ProxyIndex, Event)> {
         let next = self.timers.next_due();
         let (arrivals, first) = &mut self.arrivals;
-        let arrives = arrivals.next_if(|arrival| next.is_none_or(|next| (arrival.at, *first) < next));
-        if let Some(Arrival { at, proxy, number, exchange }) = arrives {
+        let is_first = |arrival: &Arrival| next.is_none_or(|next| (arrival.at, *first) < next);
+        if arrivals.as_slice().first().is_some_and(is_first)
+            && let Some(Arrival { at, proxy, number, exchange }) = arrivals.next()
+        {
             *first += 1;
             return Some((at, proxy, Event::Request { number, exchange: Box::new(exchange) }));
         }
@@ -216,7 +218,9 @@ impl<'a> Sim<'a> {
         if !event.is_background() {
             self.last_event = now;
         }
-        if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
+        if let Some(ones) = &self.ones
+            && let Some(name) = event.name()
+        {
             let one = ones(proxy, &name);
             self.proxies[proxy.0].tell_time(now, wall);
             return self.run_alone(proxy, one, event);

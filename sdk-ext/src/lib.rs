@@ -24,6 +24,8 @@ pub mod config;
 pub mod headers;
 mod hostcalls;
 pub mod log;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
+mod memory;
 pub mod metrics;
 mod panic;
 mod plugin;
@@ -31,7 +33,7 @@ pub mod policy;
 pub mod property;
 mod reply;
 pub mod rng;
-pub mod shared;
+mod state;
 mod stream;
 pub mod time;
 mod timers;
@@ -48,7 +50,8 @@ pub use metrics::{
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply, Wait};
-pub use shared::{Shared, SharedError, Update, Updated, Wire};
+pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
+pub use state::{Atomic, Lease, Reservation};
 pub use stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
     Stream, StreamId, StreamInfo,

@@ -1,6 +1,7 @@
 //! Deposits and withdrawals of the last while, in slots that age out one by one.
 
 use std::time::Duration;
+use wayside_sdk::Monotonic;
 
 /// What happened in one slot. Counts saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +20,9 @@ pub struct Slots {
 impl Slots {
     /// The number of the slot that holds this moment; counted from the start of the clock.
     #[must_use]
-    pub fn number_at(&self, since_start: Duration) -> u64 {
-        let number = since_start.as_nanos().checked_div(self.length.as_nanos()).unwrap_or(0);
-        u64::try_from(number).unwrap_or(u64::MAX)
+    pub fn number_at(&self, now: Monotonic) -> u64 {
+        let length = Monotonic::at(self.length).nanos_since_start();
+        now.nanos_since_start().checked_div(length).unwrap_or(0)
     }
 }
 

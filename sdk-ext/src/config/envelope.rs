@@ -2,7 +2,7 @@
 
 use super::de::{Refusal, Struct};
 use super::overrides::{self, Overrides};
-use super::{Checks, ConfigErrors, Configuration, Json};
+use super::{Checks, ConfigErrors, Configuration, Json, Quoted};
 use crate::headers::HeaderBlock;
 use crate::policy::{DEFAULT_RULE, PathCase, PathReading, RawRule, RequestView, Rule, Rules, read_path};
 use crate::property;
@@ -155,7 +155,6 @@ impl<C: Checked> Envelope<C> {
 }
 
 struct RawEnvelope {
-    version: u64,
     mode: Mode,
     defaults: Json,
     rules: Vec<RawRule>,
@@ -169,14 +168,13 @@ impl RawEnvelope {
             json,
             &["version", "mode", "defaults", "rules", "route_metadata_namespace", "metrics"],
         )?;
-        let version = fields.number("version")?.ok_or_else(|| serde::de::Error::missing_field("version"))?;
+        fields.number("version")?.ok_or_else(|| <Refusal as serde::de::Error>::missing_field("version"))?;
         let mode = match fields.choice("mode", &["enforce", "shadow", "off"])? {
             Some(2) => Mode::Off,
             Some(1) => Mode::Shadow,
             _ => Mode::Enforce,
         };
         Ok(RawEnvelope {
-            version,
             mode,
             defaults: fields.given("defaults").cloned().unwrap_or_else(|| Json::Object(Vec::new())),
             rules: fields.list("rules", |rule| Ok(RawRule::new(rule.clone())))?.unwrap_or_default(),
@@ -214,14 +212,11 @@ impl Default for RawMetrics {
 
 impl<C: Checked> Configuration for Envelope<C> {
     fn parse(text: &[u8]) -> Result<Envelope<C>, ConfigErrors> {
-        let raw = RawEnvelope::read(&Json::parse(text)?).map_err(|error| error.at(""))?;
+        let raw = RawEnvelope::read(&super::parse_version(text, 1)?).map_err(|error| error.at(""))?;
         let base = raw.defaults;
         let defaults: C::Raw = base.read("/defaults")?;
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("", &mut errors);
-        if raw.version != 1 {
-            at.at("version").refuse("1", raw.version);
-        }
         let defaults = C::check(defaults, &mut at.at("defaults"));
         let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
             // What a rule inherits is reported where it stands, once.
@@ -236,8 +231,7 @@ impl<C: Checked> Configuration for Envelope<C> {
         });
         let namespace = raw.route_metadata_namespace;
         if namespace.is_empty() || namespace.len() > 256 || namespace.contains('\0') {
-            at.at("route_metadata_namespace")
-                .refuse("1 to 256 bytes without NUL", format_args!("{namespace:?}"));
+            at.at("route_metadata_namespace").refuse("1 to 256 bytes without NUL", Quoted(&namespace));
         }
         let metrics = metrics(raw.metrics, &mut at.at("metrics"));
         let envelope = match (defaults, rules) {
@@ -260,11 +254,11 @@ impl<C: Checked> Configuration for Envelope<C> {
 fn metrics(raw: RawMetrics, at: &mut Checks<'_>) -> MetricsConfig {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if raw.prefix.is_empty() || raw.prefix.len() > 32 || !raw.prefix.bytes().all(letters) {
-        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", Quoted(&raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         if label != "rule" || index > 0 {
-            at.at("labels").at(index).refuse("`rule`, once", format_args!("{label:?}"));
+            at.at("labels").at(index).refuse("`rule`, once", Quoted(label));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);
@@ -355,10 +349,9 @@ mod tests {
     #[test]
     fn all_refused_values_are_reported_at_once() {
         assert_eq!(
-            parse(r#"{"version": 2, "defaults": {"number": 3}, "metrics": {"prefix": "L7", "labels": ["ip"], "max_series": 0}}"#)
+            parse(r#"{"version": 1, "defaults": {"number": 3}, "metrics": {"prefix": "L7", "labels": ["ip"], "max_series": 0}}"#)
                 .unwrap_err(),
-            "/version: expected 1, found 2\n\
-             /defaults/number: expected an even number, found 3\n\
+            "/defaults/number: expected an even number, found 3\n\
              /metrics/prefix: expected 1 to 32 of a-z, 0-9 and _, found \"L7\"\n\
              /metrics/labels/0: expected `rule`, once, found \"ip\"\n\
              /metrics/max_series: expected 1 to 100000, found 0"

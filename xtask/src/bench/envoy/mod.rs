@@ -10,6 +10,7 @@ mod load;
 mod modules;
 mod rows;
 mod samples;
+mod starts;
 mod statistics;
 
 use std::path::Path;
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// Envoy and the load in the real-time class (needs the right to it): where others use the machine too
     #[arg(long)]
     realtime: bool,
+    /// Processor time and memory of Envoys that start, instead of requests
+    #[arg(long, conflicts_with = "json")]
+    starts: bool,
     /// The samples themselves, as JSON
     #[arg(long)]
     json: bool,
@@ -56,11 +60,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let load = Load::new(args.requests, args.realtime)?;
     let folder = tempfile::tempdir()?;
     let modules = modules::build(folder.path())?;
-    let mut rows = rows::all(&modules);
+    let mut rows = if args.starts { rows::starts(&modules) } else { rows::all(&modules) };
     rows.retain(|row| args.only.as_ref().is_none_or(|part| row.name.contains(part.as_str())));
     ensure!(!rows.is_empty(), "no row is named so");
-    let table =
-        tokio::runtime::Runtime::new()?.block_on(measure(args, &envoy, &load, folder.path(), rows))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    if args.starts {
+        let starts = starts::measure(&envoy, &rows, args.rounds, args.realtime, folder.path());
+        print!("{}", runtime.block_on(starts)?);
+        return Ok(());
+    }
+    let table = runtime.block_on(measure(args, &envoy, &load, folder.path(), rows))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&table)?);
         return Ok(());

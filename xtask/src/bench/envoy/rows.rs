@@ -45,6 +45,13 @@ pub(super) struct Row {
     pub(super) copies: usize,
 }
 
+impl Row {
+    /// Of all its modules.
+    pub(super) fn bytes(&self) -> anyhow::Result<u64> {
+        self.chain.iter().map(|stage| Ok(std::fs::metadata(&stage.module)?.len())).sum()
+    }
+}
+
 /// The four jobs, in the order of a chain.
 pub(super) const FILTERS: [&str; 4] = ["header-auth", "timeout", "retry-budget", "telemetry"];
 pub(super) const EIGHT: usize = 8;
@@ -71,6 +78,20 @@ fn configuration(filter: &str, copies: usize) -> Value {
         "timeout" => json!({ "version": 1, "defaults": { "timeout": "2s" } }),
         _ => json!({ "version": 1 }),
     }
+}
+
+/// What an Envoy is started with: each module once.
+pub(super) fn starts(modules: &Modules) -> Vec<Row> {
+    let mut rows: Vec<Row> =
+        all(modules).into_iter().filter(|row| row.setup == Setup::Direct && row.chain.len() == 1).collect();
+    for row in &mut rows {
+        row.copies = 1;
+        row.name = row.name.trim_end_matches(&format!(" ×{EIGHT}")).to_owned();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    rows.retain(|row| seen.insert(row.name.clone()));
+    rows.extend(all(modules).into_iter().filter(|row| row.setup == Setup::Direct && row.chain.len() > 1));
+    rows
 }
 
 /// Rows whose modules there are.

@@ -74,23 +74,29 @@ pub(super) async fn processor_time<F: Future<Output = anyhow::Result<()>>>(
     process: u32,
     something: impl FnOnce() -> F,
 ) -> anyhow::Result<Duration> {
-    let before = spent(process)?;
+    let spent = || spent(process, |thread| thread != process);
+    let before = spent()?;
     something().await?;
-    Ok(spent(process)?.saturating_sub(before))
+    Ok(spent()?.saturating_sub(before))
+}
+
+/// What all threads that a process has now spent since their start.
+pub(super) fn spent_by_all(process: u32) -> anyhow::Result<Duration> {
+    spent(process, |_| true)
 }
 
 /// The kernel counts nanoseconds: the first number of each thread's `schedstat`.
-fn spent(process: u32) -> anyhow::Result<Duration> {
+fn spent(process: u32, counts: impl Fn(u32) -> bool) -> anyhow::Result<Duration> {
     let threads = Path::new("/proc").join(process.to_string()).join("task");
     let mut nanos = 0;
     for thread in fs::read_dir(&threads).context("processor time is read as Linux tells it")? {
         let thread = thread?;
-        if thread.file_name() == *process.to_string() {
-            continue;
+        let number = thread.file_name().to_string_lossy().parse().unwrap_or(process);
+        if counts(number) {
+            let text = fs::read_to_string(thread.path().join("schedstat"))?;
+            let first = text.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+            nanos += first.with_context(|| format!("schedstat: expected numbers, found {text:?}"))?;
         }
-        let text = fs::read_to_string(thread.path().join("schedstat"))?;
-        let first = text.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
-        nanos += first.with_context(|| format!("schedstat: expected numbers, found {text:?}"))?;
     }
     Ok(Duration::from_nanos(nanos))
 }

@@ -50,25 +50,6 @@ impl Field {
 /// Room for what filters and the router add, mostly.
 const ROOM: usize = 8;
 
-/// A name that is looked for. Those of a map are lower case, and mostly this one is too.
-enum Meant<'a> {
-    Lower(&'a [u8]),
-    AnyCase(&'a [u8]),
-}
-
-impl<'a> Meant<'a> {
-    fn of(name: &'a [u8]) -> Self {
-        if is_lower_case(name) { Meant::Lower(name) } else { Meant::AnyCase(name) }
-    }
-
-    fn is(&self, known: &[u8]) -> bool {
-        match self {
-            Meant::Lower(name) => known == *name,
-            Meant::AnyCase(name) => known.eq_ignore_ascii_case(name),
-        }
-    }
-}
-
 /// The fields, to be changed.
 enum Own<'a> {
     /// No other map has them.
@@ -102,14 +83,12 @@ impl HeaderMap {
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        let meant = Meant::of(name);
-        self.find(|known| meant.is(known)).map(|(_, header)| &header.value)
+        self.find(|known| known.eq_ignore_ascii_case(name)).map(|(_, header)| &header.value)
     }
 
     /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Bytes> {
-        let meant = Meant::of(name);
-        self.iter().filter(move |header| meant.is(&header.name)).map(|header| &header.value)
+        self.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).map(|header| &header.value)
     }
 
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -118,16 +97,16 @@ impl HeaderMap {
 
     /// Replaces the value of the field's first occurrence where it stands, or appends it, and drops the others.
     pub fn set(&mut self, name: &[u8], value: impl Into<Bytes>) {
-        let (meant, value) = (Meant::of(name), value.into());
-        let Some((at, _)) = self.find(|known| meant.is(known)) else {
+        let (is_meant, value) = (|known: &[u8]| known.eq_ignore_ascii_case(name), value.into());
+        let Some((at, _)) = self.find(is_meant) else {
             return self.push(Bytes::copy_from_slice(name), value);
         };
         self.write(at, value);
-        if self.iter().skip(at + 1).any(|header| meant.is(&header.name)) {
+        if self.iter().skip(at + 1).any(|header| is_meant(&header.name)) {
             let mut index = 0;
             self.retain(|known| {
                 index += 1;
-                index - 1 <= at || !meant.is(known)
+                index - 1 <= at || !is_meant(known)
             });
         }
     }
@@ -141,8 +120,7 @@ impl HeaderMap {
 
     /// Changes the value of a field's first occurrence, where there is one. `false`: there is none.
     pub fn change_first(&mut self, name: &[u8], change: impl FnOnce(&Bytes) -> Bytes) -> bool {
-        let meant = Meant::of(name);
-        let found = self.find(|known| meant.is(known));
+        let found = self.find(|known| known.eq_ignore_ascii_case(name));
         let Some((at, value)) = found.map(|(at, header)| (at, change(&header.value))) else { return false };
         self.write(at, value);
         true
@@ -150,8 +128,7 @@ impl HeaderMap {
 
     /// Removes every occurrence of a field; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
-        let meant = Meant::of(name);
-        self.remove_all(|known| meant.is(known))
+        self.remove_all(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Removes every field whose name is meant; says how many there were. Names are lower case.
@@ -287,13 +264,10 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
-fn lower_case(name: Bytes) -> Bytes {
-    if is_lower_case(&name) { name } else { name.to_ascii_lowercase().into() }
-}
-
-/// Whether it stays what it is in lower case. All of it is looked at: that is faster than to stop early.
-pub(crate) fn is_lower_case(name: &[u8]) -> bool {
-    !name.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase())
+pub(crate) fn lower_case(name: Bytes) -> Bytes {
+    // All of it is looked at: that is faster than to stop early.
+    let is_lower_case = !name.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
+    if is_lower_case { name } else { name.to_ascii_lowercase().into() }
 }
 
 impl<'a> IntoIterator for &'a HeaderMap {

@@ -378,7 +378,7 @@ impl HostCalls for ActiveContext {
             CallStatus::BadArgument
         };
         let headers = self.map(map).ok_or(absent)?;
-        headers.first(&header_rules::key(map, name)).cloned().ok_or(CallStatus::NotFound)
+        headers.first(header_rules::key(map, name)).cloned().ok_or(CallStatus::NotFound)
     }
 
     fn headers(&mut self, map: MapType) -> CallResult<Option<&HeaderMap>> {
@@ -402,7 +402,7 @@ impl HostCalls for ActiveContext {
         let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let edit = traces.then(|| {
-            let before = values_before(headers, &header_rules::key(map, &name));
+            let before = values_before(headers, header_rules::key(map, &name));
             HeaderEdit::Replaced { name: name.clone(), before, value: value.clone() }
         });
         header_rules::replace(map, headers, name, value);
@@ -415,10 +415,10 @@ impl HostCalls for ActiveContext {
         let headers = self.map_mut(map)?;
         let key = header_rules::key(map, name);
         let edit = traces.then(|| {
-            let before = values_before(headers, &key);
+            let before = values_before(headers, key);
             HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before }
         });
-        headers.remove(&key);
+        headers.remove(key);
         self.edited(map, edit);
         Ok(())
     }

@@ -4,13 +4,11 @@
 //! names these are depends on the map. The lists were read off Envoy 1.40.0, by adding every name twice to each map; names
 //! that merely begin with `x-envoy-` are not among them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use crate::{
     abi::MapType,
-    message::{HeaderMap, is_lower_case},
+    message::{HeaderMap, lower_case},
 };
 
 /// One slot in request headers.
@@ -137,29 +135,24 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
     names.contains(&name)
 }
 
-/// The name under which Envoy keeps a field: lower case, and `host` of a request is `:authority`.
-pub(crate) fn key(map: MapType, name: &[u8]) -> Cow<'_, [u8]> {
-    if map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host") {
-        Cow::Borrowed(b":authority")
-    } else if is_lower_case(name) {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned(name.to_ascii_lowercase())
-    }
+/// `host` of a request is `:authority` in Envoy.
+fn is_authority(map: MapType, name: &[u8]) -> bool {
+    map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host")
+}
+
+/// The name under which Envoy keeps a field, but for its case.
+pub(crate) fn key(map: MapType, name: &[u8]) -> &[u8] {
+    if is_authority(map, name) { b":authority" } else { name }
 }
 
 /// As [`key`], of a name that will be kept.
 fn kept_key(map: MapType, name: Bytes) -> Bytes {
-    match key(map, &name) {
-        Cow::Owned(name) => name.into(),
-        Cow::Borrowed(key) if key.len() == name.len() => name,
-        Cow::Borrowed(key) => Bytes::copy_from_slice(key),
-    }
+    if is_authority(map, &name) { Bytes::from_static(b":authority") } else { name }
 }
 
 /// Adds a value: to the one entry of a name Envoy keeps single, as a new entry otherwise.
 pub(crate) fn add(map: MapType, headers: &mut HeaderMap, name: Bytes, value: Bytes) {
-    let name = kept_key(map, name);
+    let name = lower_case(kept_key(map, name));
     let join = |known: &Bytes| {
         if known.is_empty() { value.clone() } else { [&known[..], b",", &value].concat().into() }
     };
@@ -216,7 +209,24 @@ fn escaped(name: &[u8]) -> Vec<u8> {
 /// A token, or a pseudo header's: a token behind a colon. Envoy lets an empty one pass.
 fn is_name(name: &[u8]) -> bool {
     let token = name.strip_prefix(b":").unwrap_or(name);
-    token.iter().fold(true, |all, byte| all & IS_TOKEN[usize::from(*byte)])
+    let (words, _) = token.as_chunks::<8>();
+    let is_plain = token.last_chunk().is_some_and(|last| words.iter().all(is_plain) && is_plain(last));
+    is_plain || token.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
+}
+
+const EACH: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = EACH * 0x80;
+
+/// Whether these are lower-case letters and dashes, as mostly. The highest bit of each byte of a number tells of that byte.
+fn is_plain(word: &[u8; 8]) -> bool {
+    let word = u64::from_ne_bytes(*word);
+    if word & HIGH != 0 {
+        return false;
+    }
+    let from_a = (word | HIGH) - EACH * u64::from(b'a');
+    let to_z = EACH * (0x80 | u64::from(b'z')) - word;
+    let no_dash = (word ^ (EACH * u64::from(b'-'))) + EACH * 0x7f;
+    ((from_a & to_z) | !no_dash) & HIGH == HIGH
 }
 
 /// Which bytes a token may have (RFC 9110, section 5.6.2).
@@ -253,8 +263,6 @@ fn is_allowed(byte: &u8) -> bool {
 /// Not 0 where a byte of the word is below 32 or 127; a byte beyond ASCII may be taken for one.
 fn controls(word: [u8; 8]) -> u64 {
     let word = u64::from_ne_bytes(word);
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = EACH * 0x80;
     let below_32 = word.wrapping_sub(EACH * 0x20) & HIGH;
     let is_127 = (word ^ (EACH * 0x7f)).wrapping_sub(EACH) & HIGH;
     below_32 | is_127
@@ -301,6 +309,18 @@ mod tests {
                     byte == b'\t' || (byte >= b' ' && byte != 0x7f),
                     "{byte} at {at}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_of_no_token_is_found_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut name = *b"a-name-of-nineteen-z";
+                name[at] = byte;
+                let pseudo = at == 0 && byte == b':';
+                assert_eq!(is_name(&name), IS_TOKEN[usize::from(byte)] || pseudo, "{byte} at {at}");
             }
         }
     }

@@ -49,8 +49,9 @@ const ROOM: usize = 12;
 impl Counts {
     pub fn add(&mut self, name: &'static str, times: u64) {
         // Mostly the very same text, not only an equal one.
-        let same = |known: &str| std::ptr::eq(known, name) || known == name;
-        match self.0.iter_mut().find(|(known, _)| same(known)) {
+        let same = self.0.iter().position(|(known, _)| std::ptr::eq(*known, name));
+        let place = same.or_else(|| self.0.iter().position(|(known, _)| *known == name));
+        match place.and_then(|place| self.0.get_mut(place)) {
             Some((_, count)) => *count += times,
             None => self.0.push((name, times)),
         }

@@ -219,7 +219,17 @@ impl<'a> Checks<'a> {
 
 /// The pointer of a child, escaped as RFC 6901 section 3 says.
 pub(crate) fn child(pointer: &str, step: &str) -> String {
-    format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
+    let mut child = String::with_capacity(pointer.len().saturating_add(step.len()).saturating_add(1));
+    child.push_str(pointer);
+    child.push('/');
+    for c in step.chars() {
+        match c {
+            '~' => child.push_str("~0"),
+            '/' => child.push_str("~1"),
+            c => child.push(c),
+        }
+    }
+    child
 }
 
 #[cfg(test)]

@@ -70,8 +70,13 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 pub(crate) fn listed(names: &[&str]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    if quoted.is_empty() { "none here".to_owned() } else { quoted.join(", ") }
+    let mut text = String::new();
+    for name in names {
+        for piece in [if text.is_empty() { "`" } else { ", `" }, name, "`"] {
+            text.push_str(piece);
+        }
+    }
+    if text.is_empty() { "none here".to_owned() } else { text }
 }
 
 /// serde's own wording, but for `f64`: core's formatting of those is 20 KB of a module.

@@ -50,6 +50,12 @@ pub fn stats_tags<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
     yaml
 }
 
+#[inline(never)]
+fn escaped(byte: u8) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+    String::from_iter(['%', digit(byte >> 4), digit(byte & 0x0f)])
+}
+
 fn push_escaped(name: &mut String, value: &[u8]) {
     let mut left = LONGEST;
     let mut push = |piece: &str| match left.checked_sub(piece.len()) {
@@ -63,12 +69,12 @@ fn push_escaped(name: &mut String, value: &[u8]) {
     for chunk in value.utf8_chunks() {
         let text = chunk.valid().chars().all(|c| {
             if c.is_control() || matches!(c, '%' | '=' | ';') {
-                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&format!("%{byte:02X}")))
+                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&escaped(byte)))
             } else {
                 push(c.encode_utf8(&mut [0; 4]))
             }
         });
-        if !text || !chunk.invalid().iter().all(|byte| push(&format!("%{byte:02X}"))) {
+        if !text || !chunk.invalid().iter().all(|byte| push(&escaped(*byte))) {
             return;
         }
     }

@@ -6,6 +6,7 @@ mod ci;
 mod demo;
 mod envoy;
 mod record;
+mod stats_tags;
 mod step;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Task {
     Envoy,
     /// Record the bundled traffic anew with real Envoys
     Record,
+    /// Print what Envoy's bootstrap needs so that the filters' labels are labels in Prometheus
+    StatsTags,
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),
         Task::Record => record::run(),
+        Task::StatsTags => stats_tags::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 use wayside::build::Guest;
 use wayside::parity::{self, Behaviour, Guests, Topic};
+use wayside::trace::Ledger;
 use wayside::vm::Modules;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(topics);
@@ -27,16 +28,26 @@ fn topics() -> Vec<Topic> {
 
 fn guests() -> Guests {
     let names: BTreeSet<String> = TOPICS.iter().flat_map(Topic::guests).collect();
-    let build = |name: String| {
-        let guest =
-            Guest::package("wayside-sdk-guests").example(&name).manifest_dir(env!("CARGO_MANIFEST_DIR"));
-        (name, guest.build().unwrap_or_else(|error| panic!("{error}")).path)
-    };
-    names.into_iter().map(build).collect()
+    names.into_iter().map(|name| (name.clone(), module(&name))).collect()
 }
 
 fn all() -> Vec<(&'static Topic, &'static Behaviour)> {
     TOPICS.iter().flat_map(|topic| topic.behaviours.iter().map(move |behaviour| (topic, behaviour))).collect()
+}
+
+/// What guests called in one behaviour, in the host.
+pub(crate) fn ledger(topic: &str, name: &str) -> Ledger {
+    let found = all().into_iter().find(|(of, behaviour)| of.name == topic && behaviour.name == name);
+    let (topic, behaviour) = found.unwrap_or_else(|| panic!("no behaviour {name:?}"));
+    let run = parity::in_host(&topic.name, behaviour, &Arc::new(Modules::new()), &GUESTS);
+    run.unwrap_or_else(|error| panic!("{error}")).1
+}
+
+/// The module of a guest.
+pub(crate) fn module(example: &str) -> PathBuf {
+    let guest =
+        Guest::package("wayside-sdk-guests").example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    guest.build().unwrap_or_else(|error| panic!("{error}")).path
 }
 
 /// What Envoy was seen to do, by the behaviour's name.

@@ -2,4 +2,6 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod behaviours;
+mod logs;
 mod modules;
+mod prometheus;

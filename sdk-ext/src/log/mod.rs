@@ -55,27 +55,23 @@ pub fn record(level: Level, record: fmt::Arguments<'_>) {
 #[cold]
 #[inline(never)]
 fn of_stream(level: Level, stream: StreamId, record: fmt::Arguments<'_>) {
-    let id = request_id(stream);
+    // Asked for once a stream.
+    let id = take(stream).unwrap_or_else(|| {
+        // Twice there, if printing logged too.
+        FORGET.set(Some(|stream| while take(stream).is_some() {}));
+        shown(hostcalls::property(b"request\0id").ok().flatten().unwrap_or_default())
+    });
     let label = if id.is_empty() { "" } else { " request_id=" };
+    // What is printed may be somebody's own code, which logs itself: nothing is borrowed here.
     write(level, format_args!("stream={}{label}{id} {record}", stream.0));
+    WROTE.with_borrow_mut(|wrote| wrote.push((stream, id)));
 }
 
-/// Asked for once a stream.
-fn request_id(stream: StreamId) -> String {
-    let known = WROTE.with_borrow(|wrote| {
-        wrote.iter().find(|(wrote, _)| *wrote == stream).map(|(_, request_id)| request_id.clone())
-    });
-    known.unwrap_or_else(|| {
-        let id = shown(hostcalls::property(b"request\0id").ok().flatten().unwrap_or_default());
-        WROTE.with_borrow_mut(|wrote| wrote.push((stream, id.clone())));
-        FORGET.set(Some(|stream| {
-            WROTE.with_borrow_mut(|wrote| {
-                if let Some(place) = wrote.iter().position(|(wrote, _)| *wrote == stream) {
-                    wrote.swap_remove(place);
-                }
-            });
-        }));
-        id
+#[inline(never)]
+fn take(stream: StreamId) -> Option<String> {
+    WROTE.with_borrow_mut(|wrote| {
+        let place = wrote.iter().position(|(wrote, _)| *wrote == stream)?;
+        Some(wrote.swap_remove(place).1)
     })
 }
 

@@ -71,6 +71,7 @@ fn get(address: &str, path: &str, headers: &str) -> Option<String> {
     Some(answer)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a process is waited for, which tells nobody when it is ready")]
 /// Tries again for as long as an Envoy may take to start on a busy machine.
 fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
     for _ in 0..600 {

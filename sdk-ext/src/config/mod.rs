@@ -10,13 +10,17 @@ mod json;
 mod overrides;
 mod per_route;
 mod quoted;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 mod text;
+mod version;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
 pub use per_route::{KEPT_TEXTS, PerRoute, PerRouteError};
 pub use quoted::Quoted;
+pub use version::parse_version;
 
 use serde::de::DeserializeOwned;
 

@@ -2,6 +2,12 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod behaviours;
+<<<<<<< HEAD
 mod logs;
 mod modules;
 mod prometheus;
+=======
+mod generated;
+mod modules;
+mod paths;
+>>>>>>> main

@@ -41,11 +41,7 @@ fn a_request_costs_no_more_than_it_did() {
             12_200,
         ),
     ];
-<<<<<<< HEAD
-    if let Err(told) = check_cost_of_this_crate(104_800, &requests) {
-=======
-    if let Err(told) = check_cost_of_this_crate(104_100, &requests) {
->>>>>>> main
+    if let Err(told) = check_cost_of_this_crate(105_400, &requests) {
         panic!("{told}");
     }
 }

@@ -1,5 +1,5 @@
 //! The version of a configuration's form, looked at before anything else: what a newer form means is not for an older module to
-//! say field by field. The rule for what a version may still change is in the README of the package `schemas`.
+//! say field by field. The rule for what a version may still change is in `schemas/README.md`.
 
 use super::{ConfigErrors, Json};
 

@@ -18,7 +18,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/behaviours")
 }
 
-fn topics() -> Vec<Topic> {
+pub(crate) fn topics() -> Vec<Topic> {
     let entries = fs::read_dir(folder()).expect("the folder of behaviours");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
@@ -45,13 +45,13 @@ pub(crate) fn ledger(topic: &str, name: &str) -> Ledger {
 
 /// The module of a guest.
 pub(crate) fn module(example: &str) -> PathBuf {
-    let guest =
-        Guest::package("wayside-sdk-guests").example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    let package = if example.ends_with("-proxy-wasm") { "wayside-probes" } else { "wayside-sdk-guests" };
+    let guest = Guest::package(package).example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
     guest.build().unwrap_or_else(|error| panic!("{error}")).path
 }
 
 /// What Envoy was seen to do, by the behaviour's name.
-fn expected(topic: &Topic) -> BTreeMap<String, String> {
+pub(crate) fn expected(topic: &Topic) -> BTreeMap<String, String> {
     let text = fs::read_to_string(folder().join(format!("{}.seen.txt", topic.name))).unwrap_or_default();
     let section = |section: &str| {
         let (name, rest) = section.split_once('\n').unwrap_or((section, ""));

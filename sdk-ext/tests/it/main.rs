@@ -1,13 +1,10 @@
 //! Filters on this crate, as modules: in the host, and in the real Envoy where there is one.
-#![allow(clippy::print_stderr, reason = "a test says what it skipped")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says what it skipped")]
 
 mod behaviours;
-<<<<<<< HEAD
+mod from_proxy_wasm;
+mod generated;
 mod logs;
 mod modules;
-mod prometheus;
-=======
-mod generated;
-mod modules;
 mod paths;
->>>>>>> main
+mod prometheus;

@@ -7,6 +7,7 @@ mod demo;
 mod envoy;
 mod record;
 mod schema;
+mod stats_tags;
 mod step;
 mod test;
 mod tidy;
@@ -45,6 +46,8 @@ enum Task {
     Envoy,
     /// Record the bundled traffic anew with real Envoys
     Record,
+    /// Print what Envoy's bootstrap needs so that the filters' labels are labels in Prometheus
+    StatsTags,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),
         Task::Record => record::run(),
+        Task::StatsTags => stats_tags::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,7 +43,7 @@ struct Shown<'a> {
 }
 
 /// Two runs never have the same.
-const OF_ITS_OWN: [&str; 12] = [
+const OF_ITS_OWN: [&str; 13] = [
     "_TIME",
     "DURATION",
     "LATENCY",
@@ -56,6 +56,7 @@ const OF_ITS_OWN: [&str; 12] = [
     "NODE",
     "METADATA",
     "PLUGIN",
+    "PEER_CERTIFICATE",
 ];
 
 impl Visitor for Shown<'_> {

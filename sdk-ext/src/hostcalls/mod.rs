@@ -21,6 +21,7 @@ impl Status {
     pub const OK: Status = Status(0);
     pub const NOT_FOUND: Status = Status(1);
     pub const BAD_ARGUMENT: Status = Status(2);
+    pub const SERIALIZATION_FAILURE: Status = Status(3);
     pub const PARSE_FAILURE: Status = Status(4);
     pub const CAS_MISMATCH: Status = Status(8);
     pub const UNIMPLEMENTED: Status = Status(12);
@@ -199,8 +200,12 @@ pub(crate) fn remove_header(map: Map, key: &[u8]) -> Host<()> {
     check("proxy_remove_header_map_value", raw::remove_header(map as u32, key))
 }
 
+/// A null, which metadata can hold and Envoy cannot put in bytes, is nothing too.
 pub(crate) fn property(path: &[u8]) -> Host<Option<Vec<u8>>> {
-    check_found("proxy_get_property", raw::property(path))
+    match raw::property(path) {
+        (status, _) if Status(status) == Status::SERIALIZATION_FAILURE => Ok(None),
+        read => check_found("proxy_get_property", read),
+    }
 }
 
 pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Host<()> {

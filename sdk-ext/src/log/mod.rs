@@ -4,12 +4,10 @@ mod redacted;
 
 pub use redacted::Redacted;
 
-use crate::plugin::Table;
 use crate::stream::StreamId;
 use crate::{hostcalls, waiting};
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Write as _};
-use std::rc::Rc;
+use std::fmt;
 
 /// Envoy's levels, by the ABI's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +23,8 @@ pub enum Level {
 thread_local! {
     /// One VM is one thread. Everything is written until the host has been asked.
     static THRESHOLD: Cell<u32> = const { Cell::new(0) };
-    /// What stands in front of the records of a stream that wrote one.
-    static WROTE: RefCell<Table<Rc<str>>> = const { RefCell::new(Table::new()) };
+    /// Streams that wrote a record, with the request's id. In no order: few write any.
+    static WROTE: RefCell<Vec<(StreamId, String)>> = const { RefCell::new(Vec::new()) };
     /// Set by the first record of a stream.
     static FORGET: Cell<Option<fn(StreamId)>> = const { Cell::new(None) };
 }
@@ -57,39 +55,31 @@ pub fn record(level: Level, record: fmt::Arguments<'_>) {
 #[cold]
 #[inline(never)]
 fn of_stream(level: Level, stream: StreamId, record: fmt::Arguments<'_>) {
-    let known = WROTE.with_borrow(|wrote| wrote.get(stream.0).cloned());
-    let prefix = known.unwrap_or_else(|| {
-        let prefix: Rc<str> =
-            prefix(stream, &hostcalls::property(b"request\0id").ok().flatten().unwrap_or_default()).into();
-        WROTE.with_borrow_mut(|wrote| wrote.insert(stream.0, prefix.clone()));
-        FORGET.set(Some(|stream| drop(WROTE.with_borrow_mut(|wrote| wrote.remove(stream.0)))));
-        prefix
+    // Asked for once a stream.
+    let id = take(stream).unwrap_or_else(|| {
+        // Twice there, if printing logged too.
+        FORGET.set(Some(|stream| while take(stream).is_some() {}));
+        shown(hostcalls::property(b"request\0id").ok().flatten().unwrap_or_default())
     });
-    write(level, format_args!("{prefix}{record}"));
+    let label = if id.is_empty() { "" } else { " request_id=" };
+    // What is printed may be somebody's own code, which logs itself: nothing is borrowed here.
+    write(level, format_args!("stream={}{label}{id} {record}", stream.0));
+    WROTE.with_borrow_mut(|wrote| wrote.push((stream, id)));
 }
 
-/// Longest request id in bytes, escapes counted: clients may choose it.
-const LONGEST_ID: usize = 64;
+#[inline(never)]
+fn take(stream: StreamId) -> Option<String> {
+    WROTE.with_borrow_mut(|wrote| {
+        let place = wrote.iter().position(|(wrote, _)| *wrote == stream)?;
+        Some(wrote.swap_remove(place).1)
+    })
+}
 
-fn prefix(stream: StreamId, request_id: &[u8]) -> String {
-    let mut text = String::from("stream=");
-    let _ = write!(text, "{} ", stream.0);
-    if request_id.is_empty() {
-        return text;
-    }
-    text.push_str("request_id=");
-    let longest = text.len().saturating_add(LONGEST_ID);
-    for byte in request_id {
-        match byte {
-            b'%' | 0..=b' ' | 0x7f.. if text.len().saturating_add(3) <= longest => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-            b'!'..=b'~' if *byte != b'%' && text.len() < longest => text.push(char::from(*byte)),
-            _ => break,
-        }
-    }
-    text.push(' ');
-    text
+/// Clients may choose the id: it cannot look like the rest of the record.
+fn shown(mut id: Vec<u8>) -> String {
+    let len = id.iter().take(64).take_while(|byte| byte.is_ascii_graphic()).count();
+    id.truncate(len);
+    String::from_utf8(id).unwrap_or_default()
 }
 
 /// The stream is gone.
@@ -115,8 +105,8 @@ pub(crate) fn write(level: Level, record: fmt::Arguments<'_>) {
 /// ```
 ///
 /// The id is `x-request-id` as it was then, which Envoy shows while request headers pass and when the stream is over: a stream that
-/// writes its first record in between has no `request_id=`. Of an id that a client chose, no more than 64 bytes are written, and whatever
-/// is no visible ASCII as `%20`. Records of ticks and of the configuration have no such beginning.
+/// writes its first record in between has no `request_id=`. Clients can choose ids: no more than 64 bytes are
+/// written, and none from the first on that is no visible ASCII. Records of ticks and of the configuration have no such beginning.
 ///
 /// Never give it a whole header block. A [`Redacted`](crate::log::Redacted) secret may be in what is printed.
 #[macro_export]
@@ -134,15 +124,16 @@ mod tests {
 
     #[test]
     fn a_client_cannot_write_another_record_into_the_log() {
-        for (id, shown) in [
-            (&b"3f2c-9a"[..], "stream=7 request_id=3f2c-9a "),
-            (b"", "stream=7 "),
-            (b"a b\n%\xff", "stream=7 request_id=a%20b%0A%25%FF "),
-            (b" level=critical", "stream=7 request_id=%20level=critical "),
+        for (id, text) in [
+            (&b"3f2c-9a"[..], "3f2c-9a"),
+            (b"", ""),
+            (b"a b", "a"),
+            (b"a\nlevel=critical", "a"),
+            (b"a\xff", "a"),
+            (b" ", ""),
         ] {
-            assert_eq!(prefix(StreamId(7), id), shown);
+            assert_eq!(shown(id.into()), text);
         }
-        assert_eq!(prefix(StreamId(7), &[b'x'; 1000]).len(), "stream=7 request_id= ".len() + 64);
-        assert_eq!(prefix(StreamId(7), &[b' '; 1000]), format!("stream=7 request_id={} ", "%20".repeat(21)));
+        assert_eq!(shown(vec![b'x'; 1000]).len(), 64);
     }
 }

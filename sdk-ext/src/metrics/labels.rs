@@ -23,11 +23,6 @@ pub fn series_name<'a>(base: &str, labels: impl IntoIterator<Item = (&'a str, &'
     name
 }
 
-/// The labels of a series, by its name: what [`series_name`] was given, without `l7_` and without the values.
-pub fn labels_of(name: &str) -> impl Iterator<Item = &str> {
-    name.split(";.;").filter_map(|part| part.split_once("=.=")?.0.strip_prefix("l7_"))
-}
-
 /// The entry of Envoy's bootstrap that takes these labels out of the names of series: `stats_config`, in YAML. Without it
 /// they stay in the name, in Envoy's own statistics and in what Prometheus is told.
 ///
@@ -96,13 +91,6 @@ mod tests {
             "l7_rule=.=checkout;.;l7_phase=.=total;.;l7_timeout_enforced_total"
         );
         assert_eq!(series_name("plain", []), "plain");
-    }
-
-    #[test]
-    fn the_labels_of_a_name_are_those_it_was_made_of() {
-        let name = series_name("x_total", [("rule", &b"l7_a=.=b;.;"[..]), ("phase", b""), ("path", b"/a.b")]);
-        assert_eq!(labels_of(&name).collect::<Vec<_>>(), ["rule", "path"]);
-        assert_eq!(labels_of("plain").count(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod labels;
 pub use family::{
     CounterFamily, GaugeFamily, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
 };
-pub use labels::{labels_of, series_name, stats_tags};
+pub use labels::{series_name, stats_tags};
 
 use crate::hostcalls::{self, Host, MetricKind};
 

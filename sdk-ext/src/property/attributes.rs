@@ -117,6 +117,8 @@ attributes! {
     /// The first of them.
     UPSTREAM_DNS_SAN_PEER: Vec<u8> = "upstream\0dns_san_peer_certificate";
     UPSTREAM_SHA256_PEER: Vec<u8> = "upstream\0sha256_peer_certificate_digest";
+    /// PEM.
+    UPSTREAM_PEER_CERTIFICATE: Vec<u8> = "upstream\0peer_certificate";
     /// The stream's dynamic metadata: a protobuf `Metadata`.
     METADATA: Vec<u8> = "metadata";
     /// A protobuf `Node`; its fields by [`attribute`] with `xds\0node\0id`, `cluster` …

@@ -21,7 +21,7 @@ impl Atomic {
     ///
     /// # Errors
     /// What the host answered. Nothing was added then.
-    pub fn add(self, n: u32) -> Host<()> {
+    pub fn add(&self, n: u32) -> Host<()> {
         self.change(i64::from(n))
     }
 
@@ -29,11 +29,11 @@ impl Atomic {
     ///
     /// # Errors
     /// What the host answered. Nothing was taken away then.
-    pub fn sub(self, n: u32) -> Host<()> {
-        self.change(-i64::from(n))
+    pub fn sub(&self, n: u32) -> Host<()> {
+        self.change(i64::from(n).wrapping_neg())
     }
 
-    fn change(self, n: i64) -> Host<()> {
+    fn change(&self, n: i64) -> Host<()> {
         if n == 0 { Ok(()) } else { hostcalls::increment_metric(self.0.0.0, n) }
     }
 
@@ -41,7 +41,7 @@ impl Atomic {
     ///
     /// # Errors
     /// What the host answered.
-    pub fn load(self) -> Host<u64> {
+    pub fn load(&self) -> Host<u64> {
         self.0.get()
     }
 
@@ -53,7 +53,7 @@ impl Atomic {
     ///
     /// Two hostcalls and one more to give it back, together 0.27 µs, of numbers only; three when it is refused.
     #[must_use]
-    pub fn reserve(self, limit: u64) -> Option<Reservation> {
+    pub fn reserve(&self, limit: u64) -> Option<Reservation> {
         let taken = Reservation::take(self.0).and_then(|taken| Ok((self.load()?, taken)));
         match taken {
             Ok((count, reservation)) if count <= limit => Some(reservation),
@@ -134,7 +134,7 @@ fn give_back_held() {
     for (id, count) in held.iter().flat_map(Table::iter) {
         if *count > 0 {
             // Nobody is left to be told of a failure: whoever calls this is on its way out.
-            let _ = hostcalls::increment_metric(id, -i64::from(*count));
+            let _ = hostcalls::increment_metric(id, i64::from(*count).wrapping_neg());
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 use wayside::build::Guest;
 use wayside::parity::{self, Behaviour, Guests, Topic};
+use wayside::trace::Ledger;
 use wayside::vm::Modules;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(topics);
@@ -27,18 +28,26 @@ pub(crate) fn topics() -> Vec<Topic> {
 
 fn guests() -> Guests {
     let names: BTreeSet<String> = TOPICS.iter().flat_map(Topic::guests).collect();
-    names.into_iter().map(|name| (name.clone(), build(&name))).collect()
-}
-
-/// The module of an example of `guests`, or of one on the `proxy-wasm` crate, among the host's probes.
-pub(crate) fn build(example: &str) -> PathBuf {
-    let package = if example.ends_with("-proxy-wasm") { "wayside-probes" } else { "wayside-sdk-guests" };
-    let guest = Guest::package(package).example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
-    guest.build().unwrap_or_else(|error| panic!("{error}")).path
+    names.into_iter().map(|name| (name.clone(), module(&name))).collect()
 }
 
 fn all() -> Vec<(&'static Topic, &'static Behaviour)> {
     TOPICS.iter().flat_map(|topic| topic.behaviours.iter().map(move |behaviour| (topic, behaviour))).collect()
+}
+
+/// What guests called in one behaviour, in the host.
+pub(crate) fn ledger(topic: &str, name: &str) -> Ledger {
+    let found = all().into_iter().find(|(of, behaviour)| of.name == topic && behaviour.name == name);
+    let (topic, behaviour) = found.unwrap_or_else(|| panic!("no behaviour {name:?}"));
+    let run = parity::in_host(&topic.name, behaviour, &Arc::new(Modules::new()), &GUESTS);
+    run.unwrap_or_else(|error| panic!("{error}")).1
+}
+
+/// The module of a guest.
+pub(crate) fn module(example: &str) -> PathBuf {
+    let package = if example.ends_with("-proxy-wasm") { "wayside-probes" } else { "wayside-sdk-guests" };
+    let guest = Guest::package(package).example(example).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    guest.build().unwrap_or_else(|error| panic!("{error}")).path
 }
 
 /// What Envoy was seen to do, by the behaviour's name.

@@ -1,7 +1,7 @@
 //! Filters as one module and as modules of their own in a chain: what client, upstream, operator and the filters themselves see
 //! is the same, whatever they do and in whatever phase. The real Envoy is asked too.
 
-use crate::behaviours::build;
+use crate::behaviours::module;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

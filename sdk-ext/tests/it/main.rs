@@ -5,5 +5,7 @@ mod behaviours;
 mod composed;
 mod from_proxy_wasm;
 mod generated;
+mod logs;
 mod modules;
 mod paths;
+mod prometheus;

@@ -19,9 +19,12 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod body;
 pub mod callout;
+mod collect;
 pub mod config;
 pub mod headers;
+mod hold;
 mod hostcalls;
 pub mod log;
 pub mod metrics;
@@ -38,20 +41,22 @@ mod timers;
 pub mod units;
 mod waiting;
 
+pub use body::{Body, RequestBody, Resize, ResponseBody};
 pub use callout::{CallError, CallResponse, Cluster, join};
+pub use collect::{Collect, CollectError};
 pub use config::{Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode};
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
+pub use hold::Hold;
 pub use hostcalls::{Call, Host, HostError, Status};
 pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
     RuleMetrics, SeriesLimit,
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
-pub use reply::{Flow, GrpcCode, Reply, Wait};
+pub use reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use shared::{Shared, SharedError, Update, Updated, Wire};
 pub use stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, StreamId, StreamInfo,
+    LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};

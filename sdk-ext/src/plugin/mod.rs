@@ -13,11 +13,10 @@ pub(crate) use table::Table;
 #[doc(hidden)]
 pub use vm::{Probe, Vm};
 
+use crate::body::{RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration};
 use crate::reply::Flow;
-use crate::stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-};
+use crate::stream::{LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use std::rc::Rc;
 
 /// A configured filter: what all streams of one VM share.

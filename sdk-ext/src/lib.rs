@@ -27,6 +27,8 @@ pub mod headers;
 mod hold;
 mod hostcalls;
 pub mod log;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
+mod memory;
 pub mod metrics;
 mod panic;
 mod plugin;

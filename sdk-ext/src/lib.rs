@@ -36,7 +36,7 @@ pub mod policy;
 pub mod property;
 mod reply;
 pub mod rng;
-pub mod shared;
+mod state;
 mod stream;
 pub mod time;
 mod timers;
@@ -56,7 +56,8 @@ pub use metrics::{
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
-pub use shared::{Shared, SharedError, Update, Updated, Wire};
+pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
+pub use state::{Atomic, Lease, Reservation};
 pub use stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
 };

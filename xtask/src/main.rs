@@ -6,6 +6,7 @@ mod ci;
 mod demo;
 mod envoy;
 mod record;
+mod schema;
 mod step;
 mod test;
 mod tidy;
@@ -36,6 +37,8 @@ enum Task {
     /// What things cost: the host's speed as ratios in one run, the filters' requests counted
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// What a filter may be configured with, as JSON Schema
+    Schema(schema::Args),
     /// The house rules no compiler knows
     Tidy,
     /// Put the real Envoy's binary under target/ (`ENVOY_BIN` overrides)
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Wasm(args) => wasm::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
+        Task::Schema(args) => schema::run(&args),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),
         Task::Record => record::run(),

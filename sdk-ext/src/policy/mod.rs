@@ -2,6 +2,8 @@
 //! believed, and how much is allowed in a while. Pure: bytes, state and a time in, values out, no proxy behind it.
 
 mod buckets;
+#[cfg(any(test, feature = "sfv"))]
+pub mod fields;
 mod histogram;
 mod matching;
 mod path;

@@ -18,7 +18,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/behaviours")
 }
 
-fn topics() -> Vec<Topic> {
+pub(crate) fn topics() -> Vec<Topic> {
     let entries = fs::read_dir(folder()).expect("the folder of behaviours");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
@@ -32,8 +32,8 @@ fn topics() -> Vec<Topic> {
 fn guests() -> Guests {
     let names: BTreeSet<String> = TOPICS.iter().flat_map(Topic::guests).collect();
     let build = |name: String| {
-        let guest =
-            Guest::package("wayside-sdk-guests").example(&name).manifest_dir(env!("CARGO_MANIFEST_DIR"));
+        let package = if name.ends_with("-proxy-wasm") { "wayside-probes" } else { "wayside-sdk-guests" };
+        let guest = Guest::package(package).example(&name).manifest_dir(env!("CARGO_MANIFEST_DIR"));
         (name, guest.build().unwrap_or_else(|error| panic!("{error}")).path)
     };
     names.into_iter().map(build).collect()
@@ -44,7 +44,7 @@ fn all() -> Vec<(&'static Topic, &'static Behaviour)> {
 }
 
 /// What Envoy was seen to do, by the behaviour's name.
-fn expected(topic: &Topic) -> BTreeMap<String, String> {
+pub(crate) fn expected(topic: &Topic) -> BTreeMap<String, String> {
     let text = fs::read_to_string(folder().join(format!("{}.seen.txt", topic.name))).unwrap_or_default();
     let section = |section: &str| {
         let (name, rest) = section.split_once('\n').unwrap_or((section, ""));

@@ -19,10 +19,13 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod body;
 pub mod callout;
+mod collect;
 mod compose;
 pub mod config;
 pub mod headers;
+mod hold;
 mod hostcalls;
 pub mod log;
 #[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
@@ -41,11 +44,14 @@ mod timers;
 pub mod units;
 mod waiting;
 
+pub use body::{Body, RequestBody, Resize, ResponseBody};
 pub use callout::{CallError, CallResponse, Cluster, join};
+pub use collect::{Collect, CollectError};
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
+pub use hold::Hold;
 pub use hostcalls::{Call, Host, HostError, Status};
 pub use log::Redacted;
 pub use metrics::{
@@ -53,12 +59,11 @@ pub use metrics::{
     RuleMetrics, SeriesLimit,
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
-pub use reply::{Flow, GrpcCode, Reply, Wait};
+pub use reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
 pub use stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, StreamId, StreamInfo,
+    LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
 };
 pub use time::{Monotonic, Wall};
 pub use timers::{Parked, TimerId};

@@ -1,8 +1,9 @@
 //! Answers a filter gives itself, as values: what is returned once cannot be sent twice.
 
 use crate::headers::{HeaderBlock, Name};
-use crate::hostcalls::{self, Host, LocalResponse};
-use crate::panic;
+use crate::hold::Hold;
+use crate::hostcalls::{self, Host, HostError, LocalResponse};
+use crate::{panic, waiting};
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::future::Future;
@@ -142,7 +143,16 @@ pub enum Flow {
     Reply(Reply),
     /// Holds the message until something has come: see [`Flow::wait`].
     Wait(Wait),
+    /// Holds this part of a body, and shows it again with what comes next, or as [complete](crate::Body::is_complete) when
+    /// trailers do. For bodies that are not complete: otherwise, and after a wait, nothing would come, and the stream is ended
+    /// with 500 and `wayside.nothing_awaited`.
+    Buffer,
+    /// Holds the headers: see [`RequestHeaders::hold_for_body`](crate::RequestHeaders::hold_for_body), which alone makes it.
+    Hold(Hold),
 }
+
+/// For callbacks and flows in which `?` answers the client.
+pub type FlowResult = Result<Flow, Reply>;
 
 impl Flow {
     /// Holds the message until `flow` is ready, and does what it then says. While the message is held, its headers can be read
@@ -153,6 +163,7 @@ impl Flow {
     ///
     /// Two allocations, and one hostcall when it goes on.
     pub fn wait<F: Into<Flow>>(flow: impl Future<Output = F> + 'static) -> Flow {
+        waiting::expect();
         Flow::Wait(Wait { flow: Box::pin(async move { flow.await.into() }), plugin: "" })
     }
 }
@@ -184,10 +195,17 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// For callbacks and flows in which `?` answers the client.
-impl From<Result<Flow, Reply>> for Flow {
-    fn from(result: Result<Flow, Reply>) -> Flow {
+impl From<FlowResult> for Flow {
+    fn from(result: FlowResult) -> Flow {
         result.unwrap_or_else(Flow::Reply)
+    }
+}
+
+/// 500 with the details `wayside.host_refused`: what the host was asked for does not exist now, or its configuration forbids it.
+impl From<HostError> for Reply {
+    fn from(error: HostError) -> Reply {
+        crate::log!(Error, "a stream is ended: {error}");
+        Reply::new(500, "wayside.host_refused")
     }
 }
 

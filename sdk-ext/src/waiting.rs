@@ -28,6 +28,20 @@ thread_local! {
     static NOW: Cell<Now> = const { Cell::new(Now::Root) };
 }
 
+thread_local! {
+    /// Set where messages are held for something: a module that never does needs no callbacks for what comes meanwhile.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Messages of this module may be held while more of them comes.
+pub(crate) fn expect() {
+    EXPECTED.set(true);
+}
+
+pub(crate) fn is_expected() -> bool {
+    EXPECTED.get()
+}
+
 pub(crate) fn pause(id: StreamId, root: u32) {
     PAUSED.with_borrow_mut(|paused| paused.insert(id.0, root));
 }

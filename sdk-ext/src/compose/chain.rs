@@ -1,13 +1,13 @@
 //! The filters of a module, one after the other, as types.
 
 use super::{not_here, sections, snapshot};
+use crate::body::{Part, RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration, Json};
 use crate::panic::blame;
 use crate::plugin::{HttpFilter, Init, Plugin, Root};
 use crate::reply::Flow;
 use crate::stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, StreamInfo,
+    LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamInfo,
 };
 use crate::time::Monotonic;
 use std::cell::Cell;
@@ -46,15 +46,13 @@ pub struct Sweep {
     /// The filter asked last.
     pub(super) at: u8,
     pub(super) reached: u8,
-    /// Of the chunk, as the host gave it, and as it was left.
-    pub(super) size: usize,
-    pub(super) left: usize,
-    end_of_stream: bool,
+    /// Of the message, as the filters before left it.
+    pub(super) part: Part,
 }
 
 impl Sweep {
-    pub(super) fn new(from: u8, until: u8, size: usize, end_of_stream: bool) -> Sweep {
-        Sweep { from, until, at: from, reached: 0, size, left: size, end_of_stream }
+    pub(super) fn new(from: u8, until: u8, part: Part) -> Sweep {
+        Sweep { from, until, at: from, reached: 0, part }
     }
 }
 
@@ -74,7 +72,7 @@ pub trait Step: 'static {
 }
 
 macro_rules! steps {
-    ($($step:ident, $forth:ident, $starts:literal, $callback:ident, $token:ident($($field:ident),*);)*) => {
+    ($($step:ident, $forth:ident, $starts:literal, $callback:ident, $token:ident($part:ident => $new:expr);)*) => {
         $(
             #[derive(Debug)]
             pub(super) enum $step {}
@@ -85,7 +83,8 @@ macro_rules! steps {
 
                 #[inline(always)]
                 fn ask<F: HttpFilter>(filter: &mut F, stream: Stream, sweep: &Sweep) -> Flow {
-                    filter.$callback($token::new(stream, $(sweep.$field),*))
+                    let $part = sweep.part;
+                    filter.$callback($token::new(stream, $new))
                 }
             }
         )*
@@ -93,12 +92,12 @@ macro_rules! steps {
 }
 
 steps! {
-    RequestHead, Yes, true, on_request_headers, RequestHeaders(end_of_stream);
-    RequestChunk, Yes, false, on_request_body, RequestBody(left, end_of_stream);
-    RequestEnd, Yes, false, on_request_trailers, RequestTrailers(end_of_stream);
-    ResponseHead, No, false, on_response_headers, ResponseHeaders(end_of_stream);
-    ResponseChunk, No, false, on_response_body, ResponseBody(left, end_of_stream);
-    ResponseEnd, No, false, on_response_trailers, ResponseTrailers(end_of_stream);
+    RequestHead, Yes, true, on_request_headers, RequestHeaders(part => part.end_of_stream);
+    RequestChunk, Yes, false, on_request_body, RequestBody(part => part);
+    RequestEnd, Yes, false, on_request_trailers, RequestTrailers(part => part.end_of_stream);
+    ResponseHead, No, false, on_response_headers, ResponseHeaders(part => part.end_of_stream);
+    ResponseChunk, No, false, on_response_body, ResponseBody(part => part);
+    ResponseEnd, No, false, on_response_trailers, ResponseTrailers(part => part.end_of_stream);
 }
 
 impl Chain for () {
@@ -230,14 +229,13 @@ impl<P: Plugin, R: Chain> Chain for Link<P, R> {
             sweep.at = place;
             sweep.reached = place.saturating_add(1);
             if let Some(filter) = filter {
-                sweep.left = snapshot::body_size();
+                sweep.part.len = Some(snapshot::body_size());
                 blame(P::NAME);
                 match S::ask(filter, stream.of_member(P::NAME), sweep) {
                     Flow::Continue => {}
                     Flow::Reply(reply) => return Flow::Reply(reply),
                     Flow::Wait(wait) => return Flow::Wait(wait.of_member(P::NAME)),
-                    #[allow(unreachable_patterns, reason = "flows that only a module of its own can have")]
-                    _ => return not_here(P::NAME),
+                    Flow::Buffer | Flow::Hold(_) => return not_here(P::NAME),
                 }
             }
         }

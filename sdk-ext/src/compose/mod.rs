@@ -13,14 +13,12 @@ pub use chain::{Chain, Link, Member, Step, Sweep};
 pub use probes::{Probes, distinct};
 pub use sections::Sections;
 
+use crate::body::{Part, RequestBody, ResponseBody};
 use crate::config::ConfigErrors;
 use crate::log::{self, Level};
 use crate::plugin::{HttpFilter, Init, Plugin, Root};
 use crate::reply::{Flow, Reply};
-use crate::stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream,
-};
+use crate::stream::{LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream};
 use chain::Forth;
 use std::rc::Rc;
 
@@ -69,19 +67,19 @@ struct Rest<C: Chain> {
 }
 
 impl<C: Chain> Composed<C> {
-    fn request<S: Step>(&mut self, stream: &Stream, size: usize, end_of_stream: bool) -> Flow {
+    fn request<S: Step>(&mut self, stream: &Stream, part: Part) -> Flow {
         let until = if S::STARTS { C::LEN } else { self.reached };
-        self.run::<S>(stream, Sweep::new(0, until, size, end_of_stream))
+        self.run::<S>(stream, Sweep::new(0, until, part))
     }
 
-    fn response<S: Step>(&mut self, stream: &Stream, size: usize, end_of_stream: bool) -> Flow {
+    fn response<S: Step>(&mut self, stream: &Stream, part: Part) -> Flow {
         let (from, until) = (self.silent, self.reached);
-        self.run::<S>(stream, Sweep::new(from, until, size, end_of_stream))
+        self.run::<S>(stream, Sweep::new(from, until, part))
     }
 
     /// Asks the filters from `sweep.from` to before `sweep.until`, until one does not let the message pass.
     fn run<S: Step>(&mut self, stream: &Stream, mut sweep: Sweep) -> Flow {
-        snapshot::begin(sweep.size);
+        snapshot::begin(sweep.part.len.unwrap_or(0));
         let flow = C::run::<S>(&mut self.filters, stream, &mut sweep, 0);
         snapshot::end();
         crate::panic::blame("");
@@ -94,7 +92,6 @@ impl<C: Chain> Composed<C> {
                     Forth::Yes => sweep.from = sweep.at.saturating_add(1),
                     Forth::No => sweep.until = sweep.at,
                 }
-                sweep.size = sweep.left;
                 self.rest = Some(Rest { run: Composed::run::<S>, sweep });
             }
             Flow::Reply(_) if S::FORTH == Forth::No => self.silent = sweep.at,
@@ -106,27 +103,27 @@ impl<C: Chain> Composed<C> {
 
 impl<C: Chain> HttpFilter for Composed<C> {
     fn on_request_headers(&mut self, token: RequestHeaders) -> Flow {
-        self.request::<chain::RequestHead>(token.stream(), 0, token.end_of_stream())
+        self.request::<chain::RequestHead>(token.stream(), Part::without_bytes(token.end_of_stream()))
     }
 
     fn on_request_body(&mut self, token: RequestBody) -> Flow {
-        self.request::<chain::RequestChunk>(token.stream(), token.len(), token.end_of_stream())
+        self.request::<chain::RequestChunk>(token.stream(), token.part())
     }
 
     fn on_request_trailers(&mut self, token: RequestTrailers) -> Flow {
-        self.request::<chain::RequestEnd>(token.stream(), 0, true)
+        self.request::<chain::RequestEnd>(token.stream(), Part::without_bytes(true))
     }
 
     fn on_response_headers(&mut self, token: ResponseHeaders) -> Flow {
-        self.response::<chain::ResponseHead>(token.stream(), 0, token.end_of_stream())
+        self.response::<chain::ResponseHead>(token.stream(), Part::without_bytes(token.end_of_stream()))
     }
 
     fn on_response_body(&mut self, token: ResponseBody) -> Flow {
-        self.response::<chain::ResponseChunk>(token.stream(), token.len(), token.end_of_stream())
+        self.response::<chain::ResponseChunk>(token.stream(), token.part())
     }
 
     fn on_response_trailers(&mut self, token: ResponseTrailers) -> Flow {
-        self.response::<chain::ResponseEnd>(token.stream(), 0, true)
+        self.response::<chain::ResponseEnd>(token.stream(), Part::without_bytes(true))
     }
 
     fn on_log(&mut self, cx: &LogCx) {

@@ -114,6 +114,7 @@ impl<T> Read<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Json;
     use proptest::prelude::*;
     use std::cell::Cell;
 
@@ -126,9 +127,9 @@ mod tests {
     struct Even(u32);
 
     impl Configuration for Even {
-        fn parse(text: &[u8]) -> Result<Even, ConfigErrors> {
+        fn from_json(json: &Json) -> Result<Even, ConfigErrors> {
             READS.set(READS.get() + 1);
-            let number: u32 = std::str::from_utf8(text).unwrap().parse().unwrap();
+            let number: u32 = json.read("")?;
             if number.is_multiple_of(2) { Ok(Even(number)) } else { Err(ConfigErrors::default()) }
         }
     }

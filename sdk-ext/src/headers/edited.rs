@@ -96,7 +96,7 @@ mod tests {
         ) {
             // As a host has them.
             let mut list = Vec::new();
-            let mut add = |list: &mut Vec<(String, String)>, name: &str, value: &str| {
+            let add = |list: &mut Vec<(String, String)>, name: &str, value: &str| {
                 let pseudo = list.iter().take_while(|(name, _)| name.starts_with(':')).count();
                 let place = if name.starts_with(':') { pseudo } else { list.len() };
                 list.insert(place, (name.to_owned(), value.to_owned()));

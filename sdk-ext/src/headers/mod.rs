@@ -20,6 +20,24 @@ pub trait Phase: sealed::Sealed {
 /// A phase in which Envoy takes changes.
 pub trait Writable: Phase {}
 
+/// A message that has a body: the request or the response.
+pub trait Message: Writable {
+    /// What its trailers are.
+    type Trailers: Writable;
+    #[doc(hidden)]
+    const BUFFER: u8;
+}
+
+impl Message for Request {
+    type Trailers = RequestTrailer;
+    const BUFFER: u8 = 0;
+}
+
+impl Message for Response {
+    type Trailers = ResponseTrailer;
+    const BUFFER: u8 = 1;
+}
+
 mod sealed {
     pub trait Sealed {}
 }

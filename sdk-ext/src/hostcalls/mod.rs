@@ -162,6 +162,12 @@ pub(crate) fn set_buffer(kind: Buffer, start: usize, size: usize, bytes: &[u8]) 
     Ok(())
 }
 
+/// Bytes in a buffer; nothing is returned but the number.
+pub(crate) fn buffer_size(kind: Buffer) -> Host<usize> {
+    let (status, size) = raw::buffer_size(kind as u32);
+    check("proxy_get_buffer_status", status).map(|()| size)
+}
+
 /// Envoy answers `Ok` without an address for a map that does not exist in this phase, and a count of zero for an
 /// empty one: the first is an error here.
 pub(crate) fn header_pairs(map: Map) -> Host<Vec<u8>> {

@@ -38,6 +38,7 @@ imports! {
     fn proxy_set_effective_context(id: u32);
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize);
     fn proxy_set_buffer_bytes(kind: u32, start: usize, size: usize, data: *const u8, len: usize);
+    fn proxy_get_buffer_status(kind: u32, size: *mut usize, flags: *mut u32);
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize);
     fn proxy_get_header_map_size(map: u32, size: *mut usize);
     fn proxy_get_header_map_value(
@@ -181,6 +182,13 @@ pub(super) fn buffer(kind: u32, start: usize, max: usize) -> (u32, Option<Vec<u8
 pub(super) fn set_buffer(kind: u32, start: usize, size: usize, bytes: &[u8]) -> u32 {
     // SAFETY: the host reads `bytes.len()` bytes from a live slice.
     unsafe { proxy_set_buffer_bytes(kind, start, size, bytes.as_ptr(), bytes.len()) }
+}
+
+pub(super) fn buffer_size(kind: u32) -> (u32, usize) {
+    let (mut size, mut flags) = (0, 0);
+    // SAFETY: the host writes a size and a u32 to live variables.
+    let status = unsafe { proxy_get_buffer_status(kind, &mut size, &mut flags) };
+    (status, size)
 }
 
 pub(super) fn header_pairs(map: u32) -> (u32, Option<Vec<u8>>) {

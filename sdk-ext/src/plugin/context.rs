@@ -2,11 +2,13 @@
 
 use super::callbacks::{CONTINUE, PAUSE};
 use super::{HttpFilter as _, Init, Plugin};
+use crate::body::{self, Body};
 use crate::config::{ConfigErrors, Configuration};
+use crate::hold::Watch;
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
 use crate::reply::{Flow, Reply, Wait};
-use crate::stream::{Stream, StreamId};
+use crate::stream::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId};
 use crate::time::Monotonic;
 use crate::timers::Timers;
 use crate::waiting::{self, Direction};
@@ -83,6 +85,64 @@ impl<P: Plugin> Plugged<P> {
     }
 }
 
+/// What of a message a callback is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    Headers { end_of_stream: bool },
+    Body(body::Part),
+    Trailers,
+}
+
+/// What of a message the filter has not seen.
+#[derive(Debug, Default)]
+struct Unseen {
+    headers: Option<bool>,
+    body: Option<body::Part>,
+    trailers: bool,
+}
+
+impl Unseen {
+    fn add(&mut self, part: Part) {
+        match part {
+            Part::Headers { end_of_stream } => self.headers = Some(end_of_stream),
+            Part::Body(part) => self.body = Some(part),
+            Part::Trailers => {
+                self.trailers = true;
+                if let Some(body) = &mut self.body {
+                    body.trailers_follow = true;
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Part> {
+        if let Some(end_of_stream) = self.headers.take() {
+            return Some(Part::Headers { end_of_stream });
+        }
+        self.body
+            .take()
+            .map(Part::Body)
+            .or_else(|| std::mem::take(&mut self.trailers).then_some(Part::Trailers))
+    }
+}
+
+/// What a filter made of a message so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Passing,
+    /// It holds what it saw, and must see the rest before any of it goes on.
+    Held,
+    /// It saw the trailers: Envoy may show them once more.
+    Over,
+}
+
+/// What becomes of a message now.
+enum Now {
+    Held,
+    GoesOn,
+    Answered(Reply),
+}
+
 /// A stream context.
 pub(super) struct StreamContext<P: Plugin> {
     id: StreamId,
@@ -90,48 +150,144 @@ pub(super) struct StreamContext<P: Plugin> {
     timers: Rc<Timers>,
     /// `None` when no configuration was accepted.
     filter: Option<P::Filter>,
-    /// What the stream is paused for.
-    waiting: Option<(Wait, Direction)>,
+    /// What the stream is paused for, and what came meanwhile.
+    waiting: Option<(Wait, Direction, Unseen)>,
+    /// What the filter made of the request, and of the response.
+    state: [State; 2],
+    watch: Option<Watch>,
 }
 
 impl<P: Plugin> StreamContext<P> {
     pub(super) fn new(id: StreamId, root: u32, plugged: &Plugged<P>) -> StreamContext<P> {
-        StreamContext { id, root, timers: plugged.timers.clone(), filter: plugged.stream(), waiting: None }
+        StreamContext {
+            id,
+            root,
+            timers: plugged.timers.clone(),
+            filter: plugged.stream(),
+            waiting: None,
+            state: [State::Passing; 2],
+            watch: None,
+        }
     }
 
     fn token(&self) -> Stream {
         Stream::new(self.id, self.root, P::NAME)
     }
 
+    fn state(&mut self, direction: Direction) -> &mut State {
+        let [request, response] = &mut self.state;
+        match direction {
+            Direction::Request => request,
+            Direction::Response => response,
+        }
+    }
+
     /// Runs one callback; returns its action.
-    pub(super) fn call(
-        &mut self,
-        direction: Direction,
-        callback: impl FnOnce(&mut P::Filter, Stream) -> Flow,
-    ) -> u32 {
-        if let Some((_, waits)) = &self.waiting {
+    pub(super) fn call(&mut self, direction: Direction, part: Part) -> u32 {
+        if let Some((_, waits, unseen)) = &mut self.waiting {
             // More of the message that is held: it stays held.
             if *waits == direction && waiting::is_paused(self.id) {
+                unseen.add(part);
                 return PAUSE;
             }
             self.give_up_waiting();
         }
-        let token = self.token();
-        let flow = match &mut self.filter {
-            Some(filter) => callback(filter, token),
+        if let Some(watch) = self.watch.take() {
+            watch.over();
+        }
+        let mut unseen = Unseen::default();
+        let state = *self.state(direction);
+        if state == State::Over {
+            return CONTINUE;
+        }
+        if matches!(part, Part::Trailers) && state == State::Held {
+            unseen.body = Some(body::Part { len: None, end_of_stream: false, trailers_follow: true });
+        }
+        unseen.add(part);
+        match self.show(direction, unseen) {
+            Now::Held => PAUSE,
+            Now::GoesOn => CONTINUE,
+            Now::Answered(reply) => self.reply(&reply, direction),
+        }
+    }
+
+    /// Has the filter see what it has not seen, until it holds it.
+    fn show(&mut self, direction: Direction, mut unseen: Unseen) -> Now {
+        let mut state = State::Passing;
+        while let Some(part) = unseen.next() {
+            if matches!(part, Part::Trailers) {
+                state = State::Over;
+            }
+            let flow = self.flow(direction, part);
+            match self.settle(flow, direction, Some(part), &mut unseen) {
+                Now::GoesOn => {}
+                now => return now,
+            }
+        }
+        if std::mem::replace(self.state(direction), state) == State::Held {
+            waiting::over(self.id);
+        }
+        Now::GoesOn
+    }
+
+    fn flow(&mut self, direction: Direction, part: Part) -> Flow {
+        let stream = self.token();
+        let Some(filter) = &mut self.filter else {
             // The filter may be the one that keeps a door shut.
-            None if direction == Direction::Request => Reply::new(503, "wayside.not_configured").into(),
-            None => Flow::Continue,
+            return match direction {
+                Direction::Request => Reply::new(503, "wayside.not_configured").into(),
+                Direction::Response => Flow::Continue,
+            };
         };
+        match (direction, part) {
+            (Direction::Request, Part::Headers { end_of_stream }) => {
+                filter.on_request_headers(RequestHeaders::new(stream, end_of_stream))
+            }
+            (Direction::Request, Part::Body(part)) => filter.on_request_body(Body::new(stream, part)),
+            (Direction::Request, Part::Trailers) => {
+                filter.on_request_trailers(RequestTrailers::new(stream, true))
+            }
+            (Direction::Response, Part::Headers { end_of_stream }) => {
+                filter.on_response_headers(ResponseHeaders::new(stream, end_of_stream))
+            }
+            (Direction::Response, Part::Body(part)) => filter.on_response_body(Body::new(stream, part)),
+            (Direction::Response, Part::Trailers) => {
+                filter.on_response_trailers(ResponseTrailers::new(stream, true))
+            }
+        }
+    }
+
+    /// What a flow comes to; `part` is what the filter was shown, if it did not wait since.
+    fn settle(&mut self, flow: Flow, direction: Direction, part: Option<Part>, unseen: &mut Unseen) -> Now {
         match flow {
-            Flow::Continue => CONTINUE,
-            Flow::Reply(reply) => self.reply(&reply, direction),
-            Flow::Wait(wait) => match self.drive(wait, direction) {
-                None => PAUSE,
-                Some(Flow::Reply(reply)) => self.reply(&reply, direction),
-                Some(_) => CONTINUE,
+            Flow::Continue => Now::GoesOn,
+            Flow::Reply(reply) => Now::Answered(reply),
+            Flow::Wait(wait) => self.drive(wait, direction, unseen),
+            Flow::Buffer => match part {
+                Some(Part::Body(part)) if !part.end_of_stream && !part.trailers_follow => {
+                    self.hold(direction)
+                }
+                _ => nothing_awaited(P::NAME),
+            },
+            Flow::Hold(hold) => match part {
+                Some(Part::Headers { end_of_stream: false }) => {
+                    match hold.begin(self.root, &self.timers, self.id, direction) {
+                        Ok(watch) => {
+                            self.watch = watch;
+                            self.hold(direction)
+                        }
+                        Err(error) => Now::Answered(error.into()),
+                    }
+                }
+                _ => nothing_awaited(P::NAME),
             },
         }
+    }
+
+    fn hold(&mut self, direction: Direction) -> Now {
+        *self.state(direction) = State::Held;
+        waiting::pause(self.id, self.root);
+        Now::Held
     }
 
     pub(super) fn log(&mut self, callback: impl FnOnce(&mut P::Filter, Stream)) {
@@ -143,18 +299,25 @@ impl<P: Plugin> StreamContext<P> {
 
     /// Looks again at what the stream waits for. The host's effective context is this stream.
     pub(super) fn go_on(&mut self) {
-        let Some((wait, direction)) = self.waiting.take() else { return };
+        let Some((wait, direction, mut unseen)) = self.waiting.take() else { return };
         if !waiting::is_paused(self.id) {
             return;
         }
         // Paused until the answer is known: should the filter panic now, the stream is one of those to be answered.
-        let Some(flow) = self.drive(wait, direction) else { return };
-        waiting::over(self.id);
-        if let Flow::Reply(reply) = flow {
-            self.reply(&reply, direction);
-        } else if let Err(error) = hostcalls::continue_stream(direction as u32) {
-            critical(P::NAME, "a stream that waited was not continued", &error);
+        let now = match self.drive(wait, direction, &mut unseen) {
+            Now::GoesOn => self.show(direction, unseen),
+            now => now,
+        };
+        match now {
+            Now::Held => return,
+            Now::GoesOn => {
+                if let Err(error) = hostcalls::continue_stream(direction as u32) {
+                    critical(P::NAME, "a stream that waited was not continued", &error);
+                }
+            }
+            Now::Answered(reply) => drop(self.reply(&reply, direction)),
         }
+        waiting::over(self.id);
     }
 
     fn after_wait(&mut self, flow: Flow) -> Flow {
@@ -165,23 +328,22 @@ impl<P: Plugin> StreamContext<P> {
         }
     }
 
-    /// Polls what a stream waits for; `None` when it goes on waiting.
-    fn drive(&mut self, mut wait: Wait, direction: Direction) -> Option<Flow> {
+    /// Polls what a stream waits for.
+    fn drive(&mut self, mut wait: Wait, direction: Direction, unseen: &mut Unseen) -> Now {
         loop {
             match wait.poll() {
                 Poll::Ready(flow) => match self.after_wait(flow) {
                     Flow::Wait(next) => wait = next,
-                    flow => return Some(flow),
+                    Flow::Continue => return Now::GoesOn,
+                    Flow::Reply(reply) => return Now::Answered(reply),
+                    Flow::Buffer | Flow::Hold(_) => return nothing_awaited(P::NAME),
                 },
                 Poll::Pending if callout::outstanding(self.id) => {
-                    self.waiting = Some((wait, direction));
+                    self.waiting = Some((wait, direction, std::mem::take(unseen)));
                     waiting::pause(self.id, self.root);
-                    return None;
+                    return Now::Held;
                 }
-                Poll::Pending => {
-                    critical(P::NAME, "a stream waits for nothing that could come", &"answered with 500");
-                    return Some(Reply::new(500, "wayside.nothing_awaited").into());
-                }
+                Poll::Pending => return nothing_awaited(P::NAME),
             }
         }
     }
@@ -189,6 +351,8 @@ impl<P: Plugin> StreamContext<P> {
     fn reply(&mut self, reply: &Reply, direction: Direction) -> u32 {
         // The reply ends the stream after this callback; a tick in between must not answer it again.
         self.timers.end(self.id);
+        self.state = [State::Passing; 2];
+        waiting::over(self.id);
         if let Err(error) = reply.send() {
             critical(P::NAME, "a reply was not taken, the stream is reset", &error);
             if let Err(error) = hostcalls::close_stream(direction as u32) {
@@ -209,6 +373,13 @@ impl<P: Plugin> StreamContext<P> {
         self.timers.end(self.id);
         self.give_up_waiting();
     }
+}
+
+#[cold]
+#[inline(never)]
+fn nothing_awaited(plugin: &str) -> Now {
+    critical(plugin, "a stream waits for nothing that could come", &"answered with 500");
+    Now::Answered(Reply::new(500, "wayside.nothing_awaited"))
 }
 
 /// A stream whose `on_log` never came must not be answered later either.

@@ -16,12 +16,10 @@ pub(crate) use vm::Probe;
 #[doc(hidden)]
 pub use vm::Vm;
 
+use crate::body::{RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration};
 use crate::reply::Flow;
-use crate::stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream,
-};
+use crate::stream::{LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream};
 use std::rc::Rc;
 
 /// A configured filter: what all streams of one VM share.

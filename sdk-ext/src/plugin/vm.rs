@@ -1,13 +1,13 @@
 //! The contexts of one VM, and which of them a callback is for.
 
 use super::callbacks::{CONTINUE, Callbacks};
-use super::context::{Plugged, StreamContext};
+use super::context::{Part, Plugged, StreamContext};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
+use crate::body::{self, RequestBody, ResponseBody};
 use crate::reply::Flow;
 use crate::stream::{
-    LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, StreamId,
+    LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId,
 };
 use crate::timers::Timers;
 use crate::waiting::{self, Direction, Running};
@@ -45,9 +45,9 @@ impl<P: Plugin> Vm<P> {
         Some(result)
     }
 
-    fn action(&self, id: u32, call: impl FnOnce(&mut StreamContext<P>) -> u32) -> u32 {
+    fn action(&self, id: u32, direction: Direction, part: Part) -> u32 {
         let _running = Running::own_callback(StreamId(id));
-        self.stream(id, call).unwrap_or(CONTINUE)
+        self.stream(id, |context| context.call(direction, part)).unwrap_or(CONTINUE)
     }
 }
 
@@ -91,51 +91,29 @@ impl<P: Plugin> Callbacks for Vm<P> {
     }
 
     fn on_request_headers(&self, id: u32, _count: u32, end_of_stream: bool) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Request, |filter, stream| {
-                filter.on_request_headers(RequestHeaders::new(stream, end_of_stream))
-            })
-        })
+        self.action(id, Direction::Request, Part::Headers { end_of_stream })
     }
 
     fn on_request_body(&self, id: u32, size: usize, end_of_stream: bool) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Request, |filter, stream| {
-                filter.on_request_body(RequestBody::new(stream, size, end_of_stream))
-            })
-        })
+        let part = body::Part { len: Some(size), end_of_stream, trailers_follow: false };
+        self.action(id, Direction::Request, Part::Body(part))
     }
 
     fn on_request_trailers(&self, id: u32, _count: u32) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Request, |filter, stream| {
-                filter.on_request_trailers(RequestTrailers::new(stream, true))
-            })
-        })
+        self.action(id, Direction::Request, Part::Trailers)
     }
 
     fn on_response_headers(&self, id: u32, _count: u32, end_of_stream: bool) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Response, |filter, stream| {
-                filter.on_response_headers(ResponseHeaders::new(stream, end_of_stream))
-            })
-        })
+        self.action(id, Direction::Response, Part::Headers { end_of_stream })
     }
 
     fn on_response_body(&self, id: u32, size: usize, end_of_stream: bool) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Response, |filter, stream| {
-                filter.on_response_body(ResponseBody::new(stream, size, end_of_stream))
-            })
-        })
+        let part = body::Part { len: Some(size), end_of_stream, trailers_follow: false };
+        self.action(id, Direction::Response, Part::Body(part))
     }
 
     fn on_response_trailers(&self, id: u32, _count: u32) -> u32 {
-        self.action(id, |context| {
-            context.call(Direction::Response, |filter, stream| {
-                filter.on_response_trailers(ResponseTrailers::new(stream, true))
-            })
-        })
+        self.action(id, Direction::Response, Part::Trailers)
     }
 
     fn on_http_call_response(&self, _root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
@@ -176,8 +154,11 @@ impl<P: Plugin> Callbacks for Vm<P> {
 
 /// Whether a callback does anything, asked of the compiler and never run: for one that was left as the trait defines it, this
 /// becomes the constant `false`. The pipeline then drops its export, and hosts spare the call.
+///
+/// While a message is held, what comes of it must be held too: Envoy lets it go on, held headers included, where nobody is
+/// asked. And whoever holds a body is shown it once more when trailers come.
 macro_rules! probes {
-    ($($name:ident($token:expr);)*) => {
+    ($($name:ident($token:expr) $(or $other:expr)?;)*) => {
         #[derive(Debug)]
         pub(crate) enum Probe {}
 
@@ -188,7 +169,7 @@ macro_rules! probes {
                     let acts = !matches!(flow, Flow::Continue);
                     // Never run: dropping it would only be code that hides a constant.
                     std::mem::forget(flow);
-                    acts
+                    acts $(| $other(filter))?
                 }
             )*
 
@@ -201,12 +182,17 @@ macro_rules! probes {
 }
 
 const NOBODY: Stream = Stream::new(StreamId(0), 0, "");
+const PART: body::Part = body::Part::without_bytes(true);
+
+fn held<F>(_: &mut F) -> bool {
+    waiting::is_expected()
+}
 
 probes! {
     on_request_headers(RequestHeaders::new(NOBODY, true));
-    on_request_body(RequestBody::new(NOBODY, 0, true));
-    on_request_trailers(RequestTrailers::new(NOBODY, true));
+    on_request_body(RequestBody::new(NOBODY, PART)) or held;
+    on_request_trailers(RequestTrailers::new(NOBODY, true)) or Probe::on_request_body::<P>;
     on_response_headers(ResponseHeaders::new(NOBODY, true));
-    on_response_body(ResponseBody::new(NOBODY, 0, true));
-    on_response_trailers(ResponseTrailers::new(NOBODY, true));
+    on_response_body(ResponseBody::new(NOBODY, PART)) or held;
+    on_response_trailers(ResponseTrailers::new(NOBODY, true)) or Probe::on_response_body::<P>;
 }

@@ -266,7 +266,7 @@ mod tests {
     struct Nothing;
 
     impl crate::Configuration for Nothing {
-        fn parse(_: &[u8]) -> Result<Nothing, crate::ConfigErrors> {
+        fn from_json(_: &crate::config::Json) -> Result<Nothing, crate::ConfigErrors> {
             Ok(Nothing)
         }
     }

@@ -1,5 +1,6 @@
 //! `tests/behaviours`: what filters on this crate come to, in the host and in the real Envoy. The format is the host's own, with
 //! the examples of `guests` as guests; `UPDATE_EXPECT=1` writes `<topic>.seen.txt` from an Envoy, and nothing else does.
+//! `WAYSIDE_BEHAVIOURS=bodies,grpc` runs those topics only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -22,6 +23,9 @@ pub(crate) fn topics() -> Vec<Topic> {
     let entries = fs::read_dir(folder()).expect("the folder of behaviours");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    if let Ok(only) = env::var("WAYSIDE_BEHAVIOURS") {
+        paths.retain(|path| path.file_stem().is_some_and(|topic| only.split(',').any(|only| topic == only)));
+    }
     paths.sort();
     paths.iter().map(|path| Topic::read(path).unwrap_or_else(|error| panic!("{error}"))).collect()
 }

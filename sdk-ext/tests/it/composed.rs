@@ -14,7 +14,7 @@ use wayside::vm::Modules;
 const MEMBERS: [&str; 3] = ["first", "second", "third"];
 
 static GUESTS: LazyLock<Guests> = LazyLock::new(|| {
-    MEMBERS.into_iter().chain(["composed"]).map(|name| (name.to_owned(), build(name))).collect()
+    MEMBERS.into_iter().chain(["composed"]).map(|name| (name.to_owned(), module(name))).collect()
 });
 
 /// What one filter does with one request.

@@ -5,11 +5,11 @@
 
 pub(crate) use std::rc::Rc;
 use std::time::Duration;
-use wayside_sdk::headers::Writable;
+use wayside_sdk::headers::{Message, Request, Response, Writable};
 pub(crate) use wayside_sdk::{
-    Cluster, ConfigErrors, Counter, Flow, HeaderBlock, Headers, HttpFilter, Init, LogCx, OwnedName, Plugin,
-    Reply, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Stream, log,
+    Body, Cluster, ConfigErrors, Counter, Flow, HeaderBlock, Headers, HttpFilter, Init, LogCx, OwnedName,
+    Plugin, Reply, RequestBody, RequestHeaders, RequestTrailers, Resize, ResponseBody, ResponseHeaders,
+    ResponseTrailers, Stream, log,
 };
 
 #[derive(serde::Deserialize)]
@@ -30,6 +30,8 @@ type Step = (u8, String, String);
 pub(crate) struct Member {
     shared: Rc<Shared>,
     steps: Vec<Step>,
+    request: Option<Resize<Request>>,
+    response: Option<Resize<Response>>,
 }
 
 impl Shared {
@@ -56,7 +58,7 @@ fn shown(block: &HeaderBlock) -> String {
 
 impl Member {
     pub(crate) fn new(shared: Rc<Shared>) -> Member {
-        Member { shared, steps: Vec::new() }
+        Member { shared, steps: Vec::new(), request: None, response: None }
     }
 
     fn told(&self, what: &str) {
@@ -89,6 +91,24 @@ impl Member {
         };
         if let Err(error) = done {
             self.told(&error.to_string());
+        }
+    }
+
+    /// Whether the body of this phase is to be another.
+    fn resizes(&self, phase: u8) -> bool {
+        self.steps.iter().any(|(of, what, _)| *of == phase && what == "body")
+    }
+
+    fn body<P: Message>(&self, steps: &[Step], body: &mut Body<P>, resize: Option<&Resize<P>>) {
+        for (_, what, with) in steps {
+            let done = match (what.as_str(), resize) {
+                ("body", Some(resize)) => body.replace(resize, with.as_bytes()),
+                ("see", _) => body.read(100).map(|bytes| self.told(&bytes.escape_ascii().to_string())),
+                _ => continue,
+            };
+            if let Err(error) = done {
+                self.told(&error.to_string());
+            }
         }
     }
 
@@ -141,6 +161,9 @@ impl HttpFilter for Member {
         }
         let end = token.end_of_stream();
         self.told(&format!("h {end}"));
+        if self.resizes(b'b') {
+            self.request = token.resize_body().ok();
+        }
         let steps = self.of(b'h');
         for (_, what, with) in &steps {
             self.edit(&mut token.headers, what, with);
@@ -151,16 +174,7 @@ impl HttpFilter for Member {
     fn on_request_body(&mut self, mut token: RequestBody) -> Flow {
         self.told(&format!("b {} {}", token.len(), token.end_of_stream()));
         let steps = self.of(b'b');
-        for (_, what, with) in &steps {
-            let done = match what.as_str() {
-                "body" => token.replace(with.as_bytes()),
-                "see" => token.read(100).map(|bytes| self.told(&bytes.escape_ascii().to_string())),
-                _ => continue,
-            };
-            if let Err(error) = done {
-                self.told(&error.to_string());
-            }
-        }
+        self.body(&steps, &mut token, self.request.as_ref());
         self.flow(&steps, token.stream()).unwrap_or(Flow::Continue)
     }
 
@@ -175,6 +189,9 @@ impl HttpFilter for Member {
 
     fn on_response_headers(&mut self, mut token: ResponseHeaders) -> Flow {
         self.told(&format!("H {}", token.end_of_stream()));
+        if self.resizes(b'B') {
+            self.response = token.resize_body().ok();
+        }
         let steps = self.of(b'H');
         for (_, what, with) in &steps {
             self.edit(&mut token.headers, what, with);
@@ -185,16 +202,7 @@ impl HttpFilter for Member {
     fn on_response_body(&mut self, mut token: ResponseBody) -> Flow {
         self.told(&format!("B {} {}", token.len(), token.end_of_stream()));
         let steps = self.of(b'B');
-        for (_, what, with) in &steps {
-            let done = match what.as_str() {
-                "body" => token.replace(with.as_bytes()),
-                "see" => token.read(100).map(|bytes| self.told(&bytes.escape_ascii().to_string())),
-                _ => continue,
-            };
-            if let Err(error) = done {
-                self.told(&error.to_string());
-            }
-        }
+        self.body(&steps, &mut token, self.response.as_ref());
         self.flow(&steps, token.stream()).unwrap_or(Flow::Continue)
     }
 

@@ -113,6 +113,15 @@ fn compare(roots: &Pair<'_>, then: &Value, now: &Value, at: &str, broken: &mut V
             broken.push(format!("{at}: `{key}` was {told:?}, is {told_now:?}"));
         }
     }
+    compare_bounds(then, now, at, broken);
+    for key in ["items", "additionalProperties"] {
+        if let (Some(then), Some(now)) = (then.get(key), now.get(key)) {
+            compare(roots, then, now, &format!("{at}/*"), broken);
+        }
+    }
+}
+
+fn compare_bounds(then: &Value, now: &Value, at: &str, broken: &mut Vec<String>) {
     for (key, upwards) in [
         ("minimum", false),
         ("minLength", false),
@@ -130,11 +139,6 @@ fn compare(roots: &Pair<'_>, then: &Value, now: &Value, at: &str, broken: &mut V
         };
         if narrower {
             broken.push(format!("{at}: a narrower `{key}`"));
-        }
-    }
-    for key in ["items", "additionalProperties"] {
-        if let (Some(then), Some(now)) = (then.get(key), now.get(key)) {
-            compare(roots, then, now, &format!("{at}/*"), broken);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the examples of `guests` as guests; `UPDATE_EXPECT=1` writes `<topic>.seen.txt` from an Envoy, and nothing else does.
 //! `WAYSIDE_BEHAVIOURS=bodies,grpc` runs those topics only.
 
+use crate::envoy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -88,11 +89,7 @@ fn in_the_host_each_comes_to_what_envoy_was_seen_to_do() {
 
 #[tokio::test]
 async fn in_the_real_envoy_each_comes_to_what_it_was_seen_to_do() {
-    let Some(binary) = env::var_os("ENVOY_BIN").map(PathBuf::from) else {
-        assert!(env::var_os("WAYSIDE_REQUIRE_ENVOY").is_none(), "no ENVOY_BIN");
-        eprintln!("skipped: no ENVOY_BIN, so nothing was compared with the real Envoy");
-        return;
-    };
+    let Some(binary) = envoy::binary("nothing was compared with the real Envoy") else { return };
     let named: Vec<_> = all().iter().map(|(topic, behaviour)| (&topic.name[..], *behaviour)).collect();
     let seen = parity::in_envoy(&binary, &named, &GUESTS).await;
     let seen: Vec<_> = seen.into_iter().map(|seen| seen.map(|seen| seen.text())).collect();

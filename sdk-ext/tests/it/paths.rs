@@ -1,12 +1,11 @@
 //! Canonical paths against the real Envoy: whatever its own normalisation makes of a path must be one of the readings that are
 //! matched, or the path must be refused. `tests/paths.seen.txt` is what Envoy made of each; `UPDATE_EXPECT=1` writes it from one.
 
+use crate::envoy::{self, Envoy, get, wait_for};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 use wayside_sdk::policy::{PathReading, read_path};
 
@@ -91,11 +90,7 @@ fn whatever_envoy_makes_of_a_path_is_one_of_its_readings_or_it_is_refused() {
 
 #[test]
 fn the_real_envoy_makes_of_each_path_what_is_written() {
-    let Some(binary) = env::var_os("ENVOY_BIN").map(PathBuf::from) else {
-        assert!(env::var_os("WAYSIDE_REQUIRE_ENVOY").is_none(), "no ENVOY_BIN");
-        eprintln!("skipped: no ENVOY_BIN, so no path was sent through the real Envoy");
-        return;
-    };
+    let Some(binary) = envoy::binary("no path was sent through the real Envoy") else { return };
     let seen = in_envoy(&binary);
     if env::var("UPDATE_EXPECT").is_ok_and(|value| value == "1") {
         let mut text = "Written from the real Envoy 1.40 by UPDATE_EXPECT=1: a path, then what its upstream was sent where Envoy is \
@@ -109,30 +104,16 @@ fn the_real_envoy_makes_of_each_path_what_is_written() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Stopped when it goes out of scope.
-struct Envoy {
-    process: Child,
-    _folder: tempfile::TempDir,
-    /// In the order of [`SETTINGS`].
-    ports: Vec<u16>,
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 fn in_envoy(binary: &Path) -> Seen {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = upstream.local_addr().expect("an address").port();
     thread::spawn(move || {
         upstream.incoming().flatten().for_each(|stream| drop(thread::spawn(|| answer(stream))))
     });
-    let envoy = start(binary, port);
+    let mut envoy = Envoy::start(binary, &bootstrap(port));
+    let listeners = SETTINGS.map(|(name, _)| envoy.listener(name));
     let ask = |path: &String| {
-        let seen: Vec<String> = envoy.ports.iter().map(|port| asked(*port, path)).collect();
+        let seen: Vec<String> = listeners.iter().map(|address| asked(address, path)).collect();
         (path.clone(), <[String; 4]>::try_from(seen).expect("four settings"))
     };
     paths().iter().map(ask).collect()
@@ -158,59 +139,10 @@ fn answer(stream: TcpStream) {
     }
 }
 
-fn asked(port: u16, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("Envoy listens");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+fn asked(address: &str, path: &str) -> String {
+    let answer = wait_for(|| get(address, path, ""));
     let sent = answer.lines().find_map(|line| line.strip_prefix("x-path: "));
     sent.map_or_else(|| answer.split(' ').nth(1).unwrap_or("nothing").to_owned(), str::to_owned)
-}
-
-fn start(binary: &Path, upstream: u16) -> Envoy {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (config, admin) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
-    fs::write(&config, bootstrap(upstream)).expect("a file");
-    let process = Command::new(binary)
-        .args([
-            "--use-dynamic-base-id",
-            "--concurrency",
-            "1",
-            "--log-level",
-            "error",
-            "--disable-hot-restart",
-        ])
-        .arg("-c")
-        .arg(&config)
-        .arg("--admin-address-path")
-        .arg(&admin)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Envoy");
-    let mut envoy = Envoy { process, _folder: folder, ports: Vec::new() };
-    let until = Instant::now() + Duration::from_secs(60);
-    while envoy.ports.len() < SETTINGS.len() {
-        assert!(Instant::now() < until, "Envoy does not listen");
-        assert!(envoy.process.try_wait().expect("its state").is_none(), "Envoy ended");
-        thread::sleep(Duration::from_millis(50));
-        envoy.ports = fs::read_to_string(&admin).ok().and_then(|address| ports(&address)).unwrap_or_default();
-    }
-    envoy
-}
-
-/// `name::127.0.0.1:port`, one a line, as the administration interface lists them.
-fn ports(admin: &str) -> Option<Vec<u16>> {
-    let mut stream = TcpStream::connect(admin.trim()).ok()?;
-    stream.write_all(b"GET /listeners HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let port = |(name, _): &(&str, &str)| {
-        let address = answer.lines().find_map(|line| line.strip_prefix(&format!("{name}::")[..]))?;
-        address.rsplit(':').next()?.trim().parse().ok()
-    };
-    SETTINGS.iter().map(port).collect()
 }
 
 fn bootstrap(upstream: u16) -> String {

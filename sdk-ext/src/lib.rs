@@ -25,6 +25,8 @@ pub mod headers;
 mod hostcalls;
 pub mod log;
 pub mod metrics;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 mod panic;
 mod plugin;
 pub mod policy;
@@ -59,5 +61,6 @@ pub use timers::{Parked, TimerId};
 #[doc(hidden)]
 pub mod internal {
     pub use crate::hostcalls::allocate;
+    pub use crate::panic::without_hook;
     pub use crate::plugin::{Probe, Vm};
 }

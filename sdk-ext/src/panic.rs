@@ -4,6 +4,9 @@ use crate::hostcalls::{self, MetricKind};
 use crate::log::{self, Level};
 use crate::reply::Reply;
 use crate::waiting;
+#[cfg(not(target_arch = "wasm32"))]
+use std::cell::Cell;
+use std::panic::PanicHookInfo;
 
 /// Has a panic written down, counted as `l7_<plugin>_panics_total`, and every paused stream answered with 503: Envoy itself
 /// answers only the stream whose own callback panicked, the others would hang. The VM is lost all the same; with
@@ -11,23 +14,58 @@ use crate::waiting;
 ///
 /// Not for what runs no hook: a stack overflow, or memory that is used up.
 pub(crate) fn install(plugin: &'static str) {
-    // Natively the panic belongs to whoever runs the test.
-    if cfg!(target_arch = "wasm32") {
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(move |info| panicked(plugin, info)));
+    #[cfg(not(target_arch = "wasm32"))]
+    PLUGIN.set(Some(plugin));
+}
+
+/// What a filter does that takes the hook away: for the control of the drill.
+pub fn without_hook() {
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|_| {}));
+    #[cfg(not(target_arch = "wasm32"))]
+    PLUGIN.set(None);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+crate::vm_local! {
+    /// Whose panics are told.
+    static PLUGIN: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// There is one hook in a process, and it belongs to whoever runs the test: the one that is there runs too. It is put in front
+/// once, and looks at nothing but what runs on the thread that panics.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn hook_into_the_process() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // A formatted message may hold what a request brought along; a literal cannot.
-            let message = info.payload().downcast_ref::<&'static str>().unwrap_or(&"(message withheld)");
-            match info.location() {
-                Some(place) => {
-                    log::write(Level::Critical, format_args!("filter panicked at {place}: {message}"));
+            if crate::native::is_entered() {
+                if let Some(plugin) = PLUGIN.get() {
+                    panicked(plugin, info);
                 }
-                None => log::write(Level::Critical, format_args!("filter panicked: {message}")),
+                crate::native::silence();
             }
-            answer_everybody();
-            let name = ["l7_", plugin, "_panics_total"].concat();
-            if let Ok(id) = hostcalls::define_metric(MetricKind::Counter, name.as_bytes()) {
-                let _ = hostcalls::increment_metric(id, 1);
-            }
+            before(info);
         }));
+    });
+}
+
+fn panicked(plugin: &str, info: &PanicHookInfo<'_>) {
+    // A formatted message may hold what a request brought along; a literal cannot.
+    let message = info.payload().downcast_ref::<&'static str>().unwrap_or(&"(message withheld)");
+    match info.location() {
+        Some(place) => {
+            log::write(Level::Critical, format_args!("filter panicked at {place}: {message}"));
+        }
+        None => log::write(Level::Critical, format_args!("filter panicked: {message}")),
+    }
+    answer_everybody();
+    let name = ["l7_", plugin, "_panics_total"].concat();
+    if let Ok(id) = hostcalls::define_metric(MetricKind::Counter, name.as_bytes()) {
+        let _ = hostcalls::increment_metric(id, 1);
     }
 }
 

@@ -145,7 +145,7 @@ struct Used {
     end: fn(&Timers, StreamId),
 }
 
-thread_local! {
+crate::vm_local! {
     /// Set by the first timer: a module that sets none has no code for them.
     static USED: Cell<Option<Used>> = const { Cell::new(None) };
     /// By root context: several plugins may share a VM, which is one thread.

@@ -21,7 +21,7 @@ enum Now {
     For(StreamId),
 }
 
-thread_local! {
+crate::vm_local! {
     /// One VM is one thread.
     static PAUSED: RefCell<Vec<StreamId>> = const { RefCell::new(Vec::new()) };
     static NOW: Cell<Now> = const { Cell::new(Now::Root) };

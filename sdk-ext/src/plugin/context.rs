@@ -1,7 +1,7 @@
 //! One plugin and one stream as the ABI's contexts, and what becomes of a callback's answer.
 
 use super::callbacks::{CONTINUE, PAUSE};
-use super::{Init, Plugin, Root};
+use super::{Init, Plugin, Root, offer};
 use crate::config::{ConfigErrors, Configuration};
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
@@ -128,7 +128,7 @@ impl<P: Plugin> StreamContext<P> {
         }
         let token = self.token();
         let flow = match &mut self.filter {
-            Some(filter) => callback(filter, token),
+            Some(filter) => offer(|| callback(filter, token)),
             // The filter may be the one that keeps a door shut.
             None if direction == Direction::Request => Reply::new(503, "wayside.not_configured").into(),
             None => Flow::Continue,
@@ -147,7 +147,7 @@ impl<P: Plugin> StreamContext<P> {
     pub(super) fn log(&mut self, callback: impl FnOnce(&mut P::Filter, Stream)) {
         let token = self.token();
         if let Some(filter) = &mut self.filter {
-            callback(filter, token);
+            offer(|| callback(filter, token));
         }
     }
 

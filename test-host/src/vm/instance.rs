@@ -6,12 +6,11 @@ use wasmtime::{Instance, Memory, ResourceLimiter, Store, StoreLimits, StoreLimit
 
 use super::{
     budget::Budget,
-    capabilities::Capabilities,
     exports::{Callbacks, Exports},
     import_table::AbiVersion,
     link,
 };
-use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
+use crate::abi::{Callback, Capabilities, ContextId, GuestFault, HostCalls, Phase};
 
 /// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
 pub(super) const TABLE_ENTRIES_MAX: usize = 10_000_000;
@@ -32,16 +31,6 @@ impl Default for Limits {
     fn default() -> Self {
         Limits { memory: 1 << 30, time: Duration::from_secs(5), fuel: 2_000_000_000 }
     }
-}
-
-/// What the guest is doing; Envoy restricts what it may call meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The engine runs the module's start section; Envoy has not set up anything a hostcall needs.
-    Instantiating,
-    Starting,
-    Allocating,
-    Running,
 }
 
 /// A VM's side of the store: the lent host, and what hostcalls need of the instance.
@@ -144,36 +133,8 @@ impl<H> VmState<H> {
         self.broken.get_or_insert(fault);
     }
 
-    /// Why this hostcall ends the guest now, if it does: Envoy allows few calls while a module starts or allocates
-    /// (proxy-wasm-cpp-host `src/wasm.cc`, `include/proxy-wasm/wasm.h`).
-    pub(super) fn forbids(&self, hostcall: &'static str) -> Option<GuestFault> {
-        let restricted = |phase| Some(GuestFault::Restricted { hostcall, phase });
-        match self.phase {
-            Phase::Running => None,
-            Phase::Instantiating => {
-                let needs_nothing = ["pthread_equal", "emscripten_notify_memory_growth"];
-                let why = "in the module's start section";
-                (!needs_nothing.contains(&hostcall)).then_some(GuestFault::EnvoyCrash { hostcall, why })
-            }
-            Phase::Starting => {
-                let not_wasi = hostcall.starts_with("proxy_") || hostcall.starts_with("envoy_");
-                let forbidden = [
-                    "fd_read",
-                    "fd_seek",
-                    "fd_close",
-                    "path_open",
-                    "proc_exit",
-                    "sched_yield",
-                    "pthread_equal",
-                ];
-                let allowed = hostcall == "proxy_log" || !(not_wasi || forbidden.contains(&hostcall));
-                if allowed { None } else { restricted("starting") }
-            }
-            Phase::Allocating => {
-                let allowed = ["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
-                if allowed.contains(&hostcall) { None } else { restricted("allocating memory") }
-            }
-        }
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
     }
 }
 

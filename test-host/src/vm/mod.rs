@@ -1,7 +1,6 @@
 //! Where guest code runs. wasmtime is named here and nowhere else.
 
 mod budget;
-mod capabilities;
 mod exports;
 mod guard;
 pub mod import_table;
@@ -13,7 +12,7 @@ mod modules;
 mod pool;
 mod template;
 
-pub use capabilities::Capabilities;
+pub use crate::abi::Capabilities;
 pub use instance::{Limits, Vm};
 pub use modules::{LoadError, Metering, Module, Modules};
 pub use template::Template;

@@ -9,10 +9,10 @@ use super::{
     budget::Budget,
     exports::{self, ModuleExports},
     imported,
-    instance::{Phase, VmState, fault_of},
+    instance::{VmState, fault_of},
     link, pool,
 };
-use crate::abi::{GuestFault, HostCalls};
+use crate::abi::{GuestFault, HostCalls, Phase};
 
 /// What a module's start functions are called in errors.
 const START: &str = "its start functions";

@@ -1,7 +1,8 @@
 //! One hostcall from its arguments to its answer, whichever engine runs the guest.
 
 use super::{
-    CallStatus, Guest, GuestFault, GuestOut, GuestSlice, HostCalls, Refusal, imports::calls::MethodSlices, wasi,
+    CallStatus, Guest, GuestFault, GuestOut, GuestSlice, HostCalls, Refusal, imports::calls::MethodSlices,
+    wasi,
 };
 
 /// An address of the guest's memory: where a front's own are wider, it stands for one of them.
@@ -70,11 +71,5 @@ pub(crate) fn out(ptr: Address, len: Address) -> GuestOut {
 
 /// Four slices, one behind the other.
 pub(crate) fn method_slices([p, n, s, sl, m, ml, d, dl]: [u32; 8]) -> MethodSlices {
-    MethodSlices {
-        target: slice(p, n),
-        service: slice(s, sl),
-        method: slice(m, ml),
-        metadata: slice(d, dl),
-    }
+    MethodSlices { target: slice(p, n), service: slice(s, sl), method: slice(m, ml), metadata: slice(d, dl) }
 }
-

@@ -17,8 +17,8 @@ mod types;
 pub(crate) mod wasi;
 
 pub use callback::Callback;
-pub use capabilities::Capabilities;
 pub use calls::{ForeignAnswer, GrpcMethod, GrpcRequest, QueueId};
+pub use capabilities::Capabilities;
 pub(crate) use enter::{Address, enter, errno, method_slices, not_capable, out, slice, status};
 pub use guest::{CallResult, Guest, GuestFault, GuestOut, GuestSlice, Refusal};
 pub use hostcalls::{HostCalls, HttpCallout, LocalReply};

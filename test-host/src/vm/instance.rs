@@ -83,7 +83,7 @@ impl<H> VmState<H> {
     /// Ends the loan.
     #[expect(
         clippy::expect_used,
-        reason = "only Template::start and Vm::call use it, having put the host here"
+        reason = "only WasmTemplate::start and WasmVm::call use it, having put the host here"
     )]
     pub(super) fn take_host(&mut self) -> Box<H> {
         self.host.take().expect("the host was lent by the same function")
@@ -92,7 +92,7 @@ impl<H> VmState<H> {
     /// The host lent for this callback.
     #[expect(
         clippy::expect_used,
-        reason = "guest code runs only inside Vm::lend, which puts the host here first"
+        reason = "guest code runs only inside WasmVm::call, which puts the host here first"
     )]
     pub(super) fn host(&mut self) -> &mut H {
         self.host.as_mut().expect("guest code runs only while the host is lent")
@@ -139,20 +139,20 @@ impl<H> VmState<H> {
 }
 
 /// One instance of a module. `H` is the host that is lent to it.
-pub struct Vm<H: 'static> {
+pub struct WasmVm<H: 'static> {
     store: Store<VmState<H>>,
     exports: Exports,
     budget: Budget,
     fuel_used: Option<u64>,
 }
 
-impl<H> std::fmt::Debug for Vm<H> {
+impl<H> std::fmt::Debug for WasmVm<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
+        f.debug_struct("WasmVm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
     }
 }
 
-impl<H: HostCalls + 'static> Vm<H> {
+impl<H: HostCalls + 'static> WasmVm<H> {
     pub(super) fn new(
         store: Store<VmState<H>>,
         instance: Instance,
@@ -160,7 +160,7 @@ impl<H: HostCalls + 'static> Vm<H> {
         budget: Budget,
     ) -> Self {
         let exports = callbacks.of(instance, |export| store.data().capabilities.allow(export));
-        Vm { store, exports, budget, fuel_used: None }
+        WasmVm { store, exports, budget, fuel_used: None }
     }
 
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
@@ -188,10 +188,6 @@ impl<H: HostCalls + 'static> Vm<H> {
             None => answer,
         };
         (host, answer.map_err(|fault| self.budget.name_in(fault)))
-    }
-
-    pub fn exports(&self, callback: Callback) -> bool {
-        self.exports.has(callback)
     }
 
     /// Fuel used by the last callback, where it is metered.

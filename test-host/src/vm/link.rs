@@ -8,8 +8,8 @@ use wasmtime::{Caller, Extern, FuncType, Linker, Memory, TypedFunc, Val, ValType
 use super::instance::VmState;
 use crate::{
     abi::{
-        Address, CallResult, CallStatus, Callback, ContextId, Guest, GuestFault, GuestSlice, HostCalls, Phase,
-        Refusal, enter, errno,
+        Address, CallResult, CallStatus, Callback, ContextId, Guest, GuestFault, GuestSlice, HostCalls,
+        Phase, Refusal, enter, errno,
         imports::{bind_hostcalls, calls, context, headers, shared, stream},
         method_slices, not_capable, out, slice, status, wasi,
     },

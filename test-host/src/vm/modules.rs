@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
 use super::{
+    Code,
     guard::Guard,
     module::{ModuleError, ModuleInfo},
     pool,
@@ -76,6 +77,9 @@ pub struct Modules {
     pool: Option<Engine>,
     metering: Metering,
     loaded: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// By the name of the module that each stands for.
+    #[cfg(feature = "native")]
+    natives: BTreeMap<String, crate::native::Constructor>,
 }
 
 impl Modules {
@@ -106,7 +110,18 @@ impl Modules {
             engine: Engine::new(&config).unwrap_or_default(),
             metering,
             loaded: Mutex::default(),
+            #[cfg(feature = "native")]
+            natives: BTreeMap::new(),
         }
+    }
+
+    /// Has a filter run as Rust of this process wherever a configuration names the file `<module>.wasm`, in whatever folder; the
+    /// file need not exist. Other modules of the chain run as they are.
+    #[cfg(feature = "native")]
+    #[must_use]
+    pub fn natively(mut self, module: &str, make: crate::native::Constructor) -> Self {
+        self.natives.insert(module.to_owned(), make);
+        self
     }
 
     pub fn metering(&self) -> Metering {
@@ -121,6 +136,21 @@ impl Modules {
             *guard = Some(Guard::start(engines.cloned().collect())?);
         }
         Ok(())
+    }
+
+    /// What runs for a file that a configuration names.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn find(&self, path: &Path) -> Result<Code, LoadError> {
+        #[cfg(feature = "native")]
+        if let Some((name, make)) =
+            path.file_stem().and_then(|stem| self.natives.get_key_value(&*stem.to_string_lossy()))
+        {
+            let (name, path) = (name.clone(), path.to_owned());
+            return Ok(Code::Native(super::NativeCode { name, path, make: *make }));
+        }
+        self.load(path).map(Code::Wasm)
     }
 
     /// Reads, inspects and compiles a module. The same bytes are compiled once.

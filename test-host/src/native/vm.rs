@@ -1,0 +1,162 @@
+//! One VM of a native filter. A callback, top to bottom: [`Vm::call`], [`Instance::enter`], [`dispatch`], the filter, and for each of its
+//! hostcalls [`Imports::call`], which the list in `imports` leads to the one implementation.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt,
+    panic::resume_unwind,
+    rc::{Rc, Weak},
+};
+
+use wayside_sdk::{
+    Callbacks,
+    native::{self, Imports},
+};
+
+use super::{Constructor, guest::NativeGuest, imports};
+use crate::abi::{CallStatus, Callback, Capabilities, ContextId, GuestFault, HostCalls};
+
+/// What wasmtime calls the trap that a panic ends in: reports of both engines say the same.
+const PANICKED: &str = "wasm `unreachable` instruction executed";
+
+/// A native VM, into which the proxy lends itself for one callback at a time.
+pub struct Vm<H: 'static> {
+    instance: Rc<Instance<H>>,
+    capabilities: Capabilities,
+}
+
+/// What the filter's hostcalls reach.
+pub(super) struct Instance<H: 'static> {
+    /// Itself, to be put up for hostcalls.
+    this: Weak<Instance<H>>,
+    filter: native::Vm,
+    /// The host that is lent for this callback. A hostcall has it meanwhile.
+    pub(super) host: RefCell<Option<Box<H>>>,
+    pub(super) capabilities: Capabilities,
+}
+
+impl<H> fmt::Debug for Vm<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vm").finish_non_exhaustive()
+    }
+}
+
+impl<H: HostCalls + 'static> Vm<H> {
+    pub(crate) fn new(make: Constructor, capabilities: Capabilities) -> Self {
+        let filter = native::Vm::new(make);
+        let instance = Rc::new_cyclic(|this| Instance {
+            this: Weak::clone(this),
+            filter,
+            host: RefCell::default(),
+            capabilities: capabilities.clone(),
+        });
+        Vm { instance, capabilities }
+    }
+
+    /// Calls the filter, with `host` lent to it meanwhile. `Ok(None)`: its module would not export this callback.
+    pub(crate) fn call(
+        &mut self,
+        host: Box<H>,
+        context: ContextId,
+        callback: Callback,
+    ) -> (Box<H>, Result<Option<u32>, GuestFault>) {
+        if !self.capabilities.allow(&callback.export()) {
+            return (host, Ok(None));
+        }
+        let nobody = self.instance.host.replace(Some(host));
+        debug_assert!(nobody.is_none(), "it is lent once");
+        let answer = self.instance.enter(context, callback);
+        (self.instance.take_host(), answer)
+    }
+}
+
+impl<H: HostCalls + 'static> Instance<H> {
+    /// Runs a callback to its end: what it answers, or the fault that ended the VM.
+    pub(super) fn enter(&self, context: ContextId, callback: Callback) -> Result<Option<u32>, GuestFault> {
+        let Some(imports) = self.this.upgrade() else { return Ok(None) };
+        match self.filter.enter(imports, |filter| dispatch(filter, context.0, callback)) {
+            Ok(answer) => Ok(answer.flatten()),
+            Err(payload) => Err(self.fault_of(payload, callback.name())),
+        }
+    }
+
+    /// What a callback was unwound by: a fault that a hostcall raised, or a panic, which in wasm is a trap.
+    fn fault_of(&self, payload: Box<dyn Any + Send>, callback: &'static str) -> GuestFault {
+        // The host did not come back from a hostcall: the panic is its own, and nobody's fault but ours.
+        if self.host.borrow().is_none() {
+            resume_unwind(payload);
+        }
+        match payload.downcast::<GuestFault>() {
+            Ok(fault) => *fault,
+            Err(_) => GuestFault::Trap { callback, reason: PANICKED.to_owned() },
+        }
+    }
+
+    /// Ends the loan.
+    #[expect(clippy::expect_used, reason = "only Vm::call uses it, having put the host here")]
+    fn take_host(&self) -> Box<H> {
+        self.host.take().expect("every hostcall has given the host back")
+    }
+}
+
+/// The callbacks by their methods. `None`: `wayside-sdk` does not export it.
+fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> {
+    let size = |size: u32| size as usize;
+    let nothing = |()| Some(0);
+    match callback {
+        Callback::ContextCreate { parent } => nothing(filter.on_context_create(id, parent)),
+        Callback::Configure { size: len } => Some(filter.on_configure(id, size(len)).into()),
+        Callback::Tick => nothing(filter.on_tick(id)),
+        Callback::RequestHeaders { count, end_of_stream } => {
+            Some(filter.on_request_headers(id, count, end_of_stream))
+        }
+        Callback::RequestBody { size: len, end_of_stream } => {
+            Some(filter.on_request_body(id, size(len), end_of_stream))
+        }
+        Callback::RequestTrailers { count } => Some(filter.on_request_trailers(id, count)),
+        Callback::ResponseHeaders { count, end_of_stream } => {
+            Some(filter.on_response_headers(id, count, end_of_stream))
+        }
+        Callback::ResponseBody { size: len, end_of_stream } => {
+            Some(filter.on_response_body(id, size(len), end_of_stream))
+        }
+        Callback::ResponseTrailers { count } => Some(filter.on_response_trailers(id, count)),
+        Callback::HttpCallResponse { token, headers, body, trailers } => {
+            nothing(filter.on_http_call_response(id, token, headers, size(body), trailers))
+        }
+        Callback::Log => nothing(filter.on_log(id)),
+        Callback::Delete => nothing(filter.on_delete(id)),
+        Callback::VmStart { .. }
+        | Callback::Done
+        | Callback::GrpcReceiveInitialMetadata { .. }
+        | Callback::GrpcReceive { .. }
+        | Callback::GrpcReceiveTrailingMetadata { .. }
+        | Callback::GrpcClose { .. }
+        | Callback::QueueReady { .. }
+        | Callback::ResolveDns { .. }
+        | Callback::NewConnection
+        | Callback::DownstreamData { .. }
+        | Callback::UpstreamData { .. }
+        | Callback::DownstreamConnectionClose { .. }
+        | Callback::UpstreamConnectionClose { .. } => None,
+    }
+}
+
+impl<H: HostCalls + 'static> Imports for Instance<H> {
+    /// One hostcall. A fault ends the callback as a trap would: it unwinds the filter, and nothing that is dropped on the way is
+    /// heard.
+    fn call(&self, import: &'static str, arguments: &[u64]) -> u32 {
+        let Some(host) = self.host.take() else {
+            // The panic hook, of a panic within another hostcall.
+            return CallStatus::InternalFailure as u32;
+        };
+        let mut guest = NativeGuest::new(self, host);
+        let answer = imports::call(&mut guest, import, arguments);
+        self.host.replace(guest.into_host());
+        answer.unwrap_or_else(|fault| {
+            native::silence();
+            resume_unwind(Box::new(fault))
+        })
+    }
+}

@@ -23,6 +23,7 @@ pub mod callout;
 pub mod config;
 pub mod headers;
 mod hostcalls;
+mod local;
 pub mod log;
 pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,3 +7,11 @@ fn every_scenario_tells_the_story_it_always_told() {
         Err(told) => panic!("{told}"),
     }
 }
+
+#[test]
+fn as_module_and_as_rust_every_scenario_is_the_same() {
+    match wayside::scenario::check_engines_of_this_crate(retry_budget::wayside_vm) {
+        Ok(scenarios) => assert!(scenarios > 0),
+        Err(told) => panic!("{told}"),
+    }
+}

@@ -71,6 +71,27 @@ fn in_the_host_each_comes_to_what_envoy_was_seen_to_do() {
     check(&all().iter().map(run).collect::<Vec<_>>());
 }
 
+/// With the ledger: what was called from which callback, and what was answered.
+#[test]
+fn as_rust_each_comes_to_the_same_as_its_module() {
+    let (wasm, native) = (Arc::new(Modules::new()), Arc::new(crate::natives()));
+    let mut wrong = Vec::new();
+    for (topic, behaviour) in all() {
+        let run = |modules| parity::in_host(&topic.name, behaviour, modules, &GUESTS);
+        match (run(&wasm), run(&native)) {
+            (Ok((one, answered)), Ok((other, answered_natively))) => {
+                let told = parity::difference(&one.text(), &other.text());
+                wrong.extend(told.map(|told| format!("{}: {}\n{told}", topic.name, behaviour.name)));
+                if answered != answered_natively {
+                    wrong.push(format!("{}: {answered:?}\n{answered_natively:?}", behaviour.name));
+                }
+            }
+            (one, other) => assert_eq!(one.err(), other.err(), "{}", behaviour.name),
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n\n{}", wrong.len(), wrong.join("\n"));
+}
+
 #[tokio::test]
 async fn in_the_real_envoy_each_comes_to_what_it_was_seen_to_do() {
     let Some(binary) = env::var_os("ENVOY_BIN").map(PathBuf::from) else {

@@ -1,6 +1,7 @@
 //! Recorded exchanges into a simulation, and what became of each out of it.
 
 mod chunking;
+mod compared;
 mod difference;
 mod isolation;
 mod schedule;
@@ -8,6 +9,7 @@ mod schedule;
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use chunking::Chunking;
+pub use compared::differences;
 pub use difference::{Difference, FieldChange, Place};
 pub use isolation::Isolation;
 

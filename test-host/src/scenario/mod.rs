@@ -3,6 +3,8 @@
 //! `scenario.yaml` holds chain and traffic ([`Manifest`]), `expected.txt` the story. Adding a case needs no Rust.
 
 mod cost;
+#[cfg(feature = "native")]
+mod engines;
 mod manifest;
 mod story;
 
@@ -13,6 +15,8 @@ use std::{
 };
 
 pub use cost::{Allowed, check_cost_of_this_crate};
+#[cfg(feature = "native")]
+pub use engines::check_engines_of_this_crate;
 pub use manifest::{Manifest, ManifestError};
 
 use crate::{
@@ -136,8 +140,13 @@ impl ThisCrate {
         Ok(ThisCrate { module, scenarios: folder.join("scenarios") })
     }
 
+    /// What scenarios call it.
+    fn name(&self) -> &str {
+        self.module.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+    }
+
     fn resolve(&self, name: &str) -> Result<PathBuf, String> {
-        if self.module.path.file_stem().is_some_and(|stem| stem == name) {
+        if self.name() == name {
             Ok(self.module.path.clone())
         } else {
             Err(format!("this crate builds {}", self.module.path.display()))
@@ -169,8 +178,8 @@ impl Scenario {
         let manifest = Manifest::parse(&text, &shown)?;
         let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(&place)?;
-        let options =
-            Options { chunking: manifest.chunking, isolation: manifest.isolation, ..Options::default() };
+        let (chunking, isolation) = (manifest.chunking, manifest.isolation);
+        let options = Options { chunking, isolation, ledger: true, ..Options::default() };
         let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
             .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
         Ok(Ran { manifest, replay })

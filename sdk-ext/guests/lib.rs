@@ -1,0 +1,15 @@
+//! The guests are the examples, each a module of its own. Natively they are here too, so that tests run them as Rust.
+#![cfg(not(target_arch = "wasm32"))]
+
+#[path = "examples/api-key.rs"]
+pub mod api_key;
+#[path = "examples/drill.rs"]
+pub mod drill;
+#[path = "examples/empty.rs"]
+pub mod empty;
+
+use wayside_sdk::Callbacks;
+
+/// What makes a VM of each, by the name of its module.
+pub const ALL: [(&str, fn() -> Box<dyn Callbacks>); 3] =
+    [("api_key", api_key::wayside_vm), ("drill", drill::wayside_vm), ("empty", empty::wayside_vm)];

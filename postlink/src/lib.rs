@@ -81,6 +81,16 @@ pub fn finish(module: &[u8]) -> Result<Finished, PostlinkError> {
     Ok(Finished { bytes, dropped })
 }
 
+/// Drops exports by name, and all that only they reached. For modules that do not tell which callbacks they leave as they were.
+///
+/// # Errors
+/// [`PostlinkError::Malformed`].
+pub fn without(module: &[u8], exports: &[&str]) -> Result<Vec<u8>, PostlinkError> {
+    let module = read::Module::read(module)?;
+    let live = live::Live::of(&module, |export| !exports.contains(export))?;
+    write::write(&module, &live)
+}
+
 /// Whether this module was made to be finished: wayside-sdk's are. What others build is tested as they ship it.
 #[must_use]
 pub fn is_unfinished(module: &[u8]) -> bool {

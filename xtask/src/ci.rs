@@ -27,7 +27,7 @@ fn run_steps(steps: &mut Steps) -> anyhow::Result<()> {
         let mut command = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         must(command.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    steps.run("the filters' budget", || crate::budget::run(&crate::budget::Args::default()))?;
+    steps.run("the filters' budget", || crate::bench::budget::run(&crate::bench::budget::Args::default()))?;
     crate::test::run_steps(steps, &[])
 }
 

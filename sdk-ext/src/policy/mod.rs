@@ -1,12 +1,20 @@
-//! What several filters decide alike: which rule a request falls under, on which reading of its path, and whom a
-//! control header is believed. Pure: bytes in, values out, no proxy behind it.
+//! What several filters decide alike: which rule a request falls under, on which reading of its path, whom a control header is
+//! believed, and how much is allowed in a while. Pure: bytes, state and a time in, values out, no proxy behind it.
 
+mod buckets;
+mod histogram;
 mod matching;
 mod path;
+mod peers;
 mod rules;
 mod trust;
+mod windows;
 
+pub use buckets::{Gcra, Limit, TokenBucket, Verdict};
+pub use histogram::{Buckets, LogHistogram};
 pub use matching::{Match, PathCase, RawHeaderMatch, RawMatch, RawPathMatch, RequestView};
 pub use path::{Ambiguity, CanonicalPath, PathReading, PathRefusal, read_path};
+pub use peers::{Cidr, TrustedPeers, peer_address};
 pub use rules::{Asked, DEFAULT_RULE, RawRule, Rule, Rules};
 pub use trust::Trust;
+pub use windows::{Allowance, Slice, Slices, Window};

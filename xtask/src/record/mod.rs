@@ -1,6 +1,5 @@
 //! `cargo xtask record`: the bookshop behind real Envoys, driven by the client mix, both sides of every sidecar tapped.
 
-mod admin;
 mod case;
 mod client;
 mod config;

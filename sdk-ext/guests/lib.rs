@@ -10,10 +10,10 @@ pub mod empty;
 #[path = "examples/noop.rs"]
 pub mod noop;
 
-use wayside_sdk::Callbacks;
+use wayside_sdk::native::Constructor;
 
 /// What makes a VM of each, by the name of its module.
-pub const ALL: [(&str, fn() -> Box<dyn Callbacks>); 4] = [
+pub const ALL: [(&str, Constructor); 4] = [
     ("api_key", api_key::wayside_vm),
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),

@@ -1,6 +1,6 @@
 //! Which VM's code runs on this thread, and who answers its hostcalls.
 
-use super::local::Locals;
+use super::{Constructor, local::Locals};
 use crate::hostcalls::Status;
 use crate::plugin::Callbacks;
 use std::any::Any;
@@ -56,9 +56,8 @@ impl fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// `make` is the `wayside_vm` that [`plugin!`](crate::plugin!) defines.
     #[must_use]
-    pub fn new(make: fn() -> Box<dyn Callbacks>) -> Vm {
+    pub fn new(make: Constructor) -> Vm {
         let locals = Rc::<Locals>::default();
         let callbacks = {
             let _entered = Entered::begin(locals.clone(), None);

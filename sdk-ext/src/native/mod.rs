@@ -13,6 +13,9 @@ pub use entered::{Imports, Vm, silence};
 pub(crate) use entered::{call, is_entered, left_as_it_is, offer};
 pub use local::VmLocal;
 
+/// Makes one VM of a filter: the `wayside_vm` that [`plugin!`](crate::plugin!) defines in its crate.
+pub type Constructor = fn() -> Box<dyn crate::Callbacks>;
+
 /// An argument of an import as 64 bits; of an address, the address.
 pub(crate) trait Word {
     fn word(self) -> u64;

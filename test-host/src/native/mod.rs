@@ -11,7 +11,4 @@ mod imports;
 mod vm;
 
 pub use vm::Vm;
-pub use wayside_sdk::Callbacks;
-
-/// Makes one VM of a filter: the `wayside_vm` that `wayside_sdk::plugin!` defines in its crate.
-pub type Constructor = fn() -> Box<dyn Callbacks>;
+pub use wayside_sdk::{Callbacks, native::Constructor};

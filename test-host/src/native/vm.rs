@@ -100,33 +100,32 @@ impl<H: HostCalls + 'static> Instance<H> {
     }
 }
 
-/// The callbacks by their methods. `None`: `wayside-sdk` does not export it.
+/// The callbacks by their methods; what answers nothing counts as having answered 0. `None`: `wayside-sdk` does not export it.
 fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> {
-    let size = |size: u32| size as usize;
-    let nothing = |()| Some(0);
-    match callback {
-        Callback::ContextCreate { parent } => nothing(filter.on_context_create(id, parent)),
-        Callback::Configure { size: len } => Some(filter.on_configure(id, size(len)).into()),
-        Callback::Tick => nothing(filter.on_tick(id)),
-        Callback::RequestHeaders { count, end_of_stream } => {
-            Some(filter.on_request_headers(id, count, end_of_stream))
-        }
-        Callback::RequestBody { size: len, end_of_stream } => {
-            Some(filter.on_request_body(id, size(len), end_of_stream))
-        }
-        Callback::RequestTrailers { count } => Some(filter.on_request_trailers(id, count)),
-        Callback::ResponseHeaders { count, end_of_stream } => {
-            Some(filter.on_response_headers(id, count, end_of_stream))
-        }
-        Callback::ResponseBody { size: len, end_of_stream } => {
-            Some(filter.on_response_body(id, size(len), end_of_stream))
-        }
-        Callback::ResponseTrailers { count } => Some(filter.on_response_trailers(id, count)),
+    let usize = |size: u32| size as usize;
+    let () = match callback {
+        Callback::ContextCreate { parent } => filter.on_context_create(id, parent),
+        Callback::Tick => filter.on_tick(id),
         Callback::HttpCallResponse { token, headers, body, trailers } => {
-            nothing(filter.on_http_call_response(id, token, headers, size(body), trailers))
+            filter.on_http_call_response(id, token, headers, usize(body), trailers);
         }
-        Callback::Log => nothing(filter.on_log(id)),
-        Callback::Delete => nothing(filter.on_delete(id)),
+        Callback::Log => filter.on_log(id),
+        Callback::Delete => filter.on_delete(id),
+        Callback::Configure { size } => return Some(filter.on_configure(id, usize(size)).into()),
+        Callback::RequestHeaders { count, end_of_stream } => {
+            return Some(filter.on_request_headers(id, count, end_of_stream));
+        }
+        Callback::RequestBody { size, end_of_stream } => {
+            return Some(filter.on_request_body(id, usize(size), end_of_stream));
+        }
+        Callback::RequestTrailers { count } => return Some(filter.on_request_trailers(id, count)),
+        Callback::ResponseHeaders { count, end_of_stream } => {
+            return Some(filter.on_response_headers(id, count, end_of_stream));
+        }
+        Callback::ResponseBody { size, end_of_stream } => {
+            return Some(filter.on_response_body(id, usize(size), end_of_stream));
+        }
+        Callback::ResponseTrailers { count } => return Some(filter.on_response_trailers(id, count)),
         Callback::VmStart { .. }
         | Callback::Done
         | Callback::GrpcReceiveInitialMetadata { .. }
@@ -139,8 +138,9 @@ fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> 
         | Callback::DownstreamData { .. }
         | Callback::UpstreamData { .. }
         | Callback::DownstreamConnectionClose { .. }
-        | Callback::UpstreamConnectionClose { .. } => None,
-    }
+        | Callback::UpstreamConnectionClose { .. } => return None,
+    };
+    Some(0)
 }
 
 impl<H: HostCalls + 'static> Imports for Instance<H> {

@@ -68,7 +68,7 @@ impl Code {
 /// Code that VMs start from, any number of them.
 #[derive(Debug)]
 pub enum Template<H: 'static> {
-    Wasm(WasmTemplate<H>),
+    Wasm(Box<WasmTemplate<H>>),
     #[cfg(feature = "native")]
     Native(NativeCode),
 }
@@ -80,7 +80,9 @@ impl<H: HostCalls + 'static> Template<H> {
     /// A module's imports are not what inspection found them to be, or the guard's thread cannot be had.
     pub fn new(modules: &Arc<Modules>, code: Code, limits: Limits) -> Result<Self, GuestFault> {
         match code {
-            Code::Wasm(module) => WasmTemplate::new(modules, module, limits).map(Template::Wasm),
+            Code::Wasm(module) => {
+                WasmTemplate::new(modules, module, limits).map(Box::new).map(Template::Wasm)
+            }
             #[cfg(feature = "native")]
             Code::Native(code) => Ok(Template::Native(code)),
         }
@@ -110,7 +112,7 @@ impl<H: HostCalls + 'static> Template<H> {
 /// One VM. `H` is the host that is lent to it.
 #[derive(Debug)]
 pub enum Vm<H: 'static> {
-    Wasm(WasmVm<H>),
+    Wasm(Box<WasmVm<H>>),
     #[cfg(feature = "native")]
     Native(native::Vm<H>),
 }

@@ -72,17 +72,21 @@ impl<H: HostCalls + 'static> WasmTemplate<H> {
     }
 
     /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(&self, capabilities: Capabilities, host: Box<H>) -> (Box<H>, Result<WasmVm<H>, GuestFault>) {
+    pub fn start(
+        &self,
+        capabilities: Capabilities,
+        host: Box<H>,
+    ) -> (Box<H>, Result<Box<WasmVm<H>>, GuestFault>) {
         let (host, started) = self.start_from(&self.bound, capabilities.clone(), host);
         let fault = match started {
-            Started::Vm(vm) => return (host, Ok(*vm)),
+            Started::Vm(vm) => return (host, Ok(vm)),
             Started::Fault(fault) => return (host, Err(fault)),
             Started::NoRoom(fault) => fault,
         };
         let bind = || Bound::of(&self.module.unpooled(&self.modules)?.ok()?).ok();
         let Some(bound) = self.unpooled.get_or_init(bind) else { return (host, Err(fault)) };
         match self.start_from(bound, capabilities, host) {
-            (host, Started::Vm(vm)) => (host, Ok(*vm)),
+            (host, Started::Vm(vm)) => (host, Ok(vm)),
             (host, Started::Fault(fault) | Started::NoRoom(fault)) => (host, Err(fault)),
         }
     }

@@ -25,6 +25,8 @@ pub mod headers;
 mod hostcalls;
 mod local;
 pub mod log;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
+mod memory;
 pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;

@@ -5,6 +5,7 @@ use crate::conditions::Conditions;
 use crate::window::Slots;
 use serde::Deserialize;
 use std::time::Duration;
+use wayside_sdk::config::Quoted;
 use wayside_sdk::policy::Trust;
 use wayside_sdk::units::{DurationText, Ratio};
 use wayside_sdk::{Checked, Checks};
@@ -220,7 +221,7 @@ fn check_conditions(names: &[String], at: &mut Checks<'_>) -> Option<Conditions>
         Ok(conditions) => Some(conditions),
         Err(index) => {
             let found = names.get(index).map_or("", String::as_str);
-            at.at(index).refuse("one of Envoy's retry conditions", format_args!("{found:?}"));
+            at.at(index).refuse("one of Envoy's retry conditions", Quoted(found));
             None
         }
     }
@@ -248,7 +249,7 @@ fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
     });
     if let Some(index) = wrong {
         let found = methods.get(index).map_or("", String::as_str);
-        at.at(index).refuse("a gRPC method such as /package.Service/Method", format_args!("{found:?}"));
+        at.at(index).refuse("a gRPC method such as /package.Service/Method", Quoted(found));
     }
     wrong.is_none()
 }

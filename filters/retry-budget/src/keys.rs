@@ -3,7 +3,6 @@
 use crate::budget::{Budget, FloorStyle};
 use crate::config::{Config, Scope};
 use std::cell::RefCell;
-use std::collections::HashSet;
 use wayside_sdk::property::{self, Prop};
 use wayside_sdk::{Shared, shared};
 
@@ -14,7 +13,8 @@ const MOST_KEYS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Keys {
     root_id: Vec<u8>,
-    known: RefCell<HashSet<Vec<u8>>>,
+    /// Sorted.
+    known: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Keys {
@@ -27,12 +27,14 @@ impl Keys {
         let scope = config.scope.label();
         let key = self.key(&[rule.as_bytes(), scope, name]);
         let mut known = self.known.borrow_mut();
-        let overflowed = !known.contains(&key) && known.len() >= MOST_KEYS;
-        if overflowed {
+        let place = known.binary_search(&key);
+        if place.is_err() && known.len() >= MOST_KEYS {
             return (Shared::new(self.key(&[b"", b"overflow", b""]), hash(config)), true);
         }
         let budget = Shared::new(&key, hash(config));
-        known.insert(key);
+        if let Err(place) = place {
+            known.insert(place, key);
+        }
         (budget, false)
     }
 

@@ -1,7 +1,7 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
 use serde::Deserialize;
-use wayside_sdk::config::Json;
+use wayside_sdk::config::{Json, Quoted};
 use wayside_sdk::policy::{PathCase, RawRule, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode};
 
@@ -139,13 +139,13 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
 fn check_metrics(raw: &RawMetrics, at: &mut Checks<'_>) -> Metrics {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !(1..=32).contains(&raw.prefix.len()) || !raw.prefix.bytes().all(letters) {
-        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", Quoted(&raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         let again = raw.labels.iter().take(index).any(|other| other == label);
         if again || !LABELS.contains(&label.as_str()) {
             let expected = format!("one of {}, each once", LABELS.join(", "));
-            at.at("labels").at(index).refuse(expected, format_args!("{label:?}"));
+            at.at("labels").at(index).refuse(expected, Quoted(label));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);

@@ -1,5 +1,6 @@
 //! Configuration errors and the cursor that collects them.
 
+use super::Quoted;
 use crate::hostcalls::HostError;
 use std::fmt;
 
@@ -161,8 +162,8 @@ impl<'a> Checks<'a> {
     }
 
     /// Reports the value here, and repeats it.
-    pub fn refuse_value(&mut self, expected: impl fmt::Display, value: impl fmt::Debug) {
-        self.refuse_shown(&expected, &format_args!("{value:?}"));
+    pub fn refuse_value(&mut self, expected: impl fmt::Display, value: impl AsRef<str>) {
+        self.refuse_shown(&expected, &Quoted(value.as_ref()));
     }
 
     #[cold]

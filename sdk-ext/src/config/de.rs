@@ -3,6 +3,7 @@
 
 use super::checks::{ConfigErrors, child};
 use super::json::Json;
+use super::quoted::Quoted;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
     Unexpected, VariantAccess, Visitor,
@@ -83,7 +84,7 @@ impl fmt::Display for Found<'_> {
             Unexpected::Unsigned(value) => write!(f, "integer `{value}`"),
             Unexpected::Signed(value) => write!(f, "integer `{value}`"),
             Unexpected::Float(value) => write!(f, "number `{}`", Decimal(value)),
-            Unexpected::Str(text) => write!(f, "string {text:?}"),
+            Unexpected::Str(text) => write!(f, "string {}", Quoted(text)),
             Unexpected::Other(what) => f.write_str(what),
             _ => f.write_str("another type"),
         }

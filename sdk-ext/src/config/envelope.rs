@@ -2,7 +2,7 @@
 
 use super::de::{Refusal, Struct};
 use super::overrides::{self, Overrides};
-use super::{Checks, ConfigErrors, Configuration, Json};
+use super::{Checks, ConfigErrors, Configuration, Json, Quoted};
 use crate::headers::HeaderBlock;
 use crate::policy::{DEFAULT_RULE, PathCase, PathReading, RawRule, RequestView, Rule, Rules, read_path};
 use crate::property;
@@ -236,8 +236,7 @@ impl<C: Checked> Configuration for Envelope<C> {
         });
         let namespace = raw.route_metadata_namespace;
         if namespace.is_empty() || namespace.len() > 256 || namespace.contains('\0') {
-            at.at("route_metadata_namespace")
-                .refuse("1 to 256 bytes without NUL", format_args!("{namespace:?}"));
+            at.at("route_metadata_namespace").refuse("1 to 256 bytes without NUL", Quoted(&namespace));
         }
         let metrics = metrics(raw.metrics, &mut at.at("metrics"));
         let envelope = match (defaults, rules) {
@@ -260,11 +259,11 @@ impl<C: Checked> Configuration for Envelope<C> {
 fn metrics(raw: RawMetrics, at: &mut Checks<'_>) -> MetricsConfig {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if raw.prefix.is_empty() || raw.prefix.len() > 32 || !raw.prefix.bytes().all(letters) {
-        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", format_args!("{:?}", raw.prefix));
+        at.at("prefix").refuse("1 to 32 of a-z, 0-9 and _", Quoted(&raw.prefix));
     }
     for (index, label) in raw.labels.iter().enumerate() {
         if label != "rule" || index > 0 {
-            at.at("labels").at(index).refuse("`rule`, once", format_args!("{label:?}"));
+            at.at("labels").at(index).refuse("`rule`, once", Quoted(label));
         }
     }
     let max_series = usize::try_from(raw.max_series).unwrap_or(usize::MAX);

@@ -8,11 +8,13 @@ mod envelope;
 pub mod hostile;
 mod json;
 mod overrides;
+mod quoted;
 mod text;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
+pub use quoted::Quoted;
 
 use serde::de::DeserializeOwned;
 

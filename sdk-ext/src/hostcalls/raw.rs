@@ -1,4 +1,4 @@
-//! The imports of Proxy-Wasm ABI 0.2.1 with plain `u32` statuses, and the only unsafe code of this crate.
+//! The imports of Proxy-Wasm ABI 0.2.1 with plain `u32` statuses; with `memory` the only unsafe code of this crate.
 //!
 //! The SDK declares the same imports as returning an enum that lacks values hosts really send; a second declaration
 //! with the same signature merges with the first at link time.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::matching::{Match, PathCase, RawMatch, RequestView};
 use crate::config::de::{Refusal, Struct};
-use crate::config::{Checks, Json};
+use crate::config::{Checks, Json, Quoted};
 
 /// The name under which requests are counted that no rule matched; rules cannot take it.
 pub const DEFAULT_RULE: &str = "default";
@@ -133,7 +133,7 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
     }
     if name == DEFAULT_RULE || taken.iter().any(|other| other == name) {
         at.refuse_quoting(
-            (&"a name of its own", &format_args!("{name:?}, which is taken")),
+            (&"a name of its own", &format_args!("{}, which is taken", Quoted(name))),
             ("a name of its own", &"one that is taken"),
         );
         return false;

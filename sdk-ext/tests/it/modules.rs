@@ -27,7 +27,7 @@ fn a_filter_that_does_nothing_exports_no_callback_of_streams_and_weighs_what_the
         callbacks(&info),
         ["proxy_on_configure", "proxy_on_context_create", "proxy_on_delete", "proxy_on_tick"]
     );
-    assert!(artifact.len <= 50_000, "{} bytes", artifact.len);
+    assert!(artifact.len <= 34_000, "{} bytes", artifact.len);
 }
 
 #[test]

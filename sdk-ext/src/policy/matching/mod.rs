@@ -2,7 +2,7 @@
 
 use super::path::{PathReading, read_path};
 use crate::config::de::{Refusal, Struct, boolean, text, variant};
-use crate::config::{Checks, Json};
+use crate::config::{Checks, Json, Quoted};
 use crate::headers::OwnedName;
 
 /// The `match` object of a rule as it stands in JSON. All conditions given must hold; none given matches everything.
@@ -352,9 +352,9 @@ fn is_canonical(path: &str, at: &mut Checks<'_>) -> bool {
     match read_path(path.as_bytes()) {
         PathReading::Canonical(canonical) if canonical.as_str() == path => return true,
         PathReading::Canonical(canonical) => {
-            let expected = format!("the canonical form {:?}", canonical.as_str());
+            let expected = format!("the canonical form {}", Quoted(canonical.as_str()));
             at.refuse_quoting(
-                (&expected, &format_args!("{path:?}")),
+                (&expected, &Quoted(path)),
                 ("a path in canonical form", &"another (not shown)"),
             );
         }
@@ -367,7 +367,7 @@ fn is_canonical(path: &str, at: &mut Checks<'_>) -> bool {
 fn refuse_path(path: &str, why: &dyn std::fmt::Display, at: &mut Checks<'_>) {
     const EXPECTED: &str = "a canonical path";
     at.refuse_quoting(
-        (&EXPECTED, &format_args!("{path:?}, which has {why}")),
+        (&EXPECTED, &format_args!("{}, which has {why}", Quoted(path))),
         (EXPECTED, &format_args!("one (not shown) that has {why}")),
     );
 }

@@ -9,13 +9,16 @@ pub mod drill;
 pub mod empty;
 #[path = "examples/noop.rs"]
 pub mod noop;
+#[path = "examples/shared-state.rs"]
+pub mod shared_state;
 
 use wayside_sdk::native::Constructor;
 
 /// What makes a VM of each, by the name of its module.
-pub const ALL: [(&str, Constructor); 4] = [
+pub const ALL: [(&str, Constructor); 5] = [
     ("api_key", api_key::wayside_vm),
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),
     ("noop", noop::wayside_vm),
+    ("shared_state", shared_state::wayside_vm),
 ];

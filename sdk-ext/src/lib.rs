@@ -36,7 +36,7 @@ pub mod policy;
 pub mod property;
 mod reply;
 pub mod rng;
-pub mod shared;
+mod state;
 mod stream;
 pub mod time;
 mod timers;
@@ -53,7 +53,8 @@ pub use metrics::{
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
 pub use reply::{Flow, GrpcCode, Reply, Wait};
-pub use shared::{Shared, SharedError, Update, Updated, Wire};
+pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
+pub use state::{Atomic, Lease, Reservation};
 pub use stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
     Stream, StreamId, StreamInfo,

@@ -3,13 +3,13 @@
 use crate::hostcalls::{self, MetricKind};
 use crate::log::{self, Level};
 use crate::reply::Reply;
-use crate::waiting;
+use crate::{state, waiting};
 #[cfg(not(target_arch = "wasm32"))]
 use std::cell::Cell;
 use std::panic::PanicHookInfo;
 
-/// Has a panic written down, counted as `l7_<plugin>_panics_total`, and every paused stream answered with 503: Envoy itself
-/// answers only the stream whose own callback panicked, the others would hang. The VM is lost all the same; with
+/// Has a panic written down, counted as `l7_<plugin>_panics_total`, what the VM reserved given back, and every paused stream
+/// answered with 503: Envoy itself answers only the stream whose own callback panicked, the others would hang. The VM is lost all the same; with
 /// `failure_policy: FAIL_RELOAD` the next request gets a new one.
 ///
 /// Not for what runs no hook: a stack overflow, or memory that is used up.
@@ -62,6 +62,7 @@ fn panicked(plugin: &str, info: &PanicHookInfo<'_>) {
         }
         None => log::write(Level::Critical, format_args!("filter panicked: {message}")),
     }
+    state::give_back_all();
     answer_everybody();
     let name = ["l7_", plugin, "_panics_total"].concat();
     if let Ok(id) = hostcalls::define_metric(MetricKind::Counter, name.as_bytes()) {

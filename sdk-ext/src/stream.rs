@@ -85,8 +85,8 @@ impl Stream {
 
     /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
     ///
-    /// Costs one allocation, and one hostcall when no timer was running. How exact it is says
-    /// [`Init::timers`](crate::Init::timers).
+    /// Costs one allocation; one hostcall when no tick comes before, one more when this callback has not asked for the time yet.
+    /// How late it may run says [`Init::timers`](crate::Init::timers).
     ///
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.

@@ -1,5 +1,6 @@
 //! Which streams are paused, and for which stream guest code runs now.
 
+use crate::plugin::Table;
 use crate::stream::StreamId;
 use crate::time;
 use std::cell::{Cell, RefCell};
@@ -22,41 +23,44 @@ enum Now {
 }
 
 crate::vm_local! {
-    /// One VM is one thread.
-    static PAUSED: RefCell<Vec<StreamId>> = const { RefCell::new(Vec::new()) };
+    /// The root of each paused stream. One VM is one thread.
+    static PAUSED: RefCell<Table<u32>> = const { RefCell::new(Table::new()) };
     static NOW: Cell<Now> = const { Cell::new(Now::Root) };
 }
 
-pub(crate) fn pause(id: StreamId) {
-    PAUSED.with_borrow_mut(|paused| {
-        if let Err(index) = paused.binary_search(&id) {
-            paused.insert(index, id);
-        }
-    });
+pub(crate) fn pause(id: StreamId, root: u32) {
+    PAUSED.with_borrow_mut(|paused| paused.insert(id.0, root));
 }
 
 /// It is answered, continued or gone.
 pub(crate) fn over(id: StreamId) {
-    PAUSED.with_borrow_mut(|paused| {
-        if let Ok(index) = paused.binary_search(&id) {
-            paused.remove(index);
-        }
-    });
+    PAUSED.with_borrow_mut(|paused| paused.remove(id.0));
 }
 
 pub(crate) fn is_paused(id: StreamId) -> bool {
-    PAUSED.with_borrow(|paused| paused.binary_search(&id).is_ok())
+    PAUSED.with_borrow(|paused| paused.get(id.0).is_some())
+}
+
+/// The paused streams of one plugin.
+pub(crate) fn of_root(root: u32) -> Vec<StreamId> {
+    PAUSED.with_borrow(|paused| {
+        paused.iter().filter(|(_, of)| **of == root).map(|(id, _)| StreamId(id)).collect()
+    })
 }
 
 /// Takes the streams that nobody will answer after a panic.
 pub(crate) fn abandoned() -> Vec<StreamId> {
     // Borrowed only if the panic is this module's own.
-    let mut streams = PAUSED
-        .with(|paused| paused.try_borrow_mut().map(|mut p| std::mem::take(&mut *p)).unwrap_or_default());
-    if let Now::Own(id) = NOW.get() {
-        streams.retain(|stream| *stream != id);
-    }
-    streams
+    let paused = PAUSED.with(|paused| {
+        paused
+            .try_borrow_mut()
+            .map_or_else(|_| Table::new(), |mut paused| std::mem::replace(&mut *paused, Table::new()))
+    });
+    let own = match NOW.get() {
+        Now::Own(id) => id.0,
+        _ => 0,
+    };
+    paused.iter().filter(|(id, _)| *id != own).map(|(id, _)| StreamId(id)).collect()
 }
 
 /// Says for whom guest code runs, until it is dropped.
@@ -101,7 +105,7 @@ mod tests {
     fn the_host_answers_the_stream_whose_own_callback_panics_and_nobody_else() {
         let paused = |running: fn() -> Running| {
             for id in [7, 3, 5, 3] {
-                pause(StreamId(id));
+                pause(StreamId(id), 1);
             }
             over(StreamId(5));
             let _running = running();
@@ -111,6 +115,9 @@ mod tests {
         assert_eq!(paused(|| Running::own_callback(StreamId(3))), [7]);
         assert_eq!(paused(|| Running::for_stream(StreamId(3))), [3, 7]);
         assert!(!is_paused(StreamId(3)), "answered once");
+        pause(StreamId(9), 2);
+        assert_eq!(of_root(2), [StreamId(9)]);
+        assert_eq!(of_root(1), []);
     }
 
     #[test]

@@ -1,9 +1,16 @@
 //! Every call to the host, as functions that answer `Result` and never panic.
 
+#[cfg(test)]
+pub(crate) mod model;
 mod raw;
 
 pub use raw::allocate;
 
+#[cfg(test)]
+use model as common;
+/// What VMs change together.
+#[cfg(not(test))]
+use raw as common;
 use std::fmt;
 
 /// A Proxy-Wasm status as the host sent it. Never an enum: hosts send values the ABI text does not list.
@@ -200,13 +207,13 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Host<()> {
 
 /// The value and its compare-and-swap number; `None` when the key was never written.
 pub(crate) fn shared_data(key: &[u8]) -> Host<Option<(Vec<u8>, u32)>> {
-    let (status, value, cas) = raw::shared_data(key);
+    let (status, value, cas) = common::shared_data(key);
     Ok(check_found("proxy_get_shared_data", (status, value))?.map(|value| (value, cas)))
 }
 
 /// `Ok(false)` when somebody else wrote first.
 pub(crate) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> Host<bool> {
-    match raw::set_shared_data(key, value, cas) {
+    match common::set_shared_data(key, value, cas) {
         status if Status(status) == Status::CAS_MISMATCH => Ok(false),
         status => check("proxy_set_shared_data", status).map(|()| true),
     }
@@ -257,7 +264,7 @@ pub(crate) fn define_metric(kind: MetricKind, name: &[u8]) -> Host<u32> {
 }
 
 pub(crate) fn increment_metric(id: u32, offset: i64) -> Host<()> {
-    check("proxy_increment_metric", raw::increment_metric(id, offset))
+    check("proxy_increment_metric", common::increment_metric(id, offset))
 }
 
 pub(crate) fn record_metric(id: u32, value: u64) -> Host<()> {
@@ -265,6 +272,6 @@ pub(crate) fn record_metric(id: u32, value: u64) -> Host<()> {
 }
 
 pub(crate) fn metric(id: u32) -> Host<u64> {
-    let (status, value) = raw::metric(id);
+    let (status, value) = common::metric(id);
     check("proxy_get_metric", status).map(|()| value)
 }

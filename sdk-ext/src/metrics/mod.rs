@@ -12,7 +12,7 @@ use crate::hostcalls::{self, Host, MetricKind};
 
 /// A host's metric id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Id(u32);
+pub(crate) struct Id(pub(crate) u32);
 
 pub(crate) fn define(kind: MetricKind, name: &str) -> Host<Id> {
     hostcalls::define_metric(kind, name.as_bytes()).map(Id)

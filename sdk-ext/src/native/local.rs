@@ -4,6 +4,7 @@ use super::entered::running;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// What [`vm_local!`](crate::vm_local!) declares natively: it is used as a `LocalKey` is.
@@ -41,6 +42,14 @@ impl<T: 'static> VmLocal<T> {
             made
         });
         look(&value)
+    }
+
+    /// As `LocalKey` has it; natively there is always a value.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn try_with<R>(&'static self, look: impl FnOnce(&T) -> R) -> Result<R, Infallible> {
+        Ok(self.with(look))
     }
 
     fn key(&'static self) -> usize {

@@ -1,7 +1,7 @@
 //! One plugin and one stream as the ABI's contexts, and what becomes of a callback's answer.
 
 use super::callbacks::{CONTINUE, PAUSE};
-use super::{Init, Plugin, Root, offer};
+use super::{Init, Plugin, offer};
 use crate::config::{ConfigErrors, Configuration};
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
@@ -22,7 +22,6 @@ pub(super) struct Plugged<P: Plugin> {
     /// Empty until a configuration was accepted.
     plugin: OnceCell<Rc<P>>,
     streams: Cell<u32>,
-    next_tick: Cell<Monotonic>,
 }
 
 /// Not generic, so that it is in a module once.
@@ -34,7 +33,7 @@ fn critical(plugin: &str, what: &str, why: &dyn fmt::Display) {
 
 impl<P: Plugin> Plugged<P> {
     pub(super) fn new(timers: Rc<Timers>) -> Plugged<P> {
-        Plugged { timers, plugin: OnceCell::new(), streams: Cell::new(0), next_tick: Cell::default() }
+        Plugged { timers, plugin: OnceCell::new(), streams: Cell::new(0) }
     }
 
     fn configured(&self) -> Result<P, ConfigErrors> {
@@ -56,30 +55,21 @@ impl<P: Plugin> Plugged<P> {
             critical(P::NAME, "configuration refused", &"this context has one already");
             return false;
         }
-        match self.timers.arm() {
-            Ok(()) => true,
-            Err(error) => {
-                critical(P::NAME, "the tick cannot be set", &error);
-                false
-            }
-        }
+        true
     }
 
     pub(super) fn tick(&self) {
         log::poll_level();
-        let now = match Monotonic::now() {
+        let now = match Monotonic::of_this_callback() {
             Ok(now) => now,
             Err(error) => return critical(P::NAME, "no time on the tick", &error),
         };
-        self.timers.run_due(now);
-        if let Some(plugin) = self.plugin.get()
-            && !self.timers.every().is_zero()
-            && now >= self.next_tick.get()
-        {
-            self.next_tick.set(now.plus(self.timers.every()));
-            plugin.on_tick(&mut Root { now });
-        }
-        if let Err(error) = self.timers.arm() {
+        let ticked = self.timers.ticked(now, |root| {
+            if let Some(plugin) = self.plugin.get() {
+                plugin.on_tick(root);
+            }
+        });
+        if let Err(error) = ticked {
             critical(P::NAME, "the tick cannot be set", &error);
         }
     }
@@ -175,7 +165,7 @@ impl<P: Plugin> StreamContext<P> {
                 Poll::Ready(flow) => return Some(flow),
                 Poll::Pending if callout::outstanding(self.id) => {
                     self.waiting = Some((wait, direction));
-                    waiting::pause(self.id);
+                    waiting::pause(self.id, self.root);
                     return None;
                 }
                 Poll::Pending => {

@@ -1,12 +1,13 @@
-//! What a plugin may do while it is configured, and on its tick.
+//! What a plugin may do while it is configured.
 
+use super::Root;
 use crate::config::MetricsConfig;
 use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
-use crate::time::Monotonic;
-use crate::timers::Timers;
+use crate::state::Atomic;
+use crate::timers::{TimerId, Timers};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ impl Init {
     /// What the host answered.
     pub fn gauge(&mut self, name: &str) -> Host<Gauge> {
         define(MetricKind::Gauge, name).map(Gauge)
+    }
+
+    /// Defines a gauge to count in with all VMs together. One hostcall.
+    ///
+    /// # Errors
+    /// What the host answered.
+    pub fn atomic(&mut self, name: &str) -> Host<Atomic> {
+        self.gauge(name).map(Atomic::from)
     }
 
     /// Defines a histogram of whole numbers. One hostcall.
@@ -100,28 +109,26 @@ impl Init {
         HistogramFamily::new(base, labels, limit)
     }
 
-    /// How often due timers of streams are looked for: at least 1 ms, 10 ms unless said. The tick runs only while a timer
-    /// is set.
+    /// How late a timer of a stream may run: at least 1 ms, 10 ms unless said. The smaller, the more ticks. The host ticks only
+    /// while a timer is set, and no sooner than the first is due. No hostcall.
     pub fn timers(&mut self, resolution: Duration) {
-        self.timers.set_resolution(resolution.max(Duration::from_millis(1)));
+        self.timers.set_resolution(resolution);
     }
 
-    /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives.
-    pub fn every(&mut self, period: Duration) {
-        self.timers.set_every(period.max(Duration::from_millis(1)));
+    /// Calls [`Plugin::on_tick`](crate::Plugin::on_tick) in this period, at least 1 ms, for as long as the VM lives. Two hostcalls
+    /// of numbers only.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick.
+    pub fn tick(&mut self, period: Duration) -> Host<()> {
+        self.timers.set_tick(period)
     }
-}
 
-/// Handed to [`Plugin::on_tick`](crate::Plugin::on_tick): no stream, no headers, nobody to answer.
-#[derive(Debug)]
-pub struct Root {
-    pub(crate) now: Monotonic,
-}
-
-impl Root {
-    /// The time of this tick.
-    #[must_use]
-    pub fn now(&self) -> Monotonic {
-        self.now
+    /// Runs `action` again and again in this period, as [`Root::every`] does. Two hostcalls at most, of numbers only.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick; the timer is then not set.
+    pub fn every(&mut self, period: Duration, action: impl FnMut(&mut Root) + 'static) -> Host<TimerId> {
+        self.timers.every(period, Box::new(action))
     }
 }

@@ -4,11 +4,13 @@ mod callbacks;
 mod context;
 mod exports;
 mod init;
+mod root;
 mod table;
 mod vm;
 
 pub use callbacks::Callbacks;
-pub use init::{Init, Root};
+pub use init::Init;
+pub use root::Root;
 pub(crate) use table::Table;
 #[doc(hidden)]
 pub use vm::{Probe, Vm};
@@ -38,7 +40,7 @@ pub trait Plugin: Sized + 'static {
     /// A new stream. There is no host here: Envoy has not said yet what the stream is.
     fn stream(self: &Rc<Self>) -> Self::Filter;
 
-    /// Runs in the period asked for with [`Init::every`].
+    /// Runs in the period asked for with [`Init::tick`].
     fn on_tick(self: &Rc<Self>, _root: &mut Root) {}
 }
 

@@ -40,6 +40,10 @@ impl<T> Table<T> {
         Some(self.0.remove(index).1)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.0.iter().map(|(id, value)| (*id, value))
     }

@@ -4,8 +4,6 @@ use super::callbacks::{CONTINUE, Callbacks};
 use super::context::{Plugged, StreamContext};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
-use crate::callout;
-use crate::log;
 use crate::reply::Flow;
 use crate::stream::{
     LogCx, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
@@ -13,6 +11,7 @@ use crate::stream::{
 };
 use crate::timers::Timers;
 use crate::waiting::{self, Direction, Running};
+use crate::{callout, log, state};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -79,6 +78,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
     }
 
     fn on_configure(&self, root: u32, _size: usize) -> bool {
+        let _running = Running::root();
         log::poll_level();
         self.root(root).is_some_and(|root| root.configure())
     }
@@ -166,6 +166,9 @@ impl<P: Plugin> Callbacks for Vm<P> {
             Timers::forget_root(id);
         }
         drop(root);
+        if self.roots.borrow().is_empty() {
+            state::give_back_all();
+        }
         waiting::over(StreamId(id));
     }
 }

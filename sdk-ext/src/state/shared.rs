@@ -19,6 +19,9 @@ pub trait Wire: Sized {
 pub enum Update<T, R> {
     Write(T, R),
     Keep(R),
+    /// Leaves an empty value, since the host frees no key: it is read as no record, and the next writer still has to win against all
+    /// others.
+    Remove(R),
 }
 
 /// An update that was made, and how many rounds it took.
@@ -81,13 +84,13 @@ impl<T: Wire> Shared<T> {
                 Some((bytes, cas)) => (unseal(&bytes, self.config_hash), if cas == 0 { ABSENT } else { cas }),
                 None => (None, ABSENT),
             };
-            match change(stored) {
+            let (bytes, value) = match change(stored) {
                 Update::Keep(value) => return Ok(Updated { value, rounds: round }),
-                Update::Write(record, value) => {
-                    if hostcalls::set_shared_data(&self.key, &seal(&record, self.config_hash), cas)? {
-                        return Ok(Updated { value, rounds: round });
-                    }
-                }
+                Update::Write(record, value) => (seal(&record, self.config_hash), value),
+                Update::Remove(value) => (Vec::new(), value),
+            };
+            if hostcalls::set_shared_data(&self.key, &bytes, cas)? {
+                return Ok(Updated { value, rounds: round });
             }
         }
         Err(SharedError::Contended(tries))
@@ -120,6 +123,9 @@ pub fn fingerprint(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hostcalls::model::{self, Turn};
+    use proptest::prelude::*;
+    use std::sync::Mutex;
 
     #[derive(Debug, PartialEq)]
     struct Pair(u32, u32);
@@ -149,6 +155,77 @@ mod tests {
         let mut other = bytes;
         other[4] ^= 1;
         assert_eq!(unseal::<Pair>(&other, 42), None, "another layout");
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Add,
+        Remove,
+        /// Another configuration, or anybody else with the key, writes something of another shape.
+        Garble,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![6 => Just(Step::Add), 1 => Just(Step::Remove), 1 => Just(Step::Garble)];
+        prop::collection::vec(step, 0..8)
+    }
+
+    fn count(steps: &[Step], pushed: &Mutex<u32>) {
+        let shared = Shared::<Pair>::new("key", 42);
+        for step in steps {
+            match step {
+                Step::Add => {
+                    let added = shared.update(u8::MAX, |pair| match pair {
+                        Some(Pair(n, _)) => Update::Write(Pair(n + 1, 0), n),
+                        None => Update::Write(Pair(1, 0), 0),
+                    });
+                    // Nobody else has run since this one wrote.
+                    let mut pushed = pushed.lock().unwrap();
+                    assert_eq!(added.unwrap().value, *pushed);
+                    *pushed += 1;
+                }
+                Step::Remove => {
+                    assert!(shared.update(u8::MAX, |_| Update::Remove(())).is_ok());
+                    *pushed.lock().unwrap() = 0;
+                }
+                Step::Garble => {
+                    let other = Shared::<Pair>::new("key", 43);
+                    assert!(other.update(u8::MAX, |_| Update::Write(Pair(9, 9), ())).is_ok());
+                    *pushed.lock().unwrap() = 0;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_update_is_lost_whoever_writes_in_between_and_a_removed_record_is_none(
+            vms in prop::collection::vec(steps(), 1..4),
+            schedule in prop::collection::vec((0..6_usize).prop_map(|vm| Turn { vm, passed: 0 }), 0..120),
+        ) {
+            let pushed = Mutex::new(0);
+            let vms = vms.iter().map(|steps| Box::new(|| count(steps, &pushed)) as Box<dyn FnOnce() + Send>);
+            let left = model::run(&schedule, vms.collect());
+            let stored = left.data.get(&b"key"[..]).and_then(|(bytes, _)| unseal::<Pair>(bytes, 42));
+            prop_assert_eq!(stored.map_or(0, |Pair(n, _)| n), pushed.into_inner().unwrap());
+        }
+    }
+
+    #[test]
+    fn an_update_gives_up_after_its_rounds_and_has_written_nothing() {
+        let vm = || {
+            let (shared, mut others) = (Shared::<Pair>::new("key", 42), 0);
+            let lost = shared.update(3, |_| {
+                others += 1;
+                let other = Shared::<Pair>::new("key", 42).update(1, |_| Update::Write(Pair(others, 1), ()));
+                assert!(other.is_ok());
+                Update::Write(Pair(0, 0), ())
+            });
+            assert_eq!(lost, Err(SharedError::Contended(3)));
+            assert_eq!(shared.load(), Ok(Some(Pair(3, 1))));
+            assert_eq!(shared.update(0, |_| Update::Write(Pair(0, 0), ())), Err(SharedError::Contended(0)));
+        };
+        model::run(&[], vec![Box::new(vm)]);
     }
 
     #[test]

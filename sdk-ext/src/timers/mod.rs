@@ -1,0 +1,328 @@
+//! Timers of live streams and of the root on the VM's one tick, and the answers given from them.
+//!
+//! Answering a stream that has ended crashes Envoy, so nothing of a stream outlives its `on_log`.
+
+mod queue;
+
+use crate::hostcalls::{self, Host};
+use crate::plugin::{Root, Table};
+use crate::reply::Reply;
+use crate::stream::StreamId;
+use crate::time::Monotonic;
+use crate::waiting;
+use queue::{Entry, Queue};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A timer that was set; cancelling one that ran is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerId {
+    when: Monotonic,
+    /// Tells timers of the same instant apart, and keeps them in the order they were set.
+    serial: u64,
+}
+
+/// A live stream seen from a tick: all one can do is answer it.
+#[derive(Debug)]
+pub struct Parked {
+    stream: StreamId,
+    now: Monotonic,
+    reply: Option<Reply>,
+}
+
+impl Parked {
+    /// The time of the tick; every timer of one tick sees the same.
+    #[must_use]
+    pub fn now(&self) -> Monotonic {
+        self.now
+    }
+
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// Ends the stream with this answer. Sensible only while no response headers have passed. Three hostcalls at most, none that
+    /// returns bytes.
+    pub fn reply(&mut self, reply: Reply) {
+        self.reply = Some(reply);
+    }
+}
+
+type OfStream = Box<dyn FnOnce(&mut Parked)>;
+type OfRoot = Box<dyn FnOnce(&Rc<Timers>, Monotonic, TimerId)>;
+
+enum Action {
+    Stream(StreamId, OfStream),
+    Root(OfRoot),
+}
+
+const DEFAULT_RESOLUTION_MS: u64 = 10;
+
+/// The host is asked to tick within this time, however far the first timer is: 2³¹ ms is where its numbers end.
+const LONGEST_WAIT_MS: u64 = 3_600_000;
+
+/// All timers of one root context, and its tick.
+pub(crate) struct Timers {
+    root: u32,
+    queue: RefCell<Queue<Action>>,
+    /// How late a timer of a stream may run, in milliseconds.
+    resolution: Cell<u64>,
+    /// How often `Plugin::on_tick` runs; zero when it does not.
+    tick: Cell<Duration>,
+    next_tick: Cell<Monotonic>,
+    /// What the host was last told, in milliseconds; zero while it does not tick.
+    period: Cell<u32>,
+    /// When its next tick is due.
+    expected: Cell<Monotonic>,
+    /// The serial of the repeating timer that runs now, until it is cancelled.
+    repeating: Cell<Option<u64>>,
+}
+
+impl std::fmt::Debug for Timers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Timers({} set)", self.queue.borrow().len())
+    }
+}
+
+/// What is done with timers, once there are any.
+#[derive(Clone, Copy)]
+struct Used {
+    run_due: fn(&Rc<Timers>, Monotonic),
+    rearm: fn(&Timers, Monotonic) -> Host<()>,
+    end: fn(&Timers, StreamId),
+}
+
+const USE: Used = Used { run_due: Timers::run_timers, rearm: Timers::rearm, end: Timers::end_timers };
+
+crate::vm_local! {
+    /// Set by the first timer: a module that sets none has no code for them.
+    static USED: Cell<Option<Used>> = const { Cell::new(None) };
+    /// By root context: several plugins may share a VM, which is one thread.
+    static ROOTS: RefCell<Table<Rc<Timers>>> = const { RefCell::new(Table::new()) };
+}
+
+impl Timers {
+    fn new(root: u32) -> Timers {
+        Timers {
+            root,
+            queue: RefCell::default(),
+            resolution: Cell::new(DEFAULT_RESOLUTION_MS),
+            tick: Cell::default(),
+            next_tick: Cell::default(),
+            period: Cell::default(),
+            expected: Cell::default(),
+            repeating: Cell::default(),
+        }
+    }
+
+    /// The timers of a root context, made when it is new.
+    pub(crate) fn of_root(root: u32) -> Rc<Timers> {
+        ROOTS.with_borrow_mut(|roots| match roots.get(root) {
+            Some(timers) => timers.clone(),
+            None => {
+                let timers = Rc::new(Timers::new(root));
+                roots.insert(root, timers.clone());
+                timers
+            }
+        })
+    }
+
+    pub(crate) fn forget_root(root: u32) {
+        let timers = ROOTS.with_borrow_mut(|roots| roots.remove(root));
+        drop(timers);
+    }
+
+    pub(crate) fn root(&self) -> u32 {
+        self.root
+    }
+
+    pub(crate) fn set_resolution(&self, resolution: Duration) {
+        self.resolution.set(whole_millis(resolution).max(1));
+    }
+
+    /// Has `Plugin::on_tick` run, for the first time one period from now.
+    pub(crate) fn set_tick(&self, period: Duration) -> Host<()> {
+        let period = period.max(Duration::from_millis(1));
+        let now = Monotonic::of_this_callback()?;
+        self.tick.set(period);
+        self.next_tick.set(now.plus(period));
+        USED.set(Some(USE));
+        self.arm(now)
+    }
+
+    /// Runs what is due, and the plugin's own tick if that is. A tick that came late is not made up for.
+    pub(crate) fn ticked(self: &Rc<Timers>, now: Monotonic, on_tick: impl FnOnce(&mut Root)) -> Host<()> {
+        let Some(used) = USED.get() else { return Ok(()) };
+        (used.run_due)(self, now);
+        if !self.tick.get().is_zero() && now >= self.next_tick.get() {
+            self.next_tick.set(now.plus(self.tick.get()));
+            on_tick(&mut Root::new(now, self.clone()));
+        }
+        (used.rearm)(self, now)
+    }
+
+    pub(crate) fn add(&self, stream: StreamId, when: Monotonic, action: OfStream) -> Host<TimerId> {
+        self.set(Some(stream), when, Action::Stream(stream, action))
+    }
+
+    /// A timer of the root, once.
+    pub(crate) fn at(&self, when: Monotonic, action: Box<dyn FnOnce(&mut Root)>) -> Host<TimerId> {
+        let action: OfRoot = Box::new(|timers, now, _| action(&mut Root::new(now, timers.clone())));
+        self.set(None, when, Action::Root(action))
+    }
+
+    /// A timer of the root, again and again.
+    pub(crate) fn every(&self, period: Duration, action: Box<dyn FnMut(&mut Root)>) -> Host<TimerId> {
+        let period = period.max(Duration::from_millis(1));
+        let when = Monotonic::of_this_callback()?.plus(period);
+        self.set(None, when, repeated(period, action))
+    }
+
+    fn set(&self, stream: Option<StreamId>, when: Monotonic, action: Action) -> Host<TimerId> {
+        USED.set(Some(USE));
+        let now = Monotonic::of_this_callback()?;
+        let timer = self.queue.borrow_mut().add(stream, when, action);
+        // Most are due later than the tick that others wait for.
+        if self.period.get() > 0 && self.expected.get() <= when {
+            return Ok(timer);
+        }
+        if let Err(error) = self.arm(now) {
+            self.cancel(timer);
+            return Err(error);
+        }
+        Ok(timer)
+    }
+
+    pub(crate) fn cancel(&self, timer: TimerId) {
+        // Bound first: what the action owns is dropped when the borrow is over.
+        let cancelled = self.queue.borrow_mut().cancel(timer);
+        drop(cancelled);
+    }
+
+    /// A timer of the root, whose time is another each time it runs.
+    pub(crate) fn cancel_of_root(&self, timer: TimerId) {
+        if self.repeating.get() == Some(timer.serial) {
+            self.repeating.set(None);
+        }
+        let cancelled = self.queue.borrow_mut().cancel_by_serial(timer.serial);
+        drop(cancelled);
+    }
+
+    /// The stream is over: none of its timers may run any more.
+    pub(crate) fn end(&self, stream: StreamId) {
+        if let Some(used) = USED.get() {
+            (used.end)(self, stream);
+        }
+    }
+
+    fn end_timers(&self, stream: StreamId) {
+        let ended = self.queue.borrow_mut().end(stream);
+        drop(ended);
+    }
+
+    /// Each action runs with no borrow held: it may set timers itself. Those run at the next tick at the earliest, else one that
+    /// sets another for at once would never come to an end.
+    fn run_timers(self: &Rc<Timers>, now: Monotonic) {
+        let before = self.queue.borrow().next_serial();
+        loop {
+            let due = self.queue.borrow_mut().pop_due(now, before);
+            let Some(Entry { timer, action, .. }) = due else { return };
+            match action {
+                Action::Stream(stream, action) => self.visit(stream, now, action),
+                Action::Root(action) => action(self, now, timer),
+            }
+        }
+    }
+
+    /// Shows a live stream, and answers it if that is what comes of it.
+    pub(crate) fn visit(&self, stream: StreamId, now: Monotonic, show: impl FnOnce(&mut Parked)) {
+        let mut parked = Parked { stream, now, reply: None };
+        show(&mut parked);
+        if let Some(reply) = parked.reply {
+            self.answer(stream, &reply);
+        }
+    }
+
+    fn answer(&self, stream: StreamId, reply: &Reply) {
+        // The reply goes out after this tick: other timers of the stream would answer it twice.
+        self.end(stream);
+        waiting::over(stream);
+        let sent = hostcalls::set_effective_context(stream.0).and_then(|()| reply.send());
+        if let Err(error) = sent {
+            crate::log!(Error, "a stream could not be answered from the tick: {error}");
+        }
+    }
+
+    /// Milliseconds from `now` to the tick that the first timer needs. Zero when none is set: an idle proxy does not wake.
+    fn wait(&self, now: Monotonic) -> u32 {
+        let timer = self.queue.borrow().first().map(|entry| {
+            let step = if entry.stream.is_some() { self.resolution.get() } else { 1 };
+            in_steps(entry.timer.when.since(now), step)
+        });
+        if self.tick.get().is_zero() {
+            return timer.unwrap_or_default();
+        }
+        let tick = in_steps(self.next_tick.get().since(now), 1);
+        timer.map_or(tick, |timer| timer.min(tick))
+    }
+
+    /// Has the host tick in time for the first timer. Nothing to tell it when a tick comes before.
+    fn arm(&self, now: Monotonic) -> Host<()> {
+        let wait = self.wait(now);
+        if self.period.get() > 0 && self.expected.get() <= after(now, wait) {
+            return Ok(());
+        }
+        self.set_period(now, wait)
+    }
+
+    /// After a tick: the host goes on with the period it has, unless it is told of another.
+    fn rearm(&self, now: Monotonic) -> Host<()> {
+        let wait = self.wait(now);
+        if wait == self.period.get() {
+            self.expected.set(after(now, wait));
+            return Ok(());
+        }
+        self.set_period(now, wait)
+    }
+
+    fn set_period(&self, now: Monotonic, wait: u32) -> Host<()> {
+        hostcalls::set_tick_period(wait)?;
+        self.period.set(wait);
+        self.expected.set(after(now, wait));
+        Ok(())
+    }
+}
+
+fn after(now: Monotonic, wait: u32) -> Monotonic {
+    now.plus(Duration::from_millis(wait.into()))
+}
+
+/// Upwards.
+fn whole_millis(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1000).saturating_add(time.subsec_millis().into());
+    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
+}
+
+/// Milliseconds, in whole steps and at least one.
+fn in_steps(left: Duration, step: u64) -> u32 {
+    let steps = whole_millis(left).min(LONGEST_WAIT_MS).div_ceil(step.max(1)).max(1);
+    u32::try_from(steps.saturating_mul(step).min(LONGEST_WAIT_MS.max(step))).unwrap_or(u32::MAX)
+}
+
+/// Sets itself again when it has run, unless it was cancelled meanwhile.
+fn repeated(period: Duration, mut action: Box<dyn FnMut(&mut Root)>) -> Action {
+    Action::Root(Box::new(move |timers, now, timer| {
+        timers.repeating.set(Some(timer.serial));
+        action(&mut Root::new(now, timers.clone()));
+        if timers.repeating.take().is_some() {
+            // What was missed is not made up for.
+            let on_time = timer.when.plus(period);
+            let when = if on_time > now { on_time } else { now.plus(period) };
+            let timer = TimerId { when, ..timer };
+            let entry = Entry { timer, stream: None, action: repeated(period, action) };
+            timers.queue.borrow_mut().insert(entry);
+        }
+    }))
+}

@@ -14,9 +14,10 @@ pub(crate) fn forget() {
     NOW.set(None);
 }
 
-/// A point on the proxy's monotonic clock: WASI clock 1, the same for every VM of one process.
+/// A point on the proxy's monotonic clock: WASI clock 1, the same for every VM of one process. Nanoseconds in 64 bits, as the
+/// host counts them: 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Monotonic(Duration);
+pub struct Monotonic(u64);
 
 /// Wall time since the Unix epoch, for what leaves the proxy. It can step: never subtract two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +27,7 @@ impl Monotonic {
     /// `since_start` counts from a point that means nothing outside this process.
     #[must_use]
     pub const fn at(since_start: Duration) -> Monotonic {
-        Monotonic(since_start)
+        Monotonic(nanos(since_start))
     }
 
     /// One hostcall: 0.12 µs. Streams keep it for the length of a callback: prefer their `now`.
@@ -34,7 +35,7 @@ impl Monotonic {
     /// # Errors
     /// What the host answered; Envoy always has this clock.
     pub fn now() -> Host<Monotonic> {
-        hostcalls::monotonic_nanos().map(|nanos| Monotonic(Duration::from_nanos(nanos)))
+        hostcalls::monotonic_nanos().map(Monotonic)
     }
 
     /// Read once a callback.
@@ -49,24 +50,35 @@ impl Monotonic {
 
     #[must_use]
     pub const fn since_start(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    /// The same in nanoseconds, for arithmetic on every request.
+    #[must_use]
+    pub const fn nanos_since_start(self) -> u64 {
         self.0
     }
 
     /// Zero when `earlier` lies after `self`.
     #[must_use]
     pub const fn since(self, earlier: Monotonic) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Monotonic {
-        Monotonic(self.0.saturating_add(duration))
+        Monotonic(self.0.saturating_add(nanos(duration)))
     }
 
     #[must_use]
     pub const fn minus(self, duration: Duration) -> Monotonic {
-        Monotonic(self.0.saturating_sub(duration))
+        Monotonic(self.0.saturating_sub(nanos(duration)))
     }
+}
+
+/// In 64 bits, the greatest of which stands for all that is longer.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 impl Wall {

@@ -65,7 +65,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 struct Reserved {
     rule: Rc<str>,
-    budget: Shared<Budget>,
+    budget: Rc<Shared<Budget>>,
     limits: Limits,
     grant: Grant,
     grpc: bool,
@@ -140,7 +140,7 @@ impl Request {
 
 impl RetryBudget {
     /// The budget this request draws on; `None` when it has no route.
-    fn budget(&self, rule: &str, config: &Config, stream: &Stream) -> Host<Option<Shared<Budget>>> {
+    fn budget(&self, rule: &str, config: &Config, stream: &Stream) -> Host<Option<Rc<Shared<Budget>>>> {
         let name = match config.scope.property() {
             Some(property) => match stream.get(property)? {
                 Some(name) => name,
@@ -246,19 +246,12 @@ impl RetryBudget {
         if trusted {
             return Ok(());
         }
-        // One pass over the headers; most requests carry none of these.
-        let mut forged: Vec<Name> = Vec::new();
-        for (name, _) in headers.iter() {
-            let control = CONTROL.iter().find(|control| control.as_str().as_bytes() == name);
-            if let Some(control) = control.filter(|control| !forged.contains(control)) {
-                forged.push(*control);
-            }
-        }
-        let count = u32::try_from(forged.len()).unwrap_or(u32::MAX);
+        let forged = CONTROL.iter().filter(|name| headers.first(**name).is_some());
+        let count = u32::try_from(forged.clone().count()).unwrap_or(u32::MAX);
         self.metrics.untrusted_stripped.add(rule, [], count);
         if self.envelope.mode == Mode::Enforce {
             for name in forged {
-                request.headers.remove(name)?;
+                request.headers.remove(*name)?;
             }
         }
         Ok(())

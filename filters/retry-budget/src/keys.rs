@@ -1,8 +1,9 @@
 //! Which shared record a budget lives in. The host never frees a key, so there is an end to them.
 
-use crate::budget::{Budget, FloorStyle};
+use crate::budget::{Budget, FloorStyle, Limits};
 use crate::config::{Config, Scope};
 use std::cell::RefCell;
+use std::rc::Rc;
 use wayside_sdk::property::{self, Prop};
 use wayside_sdk::{Shared, shared};
 
@@ -13,8 +14,26 @@ const MOST_KEYS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Keys {
     root_id: Vec<u8>,
-    /// Sorted.
-    known: RefCell<Vec<Vec<u8>>>,
+    known: RefCell<Vec<Known>>,
+}
+
+/// A budget, and for whom it is.
+#[derive(Debug)]
+struct Known {
+    name: Box<[u8]>,
+    rule: Box<str>,
+    scope: Scope,
+    limits: Limits,
+    budget: Rc<Shared<Budget>>,
+}
+
+impl Known {
+    fn is_for(&self, rule: &str, config: &Config, name: &[u8]) -> bool {
+        *self.name == *name
+            && *self.rule == *rule
+            && self.scope == config.scope
+            && self.limits == config.limits
+    }
 }
 
 impl Keys {
@@ -23,19 +42,28 @@ impl Keys {
     }
 
     /// The budget of this rule and name, and whether it is the one for those beyond the limit.
-    pub(crate) fn budget(&self, rule: &str, config: &Config, name: &[u8]) -> (Shared<Budget>, bool) {
-        let scope = config.scope.label();
-        let key = self.key(&[rule.as_bytes(), scope, name]);
+    pub(crate) fn budget(&self, rule: &str, config: &Config, name: &[u8]) -> (Rc<Shared<Budget>>, bool) {
         let mut known = self.known.borrow_mut();
-        let place = known.binary_search(&key);
-        if place.is_err() && known.len() >= MOST_KEYS {
-            return (Shared::new(self.key(&[b"", b"overflow", b""]), hash(config)), true);
+        if let Some(known) = known.iter().find(|known| known.is_for(rule, config, name)) {
+            return (known.budget.clone(), false);
         }
-        let budget = Shared::new(&key, hash(config));
-        if let Err(place) = place {
-            known.insert(place, key);
+        let overflowed = known.len() >= MOST_KEYS;
+        let key = match overflowed {
+            true => self.key(&[b"", b"overflow", b""]),
+            false => self.key(&[rule.as_bytes(), config.scope.label(), name]),
+        };
+        let budget = Rc::new(Shared::new(&key, hash(config)));
+        if !overflowed {
+            let (name, rule) = (name.into(), rule.into());
+            known.push(Known {
+                name,
+                rule,
+                scope: config.scope,
+                limits: config.limits,
+                budget: budget.clone(),
+            });
         }
-        (budget, false)
+        (budget, overflowed)
     }
 
     /// Parts are separated by NUL, which no name of Envoy's holds.

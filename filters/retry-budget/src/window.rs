@@ -1,6 +1,7 @@
 //! Deposits and withdrawals of the last while, in slots that age out one by one.
 
 use std::time::Duration;
+use wayside_sdk::Monotonic;
 
 /// What happened in one slot. Counts saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,9 @@ pub struct Slots {
 impl Slots {
     /// The number of the slot that holds this moment; counted from the start of the clock.
     #[must_use]
-    pub fn number_at(&self, since_start: Duration) -> u64 {
-        // 64 bits are 584 years; dividing 128 would be 1 KB of the module.
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        nanos(since_start).checked_div(nanos(self.length)).unwrap_or(0)
+    pub fn number_at(&self, now: Monotonic) -> u64 {
+        let length = Monotonic::at(self.length).nanos_since_start();
+        now.nanos_since_start().checked_div(length).unwrap_or(0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::AsName;
 use crate::hostcalls::{self, Host};
+use std::ops::Range;
 
 /// A snapshot of a header map: names in lower case, values as the bytes on the wire, order and duplicates kept.
 ///
@@ -11,6 +12,26 @@ pub struct HeaderBlock {
     /// In the ABI's pair encoding, checked once.
     bytes: Vec<u8>,
     count: usize,
+    lengths: Lengths,
+}
+
+/// Which lengths of names occur, modulo 64. Most names that are looked for are not there, and of those most have a length that
+/// no other has.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Lengths(u64);
+
+impl Lengths {
+    fn insert(&mut self, length: usize) {
+        self.0 |= Lengths::bit(length);
+    }
+
+    fn may_hold(self, length: usize) -> bool {
+        self.0 & Lengths::bit(length) != 0
+    }
+
+    fn bit(length: usize) -> u64 {
+        1 << (length % 64)
+    }
 }
 
 /// What a header that must be single turned out to be.
@@ -33,20 +54,19 @@ impl HeaderBlock {
     /// after it. `None` when sizes and bytes do not agree.
     #[must_use]
     pub fn decode(bytes: Vec<u8>) -> Option<HeaderBlock> {
-        if bytes.is_empty() {
-            return Some(HeaderBlock { bytes, count: 0 });
-        }
-        let (count, rest) = bytes.split_first_chunk()?;
+        let Some((count, sizes)) = bytes.split_first_chunk() else {
+            return bytes.is_empty().then_some(HeaderBlock { bytes, count: 0, lengths: Lengths::default() });
+        };
         let count = size(*count);
-        let (sizes, mut text) = rest.split_at_checked(count.checked_mul(2 * WORD)?)?;
-        for word in sizes.as_chunks().0 {
-            let (end, behind) = text.get(size(*word)..)?.split_first()?;
-            if *end != 0 {
-                return None;
-            }
-            text = behind;
+        let sizes = sizes.get(..count.checked_mul(2 * WORD)?)?;
+        let (mut end, mut lengths) = (WORD.checked_add(sizes.len())?, Lengths::default());
+        for [a, b, c, d, e, f, g, h] in sizes.as_chunks().0 {
+            let name = size([*a, *b, *c, *d]);
+            lengths.insert(name);
+            // A NUL after each: nobody reads it.
+            end = end.checked_add(name)?.checked_add(size([*e, *f, *g, *h]))?.checked_add(2)?;
         }
-        text.is_empty().then_some(HeaderBlock { bytes, count })
+        (end == bytes.len()).then_some(HeaderBlock { bytes, count, lengths })
     }
 
     /// For tests and for replies: the encoding of these pairs.
@@ -67,7 +87,11 @@ impl HeaderBlock {
                 bytes.push(0);
             }
         }
-        HeaderBlock { bytes, count: pairs.len() }
+        let mut lengths = Lengths::default();
+        for (name, _) in &pairs {
+            lengths.insert(name.len());
+        }
+        HeaderBlock { bytes, count: pairs.len(), lengths }
     }
 
     pub(crate) fn as_pairs(&self) -> &[u8] {
@@ -87,20 +111,34 @@ impl HeaderBlock {
 
     /// Every entry in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let sizes_end = self.count.saturating_mul(2 * WORD).saturating_add(WORD);
-        let (sizes, text) = self.bytes.split_at_checked(sizes_end).unwrap_or_default();
-        let (sizes, _) = sizes.get(WORD..).unwrap_or_default().as_chunks();
-        Entries { sizes: sizes.iter(), text }
+        let mut entries = self.entries();
+        std::iter::from_fn(move || entries.next_entry())
     }
 
     /// Every value of this name, in order.
     pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
+        let mut entries = self.entries_named(name.as_name().as_bytes());
+        std::iter::from_fn(move || entries.next_named(name.as_name().as_bytes()))
     }
 
     /// The first value; the others are not seen. For a header that decides who gets in, use [`only`](Self::only).
     pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
-        self.iter().find(|(key, _)| *key == name.as_name().as_bytes()).map(|(_, value)| value)
+        let name = name.as_name().as_bytes();
+        self.entries_named(name).next_named(name)
+    }
+
+    /// None, if it can be told that none has this name.
+    fn entries_named(&self, name: &[u8]) -> Entries<'_> {
+        if self.lengths.may_hold(name.len()) {
+            return self.entries();
+        }
+        Entries { sizes: [].iter(), bytes: &self.bytes, at: 0 }
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        let sizes_end = self.count.saturating_mul(2 * WORD).saturating_add(WORD);
+        let sizes = self.bytes.get(WORD..sizes_end).unwrap_or_default();
+        Entries { sizes: sizes.as_chunks().0.iter(), bytes: &self.bytes, at: sizes_end }
     }
 
     /// The value of a header that must not be repeated.
@@ -156,22 +194,44 @@ impl std::fmt::Debug for HeaderBlock {
     }
 }
 
-/// Looked through several times a request, so with as few checks as memory safety needs: `decode` made all of them.
+/// Looked through several times a request, most often for a name that is not there: what is passed over is not touched, only its
+/// sizes are.
 struct Entries<'a> {
     /// Of a name and its value.
     sizes: std::slice::Iter<'a, [u8; 2 * WORD]>,
-    text: &'a [u8],
+    bytes: &'a [u8],
+    /// Where the next name begins.
+    at: usize,
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = (&'a [u8], &'a [u8]);
+/// Where an entry lies: `decode` saw that all of it does.
+struct Span {
+    name: Range<usize>,
+    value: Range<usize>,
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Entries<'a> {
+    fn next_span(&mut self) -> Option<Span> {
         let [a, b, c, d, e, f, g, h] = *self.sizes.next()?;
-        let (name, rest) = self.text.split_at_checked(size([a, b, c, d]))?;
-        let (value, rest) = rest.get(1..)?.split_at_checked(size([e, f, g, h]))?;
-        self.text = rest.get(1..)?;
-        Some((name, value))
+        let name = self.at..self.at.wrapping_add(size([a, b, c, d]));
+        let value = name.end.wrapping_add(1);
+        let value = value..value.wrapping_add(size([e, f, g, h]));
+        self.at = value.end.wrapping_add(1);
+        Some(Span { name, value })
+    }
+
+    fn next_named(&mut self, wanted: &[u8]) -> Option<&'a [u8]> {
+        while let Some(Span { name, value }) = self.next_span() {
+            if name.len() == wanted.len() && self.bytes.get(name) == Some(wanted) {
+                return self.bytes.get(value);
+            }
+        }
+        None
+    }
+
+    fn next_entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let Span { name, value } = self.next_span()?;
+        Some((self.bytes.get(name)?, self.bytes.get(value)?))
     }
 }
 
@@ -182,7 +242,7 @@ fn size(word: [u8; WORD]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name;
+    use crate::{OwnedName, name};
 
     fn block(pairs: &[(&str, &[u8])]) -> HeaderBlock {
         HeaderBlock::from_pairs(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
@@ -204,20 +264,26 @@ mod tests {
     }
 
     #[test]
+    fn names_are_found_whatever_their_length_and_whoever_else_has_it() {
+        let long = "x".repeat(70);
+        let block = block(&[("abcdef", b"1"), ("uvwxyz", b"2"), (&long, b"3"), ("abcdef", b"4")]);
+        assert_eq!(block.all(name!("abcdef")).collect::<Vec<_>>(), [b"1", b"4"]);
+        assert_eq!(block.first(name!("uvwxyz")), Some(&b"2"[..]));
+        assert_eq!(block.only(name!("mnopqr")), Only::Missing, "70 modulo 64 is 6, as long as these");
+        assert_eq!(block.first(name!("nothing-so-long")), None);
+        assert!(OwnedName::parse(&long).is_some_and(|name| block.first(&name) == Some(b"3")));
+    }
+
+    #[test]
     fn bytes_that_do_not_add_up_are_refused() {
         let good = block(&[("a", b"1"), ("bc", b"")]).bytes;
         for cut in 1..good.len() {
             assert!(HeaderBlock::decode(good[..cut].to_vec()).is_none(), "cut at {cut}");
         }
-        let mut longer = good.clone();
+        let mut longer = good;
         longer.push(0);
         assert!(HeaderBlock::decode(longer).is_none());
         assert!(HeaderBlock::decode(vec![0xff; 64]).is_none());
-        let mut separator = good;
-        if let Some(last) = separator.last_mut() {
-            *last = b'x';
-        }
-        assert!(HeaderBlock::decode(separator).is_none());
     }
 
     #[test]

@@ -97,19 +97,22 @@ impl<T: Wire> Shared<T> {
     }
 }
 
+fn head_of(layout: u16, config_hash: u64) -> [u8; HEAD] {
+    let ([a, b, c, d], [e, f]) = (MAGIC, layout.to_le_bytes());
+    let [g, h, i, j, k, l, m, n] = config_hash.to_le_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+}
+
 fn seal<T: Wire>(record: &T, config_hash: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&T::LAYOUT.to_le_bytes());
-    bytes.extend_from_slice(&config_hash.to_le_bytes());
+    bytes.extend_from_slice(&head_of(T::LAYOUT, config_hash));
     record.encode(&mut bytes);
     bytes
 }
 
 fn unseal<T: Wire>(bytes: &[u8], config_hash: u64) -> Option<T> {
     let (head, body) = bytes.split_at_checked(HEAD)?;
-    let wanted = [&MAGIC[..], &T::LAYOUT.to_le_bytes(), &config_hash.to_le_bytes()].concat();
-    if head == wanted { T::decode(body) } else { None }
+    if head == head_of(T::LAYOUT, config_hash) { T::decode(body) } else { None }
 }
 
 /// FNV-1a in 64 bits: tells configurations and keys apart. Not for anything an outsider may try to make collide.

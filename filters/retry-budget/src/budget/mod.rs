@@ -74,7 +74,7 @@ impl Budget {
     #[must_use]
     pub fn new(limits: &Limits, now: Monotonic) -> Budget {
         Budget {
-            window: Window::new(limits.slots.count, limits.slots.number_at(now.since_start())),
+            window: Window::new(limits.slots.count, limits.slots.number_at(now)),
             floor: limits.full_floor(),
             refilled: now,
         }
@@ -127,26 +127,31 @@ impl Budget {
         if self.window.slots().len() != usize::from(limits.slots.count) {
             *self = Budget::new(limits, now);
         }
-        self.window.advance(limits.slots.number_at(now.since_start()));
-        let elapsed = now.since(self.refilled);
-        let refill = elapsed.as_nanos().saturating_mul(u128::from(limits.floor_rate));
-        let floor = u128::from(self.floor).saturating_add(refill).min(u128::from(limits.full_floor()));
-        self.floor = u64::try_from(floor).unwrap_or(u64::MAX);
+        self.window.advance(limits.slots.number_at(now));
+        // More nanoseconds than 64 bits hold are more than the fullest bucket.
+        let elapsed = now.nanos_since_start().saturating_sub(self.refilled.nanos_since_start());
+        let refill = elapsed.saturating_mul(u64::from(limits.floor_rate));
+        self.floor = self.floor.saturating_add(refill).min(limits.full_floor());
         self.refilled = self.refilled.max(now);
     }
 
     /// Whether one withdrawal more is within the share: `(W + 1) * den <= D * num`, and in window style plus the floor.
     fn share_allows(&self, limits: &Limits) -> bool {
         const NANO_MILLI: u128 = 1_000_000_000_000;
-        let den = u128::from(Ratio::DENOMINATOR);
-        let floor = match limits.floor_style {
-            FloorStyle::PerSecond => 0,
-            FloorStyle::Window => u128::from(limits.floor_rate).saturating_mul(limits.window().as_nanos()),
-        };
-        let wanted = u128::from(self.window.withdrawals()).saturating_add(1).saturating_mul(den);
-        let share = u128::from(self.window.deposits()).saturating_mul(u128::from(limits.ratio.numerator()));
-        wanted.saturating_mul(NANO_MILLI)
-            <= share.saturating_mul(NANO_MILLI).saturating_add(floor.saturating_mul(den))
+        let withdrawals = self.window.withdrawals().saturating_add(1);
+        let deposits = self.window.deposits();
+        let (den, num) = (Ratio::DENOMINATOR.into(), limits.ratio.numerator().into());
+        match limits.floor_style {
+            // Sixty slots of 32 bits times a ratio's 17 bits: nothing saturates.
+            FloorStyle::PerSecond => withdrawals.saturating_mul(den) <= deposits.saturating_mul(num),
+            FloorStyle::Window => {
+                let (den, num) = (u128::from(den), u128::from(num));
+                let floor = u128::from(limits.floor_rate).saturating_mul(limits.window().as_nanos());
+                let share = u128::from(deposits).saturating_mul(num).saturating_mul(NANO_MILLI);
+                u128::from(withdrawals).saturating_mul(den).saturating_mul(NANO_MILLI)
+                    <= share.saturating_add(floor.saturating_mul(den))
+            }
+        }
     }
 
     /// What the bucket holds after one token is taken.
@@ -176,13 +181,12 @@ impl Wire for Budget {
     const LAYOUT: u16 = 1;
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let refilled = u64::try_from(self.refilled.since_start().as_nanos()).unwrap_or(u64::MAX);
-        for word in [self.window.current(), self.floor, refilled] {
+        for word in [self.window.current(), self.floor, self.refilled.nanos_since_start()] {
             out.extend_from_slice(&word.to_le_bytes());
         }
         for slot in self.window.slots() {
-            out.extend_from_slice(&slot.deposits.to_le_bytes());
-            out.extend_from_slice(&slot.withdrawals.to_le_bytes());
+            let (deposits, withdrawals) = (u64::from(slot.deposits), u64::from(slot.withdrawals));
+            out.extend_from_slice(&(withdrawals << 32 | deposits).to_le_bytes());
         }
     }
 

@@ -156,7 +156,7 @@ struct Model {
 
 impl Model {
     fn slot(&self) -> u64 {
-        self.limits.slots.number_at(self.latest.since_start())
+        self.limits.slots.number_at(self.latest)
     }
 
     fn count(&self, events: &[u64]) -> u128 {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod coverage;
 mod demo;
 mod envoy;
 mod record;
@@ -36,6 +37,8 @@ enum Task {
     /// What things cost: the host's speed as ratios in one run, the filters' requests counted
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Which lines of the filters their tests run as Rust; needs cargo-llvm-cov
+    Coverage,
     /// The house rules no compiler knows
     Tidy,
     /// Put the real Envoy's binary under target/ (`ENVOY_BIN` overrides)
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Wasm(args) => wasm::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
+        Task::Coverage => coverage::run(),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),
         Task::Record => record::run(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 use wayside::build::Guest;
 use wayside::parity::{self, Behaviour, Guests, Topic};
+use wayside::replay;
 use wayside::vm::Modules;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(topics);
@@ -33,6 +34,15 @@ fn guests() -> Guests {
         (name, guest.build().unwrap_or_else(|error| panic!("{error}")).path)
     };
     names.into_iter().map(build).collect()
+}
+
+/// Each of them as Rust, with the callbacks that its module exports.
+fn natives() -> Modules {
+    GUESTS.values().fold(Modules::new(), |modules, module| {
+        let of = |(name, _): &&(&str, _)| module.file_stem().is_some_and(|stem| stem == *name);
+        let (_, make) = wayside_sdk_guests::ALL.iter().find(of).unwrap_or_else(|| panic!("{module:?}"));
+        modules.natively_for(module, *make).unwrap_or_else(|error| panic!("{error}"))
+    })
 }
 
 fn all() -> Vec<(&'static Topic, &'static Behaviour)> {
@@ -74,7 +84,7 @@ fn in_the_host_each_comes_to_what_envoy_was_seen_to_do() {
 /// With the ledger: what was called from which callback, and what was answered.
 #[test]
 fn as_rust_each_comes_to_the_same_as_its_module() {
-    let (wasm, native) = (Arc::new(Modules::new()), Arc::new(crate::natives()));
+    let (wasm, native) = (Arc::new(Modules::new()), Arc::new(natives()));
     let mut wrong = Vec::new();
     for (topic, behaviour) in all() {
         let run = |modules| parity::in_host(&topic.name, behaviour, modules, &GUESTS);
@@ -82,9 +92,8 @@ fn as_rust_each_comes_to_the_same_as_its_module() {
             (Ok((one, answered)), Ok((other, answered_natively))) => {
                 let told = parity::difference(&one.text(), &other.text());
                 wrong.extend(told.map(|told| format!("{}: {}\n{told}", topic.name, behaviour.name)));
-                if answered != answered_natively {
-                    wrong.push(format!("{}: {answered:?}\n{answered_natively:?}", behaviour.name));
-                }
+                let told = replay::ledger_differences([("module", &answered), ("Rust", &answered_natively)]);
+                wrong.extend(told.iter().map(|told| format!("{}: {}: {told}", topic.name, behaviour.name)));
             }
             (one, other) => assert_eq!(one.err(), other.err(), "{}", behaviour.name),
         }

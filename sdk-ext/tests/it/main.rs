@@ -4,9 +4,3 @@
 mod behaviours;
 mod modules;
 mod natively;
-
-/// Every guest as Rust of this process.
-fn natives() -> wayside::vm::Modules {
-    let guests = wayside_sdk_guests::ALL.into_iter();
-    guests.fold(wayside::vm::Modules::new(), |modules, (name, make)| modules.natively(name, make))
-}

@@ -10,5 +10,16 @@ mod guest;
 mod imports;
 mod vm;
 
+use std::{collections::BTreeSet, sync::Arc};
+
 pub use vm::Vm;
 pub use wayside_sdk::{Callbacks, native::Constructor};
+
+/// A filter as Rust of this process.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    pub make: Constructor,
+    /// What its module exports. `None`: that is not known, and a callback that the filter leaves as the trait defines it counts as
+    /// not exported once it has been called.
+    pub exports: Option<Arc<BTreeSet<String>>>,
+}

@@ -4,9 +4,11 @@
 use std::{
     any::Any,
     cell::RefCell,
+    collections::BTreeSet,
     fmt,
     panic::resume_unwind,
     rc::{Rc, Weak},
+    sync::Arc,
 };
 
 use wayside_sdk::{
@@ -14,7 +16,7 @@ use wayside_sdk::{
     native::{self, Imports},
 };
 
-use super::{Constructor, guest::NativeGuest, imports};
+use super::{Filter, guest::NativeGuest, imports};
 use crate::abi::{CallStatus, Callback, Capabilities, ContextId, GuestFault, HostCalls};
 
 /// What wasmtime calls the trap that a panic ends in: reports of both engines say the same.
@@ -23,7 +25,7 @@ const PANICKED: &str = "wasm `unreachable` instruction executed";
 /// A native VM, into which the proxy lends itself for one callback at a time.
 pub struct Vm<H: 'static> {
     instance: Rc<Instance<H>>,
-    capabilities: Capabilities,
+    exports: Option<Arc<BTreeSet<String>>>,
 }
 
 /// What the filter's hostcalls reach.
@@ -43,15 +45,16 @@ impl<H> fmt::Debug for Vm<H> {
 }
 
 impl<H: HostCalls + 'static> Vm<H> {
-    pub(crate) fn new(make: Constructor, capabilities: Capabilities) -> Self {
-        let filter = native::Vm::new(make);
+    pub(crate) fn new(filter: &Filter, capabilities: Capabilities) -> Self {
+        let exports = filter.exports.clone();
+        let filter = native::Vm::new(filter.make);
         let instance = Rc::new_cyclic(|this| Instance {
             this: Weak::clone(this),
             filter,
             host: RefCell::default(),
-            capabilities: capabilities.clone(),
+            capabilities,
         });
-        Vm { instance, capabilities }
+        Vm { instance, exports }
     }
 
     /// Calls the filter, with `host` lent to it meanwhile. `Ok(None)`: its module would not export this callback.
@@ -61,7 +64,9 @@ impl<H: HostCalls + 'static> Vm<H> {
         context: ContextId,
         callback: Callback,
     ) -> (Box<H>, Result<Option<u32>, GuestFault>) {
-        if !self.capabilities.allow(&callback.export()) {
+        let export = callback.export();
+        let exported = self.exports.as_ref().is_none_or(|exports| exports.contains(&export));
+        if !exported || !self.instance.capabilities.allow(&export) {
             return (host, Ok(None));
         }
         let nobody = self.instance.host.replace(Some(host));

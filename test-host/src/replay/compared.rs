@@ -1,11 +1,11 @@
 //! Two replays of the same, held against each other field by field: of one filter as a module and as Rust, mostly.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use super::Replay;
 use crate::{
     proxy::{FilterInfo, Outcome, ProxyOutcome},
-    trace::{Entry, Usage},
+    trace::{Entry, Ledger, Usage},
 };
 
 /// The most that is told of one field.
@@ -21,6 +21,13 @@ pub fn differences([one, other]: [(&str, &Replay); 2]) -> Vec<String> {
     for (a, b) in one.proxies.iter().zip(&other.proxies) {
         found.proxy(&a.name, &a.outcome, &b.outcome);
     }
+    found.lines
+}
+
+/// The same of what guests called and were answered.
+pub fn ledger_differences([one, other]: [(&str, &Ledger); 2]) -> Vec<String> {
+    let mut found = Found { names: [one.0, other.0], lines: Vec::new() };
+    found.ledger("ledger", one.1, other.1);
     found.lines
 }
 
@@ -55,6 +62,25 @@ impl Found<'_> {
         self.field(&format!("{place}.hostcalls"), &one.hostcalls, &other.hostcalls);
         self.field(&format!("{place}.bytes_from_guest"), &one.bytes_from_guest, &other.bytes_from_guest);
         self.field(&format!("{place}.bytes_to_guest"), &one.bytes_to_guest, &other.bytes_to_guest);
+    }
+
+    fn map<K: Debug + Ord, V: Debug + PartialEq>(
+        &mut self,
+        place: &str,
+        one: &BTreeMap<K, V>,
+        other: &BTreeMap<K, V>,
+    ) {
+        for key in one.keys().chain(other.keys().filter(|key| !one.contains_key(key))) {
+            self.field(&format!("{place}[{key:?}]"), &one.get(key), &other.get(key));
+        }
+    }
+
+    fn ledger(&mut self, place: &str, one: &Ledger, other: &Ledger) {
+        self.field(&format!("{place}.callbacks"), &one.callbacks, &other.callbacks);
+        self.map(&format!("{place}.runs"), &one.runs, &other.runs);
+        self.map(&format!("{place}.answers"), &one.answers, &other.answers);
+        self.map(&format!("{place}.properties"), &one.properties, &other.properties);
+        self.field(&format!("{place}.unimplemented"), &one.unimplemented, &other.unimplemented);
     }
 
     fn outcome(&mut self, one: &Outcome, other: &Outcome) {
@@ -107,18 +133,7 @@ impl Found<'_> {
                 $(self.field(&format!("{name}.{}", stringify!($($field).+)), &one.$($field).+, &other.$($field).+);)*
             };
         }
-        fields!(
-            workers,
-            connections,
-            metrics,
-            stats,
-            shut_down_at,
-            unimplemented,
-            random_bytes,
-            ledger.callbacks,
-            ledger.answers,
-            ledger.properties,
-            ledger.unimplemented
-        );
+        fields!(workers, connections, metrics, stats, shut_down_at, unimplemented, random_bytes);
+        self.ledger(&format!("{name}.ledger"), &one.ledger, &other.ledger);
     }
 }

@@ -3,13 +3,14 @@
 mod chunking;
 mod compared;
 mod difference;
+mod hostcalls;
 mod isolation;
 mod schedule;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use chunking::Chunking;
-pub use compared::differences;
+pub use compared::{differences, ledger_differences};
 pub use difference::{Difference, FieldChange, Place};
 pub use isolation::Isolation;
 

@@ -24,7 +24,7 @@ pub struct NativeCode {
     pub(super) name: String,
     /// The module's, which need not exist.
     pub(super) path: std::path::PathBuf,
-    pub(super) make: native::Constructor,
+    pub(super) filter: native::Filter,
 }
 
 impl Code {
@@ -104,7 +104,7 @@ impl<H: HostCalls + 'static> Template<H> {
                 (host, started.map(Vm::Wasm))
             }
             #[cfg(feature = "native")]
-            Template::Native(code) => (host, Ok(Vm::Native(native::Vm::new(code.make, capabilities)))),
+            Template::Native(code) => (host, Ok(Vm::Native(native::Vm::new(&code.filter, capabilities)))),
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct Modules {
     loaded: Mutex<BTreeMap<String, Arc<Module>>>,
     /// By the name of the module that each stands for.
     #[cfg(feature = "native")]
-    natives: BTreeMap<String, crate::native::Constructor>,
+    natives: BTreeMap<String, crate::native::Filter>,
 }
 
 impl Modules {
@@ -120,8 +120,28 @@ impl Modules {
     #[cfg(feature = "native")]
     #[must_use]
     pub fn natively(mut self, module: &str, make: crate::native::Constructor) -> Self {
-        self.natives.insert(module.to_owned(), make);
+        self.natives.insert(module.to_owned(), crate::native::Filter { make, exports: None });
         self
+    }
+
+    /// As [`Self::natively`], in the place of a module that is at hand: exactly the callbacks are called that it exports. Which
+    /// they are only its finished file tells.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an Envoy would refuse it.
+    #[cfg(feature = "native")]
+    pub fn natively_for(
+        mut self,
+        module: &Path,
+        make: crate::native::Constructor,
+    ) -> Result<Self, LoadError> {
+        let wasm = std::fs::read(module)
+            .map_err(|source| LoadError::Unreadable { path: module.to_owned(), source })?;
+        let info = ModuleInfo::parse(&wasm, module.display().to_string()).map_err(LoadError::Module)?;
+        let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let exports = Some(Arc::new(info.exports.into_iter().collect()));
+        self.natives.insert(name, crate::native::Filter { make, exports });
+        Ok(self)
     }
 
     pub fn metering(&self) -> Metering {
@@ -144,11 +164,11 @@ impl Modules {
     /// As [`Self::load`].
     pub fn find(&self, path: &Path) -> Result<Code, LoadError> {
         #[cfg(feature = "native")]
-        if let Some((name, make)) =
+        if let Some((name, filter)) =
             path.file_stem().and_then(|stem| self.natives.get_key_value(&*stem.to_string_lossy()))
         {
-            let (name, path) = (name.clone(), path.to_owned());
-            return Ok(Code::Native(super::NativeCode { name, path, make: *make }));
+            let (name, path, filter) = (name.clone(), path.to_owned(), filter.clone());
+            return Ok(Code::Native(super::NativeCode { name, path, filter }));
         }
         self.load(path).map(Code::Wasm)
     }

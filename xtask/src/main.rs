@@ -7,6 +7,7 @@ mod coverage;
 mod demo;
 mod envoy;
 mod record;
+mod schema;
 mod step;
 mod test;
 mod tidy;
@@ -39,6 +40,8 @@ enum Task {
     Bench(bench::Bench),
     /// Which lines of the filters their tests run as Rust; needs cargo-llvm-cov
     Coverage,
+    /// What a filter may be configured with, as JSON Schema
+    Schema(schema::Args),
     /// The house rules no compiler knows
     Tidy,
     /// Put the real Envoy's binary under target/ (`ENVOY_BIN` overrides)
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Coverage => coverage::run(),
+        Task::Schema(args) => schema::run(&args),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),
         Task::Record => record::run(),

@@ -21,6 +21,8 @@ pub mod digest;
 pub mod filter;
 pub mod identity;
 pub mod provider;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod source;
 pub mod store;
 pub mod timestamp;

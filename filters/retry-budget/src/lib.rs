@@ -16,6 +16,8 @@ pub mod budget;
 pub mod conditions;
 pub mod config;
 pub mod safety;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod window;
 
 mod filter;

@@ -1,7 +1,7 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
 use serde::Deserialize;
-use wayside_sdk::config::{Json, Quoted};
+use wayside_sdk::config::{Quoted, parse_version};
 use wayside_sdk::policy::{PathCase, RawRule, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode};
 
@@ -41,7 +41,8 @@ pub struct Metrics {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
-    version: u64,
+    #[serde(rename = "version")]
+    _version: u64,
     #[serde(default)]
     mode: Mode,
     #[serde(default, rename = "defaults")]
@@ -112,7 +113,7 @@ enum RawOnAbsent {
 
 impl Configuration for Config {
     fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        let raw: RawConfig = Json::parse(text)?.read("")?;
+        let raw: RawConfig = parse_version(text, 1)?.read("")?;
         let mut errors = ConfigErrors::default();
         let config = check(raw, &mut Checks::new("", &mut errors));
         errors.or(config)
@@ -120,9 +121,6 @@ impl Configuration for Config {
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
-    if raw.version != 1 {
-        at.at("version").refuse("1", raw.version);
-    }
     let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
         match config.read::<RawNothing>(at.pointer()) {
             Ok(_) => Some(()),
@@ -220,11 +218,9 @@ mod tests {
     #[test]
     fn every_wrong_value_is_reported_at_once() {
         let message = refusal(
-            r#"{"version": 2, "metrics": {"prefix": "", "labels": ["url_scheme", "path", "url_scheme"], "max_series": 0}}"#,
+            r#"{"version": 1, "metrics": {"prefix": "", "labels": ["url_scheme", "path", "url_scheme"], "max_series": 0}}"#,
         );
-        for place in
-            ["/version", "/metrics/prefix", "/metrics/labels/1", "/metrics/labels/2", "/metrics/max_series"]
-        {
+        for place in ["/metrics/prefix", "/metrics/labels/1", "/metrics/labels/2", "/metrics/max_series"] {
             assert!(message.contains(&format!("{place}: expected")), "{message}");
         }
     }

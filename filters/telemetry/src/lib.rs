@@ -16,6 +16,8 @@ pub mod filter;
 pub mod labels;
 pub mod observation;
 pub mod propagation;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 pub mod traceparent;
 pub mod tracestate;
 

@@ -15,6 +15,8 @@
 pub mod config;
 pub mod deadline;
 pub mod forms;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 
 mod filter;
 mod metrics;

@@ -155,7 +155,6 @@ impl<C: Checked> Envelope<C> {
 }
 
 struct RawEnvelope {
-    version: u64,
     mode: Mode,
     defaults: Json,
     rules: Vec<RawRule>,
@@ -169,14 +168,13 @@ impl RawEnvelope {
             json,
             &["version", "mode", "defaults", "rules", "route_metadata_namespace", "metrics"],
         )?;
-        let version = fields.number("version")?.ok_or_else(|| serde::de::Error::missing_field("version"))?;
+        fields.number("version")?.ok_or_else(|| <Refusal as serde::de::Error>::missing_field("version"))?;
         let mode = match fields.choice("mode", &["enforce", "shadow", "off"])? {
             Some(2) => Mode::Off,
             Some(1) => Mode::Shadow,
             _ => Mode::Enforce,
         };
         Ok(RawEnvelope {
-            version,
             mode,
             defaults: fields.given("defaults").cloned().unwrap_or_else(|| Json::Object(Vec::new())),
             rules: fields.list("rules", |rule| Ok(RawRule::new(rule.clone())))?.unwrap_or_default(),
@@ -214,14 +212,11 @@ impl Default for RawMetrics {
 
 impl<C: Checked> Configuration for Envelope<C> {
     fn parse(text: &[u8]) -> Result<Envelope<C>, ConfigErrors> {
-        let raw = RawEnvelope::read(&Json::parse(text)?).map_err(|error| error.at(""))?;
+        let raw = RawEnvelope::read(&super::parse_version(text, 1)?).map_err(|error| error.at(""))?;
         let base = raw.defaults;
         let defaults: C::Raw = base.read("/defaults")?;
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("", &mut errors);
-        if raw.version != 1 {
-            at.at("version").refuse("1", raw.version);
-        }
         let defaults = C::check(defaults, &mut at.at("defaults"));
         let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
             // What a rule inherits is reported where it stands, once.
@@ -354,10 +349,9 @@ mod tests {
     #[test]
     fn all_refused_values_are_reported_at_once() {
         assert_eq!(
-            parse(r#"{"version": 2, "defaults": {"number": 3}, "metrics": {"prefix": "L7", "labels": ["ip"], "max_series": 0}}"#)
+            parse(r#"{"version": 1, "defaults": {"number": 3}, "metrics": {"prefix": "L7", "labels": ["ip"], "max_series": 0}}"#)
                 .unwrap_err(),
-            "/version: expected 1, found 2\n\
-             /defaults/number: expected an even number, found 3\n\
+            "/defaults/number: expected an even number, found 3\n\
              /metrics/prefix: expected 1 to 32 of a-z, 0-9 and _, found \"L7\"\n\
              /metrics/labels/0: expected `rule`, once, found \"ip\"\n\
              /metrics/max_series: expected 1 to 100000, found 0"

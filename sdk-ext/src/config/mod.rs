@@ -9,12 +9,16 @@ pub mod hostile;
 mod json;
 mod overrides;
 mod quoted;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub mod schema;
 mod text;
+mod version;
 
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::Json;
 pub use quoted::Quoted;
+pub use version::parse_version;
 
 use serde::de::DeserializeOwned;
 

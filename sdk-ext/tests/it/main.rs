@@ -2,5 +2,7 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod behaviours;
+mod generated;
 mod modules;
 mod natively;
+mod paths;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub(crate) use rng::number_of;
 pub use rng::{Rng, Seed};
+pub(crate) use timers::Key;
 pub use timers::Timers;
 
 /// The time of one simulation: a monotonic clock that only the event loop moves, and a wall clock tied to it.

@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::{
     LoadOptions,
     metadata::{metadata, socket_address},
@@ -195,7 +197,8 @@ fn timeouts(fields: &Fields<'_>) -> StreamTimeouts {
 }
 
 fn server_header(fields: &Fields<'_>) -> ServerHeader {
-    let name = fields.text("server_name").filter(|name| !name.is_empty()).unwrap_or("envoy").to_owned();
+    let name = fields.text("server_name").filter(|name| !name.is_empty()).unwrap_or("envoy");
+    let name = Bytes::copy_from_slice(name.as_bytes());
     let transformation = fields.get("server_header_transformation").and_then(|field| field.choice(&SERVER));
     match transformation.unwrap_or(0) {
         1 => ServerHeader::AppendIfAbsent(name),

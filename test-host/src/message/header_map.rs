@@ -58,7 +58,7 @@ enum Meant<'a> {
 
 impl<'a> Meant<'a> {
     fn of(name: &'a [u8]) -> Self {
-        if name.iter().any(u8::is_ascii_uppercase) { Meant::AnyCase(name) } else { Meant::Lower(name) }
+        if is_lower_case(name) { Meant::Lower(name) } else { Meant::AnyCase(name) }
     }
 
     fn is(&self, known: &[u8]) -> bool {
@@ -84,13 +84,16 @@ impl HeaderMap {
     /// Adds a field behind all others. Pseudo headers (`:path`) go behind the pseudo headers already there, before
     /// the first ordinary field, where Envoy always shows them.
     pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
-        let name = lower_case(name.into());
+        self.push_lower_case(lower_case(name.into()), value.into());
+    }
+
+    fn push_lower_case(&mut self, name: Bytes, value: Bytes) {
         let at = if name.starts_with(b":") {
             self.find(|known| !known.starts_with(b":")).map_or(self.len(), |(at, _)| at)
         } else {
             self.len()
         };
-        let header = Header { name, value: value.into() };
+        let header = Header { name, value };
         match self.own() {
             Own::Received(fields) => fields.insert(at, header),
             Own::Edited(fields, _) => fields.insert(at, Field::Written(Arc::new(header))),
@@ -131,8 +134,9 @@ impl HeaderMap {
 
     /// Removes every occurrence of a field and adds one behind all others.
     pub fn replace(&mut self, name: Bytes, value: Bytes) {
-        self.remove(&name);
-        self.push(name, value);
+        let name = lower_case(name);
+        self.remove_all(|known| known == name);
+        self.push_lower_case(name, value);
     }
 
     /// Changes the value of a field's first occurrence, where there is one. `false`: there is none.
@@ -284,7 +288,12 @@ impl<'a> Iterator for Iter<'a> {
 impl ExactSizeIterator for Iter<'_> {}
 
 fn lower_case(name: Bytes) -> Bytes {
-    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
+    if is_lower_case(&name) { name } else { name.to_ascii_lowercase().into() }
+}
+
+/// Whether it stays what it is in lower case. All of it is looked at: that is faster than to stop early.
+pub(crate) fn is_lower_case(name: &[u8]) -> bool {
+    !name.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase())
 }
 
 impl<'a> IntoIterator for &'a HeaderMap {

@@ -10,5 +10,6 @@ pub use connection::{Certificate, Connection, Protocol, Security, Tls};
 pub use exchange::{
     Direction, Exchange, ExchangeId, Message, Note, NoteKind, Origin, Recording, Side, Timing,
 };
+pub(crate) use header_map::is_lower_case;
 pub use header_map::{Header, HeaderMap};
 pub use tcp::{Peer, RecordedConnection, TcpEvent, TcpStep};

@@ -8,7 +8,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::{abi::MapType, message::HeaderMap};
+use crate::{
+    abi::MapType,
+    message::{HeaderMap, is_lower_case},
+};
 
 /// One slot in request headers.
 const REQUEST: &[&[u8]] = &[
@@ -138,10 +141,10 @@ fn is_single(map: MapType, name: &[u8]) -> bool {
 pub(crate) fn key(map: MapType, name: &[u8]) -> Cow<'_, [u8]> {
     if map == MapType::RequestHeaders && name.eq_ignore_ascii_case(b"host") {
         Cow::Borrowed(b":authority")
-    } else if name.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
+    } else if is_lower_case(name) {
         Cow::Borrowed(name)
+    } else {
+        Cow::Owned(name.to_ascii_lowercase())
     }
 }
 
@@ -213,7 +216,7 @@ fn escaped(name: &[u8]) -> Vec<u8> {
 /// A token, or a pseudo header's: a token behind a colon. Envoy lets an empty one pass.
 fn is_name(name: &[u8]) -> bool {
     let token = name.strip_prefix(b":").unwrap_or(name);
-    token.iter().all(|byte| IS_TOKEN[usize::from(*byte)])
+    token.iter().fold(true, |all, byte| all & IS_TOKEN[usize::from(*byte)])
 }
 
 /// Which bytes a token may have (RFC 9110, section 5.6.2).
@@ -235,20 +238,26 @@ const IS_TOKEN: [bool; 256] = {
 
 /// Whether it holds no control character but tabs. Eight bytes are looked at together.
 fn is_value(value: &[u8]) -> bool {
-    let (words, rest) = value.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let suspicious = words.iter().chain([&last]).any(|word| may_hold_control(u64::from_ne_bytes(*word)));
-    !suspicious || value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    let Some(last) = value.last_chunk() else {
+        return value.iter().all(is_allowed);
+    };
+    let (words, _) = value.as_chunks::<8>();
+    let controls = words.iter().fold(0, |found, word| found | controls(*word)) | controls(*last);
+    controls == 0 || value.iter().all(is_allowed)
 }
 
-/// Whether a byte of the word is below 32 or 127; a byte beyond ASCII may be taken for one.
-fn may_hold_control(word: u64) -> bool {
+fn is_allowed(byte: &u8) -> bool {
+    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+}
+
+/// Not 0 where a byte of the word is below 32 or 127; a byte beyond ASCII may be taken for one.
+fn controls(word: [u8; 8]) -> u64 {
+    let word = u64::from_ne_bytes(word);
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = EACH * 0x80;
     let below_32 = word.wrapping_sub(EACH * 0x20) & HIGH;
     let is_127 = (word ^ (EACH * 0x7f)).wrapping_sub(EACH) & HIGH;
-    (below_32 | is_127) != 0
+    below_32 | is_127
 }
 
 #[cfg(test)]

@@ -154,14 +154,14 @@ impl Default for StreamTimeouts {
 /// What becomes of the response's `server` behind the filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerHeader {
-    Overwrite(String),
-    AppendIfAbsent(String),
+    Overwrite(Bytes),
+    AppendIfAbsent(Bytes),
     PassThrough,
 }
 
 impl Default for ServerHeader {
     fn default() -> Self {
-        ServerHeader::Overwrite("envoy".to_owned())
+        ServerHeader::Overwrite(Bytes::from_static(b"envoy"))
     }
 }
 

@@ -179,20 +179,20 @@ pub fn replay_each(
     let schedule = schedule::Schedule::of(&recording, options.isolation);
     let mut fleet =
         Fleet { modules, specs, options, epoch: schedule.epoch, names: Vec::new(), proxies: Vec::new() };
-    let (mut unmatched, mut unmatched_connections) = (Vec::new(), Vec::new());
-    let mut arrivals = Vec::with_capacity(recording.exchanges.len());
-    let mut connections = Vec::new();
-    for (number, (mut exchange, at)) in recording.exchanges.into_iter().zip(schedule.arrivals).enumerate() {
+    let mut exchanges = recording.exchanges;
+    let mut arrivals = Vec::with_capacity(exchanges.len());
+    let (mut connections, mut unmatched_connections) = (Vec::new(), Vec::new());
+    for (number, (exchange, at)) in exchanges.iter_mut().zip(schedule.arrivals).enumerate() {
         let cut_as = match options.isolation {
             Isolation::Shared => number as u64,
             Isolation::EachExchange => number_of(&exchange.id.to_string()),
         };
-        options.chunking.cut(&mut exchange, options.seed, cut_as);
-        match fleet.proxy(&exchange.id.proxy, &services)? {
-            Some(proxy) => arrivals.push(Arrival { at, proxy, number, exchange }),
-            None => unmatched.push(exchange),
+        options.chunking.cut(exchange, options.seed, cut_as);
+        if let Some(proxy) = fleet.proxy(&exchange.id.proxy, &services)? {
+            arrivals.push(Arrival { at, proxy, number });
         }
     }
+    let unmatched = exchanges.extract_if(.., |exchange| specs.of(&exchange.id.proxy).is_none()).collect();
     for (number, (recorded, at)) in recording.connections.into_iter().zip(schedule.connections).enumerate() {
         match fleet.proxy(&recorded.proxy, &services)? {
             Some(proxy) => connections.push((at, proxy, number, recorded)),
@@ -215,7 +215,7 @@ pub fn replay_each(
             }
         }
     }
-    sim.schedule(arrivals);
+    sim.schedule(arrivals, exchanges);
     for (at, proxy, number, recorded) in connections {
         sim.schedule_connection(at, proxy, number, recorded);
     }

@@ -69,11 +69,11 @@ impl RouteMatch {
         let Some(target) = headers.first(b":path") else {
             return false;
         };
-        let (path, query) = split_target(target);
+        let (path, behind) = split_target(target);
         self.path.is_match(path, self.case_sensitive)
             && (!self.grpc_only || is_grpc(headers))
             && self.headers.iter().all(|condition| condition.is_match(headers))
-            && self.query_parameters.iter().all(|condition| condition.is_match(query))
+            && self.query_parameters.iter().all(|condition| condition.is_match(query_in(behind)))
     }
 }
 
@@ -146,16 +146,16 @@ impl QueryMatch {
     }
 }
 
-/// Path and query of a request target; the fragment belongs to neither.
+/// The path of a request target, and what stands behind it: query, fragment.
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
-    let without_fragment = target.split(|byte| *byte == b'#').next().unwrap_or_default();
-    match without_fragment.iter().position(|byte| *byte == b'?') {
-        Some(at) => {
-            let (path, query) = without_fragment.split_at(at);
-            (path, query.get(1..).unwrap_or_default())
-        }
-        None => (without_fragment, &[]),
-    }
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    target.split_at(end.unwrap_or(target.len()))
+}
+
+/// The query in what stands behind a path.
+fn query_in(behind: &[u8]) -> &[u8] {
+    let query = behind.strip_prefix(b"?").unwrap_or_default();
+    query.split(|byte| *byte == b'#').next().unwrap_or_default()
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -1,9 +1,9 @@
 //! The event loop: the one place that moves time.
 
-use std::{fmt, iter::Peekable, sync::Arc, time::Duration, vec::IntoIter};
+use std::{fmt, sync::Arc, time::Duration, vec::IntoIter};
 
 use crate::{
-    clock::{Timers, VirtualClock},
+    clock::{Key, Timers, VirtualClock},
     message::{Exchange, RecordedConnection},
     proxy::{Due, One, Outcome, Proxy, ProxyOutcome, spec::ProxySpec},
 };
@@ -16,14 +16,43 @@ pub(crate) type Ones<'a> = Box<dyn Fn(ProxyIndex, &str) -> One + 'a>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyIndex(pub usize);
 
-/// A recorded request on its way to a proxy.
-#[derive(Debug)]
+/// When a recorded request comes to a proxy.
+#[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub at: Duration,
     pub proxy: ProxyIndex,
     /// Tells its stream apart there.
     pub number: usize,
-    pub exchange: Exchange,
+}
+
+/// Recorded requests that have not come yet.
+struct Arrivals {
+    /// By time.
+    arrivals: IntoIter<Arrival>,
+    /// What comes, in the same order: it is big, and moved as little as can be.
+    exchanges: IntoIter<Exchange>,
+    /// The place of the first of them among what is due.
+    first: u64,
+}
+
+impl Arrivals {
+    fn none() -> Self {
+        Arrivals { arrivals: Vec::new().into_iter(), exchanges: Vec::new().into_iter(), first: 0 }
+    }
+
+    /// The next, unless something else is due before it.
+    fn next_before(&mut self, other: Option<Key>) -> Option<(Arrival, Box<Exchange>)> {
+        let next = self.arrivals.as_slice().first()?;
+        if other.is_some_and(|other| other < (next.at, self.first)) {
+            return None;
+        }
+        self.first += 1;
+        self.arrivals.next().zip(self.exchanges.next().map(Box::new))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.arrivals.len() == 0
+    }
 }
 
 #[derive(Debug)]
@@ -58,8 +87,7 @@ pub struct Sim<'a> {
     clock: VirtualClock,
     timers: Timers<(ProxyIndex, Event)>,
     proxies: Vec<Proxy>,
-    /// Requests that have not arrived, by time, and the place of the first of them among what is due.
-    arrivals: (Peekable<IntoIter<Arrival>>, u64),
+    arrivals: Arrivals,
     /// Entries in `timers` that are more than background.
     pending: usize,
     last_event: Duration,
@@ -92,7 +120,7 @@ impl<'a> Sim<'a> {
             clock,
             timers: Timers::default(),
             proxies,
-            arrivals: (Vec::new().into_iter().peekable(), 0),
+            arrivals: Arrivals::none(),
             pending: 0,
             last_event: Duration::ZERO,
             lasts: None,
@@ -116,11 +144,17 @@ impl<'a> Sim<'a> {
         self.lasts = until;
     }
 
-    /// Has requests arrive; those of one time in the order of the list. There is one such list.
-    pub fn schedule(&mut self, mut arrivals: Vec<Arrival>) {
-        arrivals.sort_by_key(|arrival| arrival.at);
+    /// Has requests arrive, each with the exchange in the same place of its list; those of one time in the order of the
+    /// list. There is one such list.
+    pub fn schedule(&mut self, mut arrivals: Vec<Arrival>, mut exchanges: Vec<Exchange>) {
+        if !arrivals.is_sorted_by_key(|arrival| arrival.at) {
+            let mut all: Vec<_> = arrivals.into_iter().zip(exchanges).collect();
+            all.sort_by_key(|(arrival, _)| arrival.at);
+            (arrivals, exchanges) = all.into_iter().unzip();
+        }
         let first = self.timers.reserve(arrivals.len());
-        self.arrivals = (arrivals.into_iter().peekable(), first);
+        let (arrivals, exchanges) = (arrivals.into_iter(), exchanges.into_iter());
+        self.arrivals = Arrivals { arrivals, exchanges, first };
     }
 
     /// Has a proxy get a new configuration; what it replaces has `drain` to end.
@@ -182,14 +216,11 @@ impl<'a> Sim<'a> {
     /// What happens next, unless nothing will.
     fn next(&mut self) -> Option<(Duration, ProxyIndex, Event)> {
         let next = self.timers.next_due();
-        let (arrivals, first) = &mut self.arrivals;
-        let arrives = arrivals.next_if(|arrival| next.is_none_or(|next| (arrival.at, *first) < next));
-        if let Some(Arrival { at, proxy, number, exchange }) = arrives {
-            *first += 1;
-            return Some((at, proxy, Event::Request { number, exchange: Box::new(exchange) }));
+        if let Some((Arrival { at, proxy, number }, exchange)) = self.arrivals.next_before(next) {
+            return Some((at, proxy, Event::Request { number, exchange }));
         }
         let (at, _) = next?;
-        if self.pending == 0 && arrivals.len() == 0 && !self.worth_waiting_until(at) {
+        if self.pending == 0 && self.arrivals.is_empty() && !self.worth_waiting_until(at) {
             return None;
         }
         let (at, (proxy, event)) = self.timers.pop()?;
@@ -216,7 +247,9 @@ impl<'a> Sim<'a> {
         if !event.is_background() {
             self.last_event = now;
         }
-        if let (Some(ones), Some(name)) = (&self.ones, event.name()) {
+        if let Some(ones) = &self.ones
+            && let Some(name) = event.name()
+        {
             let one = ones(proxy, &name);
             self.proxies[proxy.0].tell_time(now, wall);
             return self.run_alone(proxy, one, event);

@@ -5,7 +5,7 @@ mod raw;
 
 use std::rc::Rc;
 
-use wayside_sdk::config::Json;
+use wayside_sdk::config::parse_version;
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 
@@ -46,16 +46,13 @@ impl Configuration for Config {
 }
 
 fn parse(text: &[u8]) -> Result<Config, ConfigErrors> {
-    let raw: RawConfig = Json::parse(text)?.read("")?;
+    let raw: RawConfig = parse_version(text, 1)?.read("")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)
 }
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
-    if raw.version != 1 {
-        at.at("version").refuse("1", raw.version);
-    }
     let names: Vec<String> = raw.providers.keys().cloned().collect();
     let providers = providers::check(raw.providers, &mut at.at("providers"));
     let identity = check_identity(raw.identity, &mut at.at("identity"));

@@ -10,7 +10,8 @@ use wayside_sdk::policy::RawRule;
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
-    pub(super) version: u64,
+    #[serde(rename = "version")]
+    _version: u64,
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
@@ -86,11 +87,11 @@ pub(super) struct RawKey {
     pub(super) id: String,
     /// Before `sha256`, so that who forgot to hash is told so
     #[serde(default, rename = "key")]
-    _key: Option<Plaintext>,
+    _key: Plaintext,
     #[serde(default, rename = "secret")]
-    _secret: Option<Plaintext>,
+    _secret: Plaintext,
     #[serde(default, rename = "password")]
-    _password: Option<Plaintext>,
+    _password: Plaintext,
     pub(super) sha256: Hex,
     #[serde(default)]
     pub(super) not_before: Option<String>,
@@ -105,11 +106,11 @@ pub(super) struct RawKey {
 pub(super) struct RawUser {
     pub(super) name: String,
     #[serde(default, rename = "key")]
-    _key: Option<Plaintext>,
+    _key: Plaintext,
     #[serde(default, rename = "secret")]
-    _secret: Option<Plaintext>,
+    _secret: Plaintext,
     #[serde(default, rename = "password")]
-    _password: Option<Plaintext>,
+    _password: Plaintext,
     pub(super) sha256_salted: RawSalted,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
@@ -123,6 +124,7 @@ pub(super) struct RawSalted {
 }
 
 /// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
+#[derive(Default)]
 struct Plaintext;
 
 impl<'de> Deserialize<'de> for Plaintext {

@@ -193,10 +193,9 @@ fn rules_name_providers_that_exist_and_demands_that_can_be_met() {
 #[test]
 fn every_wrong_value_is_reported_at_once() {
     check(
-        r#"{"version": 2, "identity": {"prefix": "x"}, "challenge_realm": "a\"b", "max_credential_bytes": 0,
+        r#"{"version": 1, "identity": {"prefix": "x"}, "challenge_realm": "a\"b", "max_credential_bytes": 0,
             "metrics": {"prefix": "L7", "labels": ["subject"], "max_series": 0}, "defaults": {"require": "none"}}"#,
         expect![[r#"
-            /version: expected 1, found 2
             /identity/prefix: expected the start of a header name that ends with `-`, found another value (not shown)
             /challenge_realm: expected 1 to 128 visible ASCII characters without " and \, found another value (not shown)
             /metrics/prefix: expected 1 to 32 of a-z, 0-9 and _, found another value (not shown)

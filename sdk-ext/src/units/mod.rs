@@ -1,5 +1,13 @@
 //! Durations, ratios and sizes as operators write them, exact.
 
+mod ratio;
+mod seconds;
+mod size;
+
+pub use ratio::{Percent, Ratio};
+pub use seconds::ProtoDuration;
+pub use size::ByteSize;
+
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use std::fmt;
@@ -70,85 +78,10 @@ impl<'de> Deserialize<'de> for DurationText {
     }
 }
 
-/// A decimal of at most four places, not negative, held as ten-thousandths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ratio(u32);
-
-impl Ratio {
-    /// What the numerator counts.
-    pub const DENOMINATOR: u32 = 10_000;
-
-    #[must_use]
-    pub const fn from_ten_thousandths(numerator: u32) -> Ratio {
-        Ratio(numerator)
-    }
-
-    /// The exact decimal, `None` when it is negative, no number, above 429 496 or has more than four places.
-    #[must_use]
-    pub fn from_f64(value: f64) -> Option<Ratio> {
-        let scaled = (value * f64::from(Ratio::DENOMINATOR)).round();
-        if !(0.0..=f64::from(u32::MAX)).contains(&scaled) {
-            return None;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number within u32"
-        )]
-        let numerator = scaled as u32;
-        // Dividing gives the double nearest to the decimal, which is what a text of four places was read as.
-        let exact =
-            (f64::from(numerator) / f64::from(Ratio::DENOMINATOR)).to_bits() == (value + 0.0).to_bits();
-        exact.then_some(Ratio(numerator))
-    }
-
-    /// Ten-thousandths.
-    #[must_use]
-    pub const fn numerator(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.0 / Ratio::DENOMINATOR, self.0 % Ratio::DENOMINATOR);
-        let text = format!("{whole}.{part:04}");
-        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
-    }
-}
-
-impl<'de> Deserialize<'de> for Ratio {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ratio, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Ratio;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a decimal from 0 with at most four places")
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Ratio, E> {
-                let scaled =
-                    value.checked_mul(u64::from(Ratio::DENOMINATOR)).and_then(|n| u32::try_from(n).ok());
-                scaled.map(Ratio).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Ratio, E> {
-                Ratio::from_f64(value).ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
-            }
-        }
-        deserializer.deserialize_any(Number)
-    }
-}
-
-/// A number of bytes; in a configuration a whole number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(transparent)]
-pub struct ByteSize(pub u64);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn durations_follow_gep_2257() {
@@ -178,15 +111,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_ratio_of_four_places_is_exact_and_finer_ones_are_refused() {
-        for numerator in 0..=100_000_u32 {
-            let text = Ratio(numerator).to_string();
-            let value: f64 = text.parse().unwrap();
-            assert_eq!(Ratio::from_f64(value), Some(Ratio(numerator)), "{text}");
+    proptest! {
+        #[test]
+        fn a_duration_of_whole_milliseconds_is_read_as_it_was_shown(millis in 0..360_000_000_000_u64) {
+            let duration = DurationText(Duration::from_millis(millis));
+            prop_assert_eq!(DurationText::parse(&duration.to_string()), Some(duration));
         }
-        for wrong in [0.00001, 0.20001, 1.23456, -0.1, f64::NAN, f64::INFINITY, 1e9] {
-            assert_eq!(Ratio::from_f64(wrong), None, "{wrong}");
+
+        /// Against arithmetic on the pieces of what the expression of GEP-2257 takes apart.
+        #[test]
+        fn a_duration_is_the_sum_of_its_parts(
+            parts in proptest::collection::vec((0..99_999_u64, prop_oneof![Just(("h", 3_600_000)), Just(("m", 60_000)), Just(("s", 1_000)), Just(("ms", 1))]), 1..6),
+        ) {
+            let text: String = parts.iter().map(|(count, (unit, _))| format!("{count}{unit}")).collect();
+            let millis: u64 = parts.iter().map(|(count, (_, millis))| count * millis).sum();
+            let expected = (parts.len() <= 4).then(|| DurationText(Duration::from_millis(millis)));
+            prop_assert_eq!(DurationText::parse(&text), expected);
+        }
+
+        #[test]
+        fn any_text_is_a_duration_or_none(text in ".{0,24}") {
+            let _ = DurationText::parse(&text);
         }
     }
 }

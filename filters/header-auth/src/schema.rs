@@ -1,0 +1,254 @@
+//! What the configuration may hold, told as JSON Schema: the same fields as the reader's, as the tests of the package `schemas`
+//! show. Native only, and in no module.
+
+#![allow(dead_code, reason = "described, never made")]
+
+use std::collections::BTreeMap;
+use wayside_sdk::Mode;
+use wayside_sdk::config::schema::serde::Serialize;
+use wayside_sdk::config::schema::{JsonSchema, RuleSchema, Version1};
+
+/// Who is let in, and how upstreams are told who it is.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+pub struct Document {
+    /// Of the configuration's form; a module says which it reads.
+    version: Version1,
+    /// What the filter does with its decisions.
+    #[schemars(default)]
+    mode: Mode,
+    /// Kinds of credentials by names of your own: 1 to 64 of a-z, 0-9, _ and -.
+    #[schemars(default = "no_providers", extend("propertyNames" = { "pattern": "^[a-z0-9_-]{1,64}$" }))]
+    providers: BTreeMap<String, Provider>,
+    #[schemars(default)]
+    identity: Identity,
+    /// What holds where no rule says otherwise; `require` must be given.
+    #[schemars(default)]
+    defaults: Access,
+    /// The first that matches holds.
+    #[schemars(default = "no_rules", length(max = 1000))]
+    rules: Vec<RuleSchema<Access>>,
+    /// What becomes of a path that servers read differently.
+    #[schemars(default)]
+    on_ambiguous_path: OnAmbiguousPath,
+    /// Whether the servers behind take `/Admin` for `/admin`.
+    #[schemars(default)]
+    case_insensitive: bool,
+    /// In challenges: visible ASCII without `"` and `\`.
+    #[schemars(default = "realm", regex(pattern = "^[ !#-\\[\\]-~]{1,128}$"))]
+    challenge_realm: String,
+    /// The longest credential that is looked at.
+    #[schemars(default = "max_credential_bytes", range(min = 1, max = 65_536))]
+    max_credential_bytes: u64,
+    #[schemars(default)]
+    metrics: Metrics,
+}
+
+fn no_providers() -> BTreeMap<String, ()> {
+    BTreeMap::new()
+}
+
+fn no_rules() -> [(); 0] {
+    []
+}
+
+fn realm() -> &'static str {
+    "api"
+}
+
+fn max_credential_bytes() -> u64 {
+    8192
+}
+
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum OnAmbiguousPath {
+    /// The request is refused.
+    #[default]
+    Reject,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Provider {
+    kind: Kind,
+    /// Where an API key may stand; only of `api_key`, which needs one.
+    sources: Option<Vec<Source>>,
+    /// Only of `api_key`, which needs one.
+    keys: Option<Vec<Key>>,
+    /// Only of `basic`, which needs one.
+    users: Option<Vec<User>>,
+    /// Whether the credential is taken off the request.
+    #[schemars(default = "yes")]
+    hide: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Kind {
+    ApiKey,
+    Basic,
+}
+
+/// One of `header` (with `scheme` for `authorization`), `query` and `cookie`.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Source {
+    header: Option<String>,
+    /// Other than Basic.
+    scheme: Option<String>,
+    #[schemars(regex(pattern = "^[A-Za-z0-9._~-]+$"))]
+    query: Option<String>,
+    #[schemars(regex(pattern = "^[A-Za-z0-9._~-]+$"))]
+    cookie: Option<String>,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Key {
+    /// Whom the upstream is told of.
+    #[schemars(length(min = 1, max = 128))]
+    id: String,
+    /// Of the key, in hexadecimal digits; the key itself is refused.
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    sha256: String,
+    /// In UTC: `2027-01-01T00:00:00Z`.
+    not_before: Option<String>,
+    not_after: Option<String>,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+fn no_scopes() -> [(); 0] {
+    []
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct User {
+    /// Whom the upstream is told of; without `:`.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[^:]*$"))]
+    name: String,
+    sha256_salted: Salted,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+/// SHA-256 of salt and password.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Salted {
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{32}$"))]
+    salt: String,
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    digest: String,
+}
+
+/// The headers in which the upstream is told who is calling. What requests bring in them is taken off.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Identity {
+    /// All headers that begin with it are taken off: the start of a header's name, with `-` at its end.
+    #[schemars(regex(pattern = "-$"), length(min = 3))]
+    prefix: String,
+    headers: IdentityHeaders,
+}
+
+/// Three different names. Default: the prefix and the field's name.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct IdentityHeaders {
+    #[schemars(length(min = 1))]
+    subject: Option<String>,
+    #[schemars(length(min = 1))]
+    provider: Option<String>,
+    #[schemars(length(min = 1))]
+    scopes: Option<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Identity {
+        Identity { prefix: "x-auth-".to_owned(), headers: IdentityHeaders::default() }
+    }
+}
+
+/// What is demanded of a request.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Access {
+    require: Option<Require>,
+    authorize: Option<Authorize>,
+}
+
+/// Which credentials; providers by their names.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum Require {
+    /// Open to all.
+    None,
+    /// A good one of any of these.
+    Any(Vec<String>),
+    /// A good one of each of these.
+    All(Vec<String>),
+    /// None at all, or only good ones.
+    Optional(Vec<String>),
+}
+
+/// What must hold of who was recognised, at least one of these.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Authorize {
+    #[schemars(length(min = 1))]
+    subjects: Option<Vec<String>>,
+    #[schemars(length(min = 1), inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes_all: Option<Vec<String>>,
+    #[schemars(length(min = 1), inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes_any: Option<Vec<String>>,
+}
+
+/// How metrics are named and bounded.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Metrics {
+    /// Before every name, without the `_` that follows it.
+    #[schemars(regex(pattern = "^[a-z0-9_]{1,32}$"))]
+    prefix: String,
+    /// What series are told apart by, each once.
+    #[schemars(extend("uniqueItems" = true))]
+    labels: Vec<Label>,
+    /// Series of all metrics together.
+    #[schemars(range(min = 1, max = 100_000))]
+    max_series: u64,
+}
+
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum Label {
+    Provider,
+    Reason,
+    Rule,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            prefix: "l7".to_owned(),
+            labels: vec![Label::Provider, Label::Reason, Label::Rule],
+            max_series: 1000,
+        }
+    }
+}

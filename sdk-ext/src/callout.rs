@@ -229,14 +229,14 @@ struct UnderWay {
     answer: Rc<Answer>,
 }
 
-thread_local! {
+crate::vm_local! {
     /// By token. An entry lives as long as somebody may await it.
     static UNDER_WAY: RefCell<Table<UnderWay>> = const { RefCell::new(Table::new()) };
 }
 
 type Arrived = fn(u32, u32, usize) -> Option<StreamId>;
 
-thread_local! {
+crate::vm_local! {
     /// Set by the first call: a module that makes none has no code for answers, and does not export the callback.
     static ARRIVED: Cell<Option<Arrived>> = const { Cell::new(None) };
 }

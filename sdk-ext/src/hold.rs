@@ -62,7 +62,7 @@ impl Watch {
     }
 }
 
-thread_local! {
+crate::vm_local! {
     /// Root contexts whose plugins are known to be shown bodies behind held headers.
     static ALLOWED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }

@@ -27,10 +27,13 @@ pub mod config;
 pub mod headers;
 mod hold;
 mod hostcalls;
+mod local;
 pub mod log;
 #[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown", feature = "allocator")))]
 mod memory;
 pub mod metrics;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 mod panic;
 mod plugin;
 pub mod policy;
@@ -74,5 +77,6 @@ pub mod internal {
         Bundle, Chain, Composed, Link, Member, Probes, Sections, Step, Sweep, distinct,
     };
     pub use crate::hostcalls::allocate;
+    pub use crate::panic::without_hook;
     pub use crate::plugin::Vm;
 }

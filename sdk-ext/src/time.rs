@@ -4,7 +4,7 @@ use crate::hostcalls::{self, Host};
 use std::cell::Cell;
 use std::time::Duration;
 
-thread_local! {
+crate::vm_local! {
     /// The time of the callback that runs; one VM is one thread.
     static NOW: Cell<Option<Monotonic>> = const { Cell::new(None) };
 }

@@ -22,13 +22,13 @@ enum Now {
     For(StreamId),
 }
 
-thread_local! {
+crate::vm_local! {
     /// The root of each paused stream. One VM is one thread.
     static PAUSED: RefCell<Table<u32>> = const { RefCell::new(Table::new()) };
     static NOW: Cell<Now> = const { Cell::new(Now::Root) };
 }
 
-thread_local! {
+crate::vm_local! {
     /// Set where messages are held for something: a module that never does needs no callbacks for what comes meanwhile.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }

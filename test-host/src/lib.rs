@@ -8,6 +8,8 @@ pub mod message;
 mod written;
 
 pub mod abi;
+#[cfg(feature = "native")]
+pub mod native;
 pub mod vm;
 
 pub mod router;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod coverage;
 mod demo;
 mod envoy;
 mod record;
@@ -38,6 +39,8 @@ enum Task {
     /// What things cost: the host's speed as ratios in one run, the filters' requests counted
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Which lines of the filters their tests run as Rust; needs cargo-llvm-cov
+    Coverage,
     /// What a filter may be configured with, as JSON Schema
     Schema(schema::Args),
     /// The house rules no compiler knows
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Wasm(args) => wasm::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
+        Task::Coverage => coverage::run(),
         Task::Schema(args) => schema::run(&args),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),

@@ -31,7 +31,7 @@ impl Plugin for Drill {
 
     fn configure(config: Config, init: &mut Init) -> Result<Drill, ConfigErrors> {
         if config.without_hook {
-            std::panic::set_hook(Box::new(|_| {}));
+            wayside_sdk::internal::without_hook();
         }
         Ok(Drill { waiting: init.gauge("drill_waiting")? })
     }

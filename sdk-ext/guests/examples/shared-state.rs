@@ -38,7 +38,7 @@ impl Plugin for State {
 
     fn configure(config: Config, init: &mut Init) -> Result<State, ConfigErrors> {
         if config.without_hook {
-            std::panic::set_hook(Box::new(|_| {}));
+            wayside_sdk::internal::without_hook();
         }
         Ok(State { limit: config.limit, in_flight: init.atomic(&format!("{}in_flight", config.prefix))? })
     }

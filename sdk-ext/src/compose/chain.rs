@@ -4,7 +4,7 @@ use super::{not_here, sections, snapshot};
 use crate::body::{Part, RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration, Json};
 use crate::panic::blame;
-use crate::plugin::{HttpFilter, Init, Plugin, Root};
+use crate::plugin::{HttpFilter, Init, Plugin, Root, offer};
 use crate::reply::Flow;
 use crate::stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamInfo,
@@ -231,7 +231,7 @@ impl<P: Plugin, R: Chain> Chain for Link<P, R> {
             if let Some(filter) = filter {
                 sweep.part.len = Some(snapshot::body_size());
                 blame(P::NAME);
-                match S::ask(filter, stream.of_member(P::NAME), sweep) {
+                match offer(|| S::ask(filter, stream.of_member(P::NAME), sweep)) {
                     Flow::Continue => {}
                     Flow::Reply(reply) => return Flow::Reply(reply),
                     Flow::Wait(wait) => return Flow::Wait(wait.of_member(P::NAME)),
@@ -248,7 +248,7 @@ impl<P: Plugin, R: Chain> Chain for Link<P, R> {
     fn log((filter, rest): &mut Self::Filters, stream: &StreamInfo) {
         if let Some(filter) = filter {
             blame(P::NAME);
-            filter.on_log(&LogCx::new(stream.of_member(P::NAME)));
+            offer(|| filter.on_log(&LogCx::new(stream.of_member(P::NAME))));
         }
         R::log(rest, stream);
     }

@@ -11,7 +11,7 @@ struct Kept {
     block: HeaderBlock,
 }
 
-thread_local! {
+crate::vm_local! {
     /// Whether filters share a callback now. Never set in a module of one filter, which so has no code for any of this.
     static SHARED: Cell<bool> = const { Cell::new(false) };
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };

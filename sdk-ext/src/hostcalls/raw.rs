@@ -9,21 +9,21 @@
 
 use std::alloc::Layout;
 
-/// Imports that answer with a status. Natively they exist only where a host defines them (feature `native-host`); without
+/// Imports that answer with a status. Natively a host answers them that has entered the VM ([`native`](crate::native)); without
 /// one every call is answered `Unimplemented`, so that whatever does not need a host can be tested without.
 macro_rules! imports {
     ($module:literal: $(fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
-        #[cfg(any(target_arch = "wasm32", feature = "native-host"))]
+        #[cfg(target_arch = "wasm32")]
         #[link(wasm_import_module = $module)]
         unsafe extern "C" {
             $(fn $name($($argument: $type),*) -> u32;)*
         }
 
         $(
-            #[cfg(not(any(target_arch = "wasm32", feature = "native-host")))]
+            #[cfg(not(target_arch = "wasm32"))]
             #[allow(clippy::too_many_arguments, reason = "the ABI's")]
-            unsafe fn $name($(_: $type),*) -> u32 {
-                super::Status::UNIMPLEMENTED.0
+            unsafe fn $name($($argument: $type),*) -> u32 {
+                crate::native::call(stringify!($name), &[$(crate::native::Word::word($argument)),*])
             }
         )*
     };

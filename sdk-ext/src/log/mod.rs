@@ -20,7 +20,7 @@ pub enum Level {
     Critical = 5,
 }
 
-thread_local! {
+crate::vm_local! {
     /// One VM is one thread. Everything is written until the host has been asked.
     static THRESHOLD: Cell<u32> = const { Cell::new(0) };
     /// Streams that wrote a record, with the request's id. In no order: few write any.

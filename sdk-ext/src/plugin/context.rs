@@ -1,7 +1,7 @@
 //! One plugin and one stream as the ABI's contexts, and what becomes of a callback's answer.
 
 use super::callbacks::{CONTINUE, PAUSE};
-use super::{HttpFilter as _, Init, Plugin};
+use super::{HttpFilter as _, Init, Plugin, offer};
 use crate::body::{self, Body};
 use crate::config::{ConfigErrors, Configuration};
 use crate::hold::Watch;
@@ -239,7 +239,7 @@ impl<P: Plugin> StreamContext<P> {
                 Direction::Response => Flow::Continue,
             };
         };
-        match (direction, part) {
+        offer(|| match (direction, part) {
             (Direction::Request, Part::Headers { end_of_stream }) => {
                 filter.on_request_headers(RequestHeaders::new(stream, end_of_stream))
             }
@@ -254,7 +254,7 @@ impl<P: Plugin> StreamContext<P> {
             (Direction::Response, Part::Trailers) => {
                 filter.on_response_trailers(ResponseTrailers::new(stream, true))
             }
-        }
+        })
     }
 
     /// What a flow comes to; `part` is what the filter was shown, if it did not wait since.
@@ -293,7 +293,7 @@ impl<P: Plugin> StreamContext<P> {
     pub(super) fn log(&mut self, callback: impl FnOnce(&mut P::Filter, Stream)) {
         let token = self.token();
         if let Some(filter) = &mut self.filter {
-            callback(filter, token);
+            offer(|| callback(filter, token));
         }
     }
 

@@ -47,35 +47,59 @@ pub trait Plugin: Sized + 'static {
 /// The callbacks of one HTTP stream, in the order of a request. Each is optional.
 pub trait HttpFilter: 'static {
     fn on_request_headers(&mut self, _: RequestHeaders) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     fn on_request_body(&mut self, _: RequestBody) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     fn on_request_trailers(&mut self, _: RequestTrailers) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     fn on_response_headers(&mut self, _: ResponseHeaders) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     fn on_response_body(&mut self, _: ResponseBody) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     fn on_response_trailers(&mut self, _: ResponseTrailers) -> Flow {
+        left_as_it_is();
         Flow::Continue
     }
 
     /// The stream is over, however it ended.
-    fn on_log(&mut self, _: &LogCx) {}
+    fn on_log(&mut self, _: &LogCx) {
+        left_as_it_is();
+    }
 
     /// What is left of a callback when what it waited for let the message pass: other filters of the same module.
     #[doc(hidden)]
     fn after_wait(&mut self, _: &Stream) -> Flow {
         Flow::Continue
     }
+}
+
+/// Natively it is to be told which callbacks a filter has no code for: its module does not export them.
+#[inline(always)]
+fn left_as_it_is() {
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::native::left_as_it_is();
+}
+
+/// Has a filter look at something.
+#[inline(always)]
+pub(crate) fn offer<R>(ask: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "wasm32")]
+    return ask();
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::native::offer(ask)
 }

@@ -66,7 +66,7 @@ impl Atomic {
     }
 }
 
-thread_local! {
+crate::vm_local! {
     /// What this VM has reserved, by metric: as many entries as there are gauges reserved of. One VM is one thread.
     static HELD: RefCell<Table<u32>> = const { RefCell::new(Table::new()) };
     /// Set by the first reservation: a module that makes none has no code for them.

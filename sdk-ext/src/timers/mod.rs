@@ -96,7 +96,7 @@ struct Used {
 
 const USE: Used = Used { run_due: Timers::run_timers, rearm: Timers::rearm, end: Timers::end_timers };
 
-thread_local! {
+crate::vm_local! {
     /// Set by the first timer: a module that sets none has no code for them.
     static USED: Cell<Option<Used>> = const { Cell::new(None) };
     /// By root context: several plugins may share a VM, which is one thread.

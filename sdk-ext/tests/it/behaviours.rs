@@ -10,8 +10,10 @@ use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 use wayside::build::Guest;
 use wayside::parity::{self, Behaviour, Guests, Topic};
+use wayside::replay;
 use wayside::trace::Ledger;
 use wayside::vm::Modules;
+use wayside_sdk::native::Constructor;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(topics);
 static GUESTS: LazyLock<Guests> = LazyLock::new(guests);
@@ -34,6 +36,22 @@ pub(crate) fn topics() -> Vec<Topic> {
 fn guests() -> Guests {
     let names: BTreeSet<String> = TOPICS.iter().flat_map(Topic::guests).collect();
     names.into_iter().map(|name| (name.clone(), module(&name))).collect()
+}
+
+/// What a guest is as Rust; those on the `proxy-wasm` crate are modules only.
+fn native(guest: &str) -> Option<Constructor> {
+    let of = |(name, _): &&(&str, _)| *name == guest.replace('-', "_");
+    let found = wayside_sdk_guests::ALL.iter().find(of);
+    assert!(found.is_some() || guest.ends_with("-proxy-wasm"), "{guest} is not in the list of guests");
+    found.map(|(_, make)| *make)
+}
+
+/// All of them, with the callbacks that their modules export.
+fn natives() -> Modules {
+    GUESTS.iter().fold(Modules::new(), |modules, (guest, module)| match native(guest) {
+        Some(make) => modules.natively_for(module, make).unwrap_or_else(|error| panic!("{error}")),
+        None => modules,
+    })
 }
 
 fn all() -> Vec<(&'static Topic, &'static Behaviour)> {
@@ -85,6 +103,26 @@ fn in_the_host_each_comes_to_what_envoy_was_seen_to_do() {
         parity::in_host(&topic.name, behaviour, &modules, &GUESTS).map(|(seen, _)| seen.text())
     };
     check(&all().iter().map(run).collect::<Vec<_>>());
+}
+
+/// With the ledger: what was called from which callback, and what was answered.
+#[test]
+fn as_rust_each_comes_to_the_same_as_its_module() {
+    let (wasm, native) = (Arc::new(Modules::new()), Arc::new(natives()));
+    let mut wrong = Vec::new();
+    for (topic, behaviour) in all() {
+        let run = |modules| parity::in_host(&topic.name, behaviour, modules, &GUESTS);
+        match (run(&wasm), run(&native)) {
+            (Ok((one, answered)), Ok((other, answered_natively))) => {
+                let told = parity::difference(&one.text(), &other.text());
+                wrong.extend(told.map(|told| format!("{}: {}\n{told}", topic.name, behaviour.name)));
+                let told = replay::ledger_differences([("module", &answered), ("Rust", &answered_natively)]);
+                wrong.extend(told.iter().map(|told| format!("{}: {}: {told}", topic.name, behaviour.name)));
+            }
+            (one, other) => assert_eq!(one.err(), other.err(), "{}", behaviour.name),
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod from_proxy_wasm;
 mod generated;
 mod logs;
 mod modules;
+mod natively;
 mod paths;
 mod prometheus;

@@ -88,6 +88,20 @@ pub trait Guest {
         false
     }
 
+    /// Why a hostcall ends the guest now, if it does.
+    fn forbids(&self, hostcall: &'static str) -> Option<GuestFault>;
+
+    /// Whether the VM's configuration lists this import.
+    fn may_call(&self, hostcall: &str) -> bool;
+
+    /// How many bytes this hostcall has read from the guest and written to it.
+    fn moved(&self) -> (usize, usize);
+
+    /// What ends the guest although the hostcall told it a status.
+    fn breaks(&self, _hostcall: &'static str) -> Option<GuestFault> {
+        None
+    }
+
     fn log(&mut self, level: LogLevel, text: Bytes) {
         if self.is_allocating() { self.host().log_of_vm(level, text) } else { self.host().log(level, text) }
     }
@@ -100,6 +114,16 @@ pub trait Guest {
         self.write(ptr, &value.to_le_bytes())
     }
 
+    /// Writes an address of the guest's memory into it.
+    fn write_address(&mut self, ptr: u32, address: u32) -> CallResult {
+        self.write_u32(ptr, address)
+    }
+
+    /// Writes a number that the guest takes for a size.
+    fn write_size(&mut self, ptr: u32, size: u32) -> CallResult {
+        self.write_u32(ptr, size)
+    }
+
     /// Hands bytes to the guest. Nothing is allocated for an empty result: address and size are 0.
     fn return_bytes(&mut self, bytes: &[u8], out: GuestOut) -> Result<(), Refusal> {
         let len = u32::try_from(bytes.len()).map_err(|_| CallStatus::InvalidMemoryAccess)?;
@@ -107,7 +131,7 @@ pub trait Guest {
         if len > 0 {
             self.write(ptr, bytes)?;
         }
-        self.write_u32(out.ptr, ptr)?;
-        Ok(self.write_u32(out.len, len)?)
+        self.write_address(out.ptr, ptr)?;
+        Ok(self.write_size(out.len, len)?)
     }
 }

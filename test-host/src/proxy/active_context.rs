@@ -25,7 +25,7 @@ use crate::{
     },
     message::HeaderMap,
     stream::Path,
-    trace::{AT_START, Change, FindingKind, HeaderEdit, Thread, What},
+    trace::{AT_START, Change, FindingKind, HeaderEdit, Made, Thread, What},
     vm::Capabilities,
 };
 
@@ -61,6 +61,8 @@ pub(crate) struct ActiveContext {
     pub(crate) broken: bool,
     /// Which buffer a context looked at last, in this callback: what `CallData` is outside its own callback.
     pub(super) last_buffer: Option<(ContextId, BufferType)>,
+    /// What the callback has asked for, where a ledger is kept.
+    pub(crate) made: Made,
     /// The callback's name, or that the module starts.
     pub(crate) callback: &'static str,
 }
@@ -84,6 +86,7 @@ impl ActiveContext {
             logged: None,
             broken: false,
             last_buffer: None,
+            made: Made::default(),
             callback: AT_START,
         }
     }
@@ -95,6 +98,7 @@ impl ActiveContext {
         (self.plugin, self.current, self.effective) = (plugin, current, None);
         (self.stop, self.broken) = (false, false);
         (self.last_buffer, self.callback) = (None, callback);
+        self.made = Made::default();
     }
 
     /// What was there for the callback that is over alone.
@@ -210,6 +214,9 @@ impl ActiveContext {
 impl HostCalls for ActiveContext {
     fn called(&mut self, hostcall: &'static str, bytes_in: usize, bytes_out: usize) {
         let (owner, plugin) = (self.owner(), self.plugin);
+        if self.core.ledger.is_some() {
+            self.made.count(hostcall, bytes_out);
+        }
         self.core.usage(owner, plugin).count(hostcall, bytes_in, bytes_out);
     }
 

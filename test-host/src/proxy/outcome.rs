@@ -90,8 +90,9 @@ impl Outcome {
 pub struct FilterInfo {
     pub name: String,
     pub listener: String,
-    /// The module's file.
+    /// The module's file, as the configuration names it.
     pub code: PathBuf,
+    /// `native` where Rust of this process ran in its place.
     pub sha256: String,
     pub bytes: usize,
     /// What it cost outside streams: start, configuration, ticks, over all workers. Of filters that share a root context the
@@ -148,7 +149,7 @@ impl Proxy {
         let shut_down_at = self.end();
         self.hand_out(ended);
         let connections = std::mem::take(&mut self.finished_connections);
-        let modules: Vec<_> = self.bases.iter().map(|base| base.template.module()).collect();
+        let code: Vec<_> = self.bases.iter().map(|base| base.template.code()).collect();
         let Some(core) = self.core() else { unreachable!("no guest is running") };
         let filters = core.filters.iter().enumerate().map(|(number, filter)| {
             let (mut usage, mut usage_on_main) = (Usage::default(), Usage::default());
@@ -157,13 +158,13 @@ impl Proxy {
                 if on_main { &mut usage_on_main } else { &mut usage }.add(&plugin.usage);
             }
             self.of_ones.usage(FilterNumber(number)).inspect(|more| usage.add(more));
-            let module = &modules[filter.base];
+            let code = &code[filter.base];
             FilterInfo {
                 name: filter.spec.filter_name.clone(),
                 listener: filter.listener.clone(),
-                code: module.path.clone(),
-                sha256: module.sha256.clone(),
-                bytes: module.bytes,
+                code: code.path().to_owned(),
+                sha256: code.sha256().to_owned(),
+                bytes: code.bytes(),
                 usage,
                 usage_on_main,
             }

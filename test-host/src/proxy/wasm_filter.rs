@@ -269,6 +269,10 @@ impl Proxy {
             let owner = active.core.owner(plugin, context);
             active.core.usage(owner, plugin).burn(fuel);
         }
+        let filter = active.core.plugins[plugin.0].filter;
+        if let (Some(ledger), true) = (&mut active.core.ledger, answer != Ok(None)) {
+            ledger.ran(filter, callback.name(), std::mem::take(&mut active.made));
+        }
         match answer {
             Ok(number) => {
                 if let (Some(ledger), Some(_)) = (&mut active.core.ledger, number) {

@@ -1,13 +1,16 @@
 //! Recorded exchanges into a simulation, and what became of each out of it.
 
 mod chunking;
+mod compared;
 mod difference;
+mod hostcalls;
 mod isolation;
 mod schedule;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use chunking::Chunking;
+pub use compared::{differences, ledger_differences};
 pub use difference::{Difference, FieldChange, Place};
 pub use isolation::Isolation;
 

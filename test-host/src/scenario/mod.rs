@@ -3,6 +3,8 @@
 //! `scenario.yaml` holds chain and traffic ([`Manifest`]), `expected.txt` the story. Adding a case needs no Rust.
 
 mod cost;
+#[cfg(feature = "native")]
+mod engines;
 mod manifest;
 mod story;
 
@@ -13,6 +15,8 @@ use std::{
 };
 
 pub use cost::{Allowed, check_cost_of_this_crate};
+#[cfg(feature = "native")]
+pub use engines::{check_engines_of_this_crate, check_this_crate_as_rust, natively};
 pub use manifest::{Manifest, ManifestError};
 
 use crate::{
@@ -102,10 +106,18 @@ fn search(folder: &Path, found: &mut Vec<Scenario>) -> Result<(), ScenarioError>
 /// # Errors
 /// All that failed or differed.
 pub fn check_all(folder: &Path, resolve: Resolve<'_>, bless: Bless) -> Result<usize, Vec<ScenarioError>> {
-    let modules = Arc::new(Modules::new());
+    check_with(&Arc::new(Modules::new()), folder, resolve, bless)
+}
+
+fn check_with(
+    modules: &Arc<Modules>,
+    folder: &Path,
+    resolve: Resolve<'_>,
+    bless: Bless,
+) -> Result<usize, Vec<ScenarioError>> {
     let scenarios = discover(folder).map_err(|error| vec![error])?;
     let errors: Vec<_> =
-        scenarios.iter().filter_map(|scenario| scenario.check(&modules, resolve, bless).err()).collect();
+        scenarios.iter().filter_map(|scenario| scenario.check(modules, resolve, bless).err()).collect();
     if errors.is_empty() { Ok(scenarios.len()) } else { Err(errors) }
 }
 
@@ -123,6 +135,11 @@ pub fn check_this_crate() -> Result<usize, String> {
         .map_err(|errors| format!("{}tested {}", told(errors), this.module))
 }
 
+/// Where the crate whose test is running has its scenarios.
+fn folder_of_this_crate() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("scenarios")
+}
+
 /// The crate whose test is running.
 struct ThisCrate {
     module: Artifact,
@@ -132,12 +149,16 @@ struct ThisCrate {
 impl ThisCrate {
     fn build() -> Result<Self, String> {
         let module = crate::build::here().map_err(|error| error.to_string())?;
-        let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        Ok(ThisCrate { module, scenarios: folder.join("scenarios") })
+        Ok(ThisCrate { module, scenarios: folder_of_this_crate() })
+    }
+
+    /// What scenarios call it.
+    fn name(&self) -> &str {
+        self.module.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
     }
 
     fn resolve(&self, name: &str) -> Result<PathBuf, String> {
-        if self.module.path.file_stem().is_some_and(|stem| stem == name) {
+        if self.name() == name {
             Ok(self.module.path.clone())
         } else {
             Err(format!("this crate builds {}", self.module.path.display()))
@@ -165,15 +186,7 @@ impl Scenario {
         let place = self.folder.join("scenario.yaml");
         let text = std::fs::read_to_string(&place)
             .map_err(|source| ScenarioError::Io { path: place.clone(), source })?;
-        let shown = place.display().to_string();
-        let manifest = Manifest::parse(&text, &shown)?;
-        let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
-        let recording = manifest.recording(&place)?;
-        let options =
-            Options { chunking: manifest.chunking, isolation: manifest.isolation, ..Options::default() };
-        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
-            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
-        Ok(Ran { manifest, replay })
+        Ran::of(&text, &place, modules, resolve)
     }
 
     /// Runs the scenario and holds its story against the expected one.
@@ -196,6 +209,26 @@ impl Scenario {
             return Ok(());
         }
         Err(ScenarioError::Differs { folder: self.folder.clone(), difference: difference(&expected, &found) })
+    }
+}
+
+impl Ran {
+    /// Runs what was written; files that it names stand beside `place`.
+    fn of(
+        text: &str,
+        place: &Path,
+        modules: &Arc<Modules>,
+        resolve: Resolve<'_>,
+    ) -> Result<Self, ScenarioError> {
+        let shown = place.display().to_string();
+        let manifest = Manifest::parse(text, &shown)?;
+        let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
+        let recording = manifest.recording(place)?;
+        let (chunking, isolation) = (manifest.chunking, manifest.isolation);
+        let options = Options { chunking, isolation, ledger: true, ..Options::default() };
+        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
+            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
+        Ok(Ran { manifest, replay })
     }
 }
 

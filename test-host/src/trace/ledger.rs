@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{FilterNumber, Made};
+
 /// The callback of hostcalls that a module makes before its first one, in its start functions.
 pub const AT_START: &str = "start";
 
@@ -10,6 +12,8 @@ pub const AT_START: &str = "start";
 pub struct Ledger {
     /// Callbacks that guests export and that ran.
     pub callbacks: BTreeSet<&'static str>,
+    /// By filter and callback: what a run of it asked of the host, and how many runs asked just that.
+    pub runs: BTreeMap<(FilterNumber, &'static str), BTreeMap<Made, u64>>,
     /// By hostcall and callback: the numbers answered. A `CallStatus` from `proxy_` functions, an errno from WASI's.
     pub answers: BTreeMap<(&'static str, &'static str), BTreeSet<u32>>,
     /// By path, its parts joined by dots, and callback: the statuses of reads.
@@ -23,6 +27,10 @@ impl Ledger {
         self.answers.entry((hostcall, callback)).or_default().insert(number);
     }
 
+    pub(crate) fn ran(&mut self, filter: FilterNumber, callback: &'static str, made: Made) {
+        *self.runs.entry((filter, callback)).or_default().entry(made).or_default() += 1;
+    }
+
     /// Takes in what another proxy's guests did.
     pub(crate) fn absorb(&mut self, other: Ledger) {
         self.callbacks.extend(other.callbacks);
@@ -31,6 +39,10 @@ impl Ledger {
         }
         for (read, statuses) in other.properties {
             self.properties.entry(read).or_default().extend(statuses);
+        }
+        for (callback, runs) in other.runs {
+            let mine = self.runs.entry(callback).or_default();
+            runs.into_iter().for_each(|(made, times)| *mine.entry(made).or_default() += times);
         }
         self.unimplemented.extend(other.unimplemented);
     }

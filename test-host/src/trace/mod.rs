@@ -2,6 +2,7 @@
 
 mod finding;
 mod ledger;
+mod made;
 mod thread;
 mod usage;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 
 pub use finding::FindingKind;
 pub use ledger::{AT_START, Ledger};
+pub use made::Made;
 pub use thread::Thread;
 pub use usage::{Counts, Usage};
 

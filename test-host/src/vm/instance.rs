@@ -6,12 +6,11 @@ use wasmtime::{Instance, Memory, ResourceLimiter, Store, StoreLimits, StoreLimit
 
 use super::{
     budget::Budget,
-    capabilities::Capabilities,
     exports::{Callbacks, Exports},
     import_table::AbiVersion,
     link,
 };
-use crate::abi::{Callback, ContextId, GuestFault, HostCalls};
+use crate::abi::{Callback, Capabilities, ContextId, GuestFault, HostCalls, Phase};
 
 /// The most entries a table may have: V8's own limit, which Envoy leaves as it is.
 pub(super) const TABLE_ENTRIES_MAX: usize = 10_000_000;
@@ -32,16 +31,6 @@ impl Default for Limits {
     fn default() -> Self {
         Limits { memory: 1 << 30, time: Duration::from_secs(5), fuel: 2_000_000_000 }
     }
-}
-
-/// What the guest is doing; Envoy restricts what it may call meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The engine runs the module's start section; Envoy has not set up anything a hostcall needs.
-    Instantiating,
-    Starting,
-    Allocating,
-    Running,
 }
 
 /// A VM's side of the store: the lent host, and what hostcalls need of the instance.
@@ -94,7 +83,7 @@ impl<H> VmState<H> {
     /// Ends the loan.
     #[expect(
         clippy::expect_used,
-        reason = "only Template::start and Vm::call use it, having put the host here"
+        reason = "only WasmTemplate::start and WasmVm::call use it, having put the host here"
     )]
     pub(super) fn take_host(&mut self) -> Box<H> {
         self.host.take().expect("the host was lent by the same function")
@@ -103,7 +92,7 @@ impl<H> VmState<H> {
     /// The host lent for this callback.
     #[expect(
         clippy::expect_used,
-        reason = "guest code runs only inside Vm::lend, which puts the host here first"
+        reason = "guest code runs only inside WasmVm::call, which puts the host here first"
     )]
     pub(super) fn host(&mut self) -> &mut H {
         self.host.as_mut().expect("guest code runs only while the host is lent")
@@ -144,54 +133,26 @@ impl<H> VmState<H> {
         self.broken.get_or_insert(fault);
     }
 
-    /// Why this hostcall ends the guest now, if it does: Envoy allows few calls while a module starts or allocates
-    /// (proxy-wasm-cpp-host `src/wasm.cc`, `include/proxy-wasm/wasm.h`).
-    pub(super) fn forbids(&self, hostcall: &'static str) -> Option<GuestFault> {
-        let restricted = |phase| Some(GuestFault::Restricted { hostcall, phase });
-        match self.phase {
-            Phase::Running => None,
-            Phase::Instantiating => {
-                let needs_nothing = ["pthread_equal", "emscripten_notify_memory_growth"];
-                let why = "in the module's start section";
-                (!needs_nothing.contains(&hostcall)).then_some(GuestFault::EnvoyCrash { hostcall, why })
-            }
-            Phase::Starting => {
-                let not_wasi = hostcall.starts_with("proxy_") || hostcall.starts_with("envoy_");
-                let forbidden = [
-                    "fd_read",
-                    "fd_seek",
-                    "fd_close",
-                    "path_open",
-                    "proc_exit",
-                    "sched_yield",
-                    "pthread_equal",
-                ];
-                let allowed = hostcall == "proxy_log" || !(not_wasi || forbidden.contains(&hostcall));
-                if allowed { None } else { restricted("starting") }
-            }
-            Phase::Allocating => {
-                let allowed = ["proxy_log", "fd_write", "clock_time_get", "poll_oneoff"];
-                if allowed.contains(&hostcall) { None } else { restricted("allocating memory") }
-            }
-        }
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
     }
 }
 
 /// One instance of a module. `H` is the host that is lent to it.
-pub struct Vm<H: 'static> {
+pub struct WasmVm<H: 'static> {
     store: Store<VmState<H>>,
     exports: Exports,
     budget: Budget,
     fuel_used: Option<u64>,
 }
 
-impl<H> std::fmt::Debug for Vm<H> {
+impl<H> std::fmt::Debug for WasmVm<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
+        f.debug_struct("WasmVm").field("fuel_used", &self.fuel_used).finish_non_exhaustive()
     }
 }
 
-impl<H: HostCalls + 'static> Vm<H> {
+impl<H: HostCalls + 'static> WasmVm<H> {
     pub(super) fn new(
         store: Store<VmState<H>>,
         instance: Instance,
@@ -199,7 +160,7 @@ impl<H: HostCalls + 'static> Vm<H> {
         budget: Budget,
     ) -> Self {
         let exports = callbacks.of(instance, |export| store.data().capabilities.allow(export));
-        Vm { store, exports, budget, fuel_used: None }
+        WasmVm { store, exports, budget, fuel_used: None }
     }
 
     /// Calls the guest, with `host` lent to it meanwhile. `Ok(None)`: the module does not export this callback.
@@ -227,10 +188,6 @@ impl<H: HostCalls + 'static> Vm<H> {
             None => answer,
         };
         (host, answer.map_err(|fault| self.budget.name_in(fault)))
-    }
-
-    pub fn exports(&self, callback: Callback) -> bool {
-        self.exports.has(callback)
     }
 
     /// Fuel used by the last callback, where it is metered.

@@ -1,7 +1,7 @@
-//! Where guest code runs. wasmtime is named here and nowhere else.
+//! Where guest code runs. wasmtime is named here and nowhere else; `engine` puts native code beside it.
 
 mod budget;
-mod capabilities;
+mod engine;
 mod exports;
 mod guard;
 pub mod import_table;
@@ -13,7 +13,10 @@ mod modules;
 mod pool;
 mod template;
 
-pub use capabilities::Capabilities;
-pub use instance::{Limits, Vm};
+pub use crate::abi::Capabilities;
+#[cfg(feature = "native")]
+pub use engine::NativeCode;
+pub use engine::{Code, Template, Vm};
+pub use instance::{Limits, WasmVm};
 pub use modules::{LoadError, Metering, Module, Modules};
-pub use template::Template;
+pub use template::WasmTemplate;

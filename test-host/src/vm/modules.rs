@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
 use super::{
+    Code,
     guard::Guard,
     module::{ModuleError, ModuleInfo},
     pool,
@@ -76,6 +77,9 @@ pub struct Modules {
     pool: Option<Engine>,
     metering: Metering,
     loaded: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// By the name of the module that each stands for.
+    #[cfg(feature = "native")]
+    natives: BTreeMap<String, crate::native::Filter>,
 }
 
 impl Modules {
@@ -106,7 +110,38 @@ impl Modules {
             engine: Engine::new(&config).unwrap_or_default(),
             metering,
             loaded: Mutex::default(),
+            #[cfg(feature = "native")]
+            natives: BTreeMap::new(),
         }
+    }
+
+    /// Has a filter run as Rust of this process wherever a configuration names the file `<module>.wasm`, in whatever folder; the
+    /// file need not exist. Other modules of the chain run as they are.
+    #[cfg(feature = "native")]
+    #[must_use]
+    pub fn natively(mut self, module: &str, make: crate::native::Constructor) -> Self {
+        self.natives.insert(module.to_owned(), crate::native::Filter { make, exports: None });
+        self
+    }
+
+    /// As [`Self::natively`], in the place of a module that is at hand: exactly the callbacks are called that it exports. Which
+    /// they are only its finished file tells.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an Envoy would refuse it.
+    #[cfg(feature = "native")]
+    pub fn natively_for(
+        mut self,
+        module: &Path,
+        make: crate::native::Constructor,
+    ) -> Result<Self, LoadError> {
+        let wasm = std::fs::read(module)
+            .map_err(|source| LoadError::Unreadable { path: module.to_owned(), source })?;
+        let info = ModuleInfo::parse(&wasm, module.display().to_string()).map_err(LoadError::Module)?;
+        let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let exports = Some(Arc::new(info.exports.into_iter().collect()));
+        self.natives.insert(name, crate::native::Filter { make, exports });
+        Ok(self)
     }
 
     pub fn metering(&self) -> Metering {
@@ -121,6 +156,21 @@ impl Modules {
             *guard = Some(Guard::start(engines.cloned().collect())?);
         }
         Ok(())
+    }
+
+    /// What runs for a file that a configuration names.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn find(&self, path: &Path) -> Result<Code, LoadError> {
+        #[cfg(feature = "native")]
+        if let Some((name, filter)) =
+            path.file_stem().and_then(|stem| self.natives.get_key_value(&*stem.to_string_lossy()))
+        {
+            let (name, path, filter) = (name.clone(), path.to_owned(), filter.clone());
+            return Ok(Code::Native(super::NativeCode { name, path, filter }));
+        }
+        self.load(path).map(Code::Wasm)
     }
 
     /// Reads, inspects and compiles a module. The same bytes are compiled once.

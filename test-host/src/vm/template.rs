@@ -5,20 +5,20 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::{Instance, InstancePre, Linker, Store};
 
 use super::{
-    Capabilities, Limits, Module, Modules, Vm,
+    Capabilities, Limits, Module, Modules,
     budget::Budget,
     exports::{self, ModuleExports},
     imported,
-    instance::{Phase, VmState, fault_of},
+    instance::{VmState, WasmVm, fault_of},
     link, pool,
 };
-use crate::abi::{GuestFault, HostCalls};
+use crate::abi::{GuestFault, HostCalls, Phase};
 
 /// What a module's start functions are called in errors.
 const START: &str = "its start functions";
 
 /// A module with its imports bound to hosts of type `H`: VMs start from it without binding them again.
-pub struct Template<H: 'static> {
+pub struct WasmTemplate<H: 'static> {
     /// Keeps the guard's thread alive.
     modules: Arc<Modules>,
     module: Arc<Module>,
@@ -42,21 +42,21 @@ enum Imports<H: 'static> {
     Functions(Linker<VmState<H>>),
 }
 
-impl<H> std::fmt::Debug for Template<H> {
+impl<H> std::fmt::Debug for WasmTemplate<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Template").field("module", &self.module.path).finish_non_exhaustive()
+        f.debug_struct("WasmTemplate").field("module", &self.module.path).finish_non_exhaustive()
     }
 }
 
 /// What came of a start, besides the host that was lent to it.
 enum Started<H: 'static> {
-    Vm(Box<Vm<H>>),
+    Vm(Box<WasmVm<H>>),
     Fault(GuestFault),
     /// Nothing has run: there was no room in the pool.
     NoRoom(GuestFault),
 }
 
-impl<H: HostCalls + 'static> Template<H> {
+impl<H: HostCalls + 'static> WasmTemplate<H> {
     /// Binds the imports of a module that `modules` has loaded.
     ///
     /// # Errors
@@ -64,25 +64,29 @@ impl<H: HostCalls + 'static> Template<H> {
     pub fn new(modules: &Arc<Modules>, module: Arc<Module>, limits: Limits) -> Result<Self, GuestFault> {
         let bound = modules.guard().map_err(Into::into).and_then(|()| Bound::of(&module.compiled));
         let bound = bound.map_err(|error| fault_of(error, START))?;
-        Ok(Template { modules: Arc::clone(modules), module, bound, unpooled: OnceLock::new(), limits })
+        Ok(WasmTemplate { modules: Arc::clone(modules), module, bound, unpooled: OnceLock::new(), limits })
     }
 
-    pub fn module(&self) -> &Module {
+    pub fn module(&self) -> &Arc<Module> {
         &self.module
     }
 
     /// Instantiates the module and runs its start functions, with `host` lent to them.
-    pub fn start(&self, capabilities: Capabilities, host: Box<H>) -> (Box<H>, Result<Vm<H>, GuestFault>) {
+    pub fn start(
+        &self,
+        capabilities: Capabilities,
+        host: Box<H>,
+    ) -> (Box<H>, Result<Box<WasmVm<H>>, GuestFault>) {
         let (host, started) = self.start_from(&self.bound, capabilities.clone(), host);
         let fault = match started {
-            Started::Vm(vm) => return (host, Ok(*vm)),
+            Started::Vm(vm) => return (host, Ok(vm)),
             Started::Fault(fault) => return (host, Err(fault)),
             Started::NoRoom(fault) => fault,
         };
         let bind = || Bound::of(&self.module.unpooled(&self.modules)?.ok()?).ok();
         let Some(bound) = self.unpooled.get_or_init(bind) else { return (host, Err(fault)) };
         match self.start_from(bound, capabilities, host) {
-            (host, Started::Vm(vm)) => (host, Ok(*vm)),
+            (host, Started::Vm(vm)) => (host, Ok(vm)),
             (host, Started::Fault(fault) | Started::NoRoom(fault)) => (host, Err(fault)),
         }
     }
@@ -96,7 +100,9 @@ impl<H: HostCalls + 'static> Template<H> {
         store.data_mut().enter(Phase::Running);
         let host = store.data_mut().take_host();
         let started = match started {
-            Ok(instance) => Started::Vm(Box::new(Vm::new(store, instance, &bound.exports.callbacks, budget))),
+            Ok(instance) => {
+                Started::Vm(Box::new(WasmVm::new(store, instance, &bound.exports.callbacks, budget)))
+            }
             Err(error) if pool::is_full(&error) => Started::NoRoom(fault_of(error, START)),
             Err(error) => Started::Fault(budget.name_in(fault_of(error, START))),
         };

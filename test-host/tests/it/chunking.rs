@@ -26,7 +26,7 @@ use crate::support::MODULES;
 /// A key that the example's configuration admits.
 const DEMO_KEY: &str = "demo-key-0001-not-a-secret";
 
-static CHAIN: LazyLock<Arc<ProxySpec>> = LazyLock::new(|| {
+pub(crate) static CHAIN: LazyLock<Arc<ProxySpec>> = LazyLock::new(|| {
     let example = workspace("examples/envoy/envoy.yaml");
     let loaded = envoy_config::load_with(&example, &LoadOptions::default());
     let mut spec = loaded.expect("the example is valid").spec;
@@ -40,7 +40,7 @@ static CHAIN: LazyLock<Arc<ProxySpec>> = LazyLock::new(|| {
 });
 
 /// Every other client shows a key: of most, the recording has none, and they are turned away.
-static RECORDED: LazyLock<Recording> = LazyLock::new(|| {
+pub(crate) static RECORDED: LazyLock<Recording> = LazyLock::new(|| {
     let loaded = traffic::load(&[workspace("test-host/recordings/bookshop")], &traffic::Limits::default());
     let mut recording = loaded.expect("the recording is readable");
     for exchange in recording.exchanges.iter_mut().step_by(2) {

@@ -17,6 +17,7 @@ mod layering;
 mod lifecycle;
 mod local_replies;
 mod modules;
+mod native;
 mod parity;
 mod properties;
 mod report;

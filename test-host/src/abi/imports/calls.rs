@@ -132,10 +132,10 @@ pub(crate) fn call_foreign_function<G: Guest>(
             Some(result) => place(guest, result, size)?,
             None => 0,
         };
-        guest.write_u32(out.ptr, address)?;
+        guest.write_address(out.ptr, address)?;
     }
     if out.len != 0 {
-        guest.write_u32(out.len, size)?;
+        guest.write_size(out.len, size)?;
     }
     match answer.status {
         CallStatus::Ok => Ok(()),

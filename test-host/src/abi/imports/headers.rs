@@ -30,7 +30,7 @@ pub(crate) fn get_header_map_pairs<G: Guest>(guest: &mut G, map: u32, out: Guest
 pub(crate) fn get_header_map_size<G: Guest>(guest: &mut G, map: u32, out: u32) -> Result<(), Refusal> {
     let map = MapType::decode(map)?;
     let size = guest.host().headers_byte_size(map)?;
-    Ok(guest.write_u32(out, u32::try_from(size).unwrap_or(u32::MAX))?)
+    Ok(guest.write_size(out, u32::try_from(size).unwrap_or(u32::MAX))?)
 }
 
 pub(crate) fn add_header_map_value<G: Guest>(
@@ -97,7 +97,7 @@ pub(crate) fn get_buffer_status<G: Guest>(
 ) -> Result<(), Refusal> {
     let buffer = BufferType::decode(buffer)?;
     let bytes = guest.host().buffer(buffer)?;
-    guest.write_u32(len, u32::try_from(bytes.len()).unwrap_or(u32::MAX))?;
+    guest.write_size(len, u32::try_from(bytes.len()).unwrap_or(u32::MAX))?;
     Ok(guest.write_u32(flags, 0)?)
 }
 

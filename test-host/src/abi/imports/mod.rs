@@ -3,10 +3,13 @@
 pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod headers;
+mod list;
 pub(crate) mod shared;
 pub(crate) mod stream;
 
 use bytes::Bytes;
+
+pub(crate) use list::bind_hostcalls;
 
 use super::{Guest, GuestSlice, HostCalls, pairs};
 

@@ -14,7 +14,7 @@ use super::super::{
 use crate::{
     abi::GuestFault,
     message::Direction,
-    vm::{Limits, Module, Modules, Template},
+    vm::{Code, Limits, Modules, Template},
 };
 
 /// Plugins with equal keys share a VM on each thread.
@@ -23,7 +23,7 @@ struct VmKey {
     vm_id: String,
     environment: BTreeMap<String, String>,
     vm_configuration: Bytes,
-    sha256: String,
+    code: String,
 }
 
 /// Plugins of one VM with equal keys share a root context.
@@ -67,19 +67,19 @@ impl BaseVm {
         bases: &mut Vec<BaseVm>,
         plugin: &PluginSpec,
         modules: &Arc<Modules>,
-        module: Arc<Module>,
+        code: Code,
         limits: Limits,
     ) -> Result<(usize, bool), GuestFault> {
         let key = VmKey {
             vm_id: plugin.vm.id.clone(),
             environment: plugin.vm.environment.clone(),
             vm_configuration: plugin.vm.configuration.bytes(),
-            sha256: module.sha256.clone(),
+            code: code.key(),
         };
         if let Some(known) = bases.iter().position(|base| base.key == key) {
             return Ok((known, false));
         }
-        let template = Template::new(modules, module, limits)?;
+        let template = Template::new(modules, code, limits)?;
         bases.push(BaseVm { key, template, tried: Vec::new() });
         Ok((bases.len() - 1, true))
     }

@@ -17,7 +17,7 @@ use crate::{
     clock::Rng,
     trace::{AT_START, Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
-    vm::{Limits, LoadError, Module, Modules},
+    vm::{Code, Limits, LoadError, Modules},
 };
 
 /// What a proxy is started with, besides its spec.
@@ -165,10 +165,10 @@ impl Proxy {
         for (listener, direction, loggers, plugins) in spec.chains() {
             let mut chain = Vec::new();
             for (nth, plugin) in plugins.into_iter().enumerate() {
-                let module = load(&self.modules, plugin)
+                let code = load(&self.modules, plugin)
                     .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
                 let (base, new) =
-                    BaseVm::find_or_add(&mut self.bases, plugin, &self.modules, module, self.limits)
+                    BaseVm::find_or_add(&mut self.bases, plugin, &self.modules, code, self.limits)
                         .map_err(|fault| unlinked(plugin, fault))?;
                 let filter = FilterNumber(self.core_mut().filters.len());
                 self.core_mut().filters.push(FilterEntry {
@@ -357,10 +357,10 @@ fn unlinked(plugin: &PluginSpec, fault: GuestFault) -> StartError {
     StartError::Refused { filter, place, fault, log: Box::default(), entries: Box::default() }
 }
 
-fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Arc<Module>, LoadError> {
+fn load(modules: &Modules, plugin: &PluginSpec) -> Result<Code, LoadError> {
     match &plugin.vm.code {
-        CodeSource::File(path) => modules.load(path),
-        CodeSource::Inline(code) => modules.load_bytes(Path::new(&plugin.origin), code),
+        CodeSource::File(path) => modules.find(path),
+        CodeSource::Inline(code) => modules.load_bytes(Path::new(&plugin.origin), code).map(Code::Wasm),
     }
 }
 

@@ -16,7 +16,7 @@ impl Capabilities {
         Capabilities((!allowed.is_empty()).then(|| Arc::new(allowed)))
     }
 
-    pub(super) fn allow(&self, name: &str) -> bool {
+    pub(crate) fn allow(&self, name: &str) -> bool {
         let never_restricted = ["pthread_equal", "emscripten_notify_memory_growth"];
         let listed = |allowed: &Arc<BTreeSet<String>>| {
             allowed.contains(name) || name.starts_with("envoy_") || never_restricted.contains(&name)

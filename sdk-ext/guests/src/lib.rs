@@ -1,1 +1,0 @@
-//! Nothing: the guests are the examples, each a module of its own.

@@ -21,11 +21,8 @@ struct Readme;
 
 mod body;
 pub mod callout;
-mod collect;
-mod compose;
 pub mod config;
 pub mod headers;
-mod hold;
 mod hostcalls;
 mod local;
 pub mod log;
@@ -38,23 +35,20 @@ mod panic;
 mod plugin;
 pub mod policy;
 pub mod property;
-mod reply;
 pub mod rng;
 mod state;
 mod stream;
 pub mod time;
-mod timers;
 pub mod units;
-mod waiting;
 
+pub use body::collect::{Collect, CollectError};
+pub use body::hold::Hold;
 pub use body::{Body, RequestBody, Resize, ResponseBody};
 pub use callout::{CallError, CallResponse, Cluster, join};
-pub use collect::{Collect, CollectError};
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
-pub use hold::Hold;
 pub use hostcalls::{Call, Host, HostError, Status};
 pub use log::Redacted;
 pub use metrics::{
@@ -62,21 +56,21 @@ pub use metrics::{
     RuleMetrics, SeriesLimit,
 };
 pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
-pub use reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
+pub use stream::reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
 };
+pub use time::timers::{Parked, TimerId};
 pub use time::{Monotonic, Wall};
-pub use timers::{Parked, TimerId};
 
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::compose::{
-        Bundle, Chain, Composed, Link, Member, Probes, Sections, Step, Sweep, distinct,
-    };
     pub use crate::hostcalls::allocate;
     pub use crate::panic::without_hook;
     pub use crate::plugin::Vm;
+    pub use crate::plugin::compose::{
+        Bundle, Chain, Composed, Link, Member, Probes, Sections, Step, Sweep, distinct,
+    };
 }

@@ -2,8 +2,9 @@
 
 use crate::hostcalls::{self, MetricKind};
 use crate::log::{self, Level};
-use crate::reply::Reply;
-use crate::{state, waiting};
+use crate::state;
+use crate::stream::reply::Reply;
+use crate::stream::waiting;
 use std::cell::Cell;
 use std::panic::PanicHookInfo;
 

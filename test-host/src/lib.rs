@@ -5,7 +5,6 @@
 
 pub mod clock;
 pub mod message;
-mod written;
 
 pub mod abi;
 #[cfg(feature = "native")]

@@ -7,8 +7,8 @@ mod name;
 pub use block::{HeaderBlock, Only};
 pub use name::{AsName, Name, OwnedName};
 
-use crate::compose::snapshot;
 use crate::hostcalls::{self, Host, Map};
+use crate::plugin::compose::snapshot;
 use std::marker::PhantomData;
 
 /// Which header map a token gives access to. Implemented here only.

@@ -158,7 +158,7 @@ pub(crate) fn buffer(kind: Buffer, start: usize, max: usize) -> Host<Option<Vec<
 
 pub(crate) fn set_buffer(kind: Buffer, start: usize, size: usize, bytes: &[u8]) -> Host<()> {
     check("proxy_set_buffer_bytes", raw::set_buffer(kind as u32, start, size, bytes))?;
-    crate::compose::snapshot::resized(kind, start, size, bytes.len());
+    crate::plugin::compose::snapshot::resized(kind, start, size, bytes.len());
     Ok(())
 }
 

@@ -4,8 +4,9 @@ mod redacted;
 
 pub use redacted::Redacted;
 
+use crate::hostcalls;
 use crate::stream::StreamId;
-use crate::{hostcalls, waiting};
+use crate::stream::waiting;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 

@@ -2,16 +2,16 @@
 
 use super::callbacks::{CONTINUE, PAUSE};
 use super::{HttpFilter as _, Init, Plugin, offer};
+use crate::body::hold::Watch;
 use crate::body::{self, Body};
 use crate::config::{ConfigErrors, Configuration};
-use crate::hold::Watch;
 use crate::hostcalls::{self, Buffer};
 use crate::log::{self, Level};
-use crate::reply::{Flow, Reply, Wait};
+use crate::stream::reply::{Flow, Reply, Wait};
+use crate::stream::waiting::{self, Direction};
 use crate::stream::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId};
 use crate::time::Monotonic;
-use crate::timers::Timers;
-use crate::waiting::{self, Direction};
+use crate::time::timers::Timers;
 use crate::{callout, plugin};
 use std::cell::{Cell, OnceCell};
 use std::fmt;

@@ -8,7 +8,7 @@ use crate::metrics::{
 };
 use crate::property::{Props, Together};
 use crate::state::Atomic;
-use crate::timers::{TimerId, Timers};
+use crate::time::timers::{TimerId, Timers};
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The two traits a filter implements.
 
 mod callbacks;
+pub(crate) mod compose;
 mod context;
 mod exports;
 mod init;
@@ -18,7 +19,7 @@ pub use vm::Vm;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration};
-use crate::reply::Flow;
+use crate::stream::reply::Flow;
 use crate::stream::{LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream};
 use std::rc::Rc;
 

@@ -2,7 +2,7 @@
 
 use super::{HttpFilter, Init, Plugin};
 use crate::config::{ConfigErrors, Configuration};
-use crate::reply::{Flow, FlowResult};
+use crate::stream::reply::{Flow, FlowResult};
 use crate::stream::RequestHeaders;
 use std::rc::Rc;
 

@@ -1,9 +1,9 @@
 //! What a plugin may do on its tick.
 
 use crate::hostcalls::Host;
+use crate::stream::waiting;
 use crate::time::Monotonic;
-use crate::timers::{Parked, TimerId, Timers};
-use crate::waiting;
+use crate::time::timers::{Parked, TimerId, Timers};
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use super::context::{Part, Plugged, StreamContext};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
 use crate::body::{self, RequestBody, ResponseBody};
-use crate::reply::Flow;
+use crate::stream::reply::Flow;
+use crate::stream::waiting::{self, Direction, Running};
 use crate::stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId,
 };
-use crate::timers::Timers;
-use crate::waiting::{self, Direction, Running};
+use crate::time::timers::Timers;
 use crate::{callout, log, state};
 use std::cell::RefCell;
 use std::rc::Rc;

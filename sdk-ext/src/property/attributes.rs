@@ -121,7 +121,7 @@ attributes! {
     UPSTREAM_PEER_CERTIFICATE: Vec<u8> = "upstream\0peer_certificate";
     /// The stream's dynamic metadata: a protobuf `Metadata`.
     METADATA: Vec<u8> = "metadata";
-    /// A protobuf `Node`; its fields by [`attribute`] with `xds\0node\0id`, `cluster` …
+    /// A protobuf `Node`; its fields by [`attribute`](crate::property::attribute) with `xds\0node\0id`, `cluster` …
     NODE: Vec<u8> = "xds\0node";
     CLUSTER_NAME: Vec<u8> = "xds\0cluster_name";
     /// A protobuf `Metadata`.

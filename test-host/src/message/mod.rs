@@ -5,6 +5,7 @@ mod connection;
 mod exchange;
 mod header_map;
 mod tcp;
+pub(crate) mod written;
 
 pub use connection::{Certificate, Connection, Protocol, Security, Tls};
 pub use exchange::{

@@ -409,7 +409,7 @@ impl HostCalls for ActiveContext {
         let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let edit = traces.then(|| {
-            let before = values_before(headers, header_rules::key(map, &name));
+            let before = headers.all(header_rules::key(map, &name)).cloned().collect();
             HeaderEdit::Replaced { name: name.clone(), before, value: value.clone() }
         });
         header_rules::replace(map, headers, name, value);
@@ -421,9 +421,9 @@ impl HostCalls for ActiveContext {
         let traces = self.core.traces();
         let headers = self.map_mut(map)?;
         let key = header_rules::key(map, name);
-        let edit = traces.then(|| {
-            let before = values_before(headers, key);
-            HeaderEdit::Removed { name: Bytes::copy_from_slice(name), before }
+        let edit = traces.then(|| HeaderEdit::Removed {
+            name: Bytes::copy_from_slice(name),
+            before: headers.all(key).cloned().collect(),
         });
         headers.remove(key);
         self.edited(map, edit);
@@ -597,9 +597,4 @@ impl HostCalls for ActiveContext {
     fn resolve_dns(&mut self, name: Bytes) -> CallResult<CalloutToken> {
         self.resolve_dns_here(&name)
     }
-}
-
-/// The values that an edit takes away, for the trace.
-fn values_before(headers: &HeaderMap, name: &[u8]) -> Vec<Bytes> {
-    headers.all(name).cloned().collect()
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{Resolve, ScenarioError};
 use crate::{
     envoy_config::{self, LoadOptions},
+    message::written::{self, DurationText, HeaderLine, WrittenTls, header_map},
     message::{
         Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
         Security, Timing,
@@ -15,7 +16,6 @@ use crate::{
     proxy::spec::{PluginConfiguration, ProxySpec},
     replay::{Chunking, Isolation},
     upstream::Script,
-    written::{self, DurationText, HeaderLine, WrittenTls, header_map},
 };
 
 /// What is wrong with a `scenario.yaml`.

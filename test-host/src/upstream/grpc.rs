@@ -20,7 +20,7 @@ use super::CalloutAnswer;
 use crate::{
     abi::HttpCallout,
     message::HeaderMap,
-    written::{DurationText, HeaderLine, header_map},
+    message::written::{DurationText, HeaderLine, header_map},
 };
 
 /// A gRPC call as its service sees it begin.

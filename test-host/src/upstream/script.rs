@@ -19,7 +19,7 @@ use super::{CalloutAnswer, GrpcAnswer, GrpcCallout, GrpcMove, Service, Services}
 use crate::{
     abi::HttpCallout,
     message::Message,
-    written::{DurationText, HeaderLine, header_map},
+    message::written::{DurationText, HeaderLine, header_map},
 };
 
 /// Answers by cluster. A call that no rule fits is refused by the connection, as a service that is not there.

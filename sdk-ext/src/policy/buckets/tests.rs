@@ -1,3 +1,5 @@
+//! Against a bucket that counts in fractions of any size.
+
 use super::*;
 use crate::shared::Wire;
 use num_bigint::BigUint;

@@ -1,3 +1,5 @@
+//! Against a model that keeps every event.
+
 use super::*;
 use num_bigint::BigUint;
 use proptest::prelude::*;

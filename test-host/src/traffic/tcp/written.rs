@@ -23,8 +23,8 @@ use serde::Deserialize;
 
 use super::super::sources::named;
 use crate::{
+    message::written::{self, WrittenTls, unescaped},
     message::{Connection, Origin, Peer, RecordedConnection, Security, TcpEvent, TcpStep},
-    written::{self, WrittenTls, unescaped},
 };
 
 /// Why a file holds no connections.

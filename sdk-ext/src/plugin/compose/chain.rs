@@ -5,7 +5,7 @@ use crate::body::{Part, RequestBody, ResponseBody};
 use crate::config::{ConfigErrors, Configuration, Json};
 use crate::panic::blame;
 use crate::plugin::{HttpFilter, Init, Plugin, Root, offer};
-use crate::reply::Flow;
+use crate::stream::reply::Flow;
 use crate::stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamInfo,
 };

@@ -1,5 +1,7 @@
 //! Two clocks with two types, so that an interval is never computed from the one that can step.
 
+pub(crate) mod timers;
+
 use crate::hostcalls::{self, Host};
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! Bodies: what came of them, and the edits that Envoy takes.
 
+pub(crate) mod collect;
+pub(crate) mod hold;
+
 use crate::headers::{Headers, Message, Request, Response};
 use crate::hostcalls::{self, Buffer, Host};
 use crate::stream::Stream;

@@ -17,7 +17,7 @@ use crate::body::{Part, RequestBody, ResponseBody};
 use crate::config::ConfigErrors;
 use crate::log::{self, Level};
 use crate::plugin::{HttpFilter, Init, Plugin, Root};
-use crate::reply::{Flow, Reply};
+use crate::stream::reply::{Flow, Reply};
 use crate::stream::{LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream};
 use chain::Forth;
 use std::rc::Rc;

@@ -1,9 +1,10 @@
 //! Answers a filter gives itself, as values: what is returned once cannot be sent twice.
 
+use super::waiting;
+use crate::body::hold::Hold;
 use crate::headers::{HeaderBlock, Name};
-use crate::hold::Hold;
 use crate::hostcalls::{self, Host, HostError, LocalResponse};
-use crate::{panic, waiting};
+use crate::panic;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::future::Future;

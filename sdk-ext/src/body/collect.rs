@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::headers::{Message, Request};
 use crate::hostcalls::HostError;
-use crate::reply::Reply;
+use crate::stream::reply::Reply;
 
 /// Collects bodies of at most so many bytes. It keeps nothing itself: Envoy holds what has come, and this module reads it once,
 /// when it is whole.

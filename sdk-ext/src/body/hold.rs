@@ -2,11 +2,11 @@
 
 use crate::hostcalls::{self, Host};
 use crate::property::{Prop, REQUEST_TOTAL_SIZE};
-use crate::reply::Reply;
 use crate::stream::StreamId;
+use crate::stream::reply::Reply;
+use crate::stream::waiting::{self, Direction};
 use crate::time::Monotonic;
-use crate::timers::{Parked, Timers};
-use crate::waiting::{self, Direction};
+use crate::time::timers::{Parked, Timers};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

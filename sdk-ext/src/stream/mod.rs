@@ -1,17 +1,20 @@
 //! What a callback of a stream may do: one token a phase, valid for that callback.
 
+pub(crate) mod reply;
+pub(crate) mod waiting;
+
 use crate::body::Resize;
+use crate::body::hold::Hold;
 use crate::headers::{
     HeaderBlock, Headers, LoggedRequest, LoggedResponse, LoggedResponseTrailer, Request, RequestTrailer,
     Response, ResponseTrailer,
 };
-use crate::hold::Hold;
 use crate::hostcalls::{self, Host};
 use crate::panic;
 use crate::property::{Prop, PropValue, Together, Values};
-use crate::reply::Flow;
+use crate::stream::reply::Flow;
 use crate::time::Monotonic;
-use crate::timers::{Parked, TimerId, Timers};
+use crate::time::timers::{Parked, TimerId, Timers};
 use std::cell::OnceCell;
 
 /// The ABI's number of a stream; unique within a VM, never reused while the stream lives.

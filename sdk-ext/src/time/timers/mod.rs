@@ -6,10 +6,10 @@ mod queue;
 
 use crate::hostcalls::{self, Host};
 use crate::plugin::{Root, Table};
-use crate::reply::Reply;
 use crate::stream::StreamId;
+use crate::stream::reply::Reply;
+use crate::stream::waiting;
 use crate::time::Monotonic;
-use crate::waiting;
 use queue::{Entry, Queue};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -63,7 +63,8 @@ fn what_the_page_says_it_costs_is_what_is_counted() {
     let modules = Arc::new(Modules::metering_by(Metering::Fuel));
     let built = built();
     let mut table = "| | on `proxy-wasm` | on `wayside-sdk` |\n|---|---|---|\n".to_owned();
-    let _ = writeln!(table, "| module, bytes | {} | {} |", built[0].len, built[1].len);
+    let kilobytes = |guest: &Artifact| guest.len.div_ceil(1000);
+    let _ = writeln!(table, "| module, KB | {} | {} |", kilobytes(&built[0]), kilobytes(&built[1]));
     for (folder, told) in
         [("known_key", "a key of the configuration"), ("asked_key", "a key that is asked for")]
     {

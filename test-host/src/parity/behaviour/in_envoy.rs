@@ -41,6 +41,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;
 const STATS: &str = "/stats?format=json&histogram_buckets=detailed&usedonly";
+const HISTOGRAMS: &str = "/stats?format=json&histogram_buckets=detailed&filter=^wasmcustom";
 
 /// Where Envoy is, and what it loads.
 #[derive(Clone, Debug)]
@@ -445,13 +446,23 @@ fn told(case: &Case, line: &Line) -> Option<String> {
     Some(case.stripped(&line))
 }
 
+/// Whether guests of this behaviour have histograms.
+async fn has_histograms(case: &Case, envoy: &Envoy) -> Result<bool, String> {
+    let document = asked(envoy, HISTOGRAMS).await?;
+    Ok(recorded(&document).any(|(name, _)| name.contains(&case.prefix)))
+}
+
+async fn asked(envoy: &Envoy, path: &str) -> Result<Value, String> {
+    let text = envoy.ask(path).await.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+}
+
 /// Envoy's statistics once its histograms hold what this behaviour recorded: workers hand that over with a flush, which a busy
 /// machine has later than the counters. The connection manager's own histogram tells.
-async fn stats(envoy: &Envoy) -> Result<Value, String> {
+async fn flushed(envoy: &Envoy) -> Result<Value, String> {
     let patience = tokio::time::Instant::now() + FLUSHED;
     loop {
-        let text = envoy.ask(STATS).await.map_err(|error| error.to_string())?;
-        let document: Value = serde_json::from_str(&text).map_err(|error| format!("{STATS}: {error}"))?;
+        let document = asked(envoy, STATS).await?;
         let of_manager = |what: &str| format!("http.{MANAGER}.{what}");
         let (completed, timed) = (of_manager("downstream_rq_completed"), of_manager("downstream_rq_time"));
         let recorded = recorded(&document).find(|(name, _)| *name == timed).map_or(0, |(_, count)| count);
@@ -480,7 +491,10 @@ fn recorded(document: &Value) -> impl Iterator<Item = (&str, u64)> {
 }
 
 async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>, String> {
-    let document = stats(envoy).await?;
+    let document = match has_histograms(case, envoy).await? {
+        true => flushed(envoy).await?,
+        false => asked(envoy, STATS).await?,
+    };
     let mut metrics = BTreeMap::new();
     let own = |name: &str| {
         let of_plugin =

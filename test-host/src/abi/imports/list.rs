@@ -1,7 +1,7 @@
 //! Every import of Proxy-Wasm with its arguments, bound to the one implementation of its hostcall: the list that both fronts
 //! are made from.
 
-/// Gives the list to a front's macro, behind what that needs itself. Arguments are numbers or, as [`Address`](super::Address),
+/// Gives the list to a front's macro, behind what that needs itself. Arguments are numbers or, as `Address`,
 /// places in the guest's memory; `Ok` is 0 on the wire. The names in the calls are those of `abi::imports`, which a front has in
 /// scope.
 macro_rules! bind_hostcalls {

@@ -37,7 +37,7 @@ struct Kept {
 }
 
 /// Of timers: for streams that are over by then, and for those that are not to be answered.
-const SOON: Duration = Duration::from_millis(20);
+const SOON: Duration = Duration::from_millis(400);
 const LATE: Duration = Duration::from_secs(20);
 
 struct Filter {

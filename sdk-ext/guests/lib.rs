@@ -16,6 +16,8 @@ pub mod drill;
 pub mod empty;
 #[path = "examples/first.rs"]
 pub mod first;
+#[path = "examples/grpc.rs"]
+pub mod grpc;
 #[path = "examples/kept.rs"]
 pub mod kept;
 #[path = "examples/labels.rs"]
@@ -48,6 +50,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),
     ("first", first::wayside_vm),
+    ("grpc", grpc::wayside_vm),
     ("kept", kept::wayside_vm),
     ("labels", labels::wayside_vm),
     ("logs", logs::wayside_vm),

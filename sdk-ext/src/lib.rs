@@ -44,7 +44,7 @@ pub mod units;
 pub use body::collect::{Collect, CollectError};
 pub use body::hold::Hold;
 pub use body::{Body, RequestBody, Resize, ResponseBody};
-pub use callout::{CallError, CallResponse, Cluster, join};
+pub use callout::{CallError, CallResponse, Cluster, GrpcError, GrpcStatus, join};
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };

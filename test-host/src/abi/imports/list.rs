@@ -66,12 +66,12 @@ macro_rules! bind_hostcalls {
             proxy_record_metric(id: u32, value: u64) => shared::record_metric;
             proxy_get_metric(id: u32, to: Address) => shared::get_metric;
             // Services, queues, foreign functions.
-            proxy_grpc_call(to: Address, to_len: Address, service: Address, service_len: u32, method: Address,
+            proxy_grpc_call(to: Address, to_len: u32, service: Address, service_len: u32, method: Address,
                             method_len: u32, metadata: Address, metadata_len: u32, message: Address, message_len: u32,
                             timeout: u32, token: Address) =>
                 |g, p, n, s, sl, m, ml, d, dl, b, bl, ms, o|
                     calls::grpc_call(g, &method_slices([p, n, s, sl, m, ml, d, dl]), slice(b, bl), ms, o);
-            proxy_grpc_stream(to: Address, to_len: Address, service: Address, service_len: u32, method: Address,
+            proxy_grpc_stream(to: Address, to_len: u32, service: Address, service_len: u32, method: Address,
                               method_len: u32, metadata: Address, metadata_len: u32, token: Address) =>
                 |g, p, n, s, sl, m, ml, d, dl, o|
                     calls::grpc_stream(g, &method_slices([p, n, s, sl, m, ml, d, dl]), o);

@@ -20,6 +20,8 @@ pub mod first;
 pub mod foreign;
 #[path = "examples/grpc.rs"]
 pub mod grpc;
+#[path = "examples/kept.rs"]
+pub mod kept;
 #[path = "examples/labels.rs"]
 pub mod labels;
 #[path = "examples/logs.rs"]
@@ -54,6 +56,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("first", first::wayside_vm),
     ("foreign", foreign::wayside_vm),
     ("grpc", grpc::wayside_vm),
+    ("kept", kept::wayside_vm),
     ("labels", labels::wayside_vm),
     ("logs", logs::wayside_vm),
     ("noop", noop::wayside_vm),

@@ -2,6 +2,9 @@
 
 mod block;
 mod edited;
+#[cfg(any(test, feature = "http"))]
+mod http;
+mod list;
 mod name;
 
 pub use block::{HeaderBlock, Only};

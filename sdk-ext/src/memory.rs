@@ -44,7 +44,12 @@ impl Heap {
     /// Null when there is no more memory. `more` gives the address of that many bytes, a multiple of a page that begins at a
     /// page.
     pub(crate) fn take(&mut self, layout: Layout, more: impl FnMut(usize) -> Option<*mut u8>) -> *mut u8 {
-        let Some(class) = Heap::class(layout) else { return null_mut() };
+        Heap::class(layout).map_or(null_mut(), |class| self.take_of(class, more))
+    }
+
+    /// Not inlined: the class of most blocks is known where they are asked for, and all that then stands there is the call.
+    #[inline(never)]
+    fn take_of(&mut self, class: usize, more: impl FnMut(usize) -> Option<*mut u8>) -> *mut u8 {
         let Some(list) = self.free.get_mut(class) else { return null_mut() };
         let block = *list;
         if block.is_null() {
@@ -97,6 +102,7 @@ impl Heap {
 
     /// # Safety
     /// `block` has the size of its class, and is nobody's.
+    #[inline(never)]
     unsafe fn push(&mut self, block: *mut u8, class: usize) {
         if let Some(list) = self.free.get_mut(class) {
             // SAFETY: every block has room for an address, and is aligned to 16 at least.

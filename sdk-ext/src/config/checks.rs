@@ -154,6 +154,7 @@ impl<'a> Checks<'a> {
     }
 
     /// One step down: a field's name or an index.
+    #[inline(never)]
     pub fn at(&mut self, step: impl fmt::Display) -> Checks<'_> {
         self.at_named(&step)
     }

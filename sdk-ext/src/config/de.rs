@@ -91,7 +91,9 @@ impl fmt::Display for Found<'_> {
         match self.0 {
             Unexpected::Bool(value) => write!(f, "boolean `{value}`"),
             Unexpected::Unsigned(value) => write!(f, "integer `{value}`"),
-            Unexpected::Signed(value) => write!(f, "integer `{value}`"),
+            Unexpected::Signed(value) => {
+                write!(f, "integer `{}{}`", if value < 0 { "-" } else { "" }, value.unsigned_abs())
+            }
             Unexpected::Float(value) => write!(f, "number `{}`", Decimal(value)),
             Unexpected::Str(text) => write!(f, "string {}", Quoted(text)),
             Unexpected::Other(what) => f.write_str(what),

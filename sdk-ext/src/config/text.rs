@@ -103,10 +103,12 @@ impl Parser<'_> {
     }
 
     fn skip(&mut self) {
-        self.at = self.at.saturating_add(1);
+        // Never beyond the end by more than one.
+        self.at = self.at.wrapping_add(1);
     }
 
     /// The next byte that is no white space.
+    #[inline(never)]
     fn peek_token(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.skip();

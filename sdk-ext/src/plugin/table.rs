@@ -10,13 +10,19 @@ impl<T> Table<T> {
         Table(Vec::new())
     }
 
+    /// Where a number is, or where it belongs.
+    #[inline(never)]
+    fn place(&self, id: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |(id, _)| *id)
+    }
+
     /// Returns what stood there before.
     pub(crate) fn insert(&mut self, id: u32, value: T) -> Option<T> {
         if self.0.last().is_none_or(|(last, _)| *last < id) {
             self.0.push((id, value));
             return None;
         }
-        match self.0.binary_search_by_key(&id, |(id, _)| *id) {
+        match self.place(id) {
             Ok(index) => self.0.get_mut(index).map(|entry| std::mem::replace(&mut entry.1, value)),
             Err(index) => {
                 self.0.insert(index, (id, value));
@@ -26,17 +32,17 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let index = self.place(id).ok()?;
         self.0.get_mut(index).map(|(_, value)| value)
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let index = self.place(id).ok()?;
         self.0.get(index).map(|(_, value)| value)
     }
 
     pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let index = self.place(id).ok()?;
         Some(self.0.remove(index).1)
     }
 

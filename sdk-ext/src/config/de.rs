@@ -387,16 +387,15 @@ impl<'a> Struct<'a> {
 
     /// Not generic, so that it is in a module once. Whether the list is there.
     #[inline(never)]
-    fn each(
-        self,
-        name: &str,
-        take: &mut dyn FnMut(&Json) -> Result<(), Refusal>,
-    ) -> Result<bool, Refusal> {
+    fn each(self, name: &str, take: &mut dyn FnMut(&Json) -> Result<(), Refusal>) -> Result<bool, Refusal> {
         let read = self.one(name, |json| {
             let Json::List(items) = json else {
                 return Err(misfit(Reader(json).found(), &"a sequence"));
             };
-            items.iter().enumerate().try_for_each(|(index, item)| take(item).map_err(|error| error.below_index(index)))
+            items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| take(item).map_err(|error| error.below_index(index)))
         })?;
         Ok(read.is_some())
     }

@@ -46,7 +46,8 @@ pub fn stats_tags<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 fn escaped(byte: u8) -> [u8; 3] {
-    let digit = |nibble: u8| if nibble < 10 { nibble | b'0' } else { nibble.wrapping_sub(10).wrapping_add(b'A') };
+    let digit =
+        |nibble: u8| if nibble < 10 { nibble | b'0' } else { nibble.wrapping_sub(10).wrapping_add(b'A') };
     [b'%', digit(byte >> 4), digit(byte & 0x0f)]
 }
 

@@ -347,8 +347,9 @@ fn check_header(header: &RawHeaderMatch, at: &mut Checks<'_>) -> bool {
         at.at("name").refuse_value("a header name", &header.name);
         return false;
     }
-    let conditions =
-        [header.exact.is_some(), header.prefix.is_some(), header.present.is_some()].into_iter().filter(|given| *given);
+    let conditions = [header.exact.is_some(), header.prefix.is_some(), header.present.is_some()]
+        .into_iter()
+        .filter(|given| *given);
     let found = match conditions.count() {
         0 => "none",
         1 => return true,

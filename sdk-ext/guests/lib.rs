@@ -16,6 +16,8 @@ pub mod drill;
 pub mod empty;
 #[path = "examples/first.rs"]
 pub mod first;
+#[path = "examples/grpc.rs"]
+pub mod grpc;
 #[path = "examples/labels.rs"]
 pub mod labels;
 #[path = "examples/logs.rs"]
@@ -46,6 +48,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),
     ("first", first::wayside_vm),
+    ("grpc", grpc::wayside_vm),
     ("labels", labels::wayside_vm),
     ("logs", logs::wayside_vm),
     ("noop", noop::wayside_vm),

@@ -44,7 +44,7 @@ pub mod units;
 pub use body::collect::{Collect, CollectError};
 pub use body::hold::Hold;
 pub use body::{Body, RequestBody, Resize, ResponseBody};
-pub use callout::{CallError, CallResponse, Cluster, join};
+pub use callout::{CallError, CallResponse, Cluster, GrpcError, GrpcStatus, join};
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
@@ -55,7 +55,7 @@ pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
     RuleMetrics, SeriesLimit,
 };
-pub use plugin::{Callbacks, HttpFilter, Init, Plugin, Root};
+pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
 pub use stream::reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
@@ -64,6 +64,21 @@ pub use stream::{
 };
 pub use time::timers::{Parked, TimerId};
 pub use time::{Monotonic, Wall};
+
+/// What most filters name, for `use wayside_sdk::prelude::*`.
+pub mod prelude {
+    pub use crate::callout::{CallError, Cluster, join};
+    pub use crate::config::{Checked, Checks, ConfigError, ConfigErrors, Configuration};
+    pub use crate::headers::{AsName as _, HeaderBlock, Headers, Name, Only};
+    pub use crate::log::Redacted;
+    pub use crate::metrics::{Counter, Gauge, Histogram};
+    pub use crate::plugin::{HttpFilter, Init, Plugin, RequestFilter, Root};
+    pub use crate::stream::reply::{Flow, FlowResult, GrpcCode, Reply};
+    pub use crate::stream::{
+        LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamInfo,
+    };
+    pub use crate::{name, plugin};
+}
 
 #[doc(hidden)]
 pub mod internal {

@@ -110,6 +110,8 @@ pub(crate) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
     CallResponseBody = 4,
+    /// While the answer to a gRPC call is delivered.
+    GrpcMessage = 5,
     PluginConfiguration = 7,
 }
 
@@ -275,6 +277,34 @@ pub(crate) struct HttpCall<'a> {
 pub(crate) fn http_call(call: &HttpCall<'_>) -> Host<u32> {
     let (status, token) = raw::http_call(call);
     check("proxy_http_call", status).map(|()| token)
+}
+
+pub(crate) struct GrpcCall<'a> {
+    /// Envoy's `GrpcService` in protobuf.
+    pub(crate) service: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) method: &'a [u8],
+    /// In the ABI's pair encoding.
+    pub(crate) metadata: &'a [u8],
+    pub(crate) message: &'a [u8],
+    /// Milliseconds.
+    pub(crate) timeout: u32,
+}
+
+/// The token under which its end is told.
+pub(crate) fn grpc_call(call: &GrpcCall<'_>) -> Host<u32> {
+    let (status, token) = raw::grpc_call(call);
+    check("proxy_grpc_call", status).map(|()| token)
+}
+
+pub(crate) fn grpc_cancel(token: u32) -> Host<()> {
+    check("proxy_grpc_cancel", raw::grpc_cancel(token))
+}
+
+/// What the host says of the gRPC status that it tells.
+pub(crate) fn status_text() -> Host<Vec<u8>> {
+    let (status, text) = raw::status_text();
+    check("proxy_get_status", status).map(|()| text.unwrap_or_default())
 }
 
 pub(crate) fn define_metric(kind: MetricKind, name: &[u8]) -> Host<u32> {

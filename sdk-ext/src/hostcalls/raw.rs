@@ -99,6 +99,22 @@ imports! {
         timeout: u32,
         token: *mut u32
     );
+    fn proxy_grpc_call(
+        service: *const u8,
+        service_size: usize,
+        name: *const u8,
+        name_size: usize,
+        method: *const u8,
+        method_size: usize,
+        metadata: *const u8,
+        metadata_size: usize,
+        message: *const u8,
+        message_size: usize,
+        timeout: u32,
+        token: *mut u32
+    );
+    fn proxy_grpc_cancel(token: u32);
+    fn proxy_get_status(code: *mut u32, data: *mut *mut u8, size: *mut usize);
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32);
     fn proxy_increment_metric(id: u32, offset: i64);
     fn proxy_record_metric(id: u32, value: u64);
@@ -343,4 +359,38 @@ pub(super) fn http_call(call: &super::HttpCall<'_>) -> (u32, u32) {
         )
     };
     (status, token)
+}
+
+pub(super) fn grpc_call(call: &super::GrpcCall<'_>) -> (u32, u32) {
+    let mut token = 0;
+    // SAFETY: the host reads live slices and writes one u32 to a live variable.
+    let status = unsafe {
+        proxy_grpc_call(
+            call.service.as_ptr(),
+            call.service.len(),
+            call.name.as_ptr(),
+            call.name.len(),
+            call.method.as_ptr(),
+            call.method.len(),
+            call.metadata.as_ptr(),
+            call.metadata.len(),
+            call.message.as_ptr(),
+            call.message.len(),
+            call.timeout,
+            &mut token,
+        )
+    };
+    (status, token)
+}
+
+pub(super) fn grpc_cancel(token: u32) -> u32 {
+    // SAFETY: numbers only.
+    unsafe { proxy_grpc_cancel(token) }
+}
+
+pub(super) fn status_text() -> (u32, Option<Vec<u8>>) {
+    let (mut code, mut data, mut size) = (0, std::ptr::null_mut(), 0);
+    // SAFETY: the host writes a u32, an address and a size to live variables.
+    let status = unsafe { proxy_get_status(&mut code, &mut data, &mut size) };
+    (status, owned(data, size))
 }

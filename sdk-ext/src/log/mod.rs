@@ -109,7 +109,7 @@ pub(crate) fn write(level: Level, record: fmt::Arguments<'_>) {
 /// writes its first record in between has no `request_id=`. Clients can choose ids: no more than 64 bytes are
 /// written, and none from the first on that is no visible ASCII. Records of ticks and of the configuration have no such beginning.
 ///
-/// Never give it a whole header block. A [`Redacted`](crate::log::Redacted) secret may be in what is printed.
+/// Never give it a whole header block. A [`Redacted`] secret may be in what is printed.
 #[macro_export]
 macro_rules! log {
     ($level:ident, $($argument:tt)+) => {

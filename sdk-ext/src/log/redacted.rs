@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 use std::fmt;
+use subtle::ConstantTimeEq as _;
 
 /// A secret: it has a value and prints `[redacted]`, so that no log record, no error and no `{:?}` of what holds it shows it.
 ///
-/// It is read from a configuration like the value itself. Comparing secrets is the business of who knows how: there is no `==`.
+/// It is read from a configuration like the value itself. There is no `==`: what somebody shows is compared by [`matches`](Redacted::matches), in constant time.
 #[derive(Clone, Copy, Default)]
 pub struct Redacted<T>(T);
 
@@ -21,6 +22,13 @@ impl<T> Redacted<T> {
 
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+impl<T: AsRef<[u8]>> Redacted<T> {
+    /// Whether these are its bytes. How long that takes tells nobody which of them differ; whether there are as many, it does.
+    pub fn matches(&self, shown: &[u8]) -> bool {
+        self.0.as_ref().ct_eq(shown).into()
     }
 }
 
@@ -74,6 +82,11 @@ mod tests {
             assert!(!text.contains("s3cret") && text.contains("[redacted]"), "{text}");
         }
         assert_eq!(config.key.expose(), "s3cret");
+        for (shown, same) in
+            [("s3cret", true), ("s3creT", false), ("s3cre", false), ("s3cret ", false), ("", false)]
+        {
+            assert_eq!(config.key.matches(shown.as_bytes()), same, "{shown}");
+        }
         assert_eq!(config.keys.into_iter().map(Redacted::into_inner).collect::<String>(), "s3cret");
     }
 }

@@ -21,6 +21,10 @@ pub trait Callbacks {
     fn on_response_body(&self, id: u32, size: usize, end_of_stream: bool) -> u32;
     fn on_response_trailers(&self, id: u32, count: u32) -> u32;
     fn on_http_call_response(&self, root: u32, token: u32, headers: u32, body_size: usize, trailers: u32);
+    /// A gRPC call was answered.
+    fn on_grpc_receive(&self, root: u32, token: u32, size: usize);
+    /// A gRPC call ended without an answer.
+    fn on_grpc_close(&self, root: u32, token: u32, status: u32);
     fn on_log(&self, id: u32);
     fn on_delete(&self, id: u32);
 }

@@ -71,6 +71,8 @@ macro_rules! module {
                     (id: u32, count: u32) -> u32 => |vm| vm.on_response_trailers(id, count);
                 proxy_on_http_call_response(root: u32, token: u32, headers: u32, body: usize, trailers: u32)
                     => |vm| vm.on_http_call_response(root, token, headers, body, trailers);
+                proxy_on_grpc_receive(root: u32, token: u32, size: usize) => |vm| vm.on_grpc_receive(root, token, size);
+                proxy_on_grpc_close(root: u32, token: u32, status: u32) => |vm| vm.on_grpc_close(root, token, status);
                 proxy_on_log["wayside:proxy_on_log" on_log](id: u32) => |vm| vm.on_log(id);
                 proxy_on_delete(id: u32) => |vm| vm.on_delete(id);
             }

@@ -5,12 +5,14 @@ pub(crate) mod compose;
 mod context;
 mod exports;
 mod init;
+mod request_filter;
 mod root;
 mod table;
 mod vm;
 
 pub use callbacks::Callbacks;
 pub use init::Init;
+pub use request_filter::{OfRequest, RequestFilter};
 pub use root::Root;
 pub(crate) use table::Table;
 pub(crate) use vm::Probe;

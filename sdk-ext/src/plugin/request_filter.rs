@@ -2,8 +2,8 @@
 
 use super::{HttpFilter, Init, Plugin};
 use crate::config::{ConfigErrors, Configuration};
-use crate::stream::reply::{Flow, FlowResult};
 use crate::stream::RequestHeaders;
+use crate::stream::reply::{Flow, FlowResult};
 use std::rc::Rc;
 
 /// A filter of one callback: a [`Plugin`] whose streams have nothing of their own.

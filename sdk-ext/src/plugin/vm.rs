@@ -49,6 +49,14 @@ impl<P: Plugin> Vm<P> {
         let _running = Running::own_callback(StreamId(id));
         self.stream(id, |context| context.call(direction, part)).unwrap_or(CONTINUE)
     }
+
+    /// An answer came for this stream.
+    fn go_on(&self, stream: Option<StreamId>) {
+        if let Some(id) = stream {
+            let _running = Running::for_stream(id);
+            self.stream(id.0, StreamContext::go_on);
+        }
+    }
 }
 
 impl<P: Plugin> Default for Vm<P> {
@@ -119,10 +127,19 @@ impl<P: Plugin> Callbacks for Vm<P> {
     fn on_http_call_response(&self, _root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
         let Some(arrived) = callout::receiver() else { return };
         let _running = Running::root();
-        if let Some(id) = arrived(token, headers, body_size) {
-            let _running = Running::for_stream(id);
-            self.stream(id.0, StreamContext::go_on);
-        }
+        self.go_on(arrived(token, headers, body_size));
+    }
+
+    fn on_grpc_receive(&self, _root: u32, token: u32, size: usize) {
+        let Some(receiver) = callout::grpc_receiver() else { return };
+        let _running = Running::root();
+        self.go_on((receiver.message)(token, size));
+    }
+
+    fn on_grpc_close(&self, _root: u32, token: u32, status: u32) {
+        let Some(receiver) = callout::grpc_receiver() else { return };
+        let _running = Running::root();
+        self.go_on((receiver.closed)(token, status));
     }
 
     fn on_log(&self, id: u32) {

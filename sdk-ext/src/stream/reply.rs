@@ -4,6 +4,7 @@ use super::waiting;
 use crate::body::hold::Hold;
 use crate::headers::{HeaderBlock, Name};
 use crate::hostcalls::{self, Host, HostError, LocalResponse};
+use crate::metrics::Counter;
 use crate::panic;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -35,6 +36,33 @@ pub enum GrpcCode {
     Unauthenticated = 16,
 }
 
+impl GrpcCode {
+    /// `None` for a number that gRPC does not know.
+    #[must_use]
+    pub fn of(number: u32) -> Option<GrpcCode> {
+        Some(match number {
+            0 => GrpcCode::Ok,
+            1 => GrpcCode::Cancelled,
+            2 => GrpcCode::Unknown,
+            3 => GrpcCode::InvalidArgument,
+            4 => GrpcCode::DeadlineExceeded,
+            5 => GrpcCode::NotFound,
+            6 => GrpcCode::AlreadyExists,
+            7 => GrpcCode::PermissionDenied,
+            8 => GrpcCode::ResourceExhausted,
+            9 => GrpcCode::FailedPrecondition,
+            10 => GrpcCode::Aborted,
+            11 => GrpcCode::OutOfRange,
+            12 => GrpcCode::Unimplemented,
+            13 => GrpcCode::Internal,
+            14 => GrpcCode::Unavailable,
+            15 => GrpcCode::DataLoss,
+            16 => GrpcCode::Unauthenticated,
+            _ => return None,
+        })
+    }
+}
+
 /// A local reply. Sending it is one hostcall that returns nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a reply is sent by returning it"]
@@ -44,12 +72,28 @@ pub struct Reply {
     headers: Vec<(Name, Vec<u8>)>,
     body: Cow<'static, [u8]>,
     grpc: Option<GrpcCode>,
+    counted: Option<Counted>,
 }
+
+/// Made by [`Reply::counted`] alone, so that modules without it have no code for it.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    counter: Counter,
+    count: fn(Counter),
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Counted) -> bool {
+        self.counter == other.counter
+    }
+}
+
+impl Eq for Counted {}
 
 impl Reply {
     /// `details` becomes Envoy's `%RESPONSE_CODE_DETAILS%`; write it as `filter.reason`, without spaces.
     pub fn new(status: u16, details: &'static str) -> Reply {
-        Reply { status, details, headers: Vec::new(), body: Cow::Borrowed(b""), grpc: None }
+        Reply { status, details, headers: Vec::new(), body: Cow::Borrowed(b""), grpc: None, counted: None }
     }
 
     /// Adds one header.
@@ -79,6 +123,12 @@ impl Reply {
     /// The status gRPC clients get, as a trailers-only answer; without it Envoy maps the HTTP status.
     pub fn grpc(mut self, code: GrpcCode) -> Reply {
         self.grpc = Some(code);
+        self
+    }
+
+    /// Counts it when it is sent: one hostcall more.
+    pub fn counted(mut self, counter: Counter) -> Reply {
+        self.counted = Some(Counted { counter, count: Counter::inc });
         self
     }
 
@@ -116,7 +166,11 @@ impl Reply {
             body: &self.body,
             headers: headers.as_pairs(),
             grpc_status: self.grpc.map(|code| code as u32),
-        })
+        })?;
+        if let Some(Counted { counter, count }) = self.counted {
+            count(counter);
+        }
+        Ok(())
     }
 }
 

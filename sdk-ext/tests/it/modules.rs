@@ -38,8 +38,20 @@ fn a_filter_exports_the_callbacks_it_overrides() {
     // It waits: what comes meanwhile must be held, or Envoy may let it go on.
     assert!(callbacks.contains(&"proxy_on_request_body"), "{callbacks:?}");
     assert!(callbacks.contains(&"proxy_on_request_trailers"), "{callbacks:?}");
-    for unused in ["proxy_on_response_headers", "proxy_on_log", "proxy_on_done"] {
+    for unused in ["proxy_on_response_headers", "proxy_on_log", "proxy_on_done", "proxy_on_grpc_receive"] {
         assert!(!callbacks.contains(&unused), "{callbacks:?}");
     }
     assert!(!info.exports.iter().any(|export| export.starts_with("wayside:")), "{:?}", info.exports);
+}
+
+/// What is told of calls is exported by those that make them; what is only told of streams of messages, by nobody.
+#[test]
+fn a_filter_that_makes_grpc_calls_exports_how_they_end() {
+    let (_, info) = built("grpc");
+    let callbacks = callbacks(&info);
+    let of_calls: Vec<_> =
+        callbacks.into_iter().filter(|name| name.contains("call") || name.contains("grpc")).collect();
+    assert_eq!(of_calls, ["proxy_on_grpc_close", "proxy_on_grpc_receive", "proxy_on_http_call_response"]);
+    let imports = info.imports.iter().any(|import| import.name == "proxy_grpc_cancel");
+    assert!(imports, "{:?}", info.imports);
 }

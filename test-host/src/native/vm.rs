@@ -119,6 +119,8 @@ fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> 
         Callback::HttpCallResponse { token, headers, body, trailers } => {
             filter.on_http_call_response(id, token, headers, usize(body), trailers);
         }
+        Callback::GrpcReceive { token, size } => filter.on_grpc_receive(id, token, usize(size)),
+        Callback::GrpcClose { token, status } => filter.on_grpc_close(id, token, status),
         Callback::Log => filter.on_log(id),
         Callback::Delete => filter.on_delete(id),
         Callback::Configure { size } => return Some(filter.on_configure(id, usize(size)).into()),
@@ -139,9 +141,7 @@ fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> 
         Callback::VmStart { .. }
         | Callback::Done
         | Callback::GrpcReceiveInitialMetadata { .. }
-        | Callback::GrpcReceive { .. }
         | Callback::GrpcReceiveTrailingMetadata { .. }
-        | Callback::GrpcClose { .. }
         | Callback::QueueReady { .. }
         | Callback::ResolveDns { .. }
         | Callback::NewConnection

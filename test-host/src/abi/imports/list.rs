@@ -1,7 +1,7 @@
 //! Every import of Proxy-Wasm with its arguments, bound to the one implementation of its hostcall: the list that both fronts
 //! are made from.
 
-/// Gives the list to a front's macro, behind what that needs itself. Arguments are numbers or, as [`Address`](super::Address),
+/// Gives the list to a front's macro, behind what that needs itself. Arguments are numbers or, as `Address`,
 /// places in the guest's memory; `Ok` is 0 on the wire. The names in the calls are those of `abi::imports`, which a front has in
 /// scope.
 macro_rules! bind_hostcalls {
@@ -66,12 +66,12 @@ macro_rules! bind_hostcalls {
             proxy_record_metric(id: u32, value: u64) => shared::record_metric;
             proxy_get_metric(id: u32, to: Address) => shared::get_metric;
             // Services, queues, foreign functions.
-            proxy_grpc_call(to: Address, to_len: Address, service: Address, service_len: u32, method: Address,
+            proxy_grpc_call(to: Address, to_len: u32, service: Address, service_len: u32, method: Address,
                             method_len: u32, metadata: Address, metadata_len: u32, message: Address, message_len: u32,
                             timeout: u32, token: Address) =>
                 |g, p, n, s, sl, m, ml, d, dl, b, bl, ms, o|
                     calls::grpc_call(g, &method_slices([p, n, s, sl, m, ml, d, dl]), slice(b, bl), ms, o);
-            proxy_grpc_stream(to: Address, to_len: Address, service: Address, service_len: u32, method: Address,
+            proxy_grpc_stream(to: Address, to_len: u32, service: Address, service_len: u32, method: Address,
                               method_len: u32, metadata: Address, metadata_len: u32, token: Address) =>
                 |g, p, n, s, sl, m, ml, d, dl, o|
                     calls::grpc_stream(g, &method_slices([p, n, s, sl, m, ml, d, dl]), o);

@@ -1,4 +1,9 @@
-//! HTTP calls of a stream to other clusters, awaited while the stream is paused.
+//! Calls of a stream to other clusters, awaited while the stream is paused: of HTTP here, of gRPC in `grpc`.
+
+mod grpc;
+
+pub(crate) use grpc::receiver as grpc_receiver;
+pub use grpc::{GrpcError, GrpcStatus, PendingUnary, Unary};
 
 use crate::headers::{AsName, HeaderBlock};
 use crate::hostcalls::{self, Buffer, Host, HostError, HttpCall, Map};
@@ -118,12 +123,7 @@ impl<'a> Call<'a> {
         if !waiting::runs(stream) {
             return Err(CallError::NotNow);
         }
-        let millis = self.timeout.as_nanos().div_ceil(1_000_000);
-        let timeout = match u32::try_from(millis) {
-            Ok(0) => return Err(CallError::NoTimeout),
-            Ok(millis) if millis <= i32::MAX.cast_unsigned() => millis,
-            _ => i32::MAX.cast_unsigned(),
-        };
+        let timeout = millis(self.timeout)?;
         let headers = HeaderBlock::from_pairs(
             self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
         );
@@ -139,6 +139,15 @@ impl<'a> Call<'a> {
         drop(before);
         ARRIVED.set(Some(arrived));
         Ok(Sent { token, answer })
+    }
+}
+
+/// What Envoy takes for a timeout.
+fn millis(timeout: Duration) -> Result<u32, CallError> {
+    match u32::try_from(timeout.as_nanos().div_ceil(1_000_000)) {
+        Ok(0) => Err(CallError::NoTimeout),
+        Ok(millis) if millis <= i32::MAX.cast_unsigned() => Ok(millis),
+        _ => Ok(i32::MAX.cast_unsigned()),
     }
 }
 
@@ -249,6 +258,7 @@ pub(crate) fn receiver() -> Option<Arrived> {
 /// Whether an answer is still to come for this stream.
 pub(crate) fn outstanding(stream: StreamId) -> bool {
     UNDER_WAY.with_borrow(|calls| calls.iter().any(|(_, call)| call.stream == stream))
+        || grpc_receiver().is_some_and(|receiver| (receiver.outstanding)(stream))
 }
 
 /// Keeps an answer, which can be read in this callback only, and makes its stream the one that hostcalls are for. `None` when
@@ -260,8 +270,13 @@ fn arrived(token: u32, headers: u32, body_size: usize) -> Option<StreamId> {
         _ => read(call.answer.read_body, body_size),
     };
     call.answer.result.replace(Some(result));
-    match hostcalls::set_effective_context(call.stream.0) {
-        Ok(()) => Some(call.stream),
+    current(call.stream)
+}
+
+/// Makes this stream the one that hostcalls are for, if it is there.
+fn current(stream: StreamId) -> Option<StreamId> {
+    match hostcalls::set_effective_context(stream.0) {
+        Ok(()) => Some(stream),
         Err(error) => {
             // Of no stream: not with `log!`, which would have its code in modules that log nothing.
             if log::enabled(Level::Debug) {

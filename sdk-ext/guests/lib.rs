@@ -16,8 +16,12 @@ pub mod drill;
 pub mod empty;
 #[path = "examples/first.rs"]
 pub mod first;
+#[path = "examples/foreign.rs"]
+pub mod foreign;
 #[path = "examples/grpc.rs"]
 pub mod grpc;
+#[path = "examples/kept.rs"]
+pub mod kept;
 #[path = "examples/labels.rs"]
 pub mod labels;
 #[path = "examples/logs.rs"]
@@ -26,6 +30,8 @@ pub mod logs;
 pub mod noop;
 #[path = "examples/per-route.rs"]
 pub mod per_route;
+#[path = "examples/replies.rs"]
+pub mod replies;
 #[path = "examples/second.rs"]
 pub mod second;
 #[path = "examples/shared-state.rs"]
@@ -48,11 +54,14 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),
     ("first", first::wayside_vm),
+    ("foreign", foreign::wayside_vm),
     ("grpc", grpc::wayside_vm),
+    ("kept", kept::wayside_vm),
     ("labels", labels::wayside_vm),
     ("logs", logs::wayside_vm),
     ("noop", noop::wayside_vm),
     ("per_route", per_route::wayside_vm),
+    ("replies", replies::wayside_vm),
     ("second", second::wayside_vm),
     ("shared_state", shared_state::wayside_vm),
     ("third", third::wayside_vm),

@@ -22,6 +22,7 @@ struct Readme;
 mod body;
 pub mod callout;
 pub mod config;
+pub mod foreign;
 pub mod headers;
 mod hostcalls;
 mod local;
@@ -35,7 +36,6 @@ mod panic;
 mod plugin;
 pub mod policy;
 pub mod property;
-pub mod rng;
 mod state;
 mod stream;
 pub mod time;
@@ -49,7 +49,7 @@ pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
 pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
-pub use hostcalls::{Call, Host, HostError, Status};
+pub use hostcalls::{Call, Host, HostError, Status, rng};
 pub use log::Redacted;
 pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
@@ -58,6 +58,7 @@ pub use metrics::{
 pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
+pub use stream::protocol::Protocol;
 pub use stream::reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
@@ -73,6 +74,7 @@ pub mod prelude {
     pub use crate::log::Redacted;
     pub use crate::metrics::{Counter, Gauge, Histogram};
     pub use crate::plugin::{HttpFilter, Init, Plugin, RequestFilter, Root};
+    pub use crate::stream::protocol::Protocol;
     pub use crate::stream::reply::{Flow, FlowResult, GrpcCode, Reply};
     pub use crate::stream::{
         LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamInfo,

@@ -2,6 +2,7 @@
 //! would double the time.
 
 use crate::step::{Steps, cargo, must};
+use anyhow::Context;
 use std::process::{Command, Stdio};
 use wayside::build::Target;
 
@@ -27,16 +28,52 @@ fn run_steps(steps: &mut Steps) -> anyhow::Result<()> {
         let mut command = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         must(command.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
+    steps.run("same bytes from another folder", crate::reproducible::run)?;
+    steps.run("line coverage of the filters", coverage)?;
     steps.run("the filters' budget", || crate::bench::budget::run(&crate::bench::budget::Args::default()))?;
     crate::test::run_steps(steps, &[])
 }
 
+/// The layer, the filters and the layer's guests as modules are compiled, so without tests, held to what LINTS.md has filter
+/// authors copy.
 fn clippy_guests() -> anyhow::Result<()> {
-    let mut command = cargo(["clippy", "--lib", "--target", Target::Wasip1.triple()]);
+    let clippy = || cargo(["clippy", "--target", Target::Wasip1.triple()]);
+    let mut command = clippy();
+    command.args(["--lib", "--package", "wayside-sdk"]);
     for package in crate::wasm::packages()? {
         command.args(["--package", &package]);
     }
-    must(command.args(["--", "--deny", "warnings"]))
+    command.args(["--", "--deny", "warnings"]);
+    for lint in guest_lints()? {
+        command.args(["--deny", &format!("clippy::{lint}")]);
+    }
+    must(&mut command)?;
+    must(clippy().args(["--examples", "--package", "wayside-sdk-guests", "--", "--deny", "warnings"]))
+}
+
+/// The names in the table of a package that has it as authors would.
+fn guest_lints() -> anyhow::Result<Vec<String>> {
+    let manifest = crate::root().join("sdk-ext/guests/Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+    let manifest: toml::Table = toml::from_str(&text)?;
+    let lints = manifest.get("lints").and_then(|lints| lints.get("clippy")?.as_table());
+    let lints = lints.context("sdk-ext/guests/Cargo.toml has no [lints.clippy]")?;
+    Ok(lints
+        .iter()
+        .filter(|(_, level)| level.as_str() == Some("deny"))
+        .map(|(name, _)| name.clone())
+        .collect())
+}
+
+/// Where LLVM's tools are missing the step says so and passes.
+fn coverage() -> anyhow::Result<()> {
+    if crate::coverage::is_possible()? {
+        return crate::coverage::run();
+    }
+    eprintln!(
+        "skipped: no llvm-tools beside rustc (`rustup component add llvm-tools`), so no line was counted"
+    );
+    Ok(())
 }
 
 /// `cargo deny` is not part of a Rust installation; where it is missing the step says so and passes.

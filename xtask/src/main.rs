@@ -7,6 +7,7 @@ mod coverage;
 mod demo;
 mod envoy;
 mod record;
+mod reproducible;
 mod schema;
 mod stats_tags;
 mod step;
@@ -39,8 +40,10 @@ enum Task {
     /// What things cost: the host's speed as ratios in one run, the filters' requests counted
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Which lines of the filters their tests run as Rust; needs cargo-llvm-cov
+    /// Which lines of the filters their tests run as Rust; an error below 90 %
     Coverage,
+    /// Build the filters from a copy of the sources in another folder; an error where a byte differs
+    Reproducible,
     /// What a filter may be configured with, as JSON Schema
     Schema(schema::Args),
     /// The house rules no compiler knows
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Ci => ci::run(),
         Task::Coverage => coverage::run(),
+        Task::Reproducible => reproducible::run(),
         Task::Schema(args) => schema::run(&args),
         Task::Tidy => tidy::run(),
         Task::Envoy => envoy::run(),

@@ -47,6 +47,7 @@ impl HttpFilter for Stream {
 }
 
 impl Reader {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "such a cast saturates")]
     fn tell(&self, phase: &str, stream: &StreamInfo) {
         match stream.read(&self.together) {
             Ok(values) => log!(

@@ -4,6 +4,7 @@
 //! metadata is never shown for calls of one message, so there is no way to ask for it.
 
 use super::{CallError, Cluster, current, millis};
+use crate::foreign::wire;
 use crate::headers::{AsName, HeaderBlock};
 use crate::hostcalls::{self, Buffer, GrpcCall};
 use crate::plugin::Table;
@@ -119,25 +120,13 @@ impl<'a> Unary<'a> {
 /// one, and Envoy ends for a cluster named `empty`.
 fn service(cluster: &str, authority: Option<&str>) -> Vec<u8> {
     let mut inner = Vec::with_capacity(cluster.len().saturating_add(8));
-    push_field(&mut inner, 1, cluster.as_bytes());
+    wire::push_bytes(&mut inner, 1, cluster.as_bytes());
     if let Some(authority) = authority {
-        push_field(&mut inner, 2, authority.as_bytes());
+        wire::push_bytes(&mut inner, 2, authority.as_bytes());
     }
     let mut outer = Vec::with_capacity(inner.len().saturating_add(8));
-    push_field(&mut outer, 1, &inner);
+    wire::push_bytes(&mut outer, 1, &inner);
     outer
-}
-
-/// A field of bytes in protobuf.
-fn push_field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    to.push(number << 3 | 2);
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        to.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    to.push(length as u8);
-    to.extend_from_slice(bytes);
 }
 
 /// How a gRPC call ended that brought no message.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod model;
 mod raw;
+pub mod rng;
 
 pub use raw::allocate;
 
@@ -224,6 +225,16 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Host<()> {
 pub(crate) fn foreign(function: &str, argument: &[u8]) -> Host<Vec<u8>> {
     let (status, answer) = raw::call_foreign_function(function.as_bytes(), argument);
     check("proxy_call_foreign_function", status).map(|()| answer.unwrap_or_default())
+}
+
+/// An answer of such a function that is not what it was asked for.
+pub(crate) fn malformed_answer() -> HostError {
+    HostError { call: Call("proxy_call_foreign_function"), status: Status::PARSE_FAILURE }
+}
+
+/// An expression that Envoy would evaluate for the root.
+pub(crate) fn no_stream_to_evaluate_for() -> HostError {
+    HostError { call: Call("proxy_call_foreign_function"), status: Status::NOT_FOUND }
 }
 
 /// The value and its compare-and-swap number; `None` when the key was never written.

@@ -6,7 +6,7 @@ use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
-use crate::property::{Props, Together};
+use crate::property::{Expression, PropValue, Props, Together};
 use crate::state::Atomic;
 use crate::time::timers::{TimerId, Timers};
 use std::rc::Rc;
@@ -39,6 +39,15 @@ impl Init {
     /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall.
     pub fn together(&mut self, properties: Props) -> Together {
         Together::new(properties)
+    }
+
+    /// An expression of CEL that Envoy [evaluates](crate::StreamInfo::evaluate), by what it knows of a stream: its attributes, as
+    /// `request.path.startsWith('/a')`. One hostcall, which parses it.
+    ///
+    /// # Errors
+    /// `bad argument` for what is no expression, or calls what Envoy does not have.
+    pub fn expression<T: PropValue>(&mut self, text: &str) -> Host<Expression<T>> {
+        Expression::new(text)
     }
 
     /// Defines a counter under its full name. One hostcall.

@@ -1,9 +1,11 @@
 //! Envoy's attributes with their types: a path that is joined at compile time and a value that is decoded once.
 
 mod attributes;
+mod expression;
 mod together;
 
 pub use attributes::*;
+pub use expression::Expression;
 pub use together::{Props, Slot, Together, Values};
 
 use crate::headers::HeaderBlock;

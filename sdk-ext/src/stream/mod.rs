@@ -1,5 +1,6 @@
 //! What a callback of a stream may do: one token a phase, valid for that callback.
 
+pub(crate) mod protocol;
 pub(crate) mod reply;
 pub(crate) mod waiting;
 
@@ -11,7 +12,7 @@ use crate::headers::{
 };
 use crate::hostcalls::{self, Host};
 use crate::panic;
-use crate::property::{Prop, PropValue, Together, Values};
+use crate::property::{Expression, Prop, PropValue, Together, Values};
 use crate::stream::reply::Flow;
 use crate::time::Monotonic;
 use crate::time::timers::{Parked, TimerId, Timers};
@@ -87,6 +88,19 @@ impl StreamInfo {
     /// What the host answered, where they have to be read one by one.
     pub fn read(&self, together: &Together) -> Host<Values> {
         together.read()
+    }
+
+    /// Evaluates an expression: one hostcall, 3.7 µs. In a callback of the stream itself only, and not after an `await`: there Envoy
+    /// evaluates it for no stream.
+    ///
+    /// # Errors
+    /// `internal failure` where an attribute is missing that it needs, `parse failure` when the value has another type, `not found`
+    /// after an `await`.
+    pub fn evaluate<T: PropValue>(&self, expression: &Expression<T>) -> Host<T> {
+        match waiting::is_own_callback(self.id) {
+            true => expression.evaluate(),
+            false => Err(hostcalls::no_stream_to_evaluate_for()),
+        }
     }
 
     /// Writes filter state `wasm.<key>` for the access log and for later filters. One hostcall: 0.17 µs.

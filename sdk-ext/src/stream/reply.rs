@@ -108,7 +108,8 @@ impl Reply {
         self
     }
 
-    /// A problem document of RFC 9457 with the reply's own status. Not for gRPC clients.
+    /// A problem document of RFC 9457 with the reply's own status. Not for gRPC clients: [`explain`](Reply::explain) tells each what it
+    /// understands.
     pub fn json_problem(self, title: &str) -> Reply {
         let document = format!("{{\"status\":{},\"title\":\"{}\"}}", self.status, JsonText(title));
         self.header(crate::name!("content-type"), "application/problem+json").body(document.into_bytes())
@@ -130,6 +131,10 @@ impl Reply {
     pub fn counted(mut self, counter: Counter) -> Reply {
         self.counted = Some(Counted { counter, count: Counter::inc });
         self
+    }
+
+    pub(super) fn with_status(self, status: u16) -> Reply {
+        Reply { status, ..self }
     }
 
     #[must_use]
@@ -175,7 +180,7 @@ impl Reply {
 }
 
 /// A text within a JSON string (RFC 8259 section 7). serde_json's way there would put its whole writer into every module.
-struct JsonText<'a>(&'a str);
+pub(super) struct JsonText<'a>(pub(super) &'a str);
 
 impl fmt::Display for JsonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -119,6 +119,11 @@ pub(crate) fn runs(id: StreamId) -> bool {
     current() == Some(id)
 }
 
+/// The host is in a callback of this stream, and not in one of the root that is about it.
+pub(crate) fn is_own_callback(id: StreamId) -> bool {
+    NOW.get() == Now::Own(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

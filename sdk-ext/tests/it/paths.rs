@@ -104,6 +104,7 @@ fn the_real_envoy_makes_of_each_path_what_is_written() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has threads, where a module has none")]
 fn in_envoy(binary: &Path) -> Seen {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = upstream.local_addr().expect("an address").port();

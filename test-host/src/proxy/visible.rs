@@ -38,10 +38,8 @@ impl ActiveContext {
         let (stream, filter) = self.stream_mut().ok_or(CallStatus::BadArgument)?;
         let StreamState { manager, filters, .. } = stream;
         let filter = filters.get_mut(filter).ok_or(CallStatus::BadArgument)?;
-        if filter.logging {
-            return Err(CallStatus::BadArgument);
-        }
-        let last_body = |body: bool| body && filter.end_of_stream;
+        // What a log shows cannot be written; headers at which the filter stopped for good still can.
+        let last_body = |body: bool| body && filter.end_of_stream && !filter.logging;
         let found = match map {
             MapType::RequestHeaders if filter.request.headers => manager.request.headers.as_mut(),
             MapType::ResponseHeaders if filter.response.headers => manager.response.headers.as_mut(),

@@ -1,6 +1,9 @@
 //! What a Proxy-Wasm filter in Rust is written on: headers are bytes, failures are values, nothing panics, and the
 //! documentation of every helper says what it costs in hostcalls.
 //!
+//! A method that makes hostcalls says how many, and which of them return bytes: those cost 1 µs and more, all others 0.1 to 0.3 µs. One
+//! that does not speak of hostcalls makes none.
+//!
 //! A filter implements [`Plugin`] and [`HttpFilter`] and ends with [`plugin!`].
 
 #![cfg_attr(

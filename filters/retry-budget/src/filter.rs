@@ -1,15 +1,15 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
-use crate::budget::{Budget, Grant, Limits};
+use crate::budget::{Grant, Loan, Pool, Visit};
 use crate::config::{Config, DepositOn, InboundRetry};
-use crate::keys::Keys;
+use crate::keys::{Budget, Keys};
 use crate::metrics::{Denial, Metrics};
 use crate::safety::{self, Facts};
 use std::rc::Rc;
 use wayside_sdk::property::{Props, Slot, Together, Values};
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, Shared, SharedError, Stream, Update, log, name, property,
+    RequestHeaders, Stream, Update, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -89,8 +89,7 @@ pub struct Request {
 #[derive(Debug)]
 struct Reserved {
     rule: Rc<str>,
-    budget: Rc<Shared<Budget>>,
-    limits: Limits,
+    budget: Rc<Budget>,
     grant: Grant,
     grpc: bool,
     /// A success feeds the budget.
@@ -140,11 +139,11 @@ impl Request {
         }
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
-        let Some(budget) = plugin.budget(rule, config, request.stream())? else {
+        let now = request.stream().now()?;
+        let Some(budget) = plugin.budget(rule, config, request.stream(), now)? else {
             // Without a route there is nothing to retry.
             return Ok(());
         };
-        let now = request.stream().now()?;
         let grant = plugin.grant(rule, config, &budget, &wish, now);
         plugin.strip(rule, request, &headers, trusted)?;
         if plugin.envelope.mode == Mode::Enforce {
@@ -153,7 +152,6 @@ impl Request {
         self.reserved = Some(Reserved {
             rule: rule.into(),
             budget,
-            limits: config.limits,
             grant,
             grpc: headers.is_grpc(),
             deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
@@ -164,7 +162,13 @@ impl Request {
 
 impl RetryBudget {
     /// The budget this request draws on; `None` when it has no route.
-    fn budget(&self, rule: &str, config: &Config, stream: &Stream) -> Host<Option<Rc<Shared<Budget>>>> {
+    fn budget(
+        &self,
+        rule: &str,
+        config: &Config,
+        stream: &Stream,
+        now: Monotonic,
+    ) -> Host<Option<Rc<Budget>>> {
         let name = match config.scope.property() {
             Some(property) => match stream.get(property)? {
                 Some(name) => name,
@@ -172,38 +176,30 @@ impl RetryBudget {
             },
             None => Vec::new(),
         };
-        let (budget, overflowed) = self.keys.budget(rule, config, &name);
+        let (budget, overflowed) = self.keys.budget(rule, config, &name, now);
         if overflowed {
             self.metrics.key_overflow.inc(rule, []);
         }
         Ok(Some(budget))
     }
 
-    /// One round with the shared record. When that fails the request goes through without retries.
-    fn grant(
-        &self,
-        rule: &str,
-        config: &Config,
-        budget: &Shared<Budget>,
-        wish: &Wish,
-        now: Monotonic,
-    ) -> Grant {
+    /// Of this worker's own share, and what that lacks of the pool. When the pool fails, the request goes on with less.
+    fn grant(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) -> Grant {
         let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
         let mut denial = wish.denial;
         let mut grant = Grant::default();
         if wish.retries > 0 || deposit {
-            let updated = budget.update(TRIES, |record| {
-                let mut record = record.unwrap_or_else(|| Budget::new(&config.limits, now));
-                let grant = record.grant(&config.limits, now, wish.retries, deposit);
-                Update::Write(record, grant)
-            });
-            match self.rounds(rule, updated) {
-                Some(granted) => grant = granted,
-                None => denial = Some(Denial::Cas),
+            let (granted, visit) =
+                budget.account.borrow_mut().grant(&budget.limits, now, wish.retries, deposit);
+            grant = granted;
+            if let Some(visit) = visit {
+                match self.visit(rule, budget, &visit, now) {
+                    Some(loan) => budget.account.borrow_mut().receive(&mut grant, &loan),
+                    None if grant.retries() < wish.retries => denial = Some(Denial::Cas),
+                    None => {}
+                }
             }
-            if deposit && denial != Some(Denial::Cas) {
-                self.metrics.deposits.inc(rule, []);
-            }
+            self.metrics.deposits.add(rule, [], u32::from(deposit));
         }
         if denial.is_none() && grant.retries() < wish.retries {
             denial = Some(Denial::Ratio);
@@ -229,16 +225,14 @@ impl RetryBudget {
         let deposit = reserved.deposits && attempts > 0 && self.succeeded(&values)?;
         if deposit || used < u32::from(reserved.grant.retries()) {
             let now = stream.now()?;
-            let limits = &reserved.limits;
-            let updated = reserved.budget.update(TRIES, |record| {
-                let mut record = record.unwrap_or_else(|| Budget::new(limits, now));
-                let settled = record.settle(limits, now, &reserved.grant, used, deposit);
-                Update::Write(record, settled)
-            });
-            if let Some(settled) = self.rounds(rule, updated) {
-                self.metrics.refunded.add(rule, [], settled.refunded);
-                self.metrics.deposits.add(rule, [], u32::from(deposit));
+            let (budget, grant) = (&reserved.budget, &reserved.grant);
+            let (settled, visit) =
+                budget.account.borrow_mut().settle(&budget.limits, now, grant, used, deposit);
+            if let Some(visit) = visit {
+                self.visit(rule, budget, &visit, now);
             }
+            self.metrics.refunded.add(rule, [], settled.refunded);
+            self.metrics.deposits.add(rule, [], u32::from(deposit));
         }
         self.metrics.used.add(rule, [], used);
         self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
@@ -251,13 +245,20 @@ impl RetryBudget {
         Ok(safety::is_success(status, grpc_status))
     }
 
-    fn rounds<R>(&self, rule: &str, updated: Result<wayside_sdk::Updated<R>, SharedError>) -> Option<R> {
+    /// Rounds with the state that all workers share, until nobody wrote in between; `None` when that never came.
+    fn visit(&self, rule: &str, budget: &Budget, visit: &Visit, now: Monotonic) -> Option<Loan> {
+        let updated = budget.pool.update(TRIES, |pool| {
+            let mut pool = pool.unwrap_or_else(|| Pool::new(&budget.limits, now));
+            let loan = pool.visit(&budget.limits, now, visit);
+            if loan.changed { Update::Write(pool, loan) } else { Update::Keep(loan) }
+        });
         match updated {
             Ok(updated) => {
                 self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
                 Some(updated.value)
             }
             Err(error) => {
+                budget.account.borrow_mut().take_back(visit);
                 self.metrics.cas_exhausted.inc(rule, []);
                 log!(Warn, "retry_budget: the shared budget was not changed: {error}");
                 None

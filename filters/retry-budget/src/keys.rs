@@ -1,20 +1,32 @@
 //! Which shared record a budget lives in. The host never frees a key, so there is an end to them.
 
-use crate::budget::{Budget, FloorStyle, Limits};
+use crate::budget::{Account, FloorStyle, Limits, Pool};
 use crate::config::{Config, Scope};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wayside_sdk::property::{self, Prop};
-use wayside_sdk::{Shared, shared};
+use wayside_sdk::{Monotonic, Shared, shared};
 
 /// Budgets of one VM's plugin; those beyond share one.
 const MOST_KEYS: usize = 256;
+
+/// Most budgets beyond them, one for each kind of limits.
+const MOST_BEYOND: usize = 8;
+
+/// A budget: this worker's part of it, and where the workers' common part is.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pub(crate) limits: Limits,
+    pub(crate) account: RefCell<Account>,
+    pub(crate) pool: Shared<Pool>,
+}
 
 /// The budgets in use. Their names come from routes, not from clients.
 #[derive(Debug)]
 pub(crate) struct Keys {
     root_id: Vec<u8>,
     known: RefCell<Vec<Known>>,
+    beyond: RefCell<Vec<(Limits, Rc<Budget>)>>,
 }
 
 /// A budget, and for whom it is.
@@ -24,7 +36,7 @@ struct Known {
     rule: Box<str>,
     scope: Scope,
     limits: Limits,
-    budget: Rc<Shared<Budget>>,
+    budget: Rc<Budget>,
 }
 
 impl Known {
@@ -38,32 +50,52 @@ impl Known {
 
 impl Keys {
     pub(crate) fn new(root_id: Vec<u8>) -> Keys {
-        Keys { root_id, known: RefCell::default() }
+        Keys { root_id, known: RefCell::default(), beyond: RefCell::default() }
     }
 
-    /// The budget of this rule and name, and whether it is the one for those beyond the limit.
-    pub(crate) fn budget(&self, rule: &str, config: &Config, name: &[u8]) -> (Rc<Shared<Budget>>, bool) {
+    /// The budget of this rule and name, and whether it is one for those beyond the limit.
+    pub(crate) fn budget(
+        &self,
+        rule: &str,
+        config: &Config,
+        name: &[u8],
+        now: Monotonic,
+    ) -> (Rc<Budget>, bool) {
         let mut known = self.known.borrow_mut();
         if let Some(known) = known.iter().find(|known| known.is_for(rule, config, name)) {
             return (known.budget.clone(), false);
         }
-        let overflowed = known.len() >= MOST_KEYS;
-        let key = match overflowed {
-            true => self.key(&[b"", b"overflow", b""]),
-            false => self.key(&[rule.as_bytes(), config.scope.label(), name]),
-        };
-        let budget = Rc::new(Shared::new(&key, hash(config)));
-        if !overflowed {
-            let (name, rule) = (name.into(), rule.into());
-            known.push(Known {
-                name,
-                rule,
-                scope: config.scope,
-                limits: config.limits,
-                budget: budget.clone(),
-            });
+        if known.len() >= MOST_KEYS {
+            return (self.beyond(config, now), true);
         }
-        (budget, overflowed)
+        let budget = self.new_budget(&[rule.as_bytes(), config.scope.label(), name], config, now);
+        known.push(Known {
+            name: name.into(),
+            rule: rule.into(),
+            scope: config.scope,
+            limits: config.limits,
+            budget: budget.clone(),
+        });
+        (budget, false)
+    }
+
+    fn beyond(&self, config: &Config, now: Monotonic) -> Rc<Budget> {
+        let mut beyond = self.beyond.borrow_mut();
+        let full = beyond.len() >= MOST_BEYOND;
+        let found = beyond.iter().find(|(limits, _)| *limits == config.limits);
+        if let Some((_, budget)) = found.or_else(|| beyond.last().filter(|_| full)) {
+            return budget.clone();
+        }
+        // The last one has whatever comes beyond: its limits are then not those asked for.
+        let which = hash(config).to_le_bytes();
+        let budget = self.new_budget(&[b"", b"overflow", &which], config, now);
+        beyond.push((config.limits, budget.clone()));
+        budget
+    }
+
+    fn new_budget(&self, parts: &[&[u8]], config: &Config, now: Monotonic) -> Rc<Budget> {
+        let account = RefCell::new(Account::new(&config.limits, now));
+        Rc::new(Budget { limits: config.limits, account, pool: Shared::new(self.key(parts), hash(config)) })
     }
 
     /// Parts are separated by NUL, which no name of Envoy's holds.
@@ -119,12 +151,15 @@ mod tests {
     #[test]
     fn budgets_beyond_the_limit_share_one_and_known_ones_stay() {
         let config = Envelope::<Config>::parse(br#"{"version": 1}"#).unwrap().defaults;
-        let keys = Keys::new(b"root".to_vec());
+        let (keys, now) = (Keys::new(b"root".to_vec()), Monotonic::default());
         for n in 0..MOST_KEYS {
-            assert!(!keys.budget("default", &config, n.to_string().as_bytes()).1, "{n}");
+            assert!(!keys.budget("default", &config, n.to_string().as_bytes(), now).1, "{n}");
         }
-        assert!(keys.budget("default", &config, b"one more").1);
-        assert!(!keys.budget("default", &config, b"7").1);
+        assert!(keys.budget("default", &config, b"one more", now).1);
+        let (one, other) =
+            (keys.budget("default", &config, b"a", now).0, keys.budget("default", &config, b"b", now).0);
+        assert!(Rc::ptr_eq(&one, &other));
+        assert!(!keys.budget("default", &config, b"7", now).1);
         assert_eq!(keys.known.borrow().len(), MOST_KEYS);
     }
 }

@@ -1,5 +1,6 @@
 //! Deposits and withdrawals of the last while, in slots that age out one by one.
 
+use crate::budget::Credit;
 use std::time::Duration;
 use wayside_sdk::Monotonic;
 
@@ -86,6 +87,40 @@ impl Window {
         }
     }
 
+    /// Deposits made elsewhere, at slot `number`: lost with it, and of a slot that has not begun here they are of the current one,
+    /// which ends no later.
+    pub fn deposit_in(&mut self, number: u64, count: u32) {
+        let number = number.min(self.current);
+        if self.holds(number)
+            && let Some(slot) = self.slot_mut(number)
+        {
+            slot.deposits = slot.deposits.saturating_add(count);
+        }
+    }
+
+    /// Takes up to `count` deposits out, the latest first: they last.
+    pub fn take(&mut self, count: u64) -> Vec<Credit> {
+        let mut taken = Vec::new();
+        let (mut left, mut number) = (count, self.current);
+        while left > 0 && self.holds(number) {
+            if let Some(slot) = self.slot_mut(number)
+                && slot.deposits > 0
+            {
+                let deposits = slot.deposits.min(u32::try_from(left).unwrap_or(u32::MAX));
+                slot.deposits = slot.deposits.saturating_sub(deposits);
+                left = left.saturating_sub(u64::from(deposits));
+                taken.push(Credit { slot: number, deposits });
+            }
+            let Some(before) = number.checked_sub(1) else { break };
+            number = before;
+        }
+        taken
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        self.current.checked_sub(number).is_some_and(|age| age < self.len())
+    }
+
     pub fn withdraw(&mut self) {
         if let Some(slot) = self.slot_mut(self.current) {
             slot.withdrawals = slot.withdrawals.saturating_add(1);
@@ -94,8 +129,7 @@ impl Window {
 
     /// Takes withdrawals back where they were made. Nothing when that slot has left the window: so have they.
     pub fn refund(&mut self, number: u64, count: u32) {
-        let age = self.current.checked_sub(number);
-        if age.is_some_and(|age| age < self.len())
+        if self.holds(number)
             && let Some(slot) = self.slot_mut(number)
         {
             slot.withdrawals = slot.withdrawals.saturating_sub(count);
@@ -154,6 +188,24 @@ mod tests {
         assert_eq!(window.withdrawals(), 1, "slot 11 shares its place in the ring with slot 14");
         window.refund(99, 1);
         assert_eq!(window.withdrawals(), 1, "a slot that has not begun");
+    }
+
+    #[test]
+    fn deposits_are_taken_from_the_latest_slots_and_put_back_where_they_were() {
+        let mut window = Window::new(3, 10);
+        window.deposit(5);
+        window.advance(12);
+        window.deposit(2);
+        let taken = window.take(4);
+        assert_eq!(taken, [Credit { slot: 12, deposits: 2 }, Credit { slot: 10, deposits: 2 }]);
+        assert_eq!(window.deposits(), 3);
+        assert_eq!(window.take(9), [Credit { slot: 10, deposits: 3 }]);
+        window.advance(13);
+        taken.iter().for_each(|credit| window.deposit_in(credit.slot, credit.deposits));
+        assert_eq!(window.deposits(), 2, "slot 10 has left the window");
+        window.deposit_in(99, 1);
+        window.advance(15);
+        assert_eq!(window.deposits(), 1, "of a slot that has not begun, they are of the current one");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use wayside_sdk::foreign::{self, FilterState, Hash, LifeSpan};
 use wayside_sdk::prelude::*;
-use wayside_sdk::{log, property, property::Expression};
+use wayside_sdk::{Host, Monotonic, Wall, log, property, property::Expression, rng};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +63,7 @@ impl HttpFilter for Filter {
         let stream = request.stream();
         match headers.first(name!("x-do")).unwrap_or_default() {
             b"sign" => sign(),
+            b"clocks" => log!(Warn, "{:?}", clocks(stream)),
             b"route" => {
                 self.in_the_response = true;
                 let route = || stream.get(&property::ROUTE_NAME).map(Option::unwrap_or_default);
@@ -137,6 +138,14 @@ impl Foreign {
         log!(Warn, "{:?} {:?} {agent:?}", stream.evaluate(&self.sum), stream.evaluate(&self.allowed));
         log!(Warn, "{}", self.refused);
     }
+}
+
+/// Whether random bytes differ from call to call, and what the clocks have in common with a day of 2024 and with each other.
+fn clocks(stream: &Stream) -> Host<[bool; 4]> {
+    let (one, other) = (rng::bytes::<16>()?, rng::bytes::<16>()?);
+    let (first, here, later) = (Monotonic::now()?, stream.now()?, Monotonic::now()?);
+    let wall = Wall::now()?.since_epoch().as_secs();
+    Ok([one != other, first <= here && here <= later, stream.now()? == here, wall > 1_704_067_200])
 }
 
 fn sign() {

@@ -83,14 +83,14 @@ impl<'a> Unary<'a> {
     }
 
     /// The same for messages of `prost`: what is no `A` is [`GrpcError::Malformed`].
-    #[cfg(feature = "prost")]
+    #[cfg(any(test, feature = "prost"))]
     pub fn ask<A: prost::Message + Default, Q: prost::Message>(
         self,
         question: &Q,
         stream: &Stream,
     ) -> impl Future<Output = Result<A, GrpcError>> + use<A, Q> {
         let pending = Unary { message: Cow::Owned(question.encode_to_vec()), ..self }.send(stream);
-        async move { A::decode(&*pending.await?).map_err(|_| GrpcError::Malformed) }
+        async move { decoded(pending.await) }
     }
 
     fn dispatch(self, stream: StreamId) -> Result<Sent, CallError> {
@@ -191,6 +191,11 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
         }
     }
     decoded
+}
+
+#[cfg(any(test, feature = "prost"))]
+fn decoded<A: prost::Message + Default>(answer: Result<Vec<u8>, GrpcError>) -> Result<A, GrpcError> {
+    A::decode(&*answer?).map_err(|_| GrpcError::Malformed)
 }
 
 /// Why a gRPC call brought no message.
@@ -317,6 +322,7 @@ impl UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     #[test]
     fn the_service_is_what_protobuf_makes_of_it() {
@@ -353,6 +359,25 @@ mod tests {
         {
             assert_eq!(percent_decoded(text.as_bytes()), decoded.as_bytes(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_a_message_of_prost_or_malformed() {
+        #[derive(Clone, PartialEq, prost::Message)]
+        struct Greeting {
+            #[prost(string, tag = "1")]
+            text: String,
+        }
+        let greeting = Greeting { text: "hi".into() };
+        assert_eq!(decoded::<Greeting>(Ok(prost::Message::encode_to_vec(&greeting))), Ok(greeting.clone()));
+        assert_eq!(decoded::<Greeting>(Ok(vec![0xff])), Err(GrpcError::Malformed));
+        let asked = pin!(
+            Cluster::new("auth")
+                .grpc("a", "B")
+                .ask::<Greeting, _>(&greeting, &Stream::new(StreamId(1), 1, "t"))
+        );
+        let polled = asked.poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert_eq!(polled, Poll::Ready(Err(GrpcError::Call(CallError::NotNow))));
     }
 
     #[test]

@@ -81,8 +81,8 @@ enum Override<'a, C> {
 impl<C: Checked> Envelope<C> {
     /// What the route's metadata asks for, else the first rule that matches, else the defaults.
     ///
-    /// One hostcall, 0.2 µs on a route without metadata for this filter; one more for each of route name and cluster if a
-    /// rule asks for them. A path that servers read differently falls under no rule that asks for a path.
+    /// One hostcall, 0.2 µs on a route without metadata for this filter and returning bytes on others; one more that returns bytes for
+    /// each of route name and cluster if a rule asks for them. A path that servers read differently falls under no rule that asks for a path.
     pub fn select(&self, stream: &StreamInfo, request: &HeaderBlock) -> Selected<'_, C> {
         let bad_override = match self.asked_by_route(stream) {
             Override::Use(selected) => return selected,

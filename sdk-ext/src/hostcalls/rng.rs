@@ -2,7 +2,7 @@
 
 use crate::hostcalls::{self, Host};
 
-/// Random bytes, fit for identifiers. One hostcall: 0.8 µs.
+/// Random bytes, fit for identifiers. One hostcall that returns bytes, where they are asked for: 0.8 µs.
 ///
 /// # Errors
 /// What the host answered; Envoy always has a source.

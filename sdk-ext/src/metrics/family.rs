@@ -171,12 +171,12 @@ impl<const N: usize> CounterFamily<N> {
         CounterFamily(Family::new(MetricKind::Counter, base.to_owned(), labels.to_vec(), limit))
     }
 
-    /// 0.09 µs after the first time.
+    /// One hostcall of numbers only, 0.09 µs; the first time one more, which returns a number.
     pub fn inc(&self, values: [&[u8]; N]) {
         self.add(values, 1);
     }
 
-    /// Adding nothing does not define the series either.
+    /// One hostcall of numbers only; the first time one more. Adding nothing is none, and does not define the series either.
     pub fn add(&self, values: [&[u8]; N], n: u32) {
         if n > 0
             && let Some(id) = self.0.with(None, &values)
@@ -196,7 +196,7 @@ impl<const N: usize> GaugeFamily<N> {
     }
 
     /// The gauge of these values, to be kept by whoever adds to it: what was added is taken from the same one again.
-    /// `None` when the host refused it.
+    /// `None` when the host refused it. One hostcall the first time, which returns a number.
     pub fn get(&self, values: [&[u8]; N]) -> Option<Gauge> {
         self.0.with(None, &values).map(Gauge)
     }
@@ -211,7 +211,7 @@ impl<const N: usize> HistogramFamily<N> {
         HistogramFamily(Family::new(MetricKind::Histogram, base.to_owned(), labels.to_vec(), limit))
     }
 
-    /// 0.12 µs after the first time.
+    /// One hostcall of numbers only, 0.12 µs; the first time one more, which returns a number.
     pub fn record(&self, values: [&[u8]; N], value: u64) {
         if let Some(id) = self.0.with(None, &values) {
             Histogram(id).record(value);
@@ -272,12 +272,12 @@ impl RuleFamily {
 pub struct RuleCounter<const N: usize>(RuleFamily);
 
 impl<const N: usize> RuleCounter<N> {
-    /// 0.09 µs after the first time.
+    /// One hostcall of numbers only, 0.09 µs; the first time one more, which returns a number.
     pub fn inc(&self, rule: &str, values: [&[u8]; N]) {
         self.add(rule, values, 1);
     }
 
-    /// Adding nothing does not define the series either.
+    /// One hostcall of numbers only; the first time one more. Adding nothing is none, and does not define the series either.
     pub fn add(&self, rule: &str, values: [&[u8]; N], n: u32) {
         if n > 0
             && let Some(id) = self.0.with(rule, values)
@@ -292,7 +292,7 @@ impl<const N: usize> RuleCounter<N> {
 pub struct RuleHistogram<const N: usize>(RuleFamily);
 
 impl<const N: usize> RuleHistogram<N> {
-    /// 0.12 µs after the first time.
+    /// One hostcall of numbers only, 0.12 µs; the first time one more, which returns a number.
     pub fn record(&self, rule: &str, values: [&[u8]; N], value: u64) {
         if let Some(id) = self.0.with(rule, values) {
             Histogram(id).record(value);

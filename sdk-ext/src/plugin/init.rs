@@ -28,7 +28,7 @@ impl Init {
         self.timers.take_tick()
     }
 
-    /// `root_id` of the plugin: tells several plugins of one VM apart. One hostcall: 1 µs.
+    /// `root_id` of the plugin: tells several plugins of one VM apart. One hostcall that returns bytes: 1 µs.
     ///
     /// # Errors
     /// What the host answered.
@@ -36,13 +36,13 @@ impl Init {
         Ok(hostcalls::property(b"plugin_root_id")?.unwrap_or_default())
     }
 
-    /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall.
+    /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall that returns bytes.
     pub fn together(&mut self, properties: Props) -> Together {
         Together::new(properties)
     }
 
     /// An expression of CEL that Envoy [evaluates](crate::StreamInfo::evaluate), by what it knows of a stream: its attributes, as
-    /// `request.path.startsWith('/a')`. One hostcall, which parses it.
+    /// `request.path.startsWith('/a')`. One hostcall that returns bytes, which parses it.
     ///
     /// # Errors
     /// `bad argument` for what is no expression, or calls what Envoy does not have.
@@ -50,7 +50,7 @@ impl Init {
         Expression::new(text)
     }
 
-    /// Defines a counter under its full name. One hostcall.
+    /// Defines a counter under its full name. One hostcall that returns a number.
     ///
     /// # Errors
     /// What the host answered.
@@ -58,7 +58,7 @@ impl Init {
         define(MetricKind::Counter, name).map(Counter)
     }
 
-    /// Defines a gauge. One hostcall.
+    /// Defines a gauge. One hostcall that returns a number.
     ///
     /// # Errors
     /// What the host answered.
@@ -66,7 +66,7 @@ impl Init {
         define(MetricKind::Gauge, name).map(Gauge)
     }
 
-    /// Defines a gauge to count in with all VMs together. One hostcall.
+    /// Defines a gauge to count in with all VMs together. One hostcall that returns a number.
     ///
     /// # Errors
     /// What the host answered.
@@ -74,7 +74,7 @@ impl Init {
         self.gauge(name).map(Atomic::from)
     }
 
-    /// Defines a histogram of whole numbers. One hostcall.
+    /// Defines a histogram of whole numbers. One hostcall that returns a number.
     ///
     /// # Errors
     /// What the host answered.
@@ -82,7 +82,8 @@ impl Init {
         define(MetricKind::Histogram, name).map(Histogram)
     }
 
-    /// The limit that all families of a plugin share: `metrics.max_series`. One hostcall, for the overflow counter.
+    /// The limit that all families of a plugin share: `metrics.max_series`. One hostcall that returns a number, for the
+    /// overflow counter.
     ///
     /// # Errors
     /// What the host answered.
@@ -90,7 +91,7 @@ impl Init {
         Ok(SeriesLimit::new(max_series, self.counter(&format!("{prefix}_series_overflow"))?))
     }
 
-    /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall.
+    /// Prefix, label and limit of all metrics of a filter with an envelope. One hostcall that returns a number.
     ///
     /// # Errors
     /// What the host answered.
@@ -99,7 +100,7 @@ impl Init {
         Ok(RuleMetrics::new(&config.prefix, config.by_rule, limit))
     }
 
-    /// A counter with labels; its series are defined when they are first used.
+    /// A counter with labels; its series are defined when they are first used. No hostcall here.
     pub fn counter_family<const N: usize>(
         &mut self,
         base: &str,
@@ -109,7 +110,7 @@ impl Init {
         CounterFamily::new(base, labels, limit)
     }
 
-    /// A gauge with labels; its series are defined when they are first used.
+    /// A gauge with labels; its series are defined when they are first used. No hostcall here.
     pub fn gauge_family<const N: usize>(
         &mut self,
         base: &str,
@@ -119,7 +120,7 @@ impl Init {
         GaugeFamily::new(base, labels, limit)
     }
 
-    /// A histogram with labels; its series are defined when they are first used.
+    /// A histogram with labels; its series are defined when they are first used. No hostcall here.
     pub fn histogram_family<const N: usize>(
         &mut self,
         base: &str,

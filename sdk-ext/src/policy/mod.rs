@@ -5,6 +5,8 @@ mod buckets;
 #[cfg(any(test, feature = "sfv"))]
 pub mod fields;
 mod histogram;
+#[cfg(any(test, feature = "hmac"))]
+mod hmac;
 mod matching;
 mod path;
 mod peers;
@@ -14,6 +16,8 @@ mod windows;
 
 pub use buckets::{Gcra, Limit, TokenBucket, Verdict};
 pub use histogram::{Buckets, LogHistogram};
+#[cfg(any(test, feature = "hmac"))]
+pub use hmac::{hmac_sha256, hmac_sha256_matches};
 pub use matching::{Match, PathCase, RawHeaderMatch, RawMatch, RawPathMatch, RequestView};
 pub use path::{Ambiguity, CanonicalPath, PathReading, PathRefusal, read_path};
 pub use peers::{Cidr, TrustedPeers, peer_address};

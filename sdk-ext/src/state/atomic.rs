@@ -17,7 +17,7 @@ impl From<Gauge> for Atomic {
 }
 
 impl Atomic {
-    /// One hostcall, 0.08 µs; none for zero. There is no old value to be had: what the number was in between, nobody knows.
+    /// One hostcall of numbers only, 0.08 µs; none for zero. There is no old value to be had: what the number was in between, nobody knows.
     ///
     /// # Errors
     /// What the host answered. Nothing was added then.
@@ -25,7 +25,7 @@ impl Atomic {
         self.change(i64::from(n))
     }
 
-    /// One hostcall, 0.08 µs; none for zero.
+    /// One hostcall of numbers only, 0.08 µs; none for zero.
     ///
     /// # Errors
     /// What the host answered. Nothing was taken away then.

@@ -69,7 +69,8 @@ impl<T: Wire> Shared<T> {
     }
 
     /// Shows `change` the record, `None` if there is none of this layout and configuration, and writes what it makes of
-    /// it; again with the new record when another VM wrote in between. Two hostcalls a round: 1.2 µs.
+    /// it; again with the new record when another VM wrote in between. Two hostcalls a round, of which
+    /// one returns bytes: 1.2 µs.
     ///
     /// # Errors
     /// `Contended` after `tries` rounds, else what the host answered. Nothing was written then.

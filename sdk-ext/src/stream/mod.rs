@@ -66,7 +66,7 @@ impl StreamInfo {
         Stream::new(self.id, self.root, plugin)
     }
 
-    /// Monotonic time, read at most once a callback: one hostcall, 0.12 µs. After an `await` it is read anew.
+    /// Monotonic time, read at most once a callback: one hostcall of numbers only, 0.12 µs. After an `await` it is read anew.
     ///
     /// # Errors
     /// What the host answered; Envoy always has this clock.
@@ -74,7 +74,7 @@ impl StreamInfo {
         Monotonic::of_this_callback()
     }
 
-    /// Reads an attribute; `None` when this stream has none. One hostcall: 1.0-1.5 µs.
+    /// Reads an attribute; `None` when this stream has none. One hostcall that returns bytes: 1.0-1.5 µs.
     ///
     /// # Errors
     /// `parse failure` when the value has not the attribute's type, else what the host answered.
@@ -82,7 +82,7 @@ impl StreamInfo {
         property.get()
     }
 
-    /// Reads several attributes with one hostcall: 1.4 µs for five.
+    /// Reads several attributes with one hostcall that returns bytes: 1.4 µs for five.
     ///
     /// # Errors
     /// What the host answered, where they have to be read one by one.
@@ -90,7 +90,8 @@ impl StreamInfo {
         together.read()
     }
 
-    /// Evaluates an expression: one hostcall, 3.7 µs. In a callback of the stream itself only, and not after an `await`: there Envoy
+    /// Evaluates an expression: one hostcall that returns bytes, 3.7 µs. In a callback of the stream itself only, and not after an
+    /// `await`: there Envoy
     /// evaluates it for no stream.
     ///
     /// # Errors
@@ -103,7 +104,7 @@ impl StreamInfo {
         }
     }
 
-    /// Writes filter state `wasm.<key>` for the access log and for later filters. One hostcall: 0.17 µs.
+    /// Writes filter state `wasm.<key>` for the access log and for later filters. One hostcall, nothing returned: 0.17 µs.
     ///
     /// # Errors
     /// What the host answered.
@@ -119,7 +120,8 @@ impl Stream {
 
     /// Runs `action` at the first tick not before `when`, unless the stream ends first or the timer is cancelled.
     ///
-    /// Costs one allocation; one hostcall when no tick comes before, one more when this callback has not asked for the time yet.
+    /// Costs one allocation; one hostcall when no tick comes before, one more when this callback has not asked for the time yet; both
+    /// of numbers only.
     /// How late it may run says [`Init::timers`](crate::Init::timers).
     ///
     /// # Errors
@@ -240,7 +242,7 @@ impl LogCx {
         &self.stream
     }
 
-    /// The response's trailers, `None` when it had none. One hostcall.
+    /// The response's trailers, `None` when it had none. One hostcall that returns bytes.
     #[must_use]
     pub fn response_trailers(&self) -> Option<HeaderBlock> {
         self.trailers.block().ok()

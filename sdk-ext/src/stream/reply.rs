@@ -127,7 +127,7 @@ impl Reply {
         self
     }
 
-    /// Counts it when it is sent: one hostcall more.
+    /// Counts it when it is sent: one hostcall more, of numbers only.
     pub fn counted(mut self, counter: Counter) -> Reply {
         self.counted = Some(Counted { counter, count: Counter::inc });
         self
@@ -221,7 +221,7 @@ impl Flow {
     /// What can be awaited is what this crate sends ([`Call::send`](crate::callout::Call::send)). A stream that waits when no
     /// answer is to come for it is ended with 500, and one whose client left is forgotten with everything it owns.
     ///
-    /// Two allocations, and one hostcall when it goes on.
+    /// Two allocations, and one hostcall when it goes on, nothing returned.
     pub fn wait<F: Into<Flow>>(flow: impl Future<Output = F> + 'static) -> Flow {
         waiting::expect();
         Flow::Wait(Wait { flow: Box::pin(async move { flow.await.into() }), plugin: "" })

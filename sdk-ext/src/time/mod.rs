@@ -32,7 +32,7 @@ impl Monotonic {
         Monotonic(nanos(since_start))
     }
 
-    /// One hostcall: 0.12 µs. Streams keep it for the length of a callback: prefer their `now`.
+    /// One hostcall of numbers only: 0.12 µs. Streams keep it for the length of a callback: prefer their `now`.
     ///
     /// # Errors
     /// What the host answered; Envoy always has this clock.
@@ -89,7 +89,7 @@ impl Wall {
         Wall(since_epoch)
     }
 
-    /// One hostcall: 0.11 µs.
+    /// One hostcall of numbers only: 0.11 µs.
     ///
     /// # Errors
     /// What the host answered; Envoy always has this clock.

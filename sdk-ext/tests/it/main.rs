@@ -3,6 +3,7 @@
 
 mod behaviours;
 mod composed;
+mod documented;
 mod envoy;
 mod from_proxy_wasm;
 mod generated;

@@ -1,7 +1,82 @@
 //! The budget against tables of other implementations and against a model that keeps every event.
 
 use super::*;
+use crate::window::{Slots, Window};
 use proptest::prelude::*;
+use wayside_sdk::{Monotonic, Wire};
+
+/// Workers with an account each, and the pool.
+#[derive(Clone)]
+struct Budget {
+    accounts: Vec<Account>,
+    pool: Pool,
+}
+
+impl Budget {
+    /// Of one worker.
+    fn new(limits: &Limits, now: Monotonic) -> Budget {
+        Budget::of_workers(1, limits, now)
+    }
+
+    fn of_workers(workers: usize, limits: &Limits, now: Monotonic) -> Budget {
+        Budget { accounts: vec![Account::new(limits, now); workers], pool: Pool::new(limits, now) }
+    }
+
+    fn grant(&mut self, limits: &Limits, now: Monotonic, wanted: u8, deposit: bool) -> Grant {
+        self.grant_by(0, limits, now, wanted, deposit)
+    }
+
+    fn grant_by(
+        &mut self,
+        worker: usize,
+        limits: &Limits,
+        now: Monotonic,
+        wanted: u8,
+        deposit: bool,
+    ) -> Grant {
+        let (mut grant, visit) = self.accounts[worker].grant(limits, now, wanted, deposit);
+        if let Some(visit) = visit {
+            let loan = self.pool.visit(limits, now, &visit);
+            self.accounts[worker].receive(&mut grant, &loan);
+        }
+        grant
+    }
+
+    fn settle(
+        &mut self,
+        limits: &Limits,
+        now: Monotonic,
+        grant: &Grant,
+        used: u32,
+        deposit: bool,
+    ) -> Settlement {
+        self.settle_by(0, limits, now, grant, used, deposit)
+    }
+
+    fn settle_by(
+        &mut self,
+        worker: usize,
+        limits: &Limits,
+        now: Monotonic,
+        grant: &Grant,
+        used: u32,
+        deposit: bool,
+    ) -> Settlement {
+        let (settlement, visit) = self.accounts[worker].settle(limits, now, grant, used, deposit);
+        if let Some(visit) = visit {
+            self.pool.visit(limits, now, &visit);
+        }
+        settlement
+    }
+
+    /// Of all that is in the window at this moment.
+    fn counts(&self, limits: &Limits, now: Monotonic) -> (u64, u64) {
+        let mut windows: Vec<_> = self.accounts.iter().map(|account| account.window().clone()).collect();
+        windows.push(self.pool.window().clone());
+        windows.iter_mut().for_each(|window| window.advance(limits.slots.number_at(now)));
+        (windows.iter().map(Window::deposits).sum(), windows.iter().map(Window::withdrawals).sum())
+    }
+}
 
 fn at(millis: u64) -> Monotonic {
     Monotonic::at(Duration::from_millis(1_000_000_000 + millis))
@@ -18,8 +93,9 @@ fn limits(ratio_ten_thousandths: u32, floor_style: FloorStyle, rate: u32, burst:
 }
 
 fn deposit(budget: &mut Budget, limits: &Limits, now: Monotonic, count: u32) {
-    budget.advance(limits, now);
-    budget.window.deposit(count);
+    for _ in 0..count {
+        budget.settle(limits, now, &Grant::default(), 0, true);
+    }
 }
 
 /// Withdraws until refused, and says how often that worked.
@@ -134,14 +210,15 @@ fn any_bytes_are_a_budget_or_none_and_never_grant_more_than_asked() {
     for bytes in
         [vec![], vec![0xff; 23], vec![0xff; 24], vec![0xff; 104], vec![0xff; 24 + 8 * 61], vec![0; 105]]
     {
-        if let Some(mut budget) = Budget::decode(&bytes) {
+        if let Some(pool) = Pool::decode(&bytes) {
+            let mut budget = Budget { pool, ..Budget::new(&limits, at(0)) };
             assert!(budget.grant(&limits, at(0), 3, true).retries() <= 3);
         }
     }
-    let budget = Budget::new(&limits, at(7));
+    let pool = Pool::new(&limits, at(7));
     let mut bytes = Vec::new();
-    budget.encode(&mut bytes);
-    assert_eq!(Budget::decode(&bytes), Some(budget));
+    pool.encode(&mut bytes);
+    assert_eq!(Pool::decode(&bytes), Some(pool));
 }
 
 /// The same rules, with a list of everything that happened instead of counters.
@@ -228,7 +305,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn any_interleaving_of_workers_gives_what_the_model_gives(
+    fn one_worker_gets_what_the_model_gives(
         ratio in prop_oneof![Just(2_000_u32), Just(6_000), 1..30_000_u32],
         rate in 0..5_000_u32,
         burst in 0..6_000_u32,
@@ -246,20 +323,20 @@ proptest! {
         for step in steps {
             match step {
                 Step::Grant(passed, wanted, deposit) => {
-                    now = (now + passed).max(0);
+                    now += passed.max(0);
                     let time = at(now.unsigned_abs());
                     let grant = budget.grant(&limits, time, wanted, deposit);
                     let expected = model.grant(time, wanted, deposit);
                     prop_assert_eq!((grant.from_ratio, grant.from_floor, grant.slot), expected);
                     prop_assert!(grant.retries() <= wanted);
                     if grant.from_ratio > 0 {
-                        let (d, w) = (budget.window.deposits(), budget.window.withdrawals());
+                        let (d, w) = budget.counts(&limits, time);
                         prop_assert!(w * 10_000 <= d * u64::from(ratio), "W {w} D {d}");
                     }
                     open.push((grant, expected));
                 }
                 Step::Settle(passed, index, used, deposit) => {
-                    now = (now + passed).max(0);
+                    now += passed.max(0);
                     if open.is_empty() { continue }
                     let (grant, expected) = open.swap_remove(index.index(open.len()));
                     let used = used.min(grant.retries());
@@ -268,13 +345,80 @@ proptest! {
                     prop_assert_eq!(settled.refunded + u32::from(used), u32::from(grant.retries()));
                 }
             }
-            prop_assert_eq!(u128::from(budget.window.deposits()), model.count(&model.deposits));
-            prop_assert_eq!(u128::from(budget.window.withdrawals()), model.count(&model.withdrawals));
-            prop_assert_eq!(u128::from(budget.floor), model.floor);
+            let (deposits, withdrawals) = budget.counts(&limits, model.latest);
+            prop_assert_eq!(u128::from(deposits), model.count(&model.deposits));
+            prop_assert_eq!(u128::from(withdrawals), model.count(&model.withdrawals));
+            prop_assert_eq!(u128::from(budget.pool.floor_at(&limits, model.latest)), model.floor);
             let mut bytes = Vec::new();
-            budget.encode(&mut bytes);
-            prop_assert!(Budget::decode(&bytes).as_ref() == Some(&budget));
+            budget.pool.encode(&mut bytes);
+            prop_assert!(Pool::decode(&bytes).as_ref() == Some(&budget.pool));
         }
+    }
+
+    /// Deposits are in one place at a time: whoever works, there are never more retries than the model, which has all deposits in
+    /// one place, would have given for the same deposits, and nothing of them is lost.
+    #[test]
+    fn several_workers_withdraw_no_more_than_one_who_has_all_deposits(
+        ratio in prop_oneof![Just(2_000_u32), Just(6_000), 1..30_000_u32],
+        style in prop_oneof![Just(FloorStyle::PerSecond), Just(FloorStyle::Window)],
+        rate in prop_oneof![Just(0_u32), 0..5_000_u32],
+        count in 2..12_u8,
+        steps in prop::collection::vec((0..4_usize, any_step()), 1..300),
+    ) {
+        let mut limits = limits(ratio, style, rate, 3_000);
+        limits.slots = Slots { count, length: Duration::from_millis(700) };
+        let mut budget = Budget::of_workers(4, &limits, at(0));
+        let (mut now, mut open, mut all_deposits) = (0_i64, Vec::new(), 0_u64);
+        let (mut of_share, mut of_floor) = (0_u64, 0_u64);
+        for (worker, step) in steps {
+            match step {
+                Step::Grant(passed, wanted, deposit) => {
+                    now = (now + passed).max(0);
+                    let grant = budget.grant_by(worker, &limits, at(now.unsigned_abs()), wanted, deposit);
+                    prop_assert!(grant.retries() <= wanted);
+                    all_deposits += u64::from(deposit);
+                    of_share += u64::from(grant.from_ratio);
+                    of_floor += u64::from(grant.from_floor);
+                    open.push((worker, grant));
+                }
+                Step::Settle(passed, index, used, deposit) => {
+                    now = (now + passed).max(0);
+                    if open.is_empty() { continue }
+                    let (worker, grant) = open.swap_remove(index.index(open.len()));
+                    let used = u32::from(used.min(grant.retries()));
+                    let settled = budget.settle_by(worker, &limits, at(now.unsigned_abs()), &grant, used, deposit);
+                    all_deposits += u64::from(deposit);
+                    let to_floor = settled.refunded.min(u32::from(grant.from_floor));
+                    of_floor -= u64::from(to_floor);
+                    of_share -= u64::from(settled.refunded - to_floor);
+                }
+            }
+            prop_assert!(of_share * 10_000 <= all_deposits * u64::from(ratio), "{of_share} of {all_deposits}");
+            if style == FloorStyle::PerSecond {
+                let floor = 3_000_000 + now.unsigned_abs() * u64::from(rate);
+                prop_assert!(of_floor * 1_000_000 <= floor, "{of_floor} of {floor}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_worker_can_spare_another_gets(
+        ratio in 500..20_000_u32,
+        rounds in 12..40_u64,
+    ) {
+        let limits = limits(ratio, FloorStyle::PerSecond, 0, 0);
+        let mut budget = Budget::of_workers(2, &limits, at(0));
+        for second in 0..rounds {
+            for _ in 0..200 {
+                budget.settle_by(0, &limits, at(second * 1000), &Grant::default(), 0, true);
+            }
+        }
+        let now = at((rounds - 1) * 1000);
+        let got = (0..).take_while(|_| !budget.grant_by(1, &limits, now, 1, false).is_empty()).count() as u64;
+        let all = budget.counts(&limits, now).0 * u64::from(ratio) / 10_000;
+        prop_assert!(got * 2 >= all, "{got} of {all}");
+        let rest = (0..).take_while(|_| !budget.grant_by(0, &limits, now, 1, false).is_empty()).count() as u64;
+        prop_assert!(got + rest <= all && got + rest + 1 >= all, "{got} and {rest} of {all}");
     }
 
     #[test]
@@ -284,7 +428,8 @@ proptest! {
         wanted: u8,
     ) {
         let limits = limits(2_000, FloorStyle::PerSecond, 1_000, 3_000);
-        if let Some(mut budget) = Budget::decode(&bytes) {
+        if let Some(pool) = Pool::decode(&bytes) {
+            let mut budget = Budget { pool, ..Budget::new(&limits, at(0)) };
             let now = Monotonic::at(Duration::from_millis(millis));
             let grant = budget.grant(&limits, now, wanted, true);
             prop_assert!(grant.retries() <= wanted);

@@ -15,6 +15,8 @@ use crate::parity::live::{self, manager, on_loopback, with_filters};
 
 /// The cluster that requests go to.
 pub(super) const UPSTREAM: &str = "upstream";
+/// What the statistics of all listeners are under.
+pub(super) const MANAGER: &str = "ingress";
 
 /// A behaviour with the name by which its traces are told from those of others.
 #[derive(Clone, Debug)]
@@ -145,7 +147,7 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     let mut router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
     merge(&mut router, router_fields);
     chain.push(json!({ "name": "router", "typed_config": router }));
-    let mut manager = manager("ingress", chain, virtual_host(&case.behaviour.envoy));
+    let mut manager = manager(MANAGER, chain, virtual_host(&case.behaviour.envoy));
     let mut logs = vec![access_log(case, &around.access_log)];
     for (logger, number) in case.behaviour.loggers.iter().zip(0..) {
         let mut logger = wasm(case, number, logger, around)?;

@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     case::{Behaviour, Callout, Level, Request, Response},
-    document::{self, Case, Surroundings, UPSTREAM},
+    document::{self, Case, MANAGER, Surroundings, UPSTREAM},
     encrypted::{DownstreamTls, UpstreamTls},
     seen::{Ended, Seen, SeenByClient, SeenExchange},
     traffic,
@@ -35,10 +35,13 @@ use crate::parity::{
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// How long Envoy may take to die.
 const DYING: Duration = Duration::from_secs(5);
+/// A flush that does not come in this time never will.
+const FLUSHED: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(5);
 /// As many behaviours share a process.
 const BATCH: usize = 60;
 const STATS: &str = "/stats?format=json&histogram_buckets=detailed&usedonly";
+const HISTOGRAMS: &str = "/stats?format=json&histogram_buckets=detailed&filter=^wasmcustom";
 
 /// Where Envoy is, and what it loads.
 #[derive(Clone, Debug)]
@@ -443,9 +446,55 @@ fn told(case: &Case, line: &Line) -> Option<String> {
     Some(case.stripped(&line))
 }
 
+/// Whether guests of this behaviour have histograms.
+async fn has_histograms(case: &Case, envoy: &Envoy) -> Result<bool, String> {
+    let document = asked(envoy, HISTOGRAMS).await?;
+    Ok(recorded(&document).any(|(name, _)| name.contains(&case.prefix)))
+}
+
+async fn asked(envoy: &Envoy, path: &str) -> Result<Value, String> {
+    let text = envoy.ask(path).await.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// Envoy's statistics once its histograms hold what this behaviour recorded: workers hand that over with a flush, which a busy
+/// machine has later than the counters. The connection manager's own histogram tells.
+async fn flushed(envoy: &Envoy) -> Result<Value, String> {
+    let patience = tokio::time::Instant::now() + FLUSHED;
+    loop {
+        let document = asked(envoy, STATS).await?;
+        let of_manager = |what: &str| format!("http.{MANAGER}.{what}");
+        let (completed, timed) = (of_manager("downstream_rq_completed"), of_manager("downstream_rq_time"));
+        let recorded = recorded(&document).find(|(name, _)| *name == timed).map_or(0, |(_, count)| count);
+        if recorded >= counted(&document, &completed) || tokio::time::Instant::now() > patience {
+            return Ok(document);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn counted(document: &Value, name: &str) -> u64 {
+    let mut entries = document["stats"].as_array().into_iter().flatten();
+    entries.find(|entry| entry["name"] == name).and_then(|entry| entry["value"].as_u64()).unwrap_or(0)
+}
+
+/// How often each histogram was recorded to.
+fn recorded(document: &Value) -> impl Iterator<Item = (&str, u64)> {
+    let entries = document["stats"].as_array().into_iter().flatten();
+    let histograms =
+        entries.flat_map(|entry| entry["histograms"]["details"].as_array().into_iter().flatten());
+    histograms.filter_map(|histogram| {
+        let counts = histogram["totals"].as_array().into_iter().flatten();
+        let count = counts.filter_map(|bucket| bucket["count"].as_u64()).sum();
+        Some((histogram["name"].as_str()?, count))
+    })
+}
+
 async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>, String> {
-    let text = envoy.ask(STATS).await.map_err(|error| error.to_string())?;
-    let document: Value = serde_json::from_str(&text).map_err(|error| format!("{STATS}: {error}"))?;
+    let document = match has_histograms(case, envoy).await? {
+        true => flushed(envoy).await?,
+        false => asked(envoy, STATS).await?,
+    };
     let mut metrics = BTreeMap::new();
     let own = |name: &str| {
         let of_plugin =
@@ -457,14 +506,9 @@ async fn metrics(case: &Case, envoy: &Envoy) -> Result<BTreeMap<String, String>,
         if let (Some(name), Some(value)) = (entry["name"].as_str().and_then(own), entry["value"].as_u64()) {
             metrics.insert(name, format!("value {value}"));
         }
-        for histogram in entry["histograms"]["details"].as_array().into_iter().flatten() {
-            if let Some(name) = histogram["name"].as_str().and_then(own) {
-                let counts = histogram["totals"].as_array().into_iter().flatten();
-                let count: u64 = counts.filter_map(|bucket| bucket["count"].as_u64()).sum();
-                metrics.insert(name, format!("recorded {count}"));
-            }
-        }
     }
+    let histograms = recorded(&document).filter_map(|(name, count)| Some((own(name)?, count)));
+    metrics.extend(histograms.map(|(name, count)| (name, format!("recorded {count}"))));
     metrics.retain(|_, value| !value.ends_with(" 0"));
     Ok(metrics)
 }

@@ -6,6 +6,7 @@
 mod callbacks;
 mod live;
 mod read;
+mod twins;
 mod write;
 
 use std::fmt;
@@ -64,8 +65,9 @@ fn listed(imports: &[Import]) -> String {
     imports.iter().map(Import::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Drops every callback that does nothing, and every function, import and type that is then out of reach. Custom sections go
-/// too, but for the names of functions.
+/// Drops every callback that does nothing, and every function, import and type that is then out of reach. Functions with the same
+/// code become one, and those that are named most often get the shortest numbers. Custom sections go too, but for the names of
+/// functions.
 ///
 /// A callback does nothing if its code is no more than the answer a host assumes of one that is missing; or if the code
 /// exported as `wayside:<callback>` is the constant 0, which is how wayside-sdk tells that a filter left it as it was.

@@ -8,6 +8,8 @@ use wasmparser::{ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef}
 pub(crate) struct Function {
     pub(crate) type_index: u32,
     pub(crate) calls: Vec<u32>,
+    /// The code without the numbers of those it calls.
+    pub(crate) shape: Vec<u8>,
     /// Of indirect calls and of blocks.
     pub(crate) types: Vec<u32>,
     /// The answer, if the code is nothing but one: `None` in the inner option for no value.
@@ -69,7 +71,7 @@ impl<'a> Module<'a> {
                 }
                 Payload::CodeSectionEntry(body) => {
                     let function = module.functions.get_mut(bodies).ok_or_else(unmatched)?;
-                    read_body(&body, function)?;
+                    read_body(bytes, &body, function)?;
                     bodies += 1;
                 }
                 Payload::TableSection(_)
@@ -129,14 +131,21 @@ fn unmatched() -> PostlinkError {
     PostlinkError::Malformed("functions and their code are not equal in number".into())
 }
 
-fn read_body(body: &FunctionBody<'_>, function: &mut Function) -> Result<(), PostlinkError> {
+fn read_body(bytes: &[u8], body: &FunctionBody<'_>, function: &mut Function) -> Result<(), PostlinkError> {
     let mut first = Vec::with_capacity(3);
-    for operator in body.get_operators_reader()? {
-        let operator = operator?;
+    let mut operators = body.get_operators_reader()?;
+    let mut shown = body.range().start;
+    while !operators.eof() {
+        let start = operators.original_position();
+        let operator = operators.read()?;
         match &operator {
             Operator::Call { function_index }
             | Operator::ReturnCall { function_index }
-            | Operator::RefFunc { function_index } => function.calls.push(*function_index),
+            | Operator::RefFunc { function_index } => {
+                function.calls.push(*function_index);
+                function.shape.extend(slice(bytes, shown, start.saturating_add(1)));
+                shown = operators.original_position();
+            }
             Operator::CallIndirect { type_index, .. } | Operator::ReturnCallIndirect { type_index, .. } => {
                 function.types.push(*type_index);
             }
@@ -151,10 +160,17 @@ fn read_body(body: &FunctionBody<'_>, function: &mut Function) -> Result<(), Pos
             first.push(operator);
         }
     }
+    function.shape.extend(slice(bytes, shown, body.range().end));
     function.answer = match first.as_slice() {
         [Operator::End] => Some(None),
         [Operator::I32Const { value }, Operator::End] => Some(Some(*value)),
         _ => None,
     };
     Ok(())
+}
+
+/// A part of the module by its offsets.
+fn slice(bytes: &[u8], start: u64, end: u64) -> &[u8] {
+    let offset = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
+    bytes.get(offset(start)..offset(end)).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use crate::PostlinkError;
 use crate::live::Live;
 use crate::read::Module;
+use std::collections::BTreeMap;
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{CodeSection, ExportSection, FunctionSection, ImportSection, NameMap, TypeSection};
 
@@ -41,9 +42,21 @@ impl Writer<'_> {
         self.live.functions.get(function).is_some_and(Option::is_some)
     }
 
-    /// Whether the function with code that stands at this place of its section stays.
-    fn has_live_code(&self, place: usize) -> bool {
-        self.is_live(place.saturating_add(self.module.imported.len()))
+    /// What stands in a section with an entry for each function with code, in its new order.
+    fn in_order<T: Clone>(
+        &self,
+        entries: impl IntoIterator<Item = wasmparser::Result<T>>,
+    ) -> Result<Vec<T>, reencode::Error<Missing>> {
+        let entries = entries.into_iter().collect::<wasmparser::Result<Vec<T>>>()?;
+        let entry = |number: &u32| {
+            let place = usize::try_from(*number).ok()?.checked_sub(self.module.imported.len())?;
+            entries.get(place).cloned()
+        };
+        self.live
+            .order
+            .iter()
+            .map(|number| entry(number).ok_or(reencode::Error::UserError(Missing("function", *number))))
+            .collect()
     }
 }
 
@@ -100,10 +113,8 @@ impl Reencode for Writer<'_> {
         functions: &mut FunctionSection,
         section: wasmparser::FunctionSectionReader<'_>,
     ) -> Done {
-        for (place, type_index) in section.into_iter().enumerate() {
-            if self.has_live_code(place) {
-                functions.function(self.type_index(type_index?)?);
-            }
+        for type_index in self.in_order(section)? {
+            functions.function(self.type_index(type_index)?);
         }
         Ok(())
     }
@@ -113,10 +124,8 @@ impl Reencode for Writer<'_> {
         code: &mut CodeSection,
         section: wasmparser::CodeSectionReader<'_>,
     ) -> Done {
-        for (place, body) in section.into_iter().enumerate() {
-            if self.has_live_code(place) {
-                utils::parse_function_body(self, code, body?)?;
-            }
+        for body in self.in_order(section)? {
+            utils::parse_function_body(self, code, body)?;
         }
         Ok(())
     }
@@ -146,12 +155,16 @@ impl Reencode for Writer<'_> {
         let mut names = wasm_encoder::NameSection::new();
         for subsection in subsections {
             let wasmparser::Name::Function(map) = subsection? else { continue };
-            let mut kept = NameMap::new();
+            let mut by_number = BTreeMap::new();
             for naming in map {
                 let naming = naming?;
                 if let Ok(index) = self.function_index(naming.index) {
-                    kept.append(index, naming.name);
+                    by_number.entry(index).or_insert(naming.name);
                 }
+            }
+            let mut kept = NameMap::new();
+            for (index, name) in by_number {
+                kept.append(index, name);
             }
             names.functions(&kept);
             self.names = Some(names.clone());

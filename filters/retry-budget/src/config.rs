@@ -228,13 +228,18 @@ fn check_conditions(names: &[String], at: &mut Checks<'_>) -> Option<Conditions>
 }
 
 fn check_status_codes(codes: &[u64], at: &mut Checks<'_>) -> Option<String> {
+    let mut list = String::new();
     for (index, code) in codes.iter().enumerate() {
         if !(100..600).contains(code) {
             at.at(index).refuse("100 to 599", code);
             return None;
         }
+        if index > 0 {
+            list.push(',');
+        }
+        list.push_str(&code.to_string());
     }
-    Some(codes.iter().map(u64::to_string).collect::<Vec<_>>().join(","))
+    Some(list)
 }
 
 fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {

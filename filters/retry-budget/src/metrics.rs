@@ -1,7 +1,7 @@
 //! What the filter counts.
 
 use wayside_sdk::config::MetricsConfig;
-use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram};
+use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram, RuleMetrics};
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -42,10 +42,15 @@ impl Denial {
     }
 }
 
+#[inline(never)]
+fn counter(metrics: &RuleMetrics, name: &str) -> RuleCounter<0> {
+    metrics.counter(&["retry_budget_", name, "_total"].concat(), [])
+}
+
 impl Metrics {
     pub(crate) fn new(init: &mut Init, config: &MetricsConfig) -> Host<Metrics> {
         let metrics = init.rule_metrics(config)?;
-        let counter = |name: &str| metrics.counter(&format!("retry_budget_{name}_total"), []);
+        let counter = |name| counter(&metrics, name);
         Ok(Metrics {
             deposits: counter("deposits"),
             granted: counter("granted"),

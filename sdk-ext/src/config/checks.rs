@@ -154,6 +154,7 @@ impl<'a> Checks<'a> {
     }
 
     /// One step down: a field's name or an index.
+    #[inline(never)]
     pub fn at(&mut self, step: impl fmt::Display) -> Checks<'_> {
         self.at_named(&step)
     }
@@ -219,17 +220,16 @@ impl<'a> Checks<'a> {
 
 /// The pointer of a child, escaped as RFC 6901 section 3 says.
 pub(crate) fn child(pointer: &str, step: &str) -> String {
-    let mut child = String::with_capacity(pointer.len().saturating_add(step.len()).saturating_add(1));
-    child.push_str(pointer);
-    child.push('/');
-    for c in step.chars() {
-        match c {
-            '~' => child.push_str("~0"),
-            '/' => child.push_str("~1"),
-            c => child.push(c),
+    let mut child = pointer.as_bytes().to_vec();
+    child.push(b'/');
+    for byte in step.as_bytes() {
+        match byte {
+            b'~' => child.extend_from_slice(b"~0"),
+            b'/' => child.extend_from_slice(b"~1"),
+            byte => child.push(*byte),
         }
     }
-    child
+    String::from_utf8(child).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -43,10 +43,14 @@ impl Refusal {
         self
     }
 
-    /// A field that is missing has a place in its struct when serde finds that out; its name is known to the struct.
+    /// Of the field that was being read; or of one that is missing, which has a place in its struct when serde finds that
+    /// out, and whose name is known to the struct.
     #[cold]
     #[inline(never)]
-    fn named(self, fields: &'static [&'static str]) -> Refusal {
+    fn in_struct(self, now: Option<&str>, fields: &'static [&'static str]) -> Refusal {
+        if let Some(name) = now {
+            return self.below(name);
+        }
         let name = self.0.lacking.filter(|_| self.0.steps.is_empty()).and_then(|place| fields.get(place));
         match name {
             Some(name) => de::Error::missing_field(name),
@@ -87,7 +91,9 @@ impl fmt::Display for Found<'_> {
         match self.0 {
             Unexpected::Bool(value) => write!(f, "boolean `{value}`"),
             Unexpected::Unsigned(value) => write!(f, "integer `{value}`"),
-            Unexpected::Signed(value) => write!(f, "integer `{value}`"),
+            Unexpected::Signed(value) => {
+                write!(f, "integer `{}{}`", if value < 0 { "-" } else { "" }, value.unsigned_abs())
+            }
             Unexpected::Float(value) => write!(f, "number `{}`", Decimal(value)),
             Unexpected::Str(text) => write!(f, "string {}", Quoted(text)),
             Unexpected::Other(what) => f.write_str(what),
@@ -294,8 +300,9 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             return Err(misfit(self.found(), &"an object"));
         };
         all_known(given, fields)?;
-        let read = visitor.visit_seq(InOrder { given, fields: fields.iter() });
-        read.map_err(|error| error.named(fields))
+        let mut rest = InOrder { given, fields: fields.iter(), now: None };
+        let read = visitor.visit_seq(&mut rest);
+        read.map_err(|error| error.in_struct(rest.now, fields))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -304,14 +311,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        match self.0 {
-            Json::Text(variant) => visitor.visit_enum(variant.as_str().into_deserializer()),
-            Json::Object(fields) => match fields.as_slice() {
-                [(variant, value)] => visitor.visit_enum(Variant { variant, value }),
-                _ => Err(de::Error::invalid_length(fields.len(), &"an object with one key")),
-            },
-            _ => Err(misfit(self.found(), &"a name, or an object with one key")),
-        }
+        visitor.visit_enum(Variant::of(self.0)?)
     }
 
     forward_to_deserialize_any! {
@@ -377,13 +377,27 @@ impl<'a> Struct<'a> {
         name: &str,
         read: fn(&Json) -> Result<T, Refusal>,
     ) -> Result<Option<Vec<T>>, Refusal> {
-        self.one(name, |json| {
+        let mut list = Vec::new();
+        let given = self.each(name, &mut |item| {
+            list.push(read(item)?);
+            Ok(())
+        })?;
+        Ok(given.then_some(list))
+    }
+
+    /// Not generic, so that it is in a module once. Whether the list is there.
+    #[inline(never)]
+    fn each(self, name: &str, take: &mut dyn FnMut(&Json) -> Result<(), Refusal>) -> Result<bool, Refusal> {
+        let read = self.one(name, |json| {
             let Json::List(items) = json else {
                 return Err(misfit(Reader(json).found(), &"a sequence"));
             };
-            let read = |(index, item)| read(item).map_err(|error| error.below_index(index));
-            items.iter().enumerate().map(read).collect()
-        })
+            items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| take(item).map_err(|error| error.below_index(index)))
+        })?;
+        Ok(read.is_some())
     }
 
     pub(crate) fn one<T>(
@@ -441,23 +455,29 @@ fn all_known(given: &[(String, Json)], fields: &'static [&'static str]) -> Resul
 struct InOrder<'a> {
     given: &'a [(String, Json)],
     fields: std::slice::Iter<'static, &'static str>,
+    /// The field that is being read.
+    now: Option<&'static str>,
 }
 
 impl<'a> InOrder<'a> {
     #[inline(never)]
-    fn next(&mut self) -> Option<(&'static str, &'a Json)> {
+    fn next(&mut self) -> Option<&'a Json> {
         let name = *self.fields.next()?;
-        self.given.iter().find(|(given, _)| given == name).map(|(_, value)| (name, value))
+        let (_, value) = self.given.iter().find(|(given, _)| given == name)?;
+        self.now = Some(name);
+        Some(value)
     }
 }
 
-impl<'de> SeqAccess<'de> for InOrder<'de> {
+impl<'de> SeqAccess<'de> for &mut InOrder<'de> {
     type Error = Refusal;
 
     /// `None` for a field that is not there, and yet not the end.
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
-        let Some((name, value)) = self.next() else { return Ok(None) };
-        seed.deserialize(Reader(value)).map(Some).map_err(|error| error.below(name))
+        let Some(value) = self.next() else { return Ok(None) };
+        let value = seed.deserialize(Reader(value))?;
+        self.now = None;
+        Ok(Some(value))
     }
 }
 
@@ -503,9 +523,28 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 }
 
+/// A variant by its name, or by an object with its name for the only key.
 struct Variant<'a> {
-    variant: &'a str,
-    value: &'a Json,
+    name: &'a str,
+    value: Option<&'a Json>,
+}
+
+impl<'a> Variant<'a> {
+    #[inline(never)]
+    fn of(json: &'a Json) -> Result<Variant<'a>, Refusal> {
+        match json {
+            Json::Text(name) => Ok(Variant { name, value: None }),
+            Json::Object(fields) => match fields.as_slice() {
+                [(name, value)] => Ok(Variant { name, value: Some(value) }),
+                _ => Err(de::Error::invalid_length(fields.len(), &"an object with one key")),
+            },
+            _ => Err(misfit(Reader(json).found(), &"a name, or an object with one key")),
+        }
+    }
+
+    fn value(&self, expected: &str) -> Result<Reader<'a>, Refusal> {
+        self.value.map(Reader).ok_or_else(|| misfit(Unexpected::UnitVariant, &expected))
+    }
 }
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
@@ -513,7 +552,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     type Variant = Variant<'de>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Variant<'de>), Refusal> {
-        let name: de::value::StrDeserializer<'_, Refusal> = self.variant.into_deserializer();
+        let name: de::value::StrDeserializer<'_, Refusal> = self.name.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
 }
@@ -521,16 +560,22 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 impl<'de> VariantAccess<'de> for Variant<'de> {
     type Error = Refusal;
 
+    #[inline(never)]
     fn unit_variant(self) -> Result<(), Refusal> {
-        Err(misfit(Reader(self.value).found(), &"the name alone").below(self.variant))
+        match self.value {
+            None => Ok(()),
+            Some(value) => Err(misfit(Reader(value).found(), &"the name alone").below(self.name)),
+        }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refusal> {
-        seed.deserialize(Reader(self.value)).map_err(|error| error.below(self.variant))
+        let value = self.value("newtype variant")?;
+        seed.deserialize(value).map_err(|error| error.below(self.name))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        Reader(self.value).deserialize_any(visitor).map_err(|error| error.below(self.variant))
+        let value = self.value("tuple variant")?;
+        value.deserialize_any(visitor).map_err(|error| error.below(self.name))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -538,8 +583,8 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        let value = Reader(self.value).deserialize_struct("", fields, visitor);
-        value.map_err(|error| error.below(self.variant))
+        let value = self.value("struct variant")?;
+        value.deserialize_struct("", fields, visitor).map_err(|error| error.below(self.name))
     }
 }
 

@@ -103,10 +103,12 @@ impl Parser<'_> {
     }
 
     fn skip(&mut self) {
-        self.at = self.at.saturating_add(1);
+        // Never beyond the end by more than one.
+        self.at = self.at.wrapping_add(1);
     }
 
     /// The next byte that is no white space.
+    #[inline(never)]
     fn peek_token(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.skip();
@@ -293,13 +295,13 @@ impl Parser<'_> {
                 return Err(What::Number);
             }
         } else {
-            self.digits(|digit| digits.whole(digit))?;
+            self.digits(&mut digits, Digits::whole)?;
         }
         let mut whole = true;
         if self.peek() == Some(b'.') {
             whole = false;
             self.skip();
-            self.digits(|digit| digits.place(digit))?;
+            self.digits(&mut digits, Digits::place)?;
         }
         if let Some(b'e' | b'E') = self.peek() {
             whole = false;
@@ -308,8 +310,9 @@ impl Parser<'_> {
             if let Some(b'+' | b'-') = self.peek() {
                 self.skip();
             }
-            let mut power = 0_i32;
-            self.digits(|digit| power = power.saturating_mul(10).saturating_add(i32::from(digit)))?;
+            let mut power = Digits::default();
+            self.digits(&mut power, Digits::whole)?;
+            let power = i32::try_from(power.mantissa).unwrap_or(i32::MAX);
             digits.exponent =
                 digits.exponent.saturating_add(if down { power.saturating_neg() } else { power });
         }
@@ -330,10 +333,11 @@ impl Parser<'_> {
     }
 
     /// One digit or more.
-    fn digits(&mut self, mut each: impl FnMut(u8)) -> Read<()> {
+    #[inline(never)]
+    fn digits(&mut self, number: &mut Digits, take: fn(&mut Digits, u8)) -> Read<()> {
         let start = self.at;
         while let Some(byte @ b'0'..=b'9') = self.peek() {
-            each(byte & 0xf);
+            take(number, byte & 0xf);
             self.skip();
         }
         if self.at == start { Err(What::Number) } else { Ok(()) }

@@ -234,34 +234,36 @@ impl RuleMetrics {
         RuleMetrics { prefix: prefix.to_owned(), labels, limit }
     }
 
-    fn family<const N: usize>(&self, kind: MetricKind, base: &str, labels: [&'static str; N]) -> RuleFamily {
-        let base = format!("{}_{base}", self.prefix);
-        let labels = self.labels.iter().copied().chain(labels).collect();
-        RuleFamily { by_rule: !self.labels.is_empty(), family: Family::new(kind, base, labels, &self.limit) }
+    /// Not generic, so that it is in a module once.
+    #[inline(never)]
+    fn family(&self, kind: MetricKind, base: &str, labels: &[&'static str]) -> RuleFamily {
+        let base = [&self.prefix, "_", base].concat();
+        let labels = [&self.labels, labels].concat();
+        let family = Family::new(kind, base, labels, &self.limit);
+        RuleFamily(Box::new((!self.labels.is_empty(), family)))
     }
 
     /// `base` without the prefix: `timeout_enforced_total`.
     #[must_use]
     pub fn counter<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleCounter<N> {
-        RuleCounter(self.family(MetricKind::Counter, base, labels))
+        RuleCounter(self.family(MetricKind::Counter, base, &labels))
     }
 
     /// `base` without the prefix, with the unit at its end: `timeout_left_ms`.
     #[must_use]
     pub fn histogram<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleHistogram<N> {
-        RuleHistogram(self.family(MetricKind::Histogram, base, labels))
+        RuleHistogram(self.family(MetricKind::Histogram, base, &labels))
     }
 }
 
+/// Whether by rule, and the family. Boxed: a filter has a dozen, which are moved several times until they have their place.
 #[derive(Debug)]
-struct RuleFamily {
-    by_rule: bool,
-    family: Family,
-}
+struct RuleFamily(Box<(bool, Family)>);
 
 impl RuleFamily {
     fn with<const N: usize>(&self, rule: &str, values: [&[u8]; N]) -> Option<Id> {
-        self.family.with(self.by_rule.then_some(rule.as_bytes()), &values)
+        let (by_rule, family) = &*self.0;
+        family.with(by_rule.then_some(rule.as_bytes()), &values)
     }
 }
 

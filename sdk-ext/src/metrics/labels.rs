@@ -45,34 +45,55 @@ pub fn stats_tags<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
     yaml
 }
 
+fn escaped(byte: u8) -> [u8; 3] {
+    let digit =
+        |nibble: u8| if nibble < 10 { nibble | b'0' } else { nibble.wrapping_sub(10).wrapping_add(b'A') };
+    [b'%', digit(byte >> 4), digit(byte & 0x0f)]
+}
+
+/// `false` when there is no room for the whole piece.
 #[inline(never)]
-fn escaped(byte: u8) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
-    String::from_iter(['%', digit(byte >> 4), digit(byte & 0x0f)])
+fn push(out: &mut Vec<u8>, piece: &[u8]) -> bool {
+    let fits = out.len().saturating_add(piece.len()) <= LONGEST;
+    if fits {
+        out.extend_from_slice(piece);
+    }
+    fits
 }
 
 fn push_escaped(name: &mut String, value: &[u8]) {
-    let mut left = LONGEST;
-    let mut push = |piece: &str| match left.checked_sub(piece.len()) {
-        Some(rest) => {
-            left = rest;
-            name.push_str(piece);
-            true
-        }
-        None => false,
-    };
-    for chunk in value.utf8_chunks() {
-        let text = chunk.valid().chars().all(|c| {
-            if c.is_control() || matches!(c, '%' | '=' | ';') {
-                c.encode_utf8(&mut [0; 4]).bytes().all(|byte| push(&escaped(byte)))
-            } else {
-                push(c.encode_utf8(&mut [0; 4]))
+    let mut out = Vec::new();
+    let mut rest = value;
+    while let Some((first, after)) = rest.split_first() {
+        let room = match text(rest) {
+            Some((text, after)) => {
+                rest = after;
+                push(&mut out, text)
             }
-        });
-        if !text || !chunk.invalid().iter().all(|byte| push(&escaped(*byte))) {
-            return;
+            // The bytes after it, where it is a character's first, are none without it.
+            None => {
+                rest = after;
+                push(&mut out, &escaped(*first))
+            }
+        };
+        if !room {
+            break;
         }
     }
+    name.push_str(std::str::from_utf8(&out).unwrap_or_default());
+}
+
+/// The first character, if there is one and it may stand in a name, and what comes after it.
+fn text(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = match value.first()? {
+        0..0x80 => 1,
+        0x80..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        _ => 4,
+    };
+    let (first, rest) = value.split_at_checked(len)?;
+    let c = std::str::from_utf8(first).ok()?.chars().next()?;
+    (!c.is_control() && !matches!(c, '%' | '=' | ';')).then_some((first, rest))
 }
 
 #[cfg(test)]

@@ -195,35 +195,39 @@ impl<P: Plugin> StreamContext<P> {
         if let Some(watch) = self.watch.take() {
             watch.over();
         }
-        let mut unseen = Unseen::default();
-        let state = *self.state(direction);
-        if state == State::Over {
-            return CONTINUE;
-        }
-        if matches!(part, Part::Trailers) && state == State::Held {
-            unseen.body = Some(body::Part { len: None, end_of_stream: false, trailers_follow: true });
-        }
-        unseen.add(part);
-        match self.show(direction, unseen) {
+        let (first, trailers) = match (*self.state(direction), part) {
+            (State::Over, _) => return CONTINUE,
+            (State::Held, Part::Trailers) => {
+                let rest = body::Part { len: None, end_of_stream: false, trailers_follow: true };
+                (Part::Body(rest), true)
+            }
+            _ => (part, false),
+        };
+        match self.show(direction, first, Unseen { trailers, ..Unseen::default() }) {
             Now::Held => PAUSE,
             Now::GoesOn => CONTINUE,
             Now::Answered(reply) => self.reply(&reply, direction),
         }
     }
 
-    /// Has the filter see what it has not seen, until it holds it.
-    fn show(&mut self, direction: Direction, mut unseen: Unseen) -> Now {
-        let mut state = State::Passing;
-        while let Some(part) = unseen.next() {
-            if matches!(part, Part::Trailers) {
-                state = State::Over;
-            }
+    /// Has the filter see this part and what else it has not seen, until it holds it.
+    fn show(&mut self, direction: Direction, mut part: Part, mut unseen: Unseen) -> Now {
+        let state = loop {
             let flow = self.flow(direction, part);
             match self.settle(flow, direction, Some(part), &mut unseen) {
                 Now::GoesOn => {}
                 now => return now,
             }
-        }
+            part = match (unseen.next(), part) {
+                (Some(next), _) => next,
+                (None, Part::Trailers) => break State::Over,
+                (None, _) => break State::Passing,
+            };
+        };
+        self.seen(direction, state)
+    }
+
+    fn seen(&mut self, direction: Direction, state: State) -> Now {
         if std::mem::replace(self.state(direction), state) == State::Held {
             waiting::over(self.id);
         }
@@ -262,7 +266,8 @@ impl<P: Plugin> StreamContext<P> {
         match flow {
             Flow::Continue => Now::GoesOn,
             Flow::Reply(reply) => Now::Answered(reply),
-            Flow::Wait(wait) => self.drive(wait, direction, unseen),
+            // Asked so that a module in which nothing ever waits has no code for it.
+            Flow::Wait(wait) if waiting::is_expected() => self.drive(wait, direction, unseen),
             Flow::Buffer => match part {
                 Some(Part::Body(part)) if !part.end_of_stream && !part.trailers_follow => {
                     self.hold(direction)
@@ -281,6 +286,7 @@ impl<P: Plugin> StreamContext<P> {
                 }
                 _ => nothing_awaited(P::NAME),
             },
+            Flow::Wait(_) => nothing_awaited(P::NAME),
         }
     }
 
@@ -305,7 +311,10 @@ impl<P: Plugin> StreamContext<P> {
         }
         // Paused until the answer is known: should the filter panic now, the stream is one of those to be answered.
         let now = match self.drive(wait, direction, &mut unseen) {
-            Now::GoesOn => self.show(direction, unseen),
+            Now::GoesOn => match unseen.next() {
+                Some(part) => self.show(direction, part, unseen),
+                None => self.seen(direction, State::Passing),
+            },
             now => now,
         };
         match now {

@@ -10,34 +10,45 @@ impl<T> Table<T> {
         Table(Vec::new())
     }
 
+    /// Where a number is, or where it belongs.
+    #[inline(never)]
+    fn place(&self, id: u32) -> usize {
+        self.0.partition_point(|(known, _)| *known < id)
+    }
+
     /// Returns what stood there before.
     pub(crate) fn insert(&mut self, id: u32, value: T) -> Option<T> {
         if self.0.last().is_none_or(|(last, _)| *last < id) {
             self.0.push((id, value));
             return None;
         }
-        match self.0.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => self.0.get_mut(index).map(|entry| std::mem::replace(&mut entry.1, value)),
-            Err(index) => {
-                self.0.insert(index, (id, value));
+        let place = self.place(id);
+        match self.0.get_mut(place) {
+            Some((known, old)) if *known == id => Some(std::mem::replace(old, value)),
+            _ => {
+                self.0.insert(place, (id, value));
                 None
             }
         }
     }
 
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.0.get_mut(index).map(|(_, value)| value)
+        let place = self.place(id);
+        self.0.get_mut(place).filter(|(known, _)| *known == id).map(|(_, value)| value)
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.0.get(index).map(|(_, value)| value)
+        self.0.get(self.place(id)).filter(|(known, _)| *known == id).map(|(_, value)| value)
     }
 
     pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
-        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(self.0.remove(index).1)
+        // Most are asked on every request and hold nothing.
+        if self.0.is_empty() {
+            return None;
+        }
+        let place = self.place(id);
+        self.0.get(place).filter(|(known, _)| *known == id)?;
+        Some(self.0.remove(place).1)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

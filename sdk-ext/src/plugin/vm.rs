@@ -155,7 +155,12 @@ impl<P: Plugin> Callbacks for Vm<P> {
     fn on_delete(&self, id: u32) {
         let _running = Running::root();
         let stream = self.streams.borrow_mut().remove(id);
-        drop(stream);
+        if stream.is_some() {
+            drop(stream);
+            waiting::over(StreamId(id));
+            log::forget(StreamId(id));
+            return;
+        }
         let root = self.roots.borrow_mut().remove(id);
         if root.is_some() {
             Timers::forget_root(id);
@@ -164,8 +169,6 @@ impl<P: Plugin> Callbacks for Vm<P> {
         if self.roots.borrow().is_empty() {
             state::give_back_all();
         }
-        waiting::over(StreamId(id));
-        log::forget(StreamId(id));
     }
 }
 

@@ -141,10 +141,8 @@ fn read_closely(raw: &[u8]) -> PathReading {
     if path.split('/').any(is_dot_segment_with_parameter) {
         return PathReading::Ambiguous(Ambiguity::DotSegmentWithParameter);
     }
-    let strict = join(merge_slashes(remove_dot_segments(path.split('/').collect())));
-    let bare = unescape_printable(path);
-    let without_parameters = bare.split('/').map(without_parameter).collect();
-    let lenient = join(remove_dot_segments(merge_slashes(without_parameters)));
+    let strict = resolve(path, false);
+    let lenient = resolve(&unescape_printable(path), true);
     let lenient = (lenient != strict).then_some(lenient);
     PathReading::Canonical(CanonicalPath { strict, lenient })
 }
@@ -157,7 +155,7 @@ enum Unreadable {
 /// RFC 3986, 6.2.2.2 and 6.2.2.1: escapes of unreserved characters go, the digits of the others become capital.
 /// A refusal anywhere in the path outranks an ambiguity before it.
 fn unescape_unreserved(raw: &[u8]) -> Result<String, Unreadable> {
-    let mut out = String::with_capacity(raw.len());
+    let mut out = Vec::with_capacity(raw.len());
     let mut ambiguity = None;
     let mut bytes = raw.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -177,33 +175,33 @@ fn unescape_unreserved(raw: &[u8]) -> Result<String, Unreadable> {
                     b'.' => ambiguity = ambiguity.or(Some(Ambiguity::EncodedDot)),
                     b'%' => ambiguity = ambiguity.or(Some(Ambiguity::EncodedPercent)),
                     b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'~' => {
-                        out.push(char::from(decoded));
+                        out.push(decoded);
                     }
-                    _ => out.extend(escape(decoded)),
+                    _ => out.extend_from_slice(&escape(decoded)),
                 }
             }
-            _ => out.push(char::from(byte)),
+            _ => out.push(byte),
         }
     }
     match ambiguity {
         Some(why) => Err(Unreadable::Ambiguous(why)),
-        None => Ok(out),
+        None => String::from_utf8(out).map_err(|_| Unreadable::Refused(PathRefusal::NonAscii)),
     }
 }
 
 /// Every escape of a printable character undone. The input's escapes are known to be whole.
 fn unescape_printable(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
+    let mut out = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         let decoded = if byte == b'%' { hex_pair(bytes.next(), bytes.next()) } else { Some(byte) };
         match decoded {
-            Some(printable @ b'!'..=b'~') => out.push(char::from(printable)),
-            Some(other) => out.extend(escape(other)),
-            None => out.push('%'),
+            Some(printable @ b'!'..=b'~') => out.push(printable),
+            Some(other) => out.extend_from_slice(&escape(other)),
+            None => out.push(b'%'),
         }
     }
-    out
+    String::from_utf8(out).unwrap_or_default()
 }
 
 fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -211,9 +209,10 @@ fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     Some((digit(high)? << 4) | digit(low)?)
 }
 
-fn escape(byte: u8) -> [char; 3] {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
-    ['%', digit(byte >> 4), digit(byte & 0x0F)]
+fn escape(byte: u8) -> [u8; 3] {
+    let digit =
+        |nibble: u8| if nibble < 10 { nibble | b'0' } else { nibble.wrapping_sub(10).wrapping_add(b'A') };
+    [b'%', digit(byte >> 4), digit(byte & 0x0F)]
 }
 
 fn is_dot_segment_with_parameter(segment: &str) -> bool {
@@ -224,39 +223,28 @@ fn without_parameter(segment: &str) -> &str {
     segment.split_once(';').map_or(segment, |(name, _)| name)
 }
 
-/// RFC 3986, 5.2.4; `..` above the root stays at the root.
-fn remove_dot_segments(segments: Vec<&str>) -> Vec<&str> {
-    let ends_in_dots = matches!(segments.last(), Some(&("." | "..")));
-    let mut kept = Vec::with_capacity(segments.len());
-    for segment in segments {
-        match segment {
+/// RFC 3986, 5.2.4: dot segments go, and `..` above the root stays at the root. So do empty segments, but for the slash at the end:
+/// from the lenient reading before dot segments are looked at, so that `//..` goes up by one more, and with parameters.
+fn resolve(path: &str, lenient: bool) -> String {
+    let (mut kept, mut last) = (Vec::new(), "");
+    for segment in path.split('/') {
+        last = if lenient { without_parameter(segment) } else { segment };
+        match last {
             "." => {}
-            ".." => {
-                kept.pop();
-            }
-            _ => kept.push(segment),
+            ".." => drop(kept.pop()),
+            "" if lenient => {}
+            _ => kept.push(last),
         }
     }
-    if ends_in_dots {
-        kept.push("");
+    let mut out = String::new();
+    for segment in kept.into_iter().filter(|segment| !segment.is_empty()) {
+        out.push('/');
+        out.push_str(segment);
     }
-    kept
-}
-
-/// Drops empty segments; one at the end is kept, it is the trailing slash.
-fn merge_slashes(mut segments: Vec<&str>) -> Vec<&str> {
-    let ends_in_slash = matches!(segments.last(), Some(&""));
-    segments.retain(|segment| !segment.is_empty());
-    if ends_in_slash {
-        segments.push("");
+    if matches!(last, "" | "." | "..") {
+        out.push('/');
     }
-    segments
-}
-
-fn join(segments: Vec<&str>) -> String {
-    let mut path = String::from("/");
-    path.push_str(&segments.join("/"));
-    path
+    out
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::config::{Checks, Json, Quoted};
 use crate::headers::OwnedName;
 
 /// The `match` object of a rule as it stands in JSON. All conditions given must hold; none given matches everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawMatch {
     /// `api.example` or `*.example`
     pub host: Option<String>,
@@ -20,7 +20,7 @@ pub struct RawMatch {
     pub cluster: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RawPathMatch {
     Exact(String),
     /// On segment borders: `/admin` is not `/administrator`
@@ -30,7 +30,7 @@ pub enum RawPathMatch {
 }
 
 /// One of `exact`, `prefix` and `present`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawHeaderMatch {
     pub name: String,
     pub exact: Option<String>,
@@ -116,108 +116,71 @@ pub struct RequestView<'a> {
     pub cluster: &'a [u8],
 }
 
-/// A parsed `match` object.
+/// A `match` object that was looked into: its fields as written, each of them one that can hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Match {
-    host: Option<HostMatch>,
-    path: Option<PathMatch>,
-    methods: Option<Vec<String>>,
-    headers: Vec<HeaderMatch>,
-    route_name: Option<String>,
-    cluster: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum HostMatch {
-    Exact(String),
-    /// With its leading dot
-    Suffix(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum PathMatch {
-    Exact(String),
-    /// Without a trailing slash; empty matches every path
-    Prefix(String),
-    Template(Vec<Segment>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Literal(String),
-    Any,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct HeaderMatch {
-    name: String,
-    value: ValueMatch,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum ValueMatch {
-    Exact(String),
-    Prefix(String),
-    Present(bool),
-}
+pub struct Match(RawMatch);
 
 impl Match {
     /// `None` after a condition was refused at `at`: one that could never match, or that says two things at once.
-    pub fn parse(raw: RawMatch, case: PathCase, at: &mut Checks<'_>) -> Option<Self> {
-        let host = optional(raw.host, |host| parse_host(&host, &mut at.at("host")));
-        let path = optional(raw.path, |path| parse_path(path, case, &mut at.at("path")));
-        let methods = optional(raw.methods, |methods| parse_methods(methods, &mut at.at("methods")));
-        let headers = parse_headers(raw.headers, &mut at.at("headers"));
-        let route_name = optional(raw.route_name, |name| parse_name(name, &mut at.at("route_name")));
-        let cluster = optional(raw.cluster, |name| parse_name(name, &mut at.at("cluster")));
-        Some(Self {
-            host: host?,
-            path: path?,
-            methods: methods?,
-            headers: headers?,
-            route_name: route_name?,
-            cluster: cluster?,
-        })
+    pub fn parse(mut raw: RawMatch, case: PathCase, at: &mut Checks<'_>) -> Option<Self> {
+        let mut good = true;
+        if let Some(host) = &raw.host {
+            good &= check_host(host, &mut at.at("host"));
+        }
+        if let Some(path) = &mut raw.path {
+            good &= check_path(path, case, &mut at.at("path"));
+        }
+        if let Some(methods) = &raw.methods {
+            good &= check_methods(methods, &mut at.at("methods"));
+        }
+        good &= check_headers(&raw.headers, &mut at.at("headers"));
+        for (field, name) in [("route_name", &raw.route_name), ("cluster", &raw.cluster)] {
+            if name.as_ref().is_some_and(String::is_empty) {
+                at.at(field).refuse("a name", "an empty one");
+                good = false;
+            }
+        }
+        good.then_some(Self(raw))
     }
 
     /// Whether every condition holds. A header condition holds if any value of that header satisfies it.
     pub fn matches(&self, request: &RequestView<'_>) -> bool {
-        self.host.as_ref().is_none_or(|host| host.matches(request.authority))
-            && self.path.as_ref().is_none_or(|path| request.path.is_some_and(|given| path.matches(given)))
-            && self
+        let rule = &self.0;
+        rule.host.as_ref().is_none_or(|host| host_matches(host, request.authority))
+            && rule.path.as_ref().is_none_or(|path| request.path.is_some_and(|given| path.matches(given)))
+            && rule
                 .methods
                 .as_ref()
                 .is_none_or(|methods| methods.iter().any(|method| method_matches(method, request.method)))
-            && self.headers.iter().all(|header| header.matches(request.headers))
-            && self.route_name.as_ref().is_none_or(|name| name.as_bytes() == request.route_name)
-            && self.cluster.as_ref().is_none_or(|name| name.as_bytes() == request.cluster)
+            && rule.headers.iter().all(|header| header.matches(request.headers))
+            && rule.route_name.as_ref().is_none_or(|name| name.as_bytes() == request.route_name)
+            && rule.cluster.as_ref().is_none_or(|name| name.as_bytes() == request.cluster)
     }
 
     /// Whether the path decides anything here.
     pub fn asks_path(&self) -> bool {
-        self.path.is_some()
+        self.0.path.is_some()
     }
 
     /// Whether `route_name` must be filled in for this to match; reading it from the proxy costs a call.
     pub fn asks_route_name(&self) -> bool {
-        self.route_name.is_some()
+        self.0.route_name.is_some()
     }
 
     /// Whether `cluster` must be filled in for this to match.
     pub fn asks_cluster(&self) -> bool {
-        self.cluster.is_some()
+        self.0.cluster.is_some()
     }
 }
 
-impl HostMatch {
-    fn matches(&self, authority: &[u8]) -> bool {
-        let host = host_of(authority);
-        match self {
-            Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
-            Self::Suffix(suffix) => host.len().checked_sub(suffix.len()).is_some_and(|start| {
-                start > 0 && host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
-            }),
-        }
+/// `*.api.example` is every host below `api.example`.
+fn host_matches(rule: &str, authority: &[u8]) -> bool {
+    let host = host_of(authority);
+    match rule.strip_prefix('*') {
+        None => host.eq_ignore_ascii_case(rule.as_bytes()),
+        Some(suffix) => host.len().checked_sub(suffix.len()).is_some_and(|start| {
+            start > 0 && host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+        }),
     }
 }
 
@@ -232,41 +195,37 @@ fn host_of(authority: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
 }
 
-impl PathMatch {
+impl RawPathMatch {
     fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => path == exact,
             Self::Prefix(prefix) => path
                 .strip_prefix(prefix.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Self::Template(segments) => {
+            Self::Template(template) => {
                 let mut given = path.split('/').skip(1);
-                segments.iter().all(|segment| given.next().is_some_and(|text| segment.matches(text)))
+                let fits = |segment: &str, text: &str| match segment.starts_with('{') {
+                    true => !text.is_empty(),
+                    false => segment == text,
+                };
+                let mut segments = template.split('/').skip(1);
+                segments.all(|segment| given.next().is_some_and(|text| fits(segment, text)))
                     && given.next().is_none()
             }
         }
     }
 }
 
-impl Segment {
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Literal(literal) => literal == text,
-            Self::Any => !text.is_empty(),
-        }
-    }
-}
-
-impl HeaderMatch {
+impl RawHeaderMatch {
     fn matches(&self, headers: &[(&[u8], &[u8])]) -> bool {
         let mut values = headers
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case(self.name.as_bytes()))
             .map(|(_, value)| *value);
-        match &self.value {
-            ValueMatch::Exact(exact) => values.any(|value| value == exact.as_bytes()),
-            ValueMatch::Prefix(prefix) => values.any(|value| value.starts_with(prefix.as_bytes())),
-            ValueMatch::Present(wanted) => values.next().is_some() == *wanted,
+        match (&self.exact, &self.prefix) {
+            (Some(exact), _) => values.any(|value| value == exact.as_bytes()),
+            (_, Some(prefix)) => values.any(|value| value.starts_with(prefix.as_bytes())),
+            _ => Some(values.next().is_some()) == self.present,
         }
     }
 }
@@ -276,68 +235,56 @@ fn method_matches(rule: &str, method: &[u8]) -> bool {
     rule.as_bytes() == method || (rule == "GET" && method == b"HEAD")
 }
 
-/// `Some(None)` for a condition that is not given, `None` for one that was refused.
-fn optional<R, T>(raw: Option<R>, parse: impl FnOnce(R) -> Option<T>) -> Option<Option<T>> {
-    match raw {
-        None => Some(None),
-        Some(raw) => parse(raw).map(Some),
-    }
-}
-
-#[inline(never)]
-fn parse_name(name: String, at: &mut Checks<'_>) -> Option<String> {
-    if name.is_empty() {
-        at.refuse("a name", "an empty one");
-        return None;
-    }
-    Some(name)
-}
-
-fn parse_host(host: &str, at: &mut Checks<'_>) -> Option<HostMatch> {
+fn check_host(host: &str, at: &mut Checks<'_>) -> bool {
     let name = host.strip_prefix("*.").unwrap_or(host);
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']');
     let bare = host_of(name.as_bytes()) == name.as_bytes();
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) || !bare {
+    let good = !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed) && bare;
+    if !good {
         at.refuse_value("a host name or `*.` and a host name, without a port or a dot at the end", host);
-        return None;
     }
-    Some(if name.len() == host.len() {
-        HostMatch::Exact(name.to_owned())
-    } else {
-        HostMatch::Suffix(format!(".{name}"))
-    })
+    good
 }
 
-fn parse_path(raw: RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> Option<PathMatch> {
-    let fold = |path: &str| match case {
-        PathCase::Kept => path.to_owned(),
-        PathCase::Folded => path.to_ascii_lowercase(),
+/// What is good is also put into the form in which it is compared.
+fn check_path(path: &mut RawPathMatch, case: PathCase, at: &mut Checks<'_>) -> bool {
+    let (field, check): (_, fn(&str, &mut Checks<'_>) -> bool) = match path {
+        RawPathMatch::Exact(_) => ("exact", is_canonical),
+        RawPathMatch::Prefix(_) => ("prefix", is_canonical),
+        RawPathMatch::Template(_) => ("template", check_template),
     };
-    match raw {
-        RawPathMatch::Exact(path) => {
-            is_canonical(&path, &mut at.at("exact")).then(|| PathMatch::Exact(fold(&path)))
+    let (RawPathMatch::Exact(text) | RawPathMatch::Prefix(text) | RawPathMatch::Template(text)) = path;
+    if !check(text, &mut at.at(field)) {
+        return false;
+    }
+    if case == PathCase::Folded {
+        text.make_ascii_lowercase();
+    }
+    if let RawPathMatch::Prefix(text) = path
+        && text.ends_with('/')
+    {
+        text.pop();
+    }
+    true
+}
+
+fn check_template(template: &str, at: &mut Checks<'_>) -> bool {
+    let mut filled = String::with_capacity(template.len());
+    for (index, segment) in template.split('/').enumerate() {
+        if index > 0 {
+            filled.push('/');
         }
-        RawPathMatch::Prefix(path) => is_canonical(&path, &mut at.at("prefix"))
-            .then(|| PathMatch::Prefix(fold(path.strip_suffix('/').unwrap_or(&path)))),
-        RawPathMatch::Template(template) => {
-            let at = &mut at.at("template");
-            let filled: Vec<_> =
-                template.split('/').map(|segment| if is_variable(segment) { "x" } else { segment }).collect();
-            let mut segments = Vec::with_capacity(filled.len());
-            for segment in template.split('/').skip(1) {
-                if is_variable(segment) {
-                    segments.push(Segment::Any);
-                } else if segment.contains(['{', '}']) {
-                    at.refuse_value("`{name}` as a whole segment", segment);
-                    return None;
-                } else {
-                    segments.push(Segment::Literal(fold(segment)));
-                }
-            }
-            is_canonical(&filled.join("/"), at).then_some(PathMatch::Template(segments))
+        if is_variable(segment) {
+            filled.push('x');
+        } else if index > 0 && segment.contains(['{', '}']) {
+            at.refuse_value("`{name}` as a whole segment", segment);
+            return false;
+        } else {
+            filled.push_str(segment);
         }
     }
+    is_canonical(&filled, at)
 }
 
 fn is_variable(segment: &str) -> bool {
@@ -372,7 +319,7 @@ fn refuse_path(path: &str, why: &dyn std::fmt::Display, at: &mut Checks<'_>) {
     );
 }
 
-fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String>> {
+fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
     let mut good = true;
     if methods.is_empty() {
         at.refuse("at least one method", "an empty list");
@@ -384,38 +331,32 @@ fn parse_methods(methods: Vec<String>, at: &mut Checks<'_>) -> Option<Vec<String
             good = false;
         }
     }
-    good.then_some(methods)
+    good
 }
 
-fn parse_headers(raw: Vec<RawHeaderMatch>, at: &mut Checks<'_>) -> Option<Vec<HeaderMatch>> {
-    let count = raw.len();
-    let headers: Vec<HeaderMatch> = raw
+fn check_headers(headers: &[RawHeaderMatch], at: &mut Checks<'_>) -> bool {
+    let mut good = true;
+    for (index, header) in headers.iter().enumerate() {
+        good &= check_header(header, &mut at.at(index));
+    }
+    good
+}
+
+fn check_header(header: &RawHeaderMatch, at: &mut Checks<'_>) -> bool {
+    if OwnedName::parse(&header.name).is_none() {
+        at.at("name").refuse_value("a header name", &header.name);
+        return false;
+    }
+    let conditions = [header.exact.is_some(), header.prefix.is_some(), header.present.is_some()]
         .into_iter()
-        .enumerate()
-        .filter_map(|(index, header)| parse_header(header, &mut at.at(index)))
-        .collect();
-    (headers.len() == count).then_some(headers)
-}
-
-fn parse_header(raw: RawHeaderMatch, at: &mut Checks<'_>) -> Option<HeaderMatch> {
-    let Some(name) = OwnedName::parse(&raw.name) else {
-        at.at("name").refuse_value("a header name", raw.name);
-        return None;
+        .filter(|given| *given);
+    let found = match conditions.count() {
+        0 => "none",
+        1 => return true,
+        _ => "several",
     };
-    let value = match (raw.exact, raw.prefix, raw.present) {
-        (Some(exact), None, None) => ValueMatch::Exact(exact),
-        (None, Some(prefix), None) => ValueMatch::Prefix(prefix),
-        (None, None, Some(present)) => ValueMatch::Present(present),
-        (None, None, None) => {
-            at.refuse("one of `exact`, `prefix` and `present`", "none");
-            return None;
-        }
-        _ => {
-            at.refuse("one of `exact`, `prefix` and `present`", "several");
-            return None;
-        }
-    };
-    Some(HeaderMatch { name: name.as_str().to_owned(), value })
+    at.refuse("one of `exact`, `prefix` and `present`", found);
+    false
 }
 
 #[cfg(test)]

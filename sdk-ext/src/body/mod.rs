@@ -74,13 +74,14 @@ impl<P: Message> Body<P> {
     pub(crate) fn new(stream: Stream, part: Part) -> Body<P> {
         let len = part.len.unwrap_or_else(|| hostcalls::buffer_size(buffer::<P>()).unwrap_or(0));
         let Part { end_of_stream, trailers_follow, .. } = part;
+        let id = stream.id();
         Body {
             stream,
             len,
             end_of_stream,
             trailers_follow,
-            headers: Headers::token(),
-            trailers: Headers::token(),
+            headers: Headers::token(id),
+            trailers: Headers::token(id),
         }
     }
 
@@ -122,6 +123,7 @@ impl<P: Message> Body<P> {
     /// # Errors
     /// What the host answered.
     pub fn read(&self, max: usize) -> Host<Vec<u8>> {
+        self.stream.own("proxy_get_buffer_bytes")?;
         match max.min(ALL) {
             0 => Ok(Vec::new()),
             max => Ok(hostcalls::buffer(buffer::<P>(), 0, max)?.unwrap_or_default()),
@@ -133,6 +135,7 @@ impl<P: Message> Body<P> {
     /// # Errors
     /// `bad argument` when there is no body now.
     pub fn replace(&mut self, _: &Resize<P>, bytes: &[u8]) -> Host<()> {
+        self.stream.own("proxy_set_buffer_bytes")?;
         hostcalls::set_buffer(buffer::<P>(), 0, ALL, bytes)?;
         self.len = bytes.len();
         Ok(())
@@ -155,6 +158,7 @@ impl<P: Message> Body<P> {
     }
 
     fn add(&mut self, at: usize, bytes: &[u8]) -> Host<()> {
+        self.stream.own("proxy_set_buffer_bytes")?;
         hostcalls::set_buffer(buffer::<P>(), at, 0, bytes)?;
         self.len = self.len.saturating_add(bytes.len());
         Ok(())

@@ -116,6 +116,7 @@ impl Stream {
         value: &T,
         span: LifeSpan,
     ) -> Host<()> {
+        self.own("proxy_call_foreign_function")?;
         let text = value.text();
         let mut question =
             Vec::with_capacity(object.name.len().saturating_add(text.len()).saturating_add(16));
@@ -132,6 +133,7 @@ impl Stream {
     /// # Errors
     /// What the host answered.
     pub fn clear_route_cache(&self) -> Host<()> {
+        self.own("proxy_call_foreign_function")?;
         hostcalls::foreign("clear_route_cache", b"").map(drop)
     }
 }

@@ -5,10 +5,12 @@ pub(crate) fn push_bytes(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     to.push(number << 3 | 2);
     let mut length = bytes.len();
     while length >= 0x80 {
-        to.push((length & 0x7f) as u8 | 0x80);
+        let [low, ..] = length.to_le_bytes();
+        to.push(low | 0x80);
         length >>= 7;
     }
-    to.push(length as u8);
+    let [low, ..] = length.to_le_bytes();
+    to.push(low);
     to.extend_from_slice(bytes);
 }
 

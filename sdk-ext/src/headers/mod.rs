@@ -12,6 +12,7 @@ pub use name::{AsName, Name, OwnedName};
 
 use crate::hostcalls::{self, Host, Map};
 use crate::plugin::compose::snapshot;
+use crate::stream::{StreamId, waiting};
 use std::marker::PhantomData;
 
 /// Which header map a token gives access to. Implemented here only.
@@ -87,8 +88,9 @@ phase!(
     LoggedResponseTrailer, Map::ResponseTrailers
 );
 
-/// Access to one header map; lives in the token of its phase and has no size.
-pub struct Headers<P: Phase>(PhantomData<P>);
+/// Access to one header map; lives in the token of its phase. In a callback of another stream every call is a `bad argument`: the
+/// host would ask that stream.
+pub struct Headers<P: Phase>(StreamId, PhantomData<P>);
 
 impl<P: Phase> std::fmt::Debug for Headers<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,8 +108,13 @@ fn map<P: Phase>() -> Map {
 }
 
 impl<P: Phase> Headers<P> {
-    pub(crate) fn token() -> Headers<P> {
-        Headers(PhantomData)
+    pub(crate) fn token(stream: StreamId) -> Headers<P> {
+        Headers(stream, PhantomData)
+    }
+
+    /// Whether the host means this stream now.
+    fn own(&self, call: &'static str) -> Host<()> {
+        waiting::must_run(self.0, call)
     }
 
     /// All headers. One hostcall that returns bytes: 1.4 µs at 21 headers.
@@ -115,6 +122,7 @@ impl<P: Phase> Headers<P> {
     /// # Errors
     /// `not found` when the map does not exist now.
     pub fn block(&self) -> Host<HeaderBlock> {
+        self.own("proxy_get_header_map_pairs")?;
         if let Some(block) = snapshot::known(map::<P>()) {
             return Ok(block);
         }
@@ -129,6 +137,7 @@ impl<P: Phase> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn first(&self, name: impl AsName) -> Host<Option<Vec<u8>>> {
+        self.own("proxy_get_header_map_value")?;
         hostcalls::header(map::<P>(), name.as_name().as_bytes())
     }
 
@@ -137,6 +146,7 @@ impl<P: Phase> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn byte_size(&self) -> Host<usize> {
+        self.own("proxy_get_header_map_size")?;
         hostcalls::header_bytes(map::<P>())
     }
 }
@@ -147,6 +157,7 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn set(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
+        self.own("proxy_replace_header_map_value")?;
         let (name, value) = (name.as_name().as_bytes(), value.as_ref());
         let done = hostcalls::replace_header(map::<P>(), name, value);
         snapshot::set(map::<P>(), name, value, done.is_ok());
@@ -158,6 +169,7 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn append(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
+        self.own("proxy_add_header_map_value")?;
         let (name, value) = (name.as_name().as_bytes(), value.as_ref());
         let done = hostcalls::add_header(map::<P>(), name, value);
         snapshot::appended(map::<P>(), name, value, done.is_ok());
@@ -169,6 +181,7 @@ impl<P: Writable> Headers<P> {
     /// # Errors
     /// `bad argument` when the map does not exist now.
     pub fn remove(&mut self, name: impl AsName) -> Host<()> {
+        self.own("proxy_remove_header_map_value")?;
         let name = name.as_name().as_bytes();
         let done = hostcalls::remove_header(map::<P>(), name);
         snapshot::removed(map::<P>(), name, done.is_ok());

@@ -77,6 +77,14 @@ pub struct HostError {
     pub status: Status,
 }
 
+impl HostError {
+    /// What the host answers in a phase that has nothing of the kind.
+    #[cold]
+    pub(crate) fn not_now(call: &'static str) -> HostError {
+        HostError { call: Call(call), status: Status::BAD_ARGUMENT }
+    }
+}
+
 pub type Host<T> = Result<T, HostError>;
 
 fn check(call: &'static str, status: u32) -> Host<()> {

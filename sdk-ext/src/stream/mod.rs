@@ -61,6 +61,11 @@ impl StreamInfo {
         self.id
     }
 
+    /// Whether the host means this stream now: in another's callback it would answer for that one.
+    pub(crate) fn own(&self, call: &'static str) -> Host<()> {
+        waiting::must_run(self.id, call)
+    }
+
     /// The same for one of several filters in a module.
     pub(crate) fn of_member(&self, plugin: &'static str) -> Stream {
         Stream::new(self.id, self.root, plugin)
@@ -79,6 +84,7 @@ impl StreamInfo {
     /// # Errors
     /// `parse failure` when the value has not the attribute's type, else what the host answered.
     pub fn get<T: PropValue>(&self, property: &Prop<T>) -> Host<Option<T>> {
+        self.own("proxy_get_property")?;
         property.get()
     }
 
@@ -87,6 +93,7 @@ impl StreamInfo {
     /// # Errors
     /// What the host answered, where they have to be read one by one.
     pub fn read(&self, together: &Together) -> Host<Values> {
+        self.own("proxy_call_foreign_function")?;
         together.read()
     }
 
@@ -109,6 +116,7 @@ impl StreamInfo {
     /// # Errors
     /// What the host answered.
     pub fn publish(&self, key: &str, value: &[u8]) -> Host<()> {
+        self.own("proxy_set_property")?;
         hostcalls::set_property(key.as_bytes(), value)
     }
 }
@@ -127,6 +135,7 @@ impl Stream {
     /// # Errors
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn at(&self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
+        self.own("proxy_set_tick_period_milliseconds")?;
         let plugin = self.plugin;
         let action = move |parked: &mut Parked| {
             panic::blame(plugin);
@@ -154,7 +163,7 @@ macro_rules! headers_token {
 
         impl $name {
             pub(crate) fn new(stream: Stream, end_of_stream: bool) -> $name {
-                $name { headers: Headers::token(), stream, end_of_stream }
+                $name { headers: Headers::token(stream.id()), stream, end_of_stream }
             }
 
             #[must_use]
@@ -233,7 +242,13 @@ pub struct LogCx {
 
 impl LogCx {
     pub(crate) fn new(Stream(stream): Stream) -> LogCx {
-        LogCx { request: Headers::token(), response: Headers::token(), trailers: Headers::token(), stream }
+        let id = stream.id();
+        LogCx {
+            request: Headers::token(id),
+            response: Headers::token(id),
+            trailers: Headers::token(id),
+            stream,
+        }
     }
 
     /// What is known of the stream. It is over: no timer can be set and no call sent any more.

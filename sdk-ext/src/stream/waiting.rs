@@ -1,5 +1,6 @@
 //! Which streams are paused, and for which stream guest code runs now.
 
+use crate::hostcalls::{Host, HostError};
 use crate::plugin::Table;
 use crate::stream::StreamId;
 use crate::time;
@@ -112,6 +113,12 @@ pub(crate) fn current() -> Option<StreamId> {
         Now::Root => None,
         Now::Own(id) | Now::For(id) => Some(id),
     }
+}
+
+/// `bad argument` where another stream's code runs, or nobody's: the host would do `call` for that one.
+#[inline]
+pub(crate) fn must_run(id: StreamId, call: &'static str) -> Host<()> {
+    if runs(id) { Ok(()) } else { Err(HostError::not_now(call)) }
 }
 
 /// Whether this stream's code runs now: what it asks the host for is then done for it.

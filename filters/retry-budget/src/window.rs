@@ -1,6 +1,5 @@
 //! Deposits and withdrawals of the last while, in slots that age out one by one.
 
-use crate::budget::Credit;
 use std::time::Duration;
 use wayside_sdk::Monotonic;
 
@@ -9,6 +8,13 @@ use wayside_sdk::Monotonic;
 pub struct Slot {
     pub deposits: u32,
     pub withdrawals: u32,
+}
+
+/// Deposits of one slot on their way from one place to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credit {
+    pub slot: u64,
+    pub deposits: u32,
 }
 
 /// How a window is cut: the current slot, which is not over yet, and `count - 1` whole ones before it.

@@ -1,7 +1,7 @@
 //! One worker's part of a budget.
 
-use super::{Credit, Grant, Limits, Loan, Settlement, Visit};
-use crate::window::Window;
+use super::{Grant, Limits, Loan, Settlement, Visit};
+use crate::window::{Credit, Window};
 use wayside_sdk::Monotonic;
 use wayside_sdk::units::Ratio;
 

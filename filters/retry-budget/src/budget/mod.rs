@@ -12,7 +12,7 @@ mod pool;
 pub use account::Account;
 pub use pool::{Loan, Pool};
 
-use crate::window::Slots;
+use crate::window::{Credit, Slots};
 use std::time::Duration;
 use wayside_sdk::units::Ratio;
 
@@ -57,13 +57,6 @@ impl Limits {
         let num = u64::from(self.ratio.numerator());
         (num > 0).then(|| needed.div_ceil(num.max(1)))
     }
-}
-
-/// Deposits of one slot on their way from one place to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Credit {
-    pub slot: u64,
-    pub deposits: u32,
 }
 
 /// Why a worker turns to the pool, and what it brings along.

@@ -1,7 +1,7 @@
 //! The part of a budget that workers share.
 
-use super::{Credit, FloorStyle, Limits, Visit};
-use crate::window::{Slot, Window};
+use super::{FloorStyle, Limits, Visit};
+use crate::window::{Credit, Slot, Window};
 use std::time::Duration;
 use wayside_sdk::units::Ratio;
 use wayside_sdk::{Monotonic, Wire};

@@ -2,7 +2,7 @@
 use wayside_sdk::{Headers, headers::Request};
 
 fn headers() -> Headers<Request> {
-    Headers::token()
+    Headers::token(todo!())
 }
 
 fn main() {}

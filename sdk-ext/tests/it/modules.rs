@@ -1,5 +1,7 @@
 //! What a module of this crate is made of.
 
+use crate::behaviours;
+use std::fs;
 use wayside::build::{Artifact, Guest};
 use wayside::vm::module::ModuleInfo;
 
@@ -54,4 +56,13 @@ fn a_filter_that_makes_grpc_calls_exports_how_they_end() {
     assert_eq!(of_calls, ["proxy_on_grpc_close", "proxy_on_grpc_receive", "proxy_on_http_call_response"]);
     let imports = info.imports.iter().any(|import| import.name == "proxy_grpc_cancel");
     assert!(imports, "{:?}", info.imports);
+}
+
+/// Of the crate it is written on, which panics with its own places.
+#[test]
+fn a_module_names_crates_and_not_where_they_were_fetched_from() {
+    let bytes = fs::read(behaviours::module("api-key-proxy-wasm")).expect("it was just built");
+    let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(holds("/crates/proxy-wasm-"));
+    assert!(!holds("registry/src") && !holds("index."));
 }

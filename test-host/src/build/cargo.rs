@@ -60,14 +60,23 @@ fn command(guest: &Guest, plan: &Plan) -> Command {
     command
 }
 
-/// Keeps the home folder of whoever builds out of panic messages, and so the module's hash the same on every machine. The
-/// setting yields to a `target.<triple>.rustflags` of the workspace and adds to its `build.rustflags`.
+/// Keeps the home folder of whoever builds out of panic messages, and the registry their crates came from, and so the module's
+/// hash the same on every machine. `cargo metadata` has fetched all crates by now. The setting yields to a `target.<triple>.rustflags` of the workspace and adds to its `build.rustflags`.
 fn nameless_paths() -> Option<String> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")))?;
-    let flag = serde_json::to_string(&format!("--remap-path-prefix={}=/cargo", home.to_str()?)).ok()?;
-    Some(format!("build.rustflags=[{flag}]"))
+    let mut crates: Vec<_> = std::fs::read_dir(home.join("registry/src"))
+        .into_iter()
+        .flatten()
+        .filter_map(|registry| Some(registry.ok()?.path()))
+        .collect();
+    crates.sort();
+    // Of several that fit rustc takes the last.
+    let known = std::iter::once((&home, "/cargo")).chain(crates.iter().map(|registry| (registry, "/crates")));
+    let flags: Option<Vec<_>> =
+        known.map(|(path, shown)| Some(format!("--remap-path-prefix={}={shown}", path.to_str()?))).collect();
+    Some(format!("build.rustflags={}", serde_json::to_string(&flags?).ok()?))
 }
 
 fn shown(command: &Command) -> String {

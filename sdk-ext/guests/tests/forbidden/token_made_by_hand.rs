@@ -1,8 +1,8 @@
 //! Only a callback has a phase's token.
-use wayside_sdk::{Headers, headers::Request};
+use wayside_sdk::{Headers, StreamId, headers::Request};
 
-fn headers() -> Headers<Request> {
-    Headers::token(todo!())
+fn headers(stream: StreamId) -> Headers<Request> {
+    Headers::token(stream)
 }
 
 fn main() {}

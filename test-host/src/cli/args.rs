@@ -125,6 +125,9 @@ pub(super) struct ParityArguments {
 pub(super) struct InspectArguments {
     /// A `.wasm` module, a recording, or an Envoy configuration: told by content
     pub(super) file: PathBuf,
+    /// Only what a module needs of its VM, as the field `capability_restriction_config` beside its `vm_config`
+    #[arg(long)]
+    pub(super) capabilities: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -20,6 +20,10 @@ use crate::{
 
 pub(super) fn run(arguments: &InspectArguments) -> Result<Verdict, BadInput> {
     let path = &arguments.file;
+    if arguments.capabilities {
+        super::print(&capabilities(&read_module(path)?.1));
+        return Ok(Verdict::AsExpected);
+    }
     let text = match kind_of(path)? {
         Kind::Module => module(path)?,
         Kind::Configuration => configuration(path)?,
@@ -58,10 +62,24 @@ fn kind_of(path: &Path) -> Result<Kind, BadInput> {
     }
 }
 
-fn module(path: &Path) -> Result<String, BadInput> {
+fn read_module(path: &Path) -> Result<(Vec<u8>, ModuleInfo), BadInput> {
     let bytes = std::fs::read(path)
         .map_err(|error| BadInput(format!("{}: cannot be read: {error}", path.display())))?;
     let info = ModuleInfo::parse(&bytes, path.display().to_string()).map_err(BadInput::of)?;
+    Ok((bytes, info))
+}
+
+/// The field of a plugin's configuration that allows what the module can ask for, and nothing else.
+fn capabilities(info: &ModuleInfo) -> String {
+    let mut out = String::from("capability_restriction_config:\n  allowed_capabilities:\n");
+    for name in info.capabilities() {
+        let _ = writeln!(out, "    {name}: {{}}");
+    }
+    out
+}
+
+fn module(path: &Path) -> Result<String, BadInput> {
+    let (bytes, info) = read_module(path)?;
     let mut out = String::new();
     let _ = writeln!(out, "{}: a Proxy-Wasm module, ABI {}, {} bytes", info.name, info.abi, info.len);
     let _ = writeln!(out, "sha256     {}", hex::encode(Sha256::digest(&bytes)));

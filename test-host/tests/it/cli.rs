@@ -386,6 +386,45 @@ fn a_module_a_recording_and_a_configuration_can_be_inspected() {
 }
 
 #[test]
+fn a_filter_that_is_allowed_what_its_module_needs_behaves_as_ever() {
+    let ours = || {
+        [
+            ("timeout", timeout()),
+            ("telemetry", json!({ "version": 1 })),
+            ("retry-budget", json!({ "version": 1 })),
+        ]
+        .map(|(name, configuration)| (name, Filter::built(name, configuration)))
+    };
+    let folder = folder();
+    folder.envoy("envoy.json", &ours().map(|(_, filter)| filter));
+    let expected = folder.wayside(REPLAY);
+    let capabilities = |name: &str| {
+        let artifact = wayside::build::guest(&format!("wayside-{name}")).expect("it builds");
+        let run = folder.wayside(&format!("inspect --capabilities {}", artifact.path.display()));
+        assert_eq!((run.status, run.err.as_str()), (0, ""));
+        run.out
+    };
+    folder.envoy("envoy.json", &ours().map(|(name, filter)| filter.allowed(&capabilities(name))));
+    let allowed = folder.wayside(REPLAY);
+    // After it come lines of the configuration, which is another.
+    let told = |out: &str| out.split("seen in the configuration").next().map(str::to_owned);
+    assert_eq!((allowed.status, told(&allowed.out)), (expected.status, told(&expected.out)));
+
+    let without = capabilities("timeout").replace("    proxy_get_header_map_pairs: {}\n", "");
+    let restricted = [Filter::built("timeout", timeout()).allowed(&without)];
+    folder.envoy("envoy.json", &restricted);
+    let run = folder.wayside(REPLAY);
+    assert!(run.out.contains("proxy_get_header_map_pairs: a "), "{}", run.out);
+}
+
+#[test]
+fn the_capabilities_of_what_is_no_module_are_an_error_that_says_so() {
+    let run = folder().wayside("inspect --capabilities envoy.json");
+    assert_eq!((run.status, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("envoy.json") && run.err.contains("WebAssembly"), "{}", run.err);
+}
+
+#[test]
 fn the_bundled_recording_has_nothing_lost_and_nothing_guessed() {
     let folder = Folder::new();
     let run = folder.wayside_with(&["inspect", &bookshop()]);

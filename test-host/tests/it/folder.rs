@@ -1,6 +1,6 @@
 //! A folder with what a user would have there: configurations, recordings, modules; and the command run in it.
 
-use std::{fs, path::Path, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
@@ -120,6 +120,14 @@ impl Filter {
         Filter(json!({ "name": name, "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config,
         } }))
+    }
+
+    /// With the answer of `wayside inspect --capabilities` in the plugin's configuration.
+    pub(crate) fn allowed(mut self, capabilities: &str) -> Self {
+        let fields: BTreeMap<String, Value> = serde_saphyr::from_str(capabilities).expect("YAML");
+        let config = self.0["typed_config"]["config"].as_object_mut().expect("a plugin's configuration");
+        config.extend(fields);
+        self
     }
 
     /// One of ours, as its sources say now.

@@ -16,11 +16,12 @@ impl Capabilities {
         Capabilities((!allowed.is_empty()).then(|| Arc::new(allowed)))
     }
 
+    /// Whether a list decides about this import or callback.
+    pub(crate) fn restricts(name: &str) -> bool {
+        !name.starts_with("envoy_") && !["pthread_equal", "emscripten_notify_memory_growth"].contains(&name)
+    }
+
     pub(crate) fn allow(&self, name: &str) -> bool {
-        let never_restricted = ["pthread_equal", "emscripten_notify_memory_growth"];
-        let listed = |allowed: &Arc<BTreeSet<String>>| {
-            allowed.contains(name) || name.starts_with("envoy_") || never_restricted.contains(&name)
-        };
-        self.0.as_ref().is_none_or(listed)
+        self.0.as_ref().is_none_or(|allowed| allowed.contains(name) || !Capabilities::restricts(name))
     }
 }

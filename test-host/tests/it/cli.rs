@@ -409,6 +409,11 @@ fn a_filter_that_is_allowed_what_its_module_needs_behaves_as_ever() {
     // After it come lines of the configuration, which is another.
     let told = |out: &str| out.split("seen in the configuration").next().map(str::to_owned);
     assert_eq!((allowed.status, told(&allowed.out)), (expected.status, told(&expected.out)));
+    if let Some(binary) = crate::parity::envoy::binary() {
+        let parity = "parity --envoy envoy.json --traffic front.inbound.streamed.json";
+        let run = folder.wayside(&format!("{parity} --envoy-bin {}", binary.display()));
+        assert_eq!((run.status, run.err.as_str()), (0, ""), "{}", run.out);
+    }
 
     let without = capabilities("timeout").replace("    proxy_get_header_map_pairs: {}\n", "");
     let restricted = [Filter::built("timeout", timeout()).allowed(&without)];
@@ -419,6 +424,33 @@ fn a_filter_that_is_allowed_what_its_module_needs_behaves_as_ever() {
         "it could not read headers: {}",
         run.out
     );
+}
+
+#[test]
+fn what_is_never_restricted_is_not_among_the_capabilities_and_all_else_is() {
+    let folder = folder();
+    let capabilities = |text: &str| {
+        folder.write("mine.wasm", sound(text));
+        folder.wayside("inspect --capabilities mine.wasm").out
+    };
+    expect![[r#"
+        # It needs nothing, and to Envoy an empty list restricts nothing.
+    "#]]
+    .assert_eq(&capabilities(""));
+    expect![[r#"
+        capability_restriction_config:
+          allowed_capabilities:
+            fd_write: {}
+            proxy_log: {}
+            proxy_validate_configuration: {}
+    "#]]
+    .assert_eq(&capabilities(
+        r#"(import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+           (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+           (import "env" "pthread_equal" (func (param i32 i32) (result i32)))
+           (func (export "envoy_on_stats_update") (param i32 i32))
+           (func (export "proxy_validate_configuration") (param i32 i32) (result i32) (i32.const 1))"#,
+    ));
 }
 
 #[test]

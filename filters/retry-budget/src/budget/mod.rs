@@ -4,7 +4,8 @@
 //!
 //! Each worker has an [`Account`] of its own, so that an ordinary request costs no round with the state that workers share. What
 //! they share is the [`Pool`]: deposits that somebody can spare, each still of the slot it was made in, and the floor. A
-//! deposit is in one place at a time, so that all workers together withdraw no more than one would who had all deposits.
+//! deposit is in one place at a time, so that all workers together never withdraw more than the share of all deposits ever made. Within a
+//! window they may: where one worker's deposits have aged and its withdrawals not yet, another's deposits are still its own.
 
 mod account;
 mod pool;

@@ -204,6 +204,20 @@ fn total_failure_is_amplified_by_the_ratio_and_not_by_one_request_more() {
     assert_eq!(upstream, 2_880);
 }
 
+/// Where one worker with all deposits would wait for its withdrawals to age.
+#[test]
+fn a_worker_does_not_pay_for_what_another_withdrew_of_deposits_that_have_aged() {
+    let limits = limits(2_000, FloorStyle::PerSecond, 0, 0);
+    let mut budget = Budget::of_workers(2, &limits, at(0));
+    deposit(&mut budget, &limits, at(0), 10);
+    assert_eq!(budget.grant_by(0, &limits, at(9_000), 3, false).retries(), 2);
+    for _ in 0..5 {
+        budget.settle_by(1, &limits, at(10_000), &Grant::default(), 0, true);
+    }
+    assert_eq!(budget.grant_by(1, &limits, at(10_000), 3, false).retries(), 1);
+    assert_eq!(budget.counts(&limits, at(10_000)), (5, 3));
+}
+
 #[test]
 fn any_bytes_are_a_budget_or_none_and_never_grant_more_than_asked() {
     let limits = limits(2_000, FloorStyle::PerSecond, 1_000, 3_000);
@@ -355,10 +369,9 @@ proptest! {
         }
     }
 
-    /// Deposits are in one place at a time: whoever works, there are never more retries than the model, which has all deposits in
-    /// one place, would have given for the same deposits, and nothing of them is lost.
+    /// Deposits are in one place at a time: whoever works, each pays for its share of retries once.
     #[test]
-    fn several_workers_withdraw_no_more_than_one_who_has_all_deposits(
+    fn several_workers_never_withdraw_more_than_the_share_of_all_deposits(
         ratio in prop_oneof![Just(2_000_u32), Just(6_000), 1..30_000_u32],
         style in prop_oneof![Just(FloorStyle::PerSecond), Just(FloorStyle::Window)],
         rate in prop_oneof![Just(0_u32), 0..5_000_u32],

@@ -9,7 +9,10 @@ pub use problem::{ModuleError, Problem};
 
 use std::collections::BTreeSet;
 
-use super::import_table::{AbiVersion, Callback, Import};
+use super::{
+    Capabilities,
+    import_table::{AbiVersion, Callback, Import},
+};
 
 /// A module Envoy 1.40 would link: every import exists with its exact type, every callback has the right type, and
 /// the host has a way to allocate memory in it.
@@ -47,17 +50,11 @@ pub struct ModuleInfo {
 
 impl ModuleInfo {
     /// What the module needs where Envoy's `capability_restriction_config` lists what a VM may call and be called with: its imports,
-    /// WASI's among them, and its callbacks.
-    ///
-    /// Allocators and what runs at the start are never restricted (proxy-wasm-cpp-host `src/wasm.cc`, `getFunctions`).
+    /// WASI's among them, and its callbacks. What is [never restricted](crate::vm::Capabilities) is left out.
     pub fn capabilities(&self) -> BTreeSet<&'static str> {
         let imports = self.imports.iter().map(|import| import.name);
         let callbacks = self.callbacks.iter().map(|callback| callback.name);
-        imports
-            .chain(
-                callbacks.filter(|name| name.starts_with("proxy_on_") && *name != "proxy_on_memory_allocate"),
-            )
-            .collect()
+        imports.chain(callbacks).filter(|name| Capabilities::restricts(name)).collect()
     }
 
     /// Reads and checks a module. `name` goes into the error.

@@ -9,6 +9,7 @@ use std::{
 use wayside::parity;
 
 mod rb_8;
+mod to_6_attempts;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one
 /// (`WAYSIDE_REQUIRE_ENVOY=1`).
@@ -33,3 +34,4 @@ fn module(package: &str) -> PathBuf {
 }
 
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
+static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

@@ -27,6 +27,9 @@ pub struct LogHistogram {
 }
 
 impl Buckets {
+    /// Of milliseconds up to 2^17 (131 s), with 2 bits: 64 buckets. What lies in the last one, from 114 688 on, has no upper end.
+    pub const LATENCIES: Buckets = Buckets { bits: 2, count: 64 };
+
     /// For values up to `highest`; greater ones are counted in the last bucket. `None` for more than 7 bits, or more than 4096
     /// buckets.
     #[must_use]
@@ -175,6 +178,7 @@ mod tests {
             let count = |highest: u64| Buckets::new(bits, highest - 1).unwrap().count();
             assert_eq!((count(1 << 17), count(1 << 27)), (millis, micros), "{bits} bits");
         }
+        assert_eq!(Buckets::new(2, (1 << 17) - 1), Some(Buckets::LATENCIES));
         assert_eq!(Buckets::new(8, 10), None);
         assert_eq!(Buckets::new(7, u64::MAX), None);
         assert_eq!(Buckets::new(5, u64::MAX).unwrap().count(), 1920);

@@ -368,9 +368,8 @@ proptest! {
         record.encode(&mut written);
         prop_assert_eq!(Record::decode(&written), Some(record));
         // As another's, with our head.
-        for end in 0..bytes.len().min(written.len()) {
-            written[end] = bytes[end];
-        }
+        let head = bytes.len().min(written.len());
+        written[..head].copy_from_slice(&bytes[..head]);
         for mut found in [Record::decode(&bytes), Record::decode(&written)].into_iter().flatten() {
             found.merge(&settings, &counts, Monotonic::at(Duration::from_nanos(at)));
             let limit = found.estimate(&settings, Monotonic::at(Duration::from_nanos(at))).limit;

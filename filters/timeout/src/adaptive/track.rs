@@ -100,10 +100,12 @@ impl Track {
         self.exchanged == Monotonic::default() || now.since(self.exchanged) >= EXCHANGE
     }
 
-    /// How much a request must have left not to be refused at once, if that follows the median.
+    /// How much a request must have left not to be refused at once, if that follows the median. Never more than half of what the
+    /// operator allows: nothing would be learnt any more from requests that are all refused.
     #[must_use]
     pub fn min_budget(&self) -> Option<Duration> {
-        Some(times(self.estimate.median?, self.settings.min_budget?))
+        let share = times(self.estimate.median?, self.settings.min_budget?);
+        Some(share.min(self.settings.ceiling.checked_div(2)?))
     }
 
     /// How many requests were counted so long ago that they say nothing of now; they are forgotten.

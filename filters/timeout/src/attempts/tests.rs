@@ -37,7 +37,11 @@ fn to_6_an_attempt_is_told_what_is_left_and_never_more_than_before() {
     assert_eq!(edited(ALL, &seconds, CONNECT, 2_500), ["request-timeout: 2"]);
     assert_eq!(edited(ALL, &seconds, CONNECT, 250), ["-request-timeout"]);
     assert_eq!(edited(ALL, &[("grpc-timeout", "soon")], GRPC, 250), ["grpc-timeout: 250000u"]);
-    assert_eq!(edited(ALL, &[("grpc-timeout", "1n")], GRPC, 0), Vec::<String>::new());
+    assert_eq!(
+        edited(ALL, &[("grpc-timeout", "1n")], GRPC, 0),
+        ["grpc-timeout: 1n"],
+        "there is nothing less"
+    );
 }
 
 #[test]

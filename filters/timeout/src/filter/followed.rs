@@ -32,7 +32,9 @@ const MOST: usize = 1024;
 
 /// The shares of rules that may be hedged.
 #[derive(Debug, Default)]
-pub(super) struct Hedges(RefCell<Vec<(Box<str>, Ratio, Rc<Share>)>>);
+pub(super) struct Hedges(RefCell<Vec<OfRule>>);
+
+type OfRule = (Box<str>, Ratio, Rc<Share>);
 
 impl Hedges {
     fn of(&self, rule: &str, share: Ratio) -> Option<Rc<Share>> {

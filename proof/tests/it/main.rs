@@ -9,6 +9,7 @@ use std::{
 use wayside::parity;
 
 mod rb_8;
+mod to_11;
 mod to_6_attempts;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one

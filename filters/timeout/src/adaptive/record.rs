@@ -1,6 +1,6 @@
 //! What the workers know together of the latencies of a rule's requests to a cluster.
 
-use super::{CUT, Settings, histogram, times};
+use super::{CUT, Settings, histogram, micros, times};
 use std::time::Duration;
 use wayside_sdk::Monotonic;
 use wayside_sdk::policy::LogHistogram;
@@ -164,13 +164,13 @@ fn too_many_cut(window: &Counts) -> bool {
 /// Where a limit may be after this time: a tenth lower for each whole second, and of a part of one that part of a tenth. Cutting
 /// a second into pieces never lets it fall further.
 fn fallen(limit: Duration, passed: Duration) -> Duration {
-    let mut limit = limit.as_nanos();
-    // After 4 000 s nothing is left of 24 h.
-    for _ in 0..passed.as_secs().min(4_000) {
+    let mut limit = micros(limit);
+    // After 400 s nothing is left of 24 h.
+    for _ in 0..passed.as_secs().min(400) {
         limit = limit.saturating_mul(9).div_ceil(10);
     }
-    let part = limit.saturating_mul(u128::from(passed.subsec_nanos())).div_euclid(10_000_000_000);
-    Duration::from_nanos(u64::try_from(limit.saturating_sub(part)).unwrap_or(u64::MAX))
+    let part = limit.saturating_mul(u64::from(passed.subsec_micros())).div_euclid(10_000_000);
+    Duration::from_micros(limit.saturating_sub(part))
 }
 
 const NUMBERS: usize = 4;
@@ -180,9 +180,9 @@ impl Wire for Record {
     const LAYOUT: u16 = 0x5401;
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let nanos = u64::try_from(self.limit.as_nanos()).unwrap_or(u64::MAX);
+        let limit = micros(self.limit);
         let times = [self.at.nanos_since_start(), self.held_until.nanos_since_start()];
-        for number in [[self.half, nanos], times].concat() {
+        for number in [[self.half, limit], times].concat() {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for half in &self.halves {
@@ -199,7 +199,7 @@ impl Wire for Record {
         Some(Record {
             half: u64::from_le_bytes(*half),
             halves: [counts(one)?, counts(other)?],
-            limit: Duration::from_nanos(u64::from_le_bytes(*limit)),
+            limit: Duration::from_micros(u64::from_le_bytes(*limit)),
             at: moment(*at),
             held_until: moment(*held),
         })

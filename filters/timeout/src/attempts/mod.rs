@@ -10,9 +10,7 @@ use crate::source::{EXPECTED, Said, Source, Sources, Speaks};
 use crate::upstream::{Edit, TOLD, text};
 use std::cell::Cell;
 use std::time::Duration;
-use wayside_sdk::{
-    HeaderBlock, Host, Monotonic, Name, RequestHeaders, Stream, name, property, shared, vm_local,
-};
+use wayside_sdk::{HeaderBlock, Host, Monotonic, Name, RequestHeaders, Stream, name, property, vm_local};
 
 const REQUEST_ID: Name = name!("x-request-id");
 /// Of Envoy's filter state, which both chains share and no client writes.
@@ -34,9 +32,12 @@ struct Ids([Cell<u32>; BUCKETS]);
 #[derive(Debug)]
 pub struct Seen(usize);
 
+/// By the last two digits: Envoy's ids are random ones.
 fn bucket(headers: &HeaderBlock) -> usize {
-    let [byte, ..] = shared::fingerprint(headers.first(REQUEST_ID).unwrap_or_default()).to_le_bytes();
-    usize::from(byte)
+    match headers.first(REQUEST_ID).unwrap_or_default() {
+        [.., one, other] => usize::from((one & 15) << 4 | other & 15),
+        _ => 0,
+    }
 }
 
 fn count(bucket: usize, change: impl FnOnce(u32) -> u32) -> u32 {
@@ -48,10 +49,7 @@ fn count(bucket: usize, change: impl FnOnce(u32) -> u32) -> u32 {
 }
 
 impl Seen {
-    /// From now on streams with these headers may be attempts of this request.
-    #[must_use]
-    pub fn new(headers: &HeaderBlock) -> Seen {
-        let bucket = bucket(headers);
+    fn new(bucket: usize) -> Seen {
         count(bucket, |count| count.saturating_add(1));
         Seen(bucket)
     }
@@ -63,17 +61,16 @@ impl Drop for Seen {
     }
 }
 
-/// Whether the stream stands in an upstream chain. The router marks what it sends with the time it gives it, unless that is without
+/// `None` if the stream stands in an upstream chain; otherwise streams with its id may from now on be its attempts. The router marks what it sends with the time it gives it, unless that is without
 /// end or the mark is not wanted, and keeps the request's id.
-pub fn is_attempt(request: &RequestHeaders, headers: &HeaderBlock) -> Host<bool> {
-    if headers.first(EXPECTED).is_none() && count(bucket(headers), |count| count) == 0 {
-        return Ok(false);
-    }
-    let attempt = request.attempt()?.is_some();
-    if attempt {
+pub fn request(request: &RequestHeaders, headers: &HeaderBlock) -> Host<Option<Seen>> {
+    let bucket = bucket(headers);
+    let may_be_one = count(bucket, |count| count) > 0 || headers.first(EXPECTED).is_some();
+    if may_be_one && request.attempt()?.is_some() {
         COMPANION.set(true);
+        return Ok(None);
     }
-    Ok(attempt)
+    Ok(Some(Seen::new(bucket)))
 }
 
 /// What a request's attempts are left.

@@ -4,7 +4,7 @@ mod followed;
 mod live;
 
 use crate::adaptive::tracks::Tracks;
-use crate::attempts::{self, Seen, Word};
+use crate::attempts::{self, Word};
 use crate::config::Config;
 use crate::deadline::{Assessment, Clocks, Limits, Verdict, assess};
 use crate::metrics::Metrics;
@@ -168,9 +168,9 @@ impl Request {
     fn arrive(&mut self, request: &mut RequestHeaders) -> Host<Flow> {
         let plugin = self.plugin.clone();
         let headers = request.headers.block()?;
-        if attempts::is_attempt(request, &headers)? {
+        let Some(seen) = attempts::request(request, &headers)? else {
             return self.attempt(request, &headers);
-        }
+        };
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (config, rule) = (selected.config, selected.rule);
         if selected.bad_override {
@@ -211,7 +211,7 @@ impl Request {
                 Word { deadline, propagate: config.propagate }.leave(request.stream())?;
             }
         }
-        let held = Held { _seen: Seen::new(&headers), followed, hedge: RefCell::new(hedge) };
+        let held = Held { _seen: seen, followed, hedge: RefCell::new(hedge) };
         let live = Rc::new(Live::new(&plugin, config, rule, kind, &assessment, held));
         self.live = Some(live.clone());
         if verdict == Verdict::Pass {

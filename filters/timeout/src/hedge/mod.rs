@@ -4,6 +4,7 @@
 //! some retry condition is on, whichever, and a retry is left. With a condition under which it would have retried the second try's
 //! failure, it waits for the first instead of handing that failure on: so it is [`CONDITIONS`] that are set. All seen in Envoy 1.40.
 
+use crate::forms::whole_millis;
 use crate::source::PER_TRY;
 use crate::upstream::Edit;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub struct Asked {
 #[must_use]
 pub fn plan(settings: &Settings, asked: &Asked) -> Option<Vec<Edit>> {
     let after = asked.after.map(|after| whole_millis_above(after).max(1))?;
-    let helps = asked.left.is_none_or(|left| u128::from(after) < left.as_millis());
+    let helps = asked.left.is_none_or(|left| after < whole_millis(left));
     let allowed = match asked.granted {
         Some(granted) => granted > 0,
         None => !settings.granted_only,
@@ -85,8 +86,7 @@ pub fn plan(settings: &Settings, asked: &Asked) -> Option<Vec<Edit>> {
 
 /// Rounded up: a second try is never sooner than said.
 fn whole_millis_above(time: Duration) -> u64 {
-    let millis = time.as_nanos().div_ceil(1_000_000);
-    u64::try_from(millis).unwrap_or(u64::MAX)
+    whole_millis(time.saturating_add(Duration::from_nanos(999_999)))
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Door {
     /// The route's `retry_policy`, and its `timeout`; Envoy's own defaults otherwise.
     pub retries: Option<Value>,
     pub timeout: Option<String>,
+    /// Whether the upstream is told which try a request is.
+    pub counts_attempts: bool,
     /// The cluster's thresholds; what is not named in them does not limit.
     pub limits: Value,
     /// Whether who calls from this machine is one of us: `x-envoy-internal: true`.
@@ -43,6 +45,7 @@ impl Door {
             upstream_filters: Vec::new(),
             retries: None,
             timeout: None,
+            counts_attempts: false,
             limits: json!({}),
             internal: false,
             upstream_http2: false,
@@ -84,9 +87,12 @@ impl Door {
             "stat_prefix": self.name,
             "use_remote_address": true,
             "http_filters": chain,
-            "route_config": { "name": "routes", "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
-                { "name": "every", "match": { "prefix": "/" }, "route": action },
-            ] }] },
+            "route_config": { "name": "routes", "virtual_hosts": [{
+                "name": "all",
+                "domains": ["*"],
+                "include_request_attempt_count": self.counts_attempts,
+                "routes": [{ "name": "every", "match": { "prefix": "/" }, "route": action }],
+            }] },
             "upgrade_configs": [{ "upgrade_type": "websocket" }],
         });
         if self.internal {

@@ -7,6 +7,7 @@ pub mod amplification;
 pub mod bootstrap;
 pub mod load;
 pub mod table;
+pub mod uploads;
 pub mod upstream;
 
 mod proxy;

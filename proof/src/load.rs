@@ -3,23 +3,25 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
-use hyper::{HeaderMap, Request};
+use hyper::{HeaderMap, Method, Request, body::Frame};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use crate::Rate;
@@ -70,6 +72,11 @@ impl Client {
             builder.http2_only(protocol == Protocol::Http2).build(connector)
         };
         Client { pools: (0..POOLS).map(pool).collect(), next: Arc::default(), to }
+    }
+
+    /// The same, by who goes away after some time: `None` if no answer had come by then.
+    pub async fn send_for(&self, request: Request<Body>, patience: Duration) -> Option<Reply> {
+        timeout(patience, self.send(request)).await.ok()
     }
 
     /// Sends one request and waits for the head of its answer, and reads the rest.
@@ -127,10 +134,58 @@ impl Client {
 /// Nothing in it.
 #[must_use]
 pub fn get(path: &str) -> Request<Body> {
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    with_body(path, Empty::new().map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A few bytes, and then nothing for ever.
+#[must_use]
+pub fn stalled(path: &str) -> Request<Body> {
+    post(path, Upload { begun: false, drips: None })
+}
+
+/// A byte from time to time, without an end.
+#[must_use]
+pub fn dripping(path: &str, every: Duration) -> Request<Body> {
+    post(path, Upload { begun: false, drips: Some((every, Box::pin(sleep_until(Instant::now())))) })
+}
+
+fn post(path: &str, upload: Upload) -> Request<Body> {
+    let mut request = with_body(path, upload.boxed_unsync());
+    *request.method_mut() = Method::POST;
+    request
+}
+
+fn with_body(path: &str, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     if let Ok(uri) = path.parse() {
         *request.uri_mut() = uri;
     }
     request
+}
+
+/// A body that does not end.
+#[derive(Debug)]
+struct Upload {
+    begun: bool,
+    drips: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl hyper::body::Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.begun {
+            self.begun = true;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"begun")))));
+        }
+        let Some((every, sleep)) = &mut self.drips else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        let next = sleep.deadline() + *every;
+        sleep.as_mut().reset(next);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+    }
 }

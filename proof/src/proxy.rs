@@ -50,6 +50,14 @@ impl Proxy {
         Ok(self.envoy.stats(&format!("^{pattern}$")).await?.get(name).copied().unwrap_or(0))
     }
 
+    /// How many VMs were ever made: more than at the start if one has died.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn vms(&self) -> anyhow::Result<u64> {
+        self.stat("wasm.envoy.wasm.runtime.v8.created").await
+    }
+
     /// What a filter counts under a metric's name, over all its labels. Filters of several doors that share a VM share that too.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub(crate) enum Bench {
     Budget(budget::Args),
     /// What an upstream that fails gets for each request: Envoy's own limits beside retry-budget
     Amplification(proofs::Amplification),
+    /// How late a request is answered whose client is still sending: Envoy's router beside timeout
+    Uploads(proofs::Uploads),
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
@@ -30,5 +32,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Envoy(args) => envoy::run(args),
         Bench::Budget(args) => budget::run(args),
         Bench::Amplification(args) => proofs::amplification(args),
+        Bench::Uploads(args) => proofs::uploads(args),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod amplification;
 pub mod bootstrap;
+pub mod chain;
 pub mod load;
 pub mod table;
 pub mod uploads;

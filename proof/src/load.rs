@@ -30,7 +30,7 @@ use crate::Rate;
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Longer than anything takes that is answered at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Each with connections of its own, so that all workers have some.
 const POOLS: usize = 8;
 
@@ -52,6 +52,12 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// From the moment it was sent to the head of the answer.
     pub after: Duration,
+}
+
+impl Reply {
+    fn broken(after: Duration) -> Reply {
+        Reply { status: None, headers: HeaderMap::new(), after }
+    }
 }
 
 /// Who sends requests to one door.
@@ -76,11 +82,15 @@ impl Client {
 
     /// The same, by who goes away after some time: `None` if no answer had come by then.
     pub async fn send_for(&self, request: Request<Body>, patience: Duration) -> Option<Reply> {
-        timeout(patience, self.send(request)).await.ok()
+        timeout(patience, self.answered(request)).await.ok()
     }
 
     /// Sends one request and waits for the head of its answer, and reads the rest.
-    pub async fn send(&self, mut request: Request<Body>) -> Reply {
+    pub async fn send(&self, request: Request<Body>) -> Reply {
+        self.send_for(request, PATIENCE).await.unwrap_or_else(|| Reply::broken(PATIENCE))
+    }
+
+    async fn answered(&self, mut request: Request<Body>) -> Reply {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         if let Ok(uri) = format!("http://{}{path}", self.to).parse() {
             *request.uri_mut() = uri;
@@ -95,18 +105,28 @@ impl Client {
             body.collect().await.ok()?;
             Some(Reply { status: Some(head.status.as_u16()), headers: head.headers, after })
         };
-        let broken = Reply { status: None, headers: HeaderMap::new(), after: started.elapsed() };
-        timeout(PATIENCE, answered).await.ok().flatten().unwrap_or(broken)
+        answered.await.unwrap_or_else(|| Reply::broken(started.elapsed()))
     }
 
     /// Sends requests on their schedule, whatever comes back and however slowly.
     pub async fn open_loop(&self, rate: Rate, request: impl Fn(u32) -> Request<Body>) -> Vec<Reply> {
+        let replies = self.open_loop_for(rate, PATIENCE, request).await.into_iter();
+        replies.map(|reply| reply.unwrap_or_else(|| Reply::broken(PATIENCE))).collect()
+    }
+
+    /// The same, by clients who go away after some time: `None` for each of these.
+    pub async fn open_loop_for(
+        &self,
+        rate: Rate,
+        patience: Duration,
+        request: impl Fn(u32) -> Request<Body>,
+    ) -> Vec<Option<Reply>> {
         let start = Instant::now();
         let mut sent = JoinSet::new();
         for number in 0..rate.requests {
             sleep_until(start + Duration::from_secs(1) * number / rate.per_second.max(1)).await;
             let (client, request) = (self.clone(), request(number));
-            sent.spawn(async move { client.send(request).await });
+            sent.spawn(async move { client.send_for(request, patience).await });
         }
         sent.join_all().await
     }

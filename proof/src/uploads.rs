@@ -113,11 +113,7 @@ impl Uploads {
             "timeout": format!("{}ms", DEADLINE.as_millis()), "hop_margin": "0ms",
             "tick": format!("{}ms", TICK.as_millis()),
         });
-        let filter = Wasm {
-            module: module.to_owned(),
-            vm_id: "timeout".to_owned(),
-            configuration: json!({ "version": 1, "defaults": defaults }),
-        };
+        let filter = Wasm::new(module, "timeout", &defaults);
         let filtered = Door::new(Guard::Filter.door(), upstream.address).filters([filter]);
         let proxy = Proxy::start(binary, workers, &[router, filtered]).await?;
         Ok(Uploads { proxy, _upstream: upstream })

@@ -9,9 +9,12 @@ use std::{
 use tokio::sync::RwLock;
 use wayside::parity;
 
+mod chain;
+mod rb_11;
 mod rb_8;
 mod to_4;
 mod to_5;
+mod to_6;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one
 /// (`WAYSIDE_REQUIRE_ENVOY=1`).

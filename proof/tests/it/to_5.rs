@@ -32,11 +32,7 @@ async fn to_5_router_filter_and_client_in_the_same_moment_break_nothing() -> any
     })
     .await?;
     let defaults = json!({ "timeout": format!("{DEADLINE_MS}ms"), "hop_margin": "0ms", "tick": "1ms" });
-    let filter = Wasm {
-        module: crate::TIMEOUT.clone(),
-        vm_id: "timeout".to_owned(),
-        configuration: json!({ "version": 1, "defaults": defaults }),
-    };
+    let filter = Wasm::new(&crate::TIMEOUT, "timeout", &defaults);
     let door = Door::new("door", upstream.address).filters([filter]);
     let mut proxy = Proxy::start(&envoy, 2, &[door]).await?;
     let vms = proxy.vms().await?;

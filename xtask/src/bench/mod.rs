@@ -20,6 +20,8 @@ pub(crate) enum Bench {
     Budget(budget::Args),
     /// What an upstream that fails gets for each request: Envoy's own limits beside retry-budget
     Amplification(proofs::Amplification),
+    /// What is worked behind three Envoys for callers who have gone, with their own timeouts and with timeout
+    Chain(proofs::Chain),
     /// How late a request is answered whose client is still sending: Envoy's router beside timeout
     Uploads(proofs::Uploads),
 }
@@ -32,6 +34,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Envoy(args) => envoy::run(args),
         Bench::Budget(args) => budget::run(args),
         Bench::Amplification(args) => proofs::amplification(args),
+        Bench::Chain(args) => proofs::chain(args),
         Bench::Uploads(args) => proofs::uploads(args),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use wayside_proof::{Rate, amplification, table::Table, uploads};
+use wayside_proof::{Rate, amplification, chain, table::Table, uploads};
 
 use crate::envoy::envoy_binary;
 
@@ -49,6 +49,28 @@ pub(super) fn uploads(args: &Uploads) -> anyhow::Result<()> {
     let module = wayside::build::guest("wayside-timeout")?;
     let table = run(uploads::table(&envoy, &module.path, args.requests))?;
     show(&table, args.write, "filters/timeout/README.md", "uploads")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Chain {
+    /// Of each row
+    #[arg(long, default_value_t = 600)]
+    requests: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 60)]
+    rate: u32,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn chain(args: &Chain) -> anyhow::Result<()> {
+    ensure!(args.requests > 0 && args.rate > 0, "--requests and --rate: expected more than 0");
+    let envoy = envoy_binary()?;
+    let module = wayside::build::guest("wayside-timeout")?;
+    let rate = Rate { requests: args.requests, per_second: args.rate };
+    let table = run(chain::table(&envoy, &module.path, rate))?;
+    show(&table, args.write, "filters/timeout/README.md", "chain")
 }
 
 fn run<T>(measured: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -7,6 +7,7 @@ pub mod amplification;
 pub mod bootstrap;
 pub mod chain;
 pub mod load;
+pub mod recovery;
 pub mod table;
 pub mod uploads;
 pub mod upstream;

@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 use wayside::parity;
 
 mod chain;
+mod rb_10;
 mod rb_11;
 mod rb_8;
 mod to_4;

@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     Amplification(proofs::Amplification),
     /// What is worked behind three Envoys for callers who have gone, with their own timeouts and with timeout
     Chain(proofs::Chain),
+    /// How long an outage outlives its cause under each policy, simulated
+    Recovery(proofs::Recovery),
     /// How late a request is answered whose client is still sending: Envoy's router beside timeout
     Uploads(proofs::Uploads),
 }
@@ -35,6 +37,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Budget(args) => budget::run(args),
         Bench::Amplification(args) => proofs::amplification(args),
         Bench::Chain(args) => proofs::chain(args),
+        Bench::Recovery(args) => proofs::recovery(args),
         Bench::Uploads(args) => proofs::uploads(args),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use wayside_proof::{Rate, amplification, chain, table::Table, uploads};
+use wayside_proof::{Rate, amplification, chain, recovery, table::Table, uploads};
 
 use crate::envoy::envoy_binary;
 
@@ -71,6 +71,21 @@ pub(super) fn chain(args: &Chain) -> anyhow::Result<()> {
     let rate = Rate { requests: args.requests, per_second: args.rate };
     let table = run(chain::table(&envoy, &module.path, rate))?;
     show(&table, args.write, "filters/timeout/README.md", "chain")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recovery {
+    /// Runs of each row
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn recovery(args: &Recovery) -> anyhow::Result<()> {
+    ensure!(args.seeds > 0, "--seeds: expected more than 0");
+    show(&recovery::table(args.seeds), args.write, "filters/retry-budget/README.md", "recovery")
 }
 
 fn run<T>(measured: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

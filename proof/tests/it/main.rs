@@ -12,6 +12,8 @@ use wayside::parity;
 mod chain;
 mod rb_10;
 mod rb_11;
+mod rb_12;
+mod rb_7;
 mod rb_8;
 mod to_4;
 mod to_5;

@@ -319,6 +319,11 @@ impl Proxy {
         to.append(&mut self.core_mut().due);
     }
 
+    /// Whether this is to happen to a stream that has ended.
+    pub(crate) fn is_void(&self, due: &Due) -> bool {
+        due.stream().is_some_and(|stream| self.core().is_some_and(|core| core.streams.get(&stream).is_none()))
+    }
+
     /// The simulation has stopped in the middle of things.
     pub(crate) fn note_endless(&mut self, events: u64) {
         let text = format!(

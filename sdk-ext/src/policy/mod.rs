@@ -4,17 +4,20 @@
 mod buckets;
 #[cfg(any(test, feature = "sfv"))]
 pub mod fields;
+mod grpc;
 mod histogram;
 #[cfg(any(test, feature = "hmac"))]
 mod hmac;
 mod matching;
 mod path;
 mod peers;
+pub mod retries;
 mod rules;
 mod trust;
 mod windows;
 
 pub use buckets::{Gcra, Limit, TokenBucket, Verdict};
+pub use grpc::is_grpc_method;
 pub use histogram::{Buckets, LogHistogram};
 #[cfg(any(test, feature = "hmac"))]
 pub use hmac::{hmac_sha256, hmac_sha256_matches};

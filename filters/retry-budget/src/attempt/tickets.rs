@@ -1,13 +1,14 @@
 //! What one request was granted while its attempts went on, and what of it was not used.
 
-/// A retry has to be paid for once: when the answer before it failed, or, where there was none, when it begins.
+/// A retry is paid for once: when the answer before it failed, or, where there was none, when it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tickets<Grant> {
     /// Retries that the rules allow this request, whatever the budget holds.
     most: u8,
     unused: Vec<Grant>,
-    /// The budget refused a retry. No further one is asked for: an answer is on its way to the caller.
+    used: u32,
     refused: bool,
+    turned_away: u32,
 }
 
 /// What an attempt needs before it goes upstream.
@@ -15,31 +16,47 @@ pub struct Tickets<Grant> {
 pub enum Fare {
     /// It is the first, or its retry was paid for when the answer before it failed.
     Paid,
-    /// Nobody paid: the attempt before ended without an answer.
+    /// The attempt before ended without an answer, and nobody has paid yet.
     Owed,
+    /// The budget has refused it already; that Envoy makes it all the same is somebody else's wish.
+    Refused,
 }
 
 impl<Grant> Tickets<Grant> {
     #[must_use]
     pub fn new(most: u8) -> Tickets<Grant> {
-        Tickets { most, unused: Vec::new(), refused: false }
+        Tickets { most, unused: Vec::new(), used: 0, refused: false, turned_away: 0 }
     }
 
-    /// Attempt `ordinal`, from 1, begins; takes the ticket that was bought for it.
+    /// Attempt `ordinal`, from 1, begins; it takes the ticket that was bought for it.
     pub fn board(&mut self, ordinal: u64) -> Fare {
-        if ordinal <= 1 || self.unused.pop().is_some() { Fare::Paid } else { Fare::Owed }
+        if ordinal <= 1 {
+            return Fare::Paid;
+        }
+        if self.unused.pop().is_some() {
+            self.used = self.used.saturating_add(1);
+            return Fare::Paid;
+        }
+        if self.refused { Fare::Refused } else { Fare::Owed }
     }
 
-    /// Whether a retry may follow attempt `ordinal`, whose answer is one that would be retried, so that a ticket is to be bought.
+    /// What was owed is paid; the ticket is used at once.
+    pub fn paid(&mut self) {
+        self.used = self.used.saturating_add(1);
+    }
+
+    /// Whether a retry may follow attempt `ordinal`, which failed, so that a ticket is to be bought.
     #[must_use]
     pub fn may_follow(&self, ordinal: u64) -> bool {
         !self.refused && ordinal <= u64::from(self.most)
     }
 
+    /// For the attempt that follows.
     pub fn bought(&mut self, grant: Grant) {
         self.unused.push(grant);
     }
 
+    /// The budget had nothing: no retry of this request is asked for any more.
     pub fn refuse(&mut self) {
         self.refused = true;
     }
@@ -50,11 +67,33 @@ impl<Grant> Tickets<Grant> {
         self.refused
     }
 
-    /// The request is over: what goes back.
-    #[must_use]
-    pub fn into_unused(self) -> Vec<Grant> {
-        self.unused
+    /// An attempt was answered here instead of going upstream.
+    pub fn turn_away(&mut self) {
+        self.turned_away = self.turned_away.saturating_add(1);
     }
+
+    /// The request is over after so many attempts, as Envoy counts them.
+    #[must_use]
+    pub fn settle(&mut self, attempts: u64) -> Settled<Grant> {
+        let retries = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let sent = retries.saturating_sub(self.turned_away);
+        Settled {
+            unused: std::mem::take(&mut self.unused),
+            sent,
+            overdraft: sent.saturating_sub(self.used),
+        }
+    }
+}
+
+/// What came of a request's tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled<Grant> {
+    /// They go back.
+    pub unused: Vec<Grant>,
+    /// Retries that went upstream.
+    pub sent: u32,
+    /// Those of them that nobody paid for.
+    pub overdraft: u32,
 }
 
 #[cfg(test)]
@@ -68,13 +107,24 @@ mod tests {
         assert!(tickets.may_follow(1));
         tickets.bought("first");
         assert_eq!(tickets.board(2), Fare::Paid);
-        assert_eq!(tickets.into_unused(), Vec::<&str>::new());
+        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 0 });
     }
 
     #[test]
     fn a_retry_after_a_reset_is_paid_for_when_it_begins() {
         let mut tickets: Tickets<()> = Tickets::new(2);
         assert_eq!((tickets.board(1), tickets.board(2)), (Fare::Paid, Fare::Owed));
+        tickets.paid();
+        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 0 });
+    }
+
+    #[test]
+    fn a_retry_that_was_answered_here_was_not_sent() {
+        let mut tickets: Tickets<()> = Tickets::new(2);
+        tickets.board(2);
+        tickets.refuse();
+        tickets.turn_away();
+        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 0, overdraft: 0 });
     }
 
     #[test]
@@ -83,12 +133,15 @@ mod tests {
         assert!(tickets.may_follow(1) && !tickets.may_follow(2));
         tickets.refuse();
         assert!(tickets.refused() && !tickets.may_follow(1));
+        assert_eq!(tickets.board(2), Fare::Refused);
+        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 1 });
     }
 
     #[test]
     fn what_envoy_did_not_use_goes_back() {
         let mut tickets = Tickets::new(2);
         tickets.bought(7);
-        assert_eq!(tickets.into_unused(), [7]);
+        assert_eq!(tickets.settle(1).unused, [7]);
+        assert_eq!(tickets.settle(1).unused, [], "once");
     }
 }

@@ -9,8 +9,8 @@ use crate::safety::{self, Facts};
 use std::rc::Rc;
 use wayside_sdk::property::{Props, Slot, Together, Values};
 use wayside_sdk::{
-    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    Opened, RequestHeaders, ResponseHeaders, Stream, StreamInfo, Update, log, name, property,
+    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Opened,
+    Plugin, RequestHeaders, ResponseHeaders, Stream, StreamInfo, Update, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -236,12 +236,13 @@ impl Request {
             }
             Enforcement::Attempt => {
                 plugin.grant(rule, config, budget, &Wish { retries: 0, ..*wish }, now);
-                let most = if plugin.has_any(budget, now)? { wish.retries } else { 0 };
+                let tickets = attempt::tickets(plugin, rule, budget, wish.retries, now)?;
+                let most = tickets.most();
                 if enforce {
                     set_retries(request, config, most)?;
                     attempt::forbid_hedging(request)?;
                 }
-                let paying = Paying::new(rule, config, budget, wish.retries);
+                let paying = Paying::new(rule, config, budget, tickets);
                 Ok(Paid::Each(attempt::open(request.stream(), paying)?))
             }
             Enforcement::Observe => {
@@ -305,18 +306,18 @@ impl RetryBudget {
             }
         }
         self.metrics.deposits.add(rule, [], u32::from(deposit));
-        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
         if grant.retries() < wanted {
-            self.metrics.denied.inc(rule, [denial.label()]);
             if grant.is_empty() && denial == Denial::Ratio {
                 self.metrics.exhausted.inc(rule, []);
             }
+            self.metrics.denied.inc(rule, [denial.label()]);
         }
+        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
         grant
     }
 
     /// Whether a retry would be granted now; nothing is taken. One hostcall that returns bytes where this worker has no share left.
-    fn has_any(&self, budget: &Budget, now: Monotonic) -> Host<bool> {
+    pub(crate) fn has_any(&self, budget: &Budget, now: Monotonic) -> Host<bool> {
         let own = budget.account.borrow_mut().lacks(&budget.limits, now);
         let Some(lacking) = own else { return Ok(true) };
         let mut pool = budget.pool.load()?.unwrap_or_else(|| Pool::new(&budget.limits, now));

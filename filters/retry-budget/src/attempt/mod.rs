@@ -61,12 +61,12 @@ impl Retried {
 }
 
 impl Paying {
-    pub(crate) fn new(rule: &str, config: &Config, budget: &Rc<Budget>, most: u8) -> Paying {
+    pub(crate) fn new(rule: &str, config: &Config, budget: &Rc<Budget>, tickets: Tickets<Grant>) -> Paying {
         let conflict = config.conditions.http.split(',').any(|condition| condition == "retriable-4xx");
         Paying {
             rule: rule.into(),
             budget: budget.clone(),
-            tickets: RefCell::new(Tickets::new(most)),
+            tickets: RefCell::new(tickets),
             retried: Retried { conflict, codes: config.status_codes.clone() },
             exhausted_status: config.exhausted_status,
             propagate: config.pushback.propagate,
@@ -82,6 +82,24 @@ impl Paying {
         let grant = plugin.draw(&self.rule, &self.budget, 1, false, now);
         (!grant.is_empty()).then_some(grant)
     }
+}
+
+/// What a request sets out with. Where an attempt ended without an answer a moment ago, its retries are reserved: after a reset there is no answer to
+/// mark, and after a refused connection Envoy has asked for the next one before the attempt can be refused. Else it buys its
+/// tickets on the way, if there are any to be had now.
+pub(crate) fn tickets(
+    plugin: &RetryBudget,
+    rule: &str,
+    budget: &Budget,
+    most: u8,
+    now: Monotonic,
+) -> Host<Tickets<Grant>> {
+    if budget.is_unanswered(now) {
+        let draw = |_| Some(plugin.draw(rule, budget, 1, false, now)).filter(|grant| !grant.is_empty());
+        return Ok(Tickets::reserved((0..most).map_while(draw).collect()));
+    }
+    let any = most > 0 && plugin.has_any(budget, now)?;
+    Ok(Tickets::new(if any { most } else { 0 }))
 }
 
 /// From now on the attempts of this request find who pays.
@@ -114,7 +132,9 @@ impl Request {
             return Ok(Flow::Continue);
         }
         match plugin.budget(rule, config, request.stream(), &headers, now)? {
-            Some(budget) => Paying::new(rule, config, &budget, 0).board(&plugin, ordinal, request),
+            Some(budget) => {
+                Paying::new(rule, config, &budget, Tickets::new(0)).board(&plugin, ordinal, request)
+            }
             None => Ok(Flow::Continue),
         }
     }
@@ -123,21 +143,25 @@ impl Request {
 impl Paying {
     fn board(&self, plugin: &RetryBudget, ordinal: u64, request: &mut RequestHeaders) -> Host<Flow> {
         let fare = self.tickets.borrow_mut().board(ordinal);
-        let paid = match fare {
-            Fare::Paid => return Ok(Flow::Continue),
-            Fare::Owed => self.buy(plugin, request.stream().now()?),
-            Fare::Refused => None,
-        };
-        let mut tickets = self.tickets.borrow_mut();
-        if paid.is_some() {
-            tickets.paid();
+        if ordinal <= 1 {
             return Ok(Flow::Continue);
         }
-        tickets.refuse();
+        let now = request.stream().now()?;
+        if fare == Fare::Paid {
+            return Ok(Flow::Continue);
+        }
+        self.budget.unanswered.set(Some(now));
+        if fare == Fare::Owed && self.buy(plugin, now).is_some() {
+            self.tickets.borrow_mut().paid();
+            return Ok(Flow::Continue);
+        }
+        self.tickets.borrow_mut().refuse();
         if plugin.envelope.mode != Mode::Enforce {
             return Ok(Flow::Continue);
         }
-        tickets.turn_away();
+        // By now Envoy has asked for this attempt's connection, which may be all that a retry does to an upstream that refuses it.
+        self.budget.owe(now);
+        self.tickets.borrow_mut().turn_away();
         let grpc = request.headers.block()?.is_grpc();
         Ok(exhausted(self.exhausted_status, grpc).into())
     }
@@ -153,7 +177,7 @@ pub(crate) fn answered(
     let answer = response.headers.block()?;
     // An Envoy upstream has said it already: nothing is withdrawn for what will not be.
     let told = answer.first(RATELIMITED).is_some();
-    if told || !paying.tickets.borrow().may_follow(ordinal) || !paying.retried.has(&answer) {
+    if told || !paying.tickets.borrow().lacks(ordinal) || !paying.retried.has(&answer) {
         return Ok(());
     }
     if let Some(grant) = paying.buy(plugin, response.stream().now()?) {

@@ -28,6 +28,18 @@ impl<Grant> Tickets<Grant> {
         Tickets { most, unused: Vec::new(), used: 0, refused: false, turned_away: 0 }
     }
 
+    /// All of them bought in advance.
+    #[must_use]
+    pub fn reserved(grants: Vec<Grant>) -> Tickets<Grant> {
+        Tickets { most: u8::try_from(grants.len()).unwrap_or(u8::MAX), unused: grants, ..Tickets::new(0) }
+    }
+
+    /// Retries that this request may have at the most.
+    #[must_use]
+    pub fn most(&self) -> u8 {
+        self.most
+    }
+
     /// Attempt `ordinal`, from 1, begins; it takes the ticket that was bought for it.
     pub fn board(&mut self, ordinal: u64) -> Fare {
         if ordinal <= 1 {
@@ -45,10 +57,10 @@ impl<Grant> Tickets<Grant> {
         self.used = self.used.saturating_add(1);
     }
 
-    /// Whether a retry may follow attempt `ordinal`, which failed, so that a ticket is to be bought.
+    /// Whether a ticket is to be bought now that attempt `ordinal` failed: a retry may follow, and none is at hand.
     #[must_use]
-    pub fn may_follow(&self, ordinal: u64) -> bool {
-        !self.refused && ordinal <= u64::from(self.most)
+    pub fn lacks(&self, ordinal: u64) -> bool {
+        !self.refused && ordinal <= u64::from(self.most) && self.unused.is_empty()
     }
 
     /// For the attempt that follows.
@@ -77,11 +89,7 @@ impl<Grant> Tickets<Grant> {
     pub fn settle(&mut self, attempts: u64) -> Settled<Grant> {
         let retries = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
         let sent = retries.saturating_sub(self.turned_away);
-        Settled {
-            unused: std::mem::take(&mut self.unused),
-            sent,
-            overdraft: sent.saturating_sub(self.used),
-        }
+        Settled { unused: std::mem::take(&mut self.unused), sent, overdraft: sent.saturating_sub(self.used) }
     }
 }
 
@@ -104,8 +112,9 @@ mod tests {
     fn a_retry_after_an_answer_was_paid_for_when_the_answer_came() {
         let mut tickets = Tickets::new(2);
         assert_eq!(tickets.board(1), Fare::Paid);
-        assert!(tickets.may_follow(1));
+        assert!(tickets.lacks(1));
         tickets.bought("first");
+        assert!(!tickets.lacks(1), "one is enough");
         assert_eq!(tickets.board(2), Fare::Paid);
         assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 0 });
     }
@@ -130,11 +139,19 @@ mod tests {
     #[test]
     fn the_last_attempt_buys_nothing_and_neither_does_one_after_a_refusal() {
         let mut tickets: Tickets<()> = Tickets::new(1);
-        assert!(tickets.may_follow(1) && !tickets.may_follow(2));
+        assert!(tickets.lacks(1) && !tickets.lacks(2));
         tickets.refuse();
-        assert!(tickets.refused() && !tickets.may_follow(1));
+        assert!(tickets.refused() && !tickets.lacks(1));
         assert_eq!(tickets.board(2), Fare::Refused);
         assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 1 });
+    }
+
+    #[test]
+    fn reserved_tickets_are_all_there_are() {
+        let mut tickets = Tickets::reserved(vec!["a", "b"]);
+        assert_eq!(tickets.most(), 2);
+        assert_eq!(tickets.board(2), Fare::Paid);
+        assert_eq!(tickets.settle(2), Settled { unused: vec!["a"], sent: 1, overdraft: 0 });
     }
 
     #[test]

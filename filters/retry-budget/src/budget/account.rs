@@ -68,8 +68,18 @@ impl Account {
     pub fn lacks(&mut self, limits: &Limits, now: Monotonic) -> Option<Visit> {
         self.advance(limits, now, false);
         let (deposits, withdrawals) = (self.window.deposits(), self.window.withdrawals());
-        (!limits.share_allows(withdrawals.saturating_add(1), deposits))
-            .then(|| Visit { wanted: 1, deposits, withdrawals, ..Visit::default() })
+        (!limits.share_allows(withdrawals.saturating_add(1), deposits)).then(|| Visit {
+            wanted: 1,
+            deposits,
+            withdrawals,
+            ..Visit::default()
+        })
+    }
+
+    /// One withdrawal, allowed or not.
+    pub fn owe(&mut self, limits: &Limits, now: Monotonic) {
+        self.advance(limits, now, false);
+        self.window.withdraw();
     }
 
     /// What the pool gave goes into a grant.

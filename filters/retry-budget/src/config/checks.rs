@@ -2,7 +2,7 @@
 
 use super::presets::{self, Numbers};
 use super::raw::{Preset, RawBudget, RawConfig, RawCosts, RawPushback};
-use super::{Config, Enforcement, InboundRetry, Pushback, Scope};
+use super::{Config, InboundRetry, Pushback, Scope};
 use crate::budget::{Kind, Limits, Quota, Throttle};
 use crate::conditions::Conditions;
 use crate::window::Slots;

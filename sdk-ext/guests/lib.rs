@@ -4,6 +4,8 @@
 
 #[path = "examples/api-key.rs"]
 pub mod api_key;
+#[path = "examples/attempts.rs"]
+pub mod attempts;
 #[path = "examples/attributes.rs"]
 pub mod attributes;
 #[path = "examples/bodies.rs"]
@@ -48,6 +50,7 @@ use wayside_sdk::native::Constructor;
 /// What makes a VM of each, by the name of its module.
 pub const ALL: &[(&str, Constructor)] = &[
     ("api_key", api_key::wayside_vm),
+    ("attempts", attempts::wayside_vm),
     ("attributes", attributes::wayside_vm),
     ("bodies", bodies::wayside_vm),
     ("composed", composed::wayside_vm),

@@ -61,6 +61,7 @@ pub use metrics::{
 pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
+pub use stream::attempts::{Opened, PerRequest};
 pub use stream::protocol::Protocol;
 pub use stream::reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
 pub use stream::{

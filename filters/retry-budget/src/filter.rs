@@ -70,6 +70,16 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
+        for (place, config) in envelope.configs().enumerate() {
+            if config.starves() {
+                log!(
+                    Warn,
+                    "retry_budget: per_try_timeout * max_retries is more than retry_ratio * window ({}): slow requests will hold \
+                     the retries of others",
+                    if place == 0 { "defaults" } else { "a rule" }
+                );
+            }
+        }
         Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?), over: Over::new(init) })
     }
 
@@ -140,7 +150,7 @@ impl Request {
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
         let now = request.stream().now()?;
-        let Some(budget) = plugin.budget(rule, config, request.stream(), now)? else {
+        let Some(budget) = plugin.budget(rule, config, request.stream(), &headers, now)? else {
             // Without a route there is nothing to retry.
             return Ok(());
         };
@@ -167,14 +177,11 @@ impl RetryBudget {
         rule: &str,
         config: &Config,
         stream: &Stream,
+        headers: &HeaderBlock,
         now: Monotonic,
     ) -> Host<Option<Rc<Budget>>> {
-        let name = match config.scope.property() {
-            Some(property) => match stream.get(property)? {
-                Some(name) => name,
-                None => return Ok(None),
-            },
-            None => Vec::new(),
+        let Some(name) = config.scope.name(stream, headers)? else {
+            return Ok(None);
         };
         let (budget, overflowed) = self.keys.budget(rule, config, &name, now);
         if overflowed {

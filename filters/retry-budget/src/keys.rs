@@ -1,11 +1,11 @@
 //! Which shared record a budget lives in. The host never frees a key, so there is an end to them.
 
-use crate::budget::{Account, FloorStyle, Limits, Pool};
+use crate::budget::{Account, FloorStyle, Kind, Limits, Pool};
 use crate::config::{Config, Scope};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wayside_sdk::property::{self, Prop};
-use wayside_sdk::{Monotonic, Shared, shared};
+use wayside_sdk::{HeaderBlock, Host, Monotonic, Shared, Stream, shared};
 
 /// Budgets of one VM's plugin; those beyond share one.
 const MOST_KEYS: usize = 256;
@@ -44,7 +44,7 @@ impl Known {
         *self.name == *name
             && *self.rule == *rule
             && self.scope == config.scope
-            && self.limits == config.limits
+            && self.limits == limits_of(config)
     }
 }
 
@@ -72,8 +72,8 @@ impl Keys {
         known.push(Known {
             name: name.into(),
             rule: rule.into(),
-            scope: config.scope,
-            limits: config.limits,
+            scope: config.scope.clone(),
+            limits: limits_of(config),
             budget: budget.clone(),
         });
         (budget, false)
@@ -82,20 +82,21 @@ impl Keys {
     fn beyond(&self, config: &Config, now: Monotonic) -> Rc<Budget> {
         let mut beyond = self.beyond.borrow_mut();
         let full = beyond.len() >= MOST_BEYOND;
-        let found = beyond.iter().find(|(limits, _)| *limits == config.limits);
+        let found = beyond.iter().find(|(limits, _)| *limits == limits_of(config));
         if let Some((_, budget)) = found.or_else(|| beyond.last().filter(|_| full)) {
             return budget.clone();
         }
         // The last one has whatever comes beyond: its limits are then not those asked for.
         let which = hash(config).to_le_bytes();
         let budget = self.new_budget(&[b"", b"overflow", &which], config, now);
-        beyond.push((config.limits, budget.clone()));
+        beyond.push((limits_of(config), budget.clone()));
         budget
     }
 
     fn new_budget(&self, parts: &[&[u8]], config: &Config, now: Monotonic) -> Rc<Budget> {
-        let account = RefCell::new(Account::new(&config.limits, now));
-        Rc::new(Budget { limits: config.limits, account, pool: Shared::new(self.key(parts), hash(config)) })
+        let limits = limits_of(config);
+        let account = RefCell::new(Account::new(&limits, now));
+        Rc::new(Budget { limits, account, pool: Shared::new(self.key(parts), hash(config)) })
     }
 
     /// Parts are separated by NUL, which no name of Envoy's holds.
@@ -109,18 +110,30 @@ impl Keys {
     }
 }
 
+/// Budgets of a scope that goes by a header: what clients send must not make more.
+const GROUPS: u64 = 64;
+
 impl Scope {
-    pub(crate) fn property(self) -> Option<&'static Prop<Vec<u8>>> {
-        match self {
-            Scope::Cluster => Some(&property::CLUSTER_NAME),
-            Scope::Route => Some(&property::ROUTE_NAME),
-            Scope::VirtualHost => Some(&property::VIRTUAL_HOST_NAME),
-            Scope::Global => None,
-        }
+    /// Whom this request shares a budget with; `None` when it has no route.
+    pub(crate) fn name(&self, stream: &Stream, headers: &HeaderBlock) -> Host<Option<Vec<u8>>> {
+        let property: &Prop<Vec<u8>> = match self {
+            Scope::Cluster => &property::CLUSTER_NAME,
+            Scope::Route => &property::ROUTE_NAME,
+            Scope::VirtualHost => &property::VIRTUAL_HOST_NAME,
+            Scope::Global => return Ok(Some(Vec::new())),
+            Scope::Header(name) => {
+                let value = headers.first(name).unwrap_or_default();
+                let hash = shared::fingerprint(value);
+                let group = (hash ^ (hash >> 32)) % GROUPS;
+                return Ok(Some(group.to_string().into_bytes()));
+            }
+        };
+        stream.get(property)
     }
 
-    fn label(self) -> &'static [u8] {
+    fn label(&self) -> &[u8] {
         match self {
+            Scope::Header(name) => name.as_str().as_bytes(),
             Scope::Cluster => b"cluster",
             Scope::Route => b"route",
             Scope::VirtualHost => b"virtual_host",
@@ -129,9 +142,16 @@ impl Scope {
     }
 }
 
+fn limits_of(config: &Config) -> Limits {
+    match config.kind {
+        Kind::Window(limits) => limits,
+        Kind::Throttle(_) | Kind::Quota(_) => Limits::NONE,
+    }
+}
+
 /// Tells budgets of different limits apart: after a reload the old counts say nothing about the new ones.
 fn hash(config: &Config) -> u64 {
-    let limits = &config.limits;
+    let limits = limits_of(config);
     let numbers = [
         u128::from(limits.ratio.numerator()),
         u128::from(limits.slots.count),

@@ -16,10 +16,11 @@ pub mod budget;
 pub mod conditions;
 pub mod config;
 pub mod filter;
-pub mod safety;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
 pub mod window;
+
+pub use wayside_sdk::policy::retries as safety;
 
 mod keys;
 mod metrics;

@@ -62,8 +62,18 @@ fn resolved<'a>(root: &'a Value, value: &'a Value) -> &'a Value {
     target.unwrap_or(value)
 }
 
+/// An object may have got fields: without them everything is as it was.
+fn is_kept(then: &Value, now: Option<&Value>) -> bool {
+    match (then, now) {
+        (Value::Object(then), Some(Value::Object(now))) => {
+            then.iter().all(|(name, value)| is_kept(value, now.get(name)))
+        }
+        (then, now) => now == Some(then),
+    }
+}
+
 fn compare(roots: &Pair<'_>, then: &Value, now: &Value, at: &str, broken: &mut Vec<String>) {
-    if then.get("default") != now.get("default") && then.get("default").is_some() {
+    if then.get("default").is_some_and(|then| !is_kept(then, now.get("default"))) {
         broken.push(format!("{at}: another default"));
     }
     let (then, now) = (resolved(roots.then, then), resolved(roots.now, now));
@@ -162,6 +172,15 @@ fn what_a_version_may_not_do_is_found() {
     assert_eq!(change("/properties/a/maximum", 20.into()), Vec::<String>::new());
     assert_eq!(change("/properties/a/maximum", 9.into()), ["/a: a narrower `maximum`"]);
     assert_eq!(change("/properties/a/default", 2.into()), ["/a: another default"]);
+    let then_default = serde_json::json!({"default": {"a": 1, "b": {"c": 2}}});
+    let defaults = |now: Value| {
+        let (mut broken, now) = (Vec::new(), serde_json::json!({"default": now}));
+        compare(&Pair { then: &then_default, now: &now }, &then_default, &now, "", &mut broken);
+        broken
+    };
+    assert_eq!(defaults(serde_json::json!({"a": 1, "b": {"c": 2, "d": 3}, "e": 4})), Vec::<String>::new());
+    assert_eq!(defaults(serde_json::json!({"a": 1, "b": {"c": 3}})), [": another default"]);
+    assert_eq!(defaults(serde_json::json!({"a": 1})), [": another default"]);
     assert_eq!(change("/properties/b/enum", serde_json::json!(["x", "z", "y"])), Vec::<String>::new());
     assert_eq!(change("/properties/b/enum", serde_json::json!(["x"])), ["/b: a name fewer"]);
     assert_eq!(change("/properties/a/type", "string".into()).len(), 1);

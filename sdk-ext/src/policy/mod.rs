@@ -10,6 +10,7 @@ mod hmac;
 mod matching;
 mod path;
 mod peers;
+pub mod retries;
 mod rules;
 mod trust;
 mod windows;

@@ -1,5 +1,6 @@
 //! What a callback of a stream may do: one token a phase, valid for that callback.
 
+pub(crate) mod attempts;
 pub(crate) mod protocol;
 pub(crate) mod reply;
 pub(crate) mod waiting;

@@ -15,4 +15,4 @@ pub use behaviour::{
 pub use certify::{
     CannotCompare, Case, Cases, Certificate, Difference, Rules, Subject, certify, certify_blocking,
 };
-pub use live::process::find_envoy;
+pub use live::process::{Envoy, Launch, Line, NotStarted, find_envoy};

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 mod envoy;
+mod proofs;
 
 use crate::step::{cargo, must};
 
@@ -17,6 +18,8 @@ pub(crate) enum Bench {
     Envoy(envoy::Args),
     /// Instructions and hostcalls of the filters' requests, against budget.toml
     Budget(budget::Args),
+    /// What an upstream that fails gets for each request: Envoy's own limits beside retry-budget
+    Amplification(proofs::Amplification),
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
@@ -26,5 +29,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         }
         Bench::Envoy(args) => envoy::run(args),
         Bench::Budget(args) => budget::run(args),
+        Bench::Amplification(args) => proofs::amplification(args),
     }
 }

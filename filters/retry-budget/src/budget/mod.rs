@@ -9,16 +9,31 @@
 
 mod account;
 mod pool;
+mod tokens;
 
 pub use account::Account;
 pub use pool::{Loan, Pool};
+pub use tokens::{Quota, Throttle};
 
 use crate::window::{Credit, Slots};
+use serde::Deserialize;
 use std::time::Duration;
 use wayside_sdk::units::Ratio;
 
-/// How the least number of retries is made sure of.
+/// How many retries there may be, by whose rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A share of what succeeded in the last while, and a floor.
+    Window(Limits),
+    /// gRPC's counter of failures against successes.
+    Throttle(Throttle),
+    /// The quota of the AWS SDKs.
+    Quota(Quota),
+}
+
+/// How the least number of retries is made sure of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FloorStyle {
     /// A bucket that fills with time; what it gives is not charged to the window.
     PerSecond,
@@ -40,6 +55,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing is allowed.
+    pub const NONE: Limits = Limits {
+        ratio: Ratio::from_ten_thousandths(0),
+        slots: Slots { count: 1, length: Duration::from_secs(1) },
+        floor_style: FloorStyle::PerSecond,
+        floor_rate: 0,
+        floor_burst: 0,
+    };
+
     #[must_use]
     pub fn window(&self) -> Duration {
         self.slots.length.saturating_mul(u32::from(self.slots.count))

@@ -24,7 +24,7 @@ use crate::parity::{
         BARRIER,
         client::{self, Barrier, Got, Sending},
         grpc_server::GrpcServer,
-        process::{Envoy, Line, NotStarted, lines},
+        process::{Envoy, Launch, Line, NotStarted, lines},
         server::{Answer, Answers, Server},
         tcp::{self, Played},
     },
@@ -118,7 +118,15 @@ pub(super) async fn run(runner: &Runner<'_>, cases: &[&Case]) -> Result<Vec<Seen
     fs::write(&config, document.to_string()).map_err(|error| error.to_string())?;
     let (workers, level) =
         cases.first().map_or((1, Level::Info), |case| (case.behaviour.workers, case.behaviour.log_level));
-    let started = Envoy::start(runner.binary, folder.path(), &config, workers, level.name()).await;
+    let launch = Launch {
+        command: &[runner.binary],
+        config: &config,
+        folder: folder.path(),
+        name: "envoy",
+        workers,
+        wasm_level: level.name(),
+    };
+    let started = Envoy::start(&launch).await;
     let mut envoy = match (started, cases) {
         (Ok(envoy), _) => envoy,
         (Err(error), [case]) => return not_started(case, &error).map(|seen| vec![seen]),

@@ -18,7 +18,7 @@ use crate::{
         live::{
             BARRIER,
             client::{self, Barrier, Got, Sending},
-            process::{Envoy, Line},
+            process::{Envoy, Launch, Line},
             server::{Answer, Answers, Server},
         },
         log,
@@ -84,9 +84,15 @@ pub(super) async fn run(
     let folder = tempfile::tempdir().map_err(CannotCompare::of)?;
     let config = folder.path().join("envoy.json");
     fs::write(&config, document.for_envoy()).map_err(CannotCompare::of)?;
-    let started = Envoy::start(binary, folder.path(), &config, 1, "info").await;
-    let mut envoy = started
-        .map_err(|error| CannotCompare(format!("Envoy does not start: {}\n{}", error.reason, error.log)))?;
+    let launch = Launch {
+        command: &[binary],
+        config: &config,
+        folder: folder.path(),
+        name: "envoy",
+        workers: 1,
+        wasm_level: "info",
+    };
+    let mut envoy = Envoy::start(&launch).await.map_err(CannotCompare::of)?;
     let barrier = Barrier::new(address(&envoy, BARRIER)?);
     servers.upstream.keep_pace_with(barrier.clone());
     let mut run = Run { servers, host, barrier, log_read: 0 };

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read as _, Seek as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -20,8 +20,8 @@ use tokio::{
 
 use super::client;
 
-/// Envoy compiles every module at its start; it needs seconds on an idle machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// Envoy compiles every module at its start; it needs seconds on an idle machine, and as long again for every megabyte of wasm.
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// Between two questions to a process that gives no sign of its own.
 const POLL: Duration = Duration::from_millis(20);
 /// Thread, level, logger and text, the text with its line ends escaped.
@@ -50,20 +50,36 @@ pub fn find_envoy(named: Option<PathBuf>, target: &Path) -> Result<PathBuf, Stri
     ))
 }
 
+/// How an Envoy is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The binary; before it what it is to be run by, if anything (`taskset`, `chrt`).
+    pub command: &'a [&'a Path],
+    /// JSON or YAML. With an administration interface; any ports may be 0.
+    pub config: &'a Path,
+    /// Where it runs, and where its own files lie.
+    pub folder: &'a Path,
+    /// What its own files are called: `NAME.log`, `NAME.admin`.
+    pub name: &'a str,
+    pub workers: u32,
+    /// From which level on its log has what filters say.
+    pub wasm_level: &'a str,
+}
+
 /// A line of Envoy's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::parity) struct Line {
-    pub(in crate::parity) thread: u64,
-    pub(in crate::parity) level: String,
-    pub(in crate::parity) logger: String,
-    pub(in crate::parity) text: String,
+pub struct Line {
+    pub thread: u64,
+    pub level: String,
+    pub logger: String,
+    pub text: String,
 }
 
 /// A running Envoy. Dropping it ends the process.
 #[derive(Debug)]
-pub(in crate::parity) struct Envoy {
-    /// By name.
-    pub(in crate::parity) listeners: BTreeMap<String, SocketAddr>,
+pub struct Envoy {
+    /// Where its listeners listen, by name.
+    pub listeners: BTreeMap<String, SocketAddr>,
     admin: SocketAddr,
     process: Child,
     /// Its number, which is that of its first thread too.
@@ -72,42 +88,29 @@ pub(in crate::parity) struct Envoy {
 }
 
 /// Envoy ended before it was ready.
-#[derive(Debug)]
-pub(in crate::parity) struct NotStarted {
-    pub(in crate::parity) reason: String,
-    pub(in crate::parity) log: String,
+#[derive(Debug, thiserror::Error)]
+#[error("Envoy does not start: {reason}; its log:\n{log}")]
+pub struct NotStarted {
+    pub reason: String,
+    pub log: String,
 }
 
 impl Envoy {
-    /// Starts Envoy with a configuration in `folder` and waits until it takes requests.
-    pub(in crate::parity) async fn start(
-        binary: &Path,
-        folder: &Path,
-        config: &Path,
-        workers: u32,
-        level: &str,
-    ) -> Result<Self, NotStarted> {
-        let (address, log) = (folder.join("admin-address"), folder.join("envoy.log"));
+    /// Starts Envoy and waits until it takes requests.
+    ///
+    /// # Errors
+    /// It ends instead, or is not ready in two minutes.
+    pub async fn start(launch: &Launch<'_>) -> Result<Self, NotStarted> {
+        let file = |extension| launch.folder.join(format!("{}.{extension}", launch.name));
+        let (address, log) = (file("admin"), file("log"));
         let failed = |error: io::Error| NotStarted { reason: error.to_string(), log: said(&log) };
         let stderr = fs::File::create(&log).map_err(failed)?;
-        let mut process = Command::new(binary)
-            .arg("--config-path")
-            .arg(config)
-            .arg("--admin-address-path")
-            .arg(&address)
-            .args(["--disable-hot-restart", "--log-level", "warning", "--log-format", LOG_FORMAT])
-            .args(["--component-log-level", &format!("wasm:{level}"), "--file-flush-interval-msec", "10"])
-            .args(["--concurrency", &workers.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
+        let mut process =
+            command(launch, &address).map_err(failed)?.stderr(stderr).spawn().map_err(failed)?;
         let started = tokio::select! {
-            ready = timeout(START_LIMIT, ready(&address)) => ready.map_err(|_| io::Error::other("Envoy is not ready in time")),
+            ready = timeout(START_LIMIT, ready(&address)) => ready.map_err(|_| io::Error::other("it is not ready in time")),
             ended = process.wait() => Err(io::Error::other(match ended {
-                Ok(status) => format!("Envoy ended at its start: {status}"),
+                Ok(status) => format!("it ended at once: {status}"),
                 Err(error) => error.to_string(),
             })),
         };
@@ -117,28 +120,53 @@ impl Envoy {
     }
 
     /// What the administration interface answers.
-    pub(in crate::parity) async fn ask(&self, path: &str) -> io::Result<String> {
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn ask(&self, path: &str) -> io::Result<String> {
         ask(self.admin, path).await
     }
 
-    pub(in crate::parity) fn is_running(&mut self) -> bool {
+    /// Counters and gauges whose name a regular expression finds.
+    ///
+    /// # Errors
+    /// The administration interface cannot be reached, or answers something else.
+    pub async fn stats(&self, pattern: &str) -> io::Result<BTreeMap<String, u64>> {
+        let text = self.ask(&format!("/stats?format=json&filter={pattern}")).await?;
+        let document: Value = serde_json::from_str(&text)?;
+        let stats = document["stats"].as_array().into_iter().flatten();
+        let stat = |stat: &Value| Some((stat["name"].as_str()?.to_owned(), stat["value"].as_u64()?));
+        Ok(stats.filter_map(stat).collect())
+    }
+
+    /// The process's number, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.id
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Its log so far.
-    pub(in crate::parity) fn log(&self) -> Vec<Line> {
+    #[must_use]
+    pub fn log(&self) -> Vec<Line> {
         lines(&said(&self.log))
     }
 
     /// Asks it to end, and waits until it has.
-    pub(in crate::parity) async fn shut_down(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// It cannot be asked, or does not end in two minutes.
+    pub async fn shut_down(&mut self) -> io::Result<ExitStatus> {
         let mut admin = TcpStream::connect(self.admin).await?;
         let request =
             "POST /quitquitquit HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         admin.write_all(request.as_bytes()).await?;
         let slow = |_| io::Error::other("Envoy does not end when it is asked to");
-        timeout(START_LIMIT, self.process.wait()).await.map_err(slow)??;
-        Ok(())
+        timeout(START_LIMIT, self.process.wait()).await.map_err(slow)?
     }
 
     /// The first thread of a process has its number.
@@ -161,6 +189,34 @@ impl Envoy {
         drop(self.process.start_kill());
         drop(self.process.wait().await);
     }
+}
+
+fn command(launch: &Launch<'_>, address: &Path) -> io::Result<Command> {
+    let nothing = || io::Error::other("no program to run");
+    let (binary, before) = launch.command.split_last().ok_or_else(nothing)?;
+    // It runs in another folder.
+    let binary = fs::canonicalize(binary)?;
+    let mut command = match before.split_first() {
+        None => Command::new(&binary),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(&binary);
+            command
+        }
+    };
+    command
+        .current_dir(launch.folder)
+        .arg("--config-path")
+        .arg(launch.config)
+        .arg("--admin-address-path")
+        .arg(address)
+        .args(["--disable-hot-restart", "--log-level", "warning", "--log-format", LOG_FORMAT])
+        .args(["--component-log-level", &format!("wasm:{}", launch.wasm_level)])
+        .args(["--file-flush-interval-msec", "10", "--concurrency", &launch.workers.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    Ok(command)
 }
 
 /// What is no line of the log's format is left out: stack traces, messages of the C library.

@@ -13,7 +13,7 @@ mod samples;
 mod starts;
 mod statistics;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use indicatif::ProgressBar;
@@ -22,7 +22,9 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-use crate::envoy::{Process, envoy_binary};
+use crate::envoy::envoy_binary;
+use wayside::parity::{Envoy, Launch};
+
 use load::Load;
 use rows::Row;
 use samples::{Pair, Table};
@@ -86,25 +88,24 @@ async fn measure(
     folder: &Path,
     rows: Vec<Row>,
 ) -> anyhow::Result<Table> {
-    std::fs::write(folder.join("upstream.yaml"), bootstrap::upstream().to_string())?;
     let launcher = load::launcher(load::Side::Load, args.realtime, envoy);
-    let upstream = Process::start(&parts(&launcher), folder, "upstream").await?;
-    let port = upstream.admin.listener_port("upstream").await?;
+    let upstream = start(&launcher, folder, "upstream", &bootstrap::upstream()).await?;
+    let port = listener_port(&upstream, "upstream")?;
 
-    std::fs::write(folder.join("proxy.yaml"), bootstrap::proxy(&rows, port).to_string())?;
     let launcher = load::launcher(load::Side::Proxy, args.realtime, envoy);
-    let proxy = Process::start(&parts(&launcher), folder, "proxy").await?;
+    let proxy = start(&launcher, folder, "proxy", &bootstrap::proxy(&rows, port)).await?;
+    let process = proxy.id().context("Envoy has no number")?;
 
     let mut table = Table::new(&rows);
     let mut chance = ChaCha8Rng::seed_from_u64(args.seed);
     let bar = ProgressBar::new((rows.len() * args.rounds) as u64);
     for round in 0..=args.rounds {
         for row in shuffled(&rows, &mut chance) {
-            let base = proxy.admin.listener_port(row.setup.base()).await?;
-            let own = proxy.admin.listener_port(&row.name).await?;
+            let base = listener_port(&proxy, row.setup.base())?;
+            let own = listener_port(&proxy, &row.name)?;
             let sample = async |port| -> anyhow::Result<f64> {
-                let measured = samples::processor_time(proxy.id()?, || load.run(row.setup, port)).await;
-                let measured = measured.with_context(|| format!("{}: {}", row.name, proxy.failed()))?;
+                let measured = samples::processor_time(process, || load.run(row.setup, port)).await;
+                let measured = measured.with_context(|| format!("{}: {:?}", row.name, proxy.log()))?;
                 Ok(measured.as_nanos() as f64 / 1e3 / f64::from(args.requests))
             };
             let pair = if chance.next_u32().is_multiple_of(2) {
@@ -125,8 +126,23 @@ async fn measure(
     Ok(table)
 }
 
-fn parts(launcher: &[std::path::PathBuf]) -> Vec<&Path> {
-    launcher.iter().map(AsRef::as_ref).collect()
+async fn start(
+    launcher: &[PathBuf],
+    folder: &Path,
+    name: &str,
+    bootstrap: &serde_json::Value,
+) -> anyhow::Result<Envoy> {
+    let config = folder.join(format!("{name}.json"));
+    std::fs::write(&config, bootstrap.to_string())?;
+    let command: Vec<&Path> = launcher.iter().map(AsRef::as_ref).collect();
+    let launch =
+        Launch { command: &command, config: &config, folder, name, workers: 1, wasm_level: "warning" };
+    Ok(Envoy::start(&launch).await?)
+}
+
+fn listener_port(envoy: &Envoy, name: &str) -> anyhow::Result<u16> {
+    let found = envoy.listeners.get(name).map(std::net::SocketAddr::port);
+    found.with_context(|| format!("found no listener {name}"))
 }
 
 fn shuffled<'a>(rows: &'a [Row], chance: &mut ChaCha8Rng) -> Vec<&'a Row> {

@@ -11,7 +11,7 @@ use super::{
     rows::Row,
     statistics::median,
 };
-use crate::envoy::Process;
+use wayside::parity::{Envoy, Launch};
 
 /// What one start came to.
 #[derive(Clone, Copy, Debug)]
@@ -29,17 +29,20 @@ pub(super) async fn measure(
     folder: &Path,
 ) -> anyhow::Result<String> {
     let launcher = load::launcher(Side::Proxy, realtime, envoy);
-    let launcher: Vec<&Path> = launcher.iter().map(AsRef::as_ref).collect();
+    let command: Vec<&Path> = launcher.iter().map(AsRef::as_ref).collect();
+    let launch =
+        Launch { command: &command, config: folder, folder, name: "", workers: 1, wasm_level: "warning" };
     let mut starts = vec![Vec::new(); rows.len() + 1];
     let bar = ProgressBar::new((starts.len() * rounds) as u64);
     for round in 0..rounds {
         for (at, starts) in starts.iter_mut().enumerate() {
             let row = at.checked_sub(1).and_then(|at| rows.get(at));
             let name = format!("start-{round}-{at}");
-            let config = bootstrap::proxy(row.map_or(&[][..], std::slice::from_ref), 1);
-            fs::write(folder.join(format!("{name}.yaml")), config.to_string())?;
-            let started = Process::start(&launcher, folder, &name).await?;
-            starts.push(Start::of(started.id()?)?);
+            let bootstrap = bootstrap::proxy(row.map_or(&[][..], std::slice::from_ref), 1);
+            let config = folder.join(format!("{name}.json"));
+            fs::write(&config, bootstrap.to_string())?;
+            let started = Envoy::start(&Launch { config: &config, name: &name, ..launch }).await?;
+            starts.push(Start::of(started.id().context("Envoy has no number")?)?);
             bar.inc(1);
         }
     }

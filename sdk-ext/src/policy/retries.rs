@@ -1,4 +1,5 @@
-//! Whether sending a request twice can do no harm, and whether it already is a second one.
+//! Whether sending a request twice can do no harm, whether it already is a second one, and whether an answer would have it sent again: asked by
+//! whoever retries or hedges.
 
 /// What of a request decides that. Bytes as they came.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,8 @@ pub fn is_retry<'a>(
 }
 
 /// A number that does not fit is a large one.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -1,0 +1,168 @@
+//! Envoy's configuration: doors, as JSON.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde_json::{Value, json};
+
+/// A wasm filter.
+#[derive(Clone, Debug)]
+pub struct Wasm {
+    pub module: PathBuf,
+    /// Plugins of equal `vm_id` and module share a VM on each worker, and all that is in shared data.
+    pub vm_id: String,
+    pub configuration: Value,
+}
+
+/// A listener, one route to one cluster, and the filters between: all have this name.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub name: String,
+    pub upstream: SocketAddr,
+    /// Once a request.
+    pub filters: Vec<Wasm>,
+    /// Once an attempt.
+    pub upstream_filters: Vec<Wasm>,
+    /// The route's `retry_policy`, and its `timeout`; Envoy's own defaults otherwise.
+    pub retries: Option<Value>,
+    pub timeout: Option<String>,
+    /// The cluster's thresholds; what is not named in them does not limit.
+    pub limits: Value,
+    /// Whether who calls from this machine is one of us: `x-envoy-internal: true`.
+    pub internal: bool,
+    pub upstream_http2: bool,
+}
+
+impl Door {
+    /// Without filters, retries or limits, for outsiders.
+    #[must_use]
+    pub fn new(name: &str, upstream: SocketAddr) -> Door {
+        Door {
+            name: name.to_owned(),
+            upstream,
+            filters: Vec::new(),
+            upstream_filters: Vec::new(),
+            retries: None,
+            timeout: None,
+            limits: json!({}),
+            internal: false,
+            upstream_http2: false,
+        }
+    }
+
+    /// With these filters before the router.
+    #[must_use]
+    pub fn filters(self, filters: impl IntoIterator<Item = Wasm>) -> Door {
+        Door { filters: filters.into_iter().collect(), ..self }
+    }
+
+    /// With this `retry_policy`.
+    #[must_use]
+    pub fn retries(self, policy: Value) -> Door {
+        Door { retries: Some(policy), ..self }
+    }
+
+    /// With these thresholds.
+    #[must_use]
+    pub fn limits(self, limits: Value) -> Door {
+        Door { limits, ..self }
+    }
+
+    fn listener(&self) -> Value {
+        let mut chain: Vec<Value> = self.filters.iter().map(Wasm::filter).collect();
+        chain.push(json!({ "name": "router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        } }));
+        let mut action = json!({ "cluster": self.name });
+        if let Some(policy) = &self.retries {
+            action["retry_policy"] = policy.clone();
+        }
+        if let Some(timeout) = &self.timeout {
+            action["timeout"] = json!(timeout);
+        }
+        let mut manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": self.name,
+            "use_remote_address": true,
+            "http_filters": chain,
+            "route_config": { "name": "routes", "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
+                { "name": "every", "match": { "prefix": "/" }, "route": action },
+            ] }] },
+            "upgrade_configs": [{ "upgrade_type": "websocket" }],
+        });
+        if self.internal {
+            manager["internal_address_config"] =
+                json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
+        }
+        json!({
+            "name": self.name,
+            "address": socket(([127, 0, 0, 1], 0).into()),
+            // Each worker gets as many connections as any other.
+            "connection_balance_config": { "exact_balance": {} },
+            "filter_chains": [{ "filters": [
+                { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
+            ] }],
+        })
+    }
+
+    fn cluster(&self) -> Value {
+        // A million is more than any run has at once.
+        let mut limits = json!({
+            "max_connections": 1_000_000, "max_pending_requests": 1_000_000, "max_requests": 1_000_000,
+            "max_retries": 1_000_000,
+        });
+        for (name, limit) in self.limits.as_object().into_iter().flatten() {
+            limits[name] = limit.clone();
+        }
+        let mut chain: Vec<Value> = self.upstream_filters.iter().map(Wasm::filter).collect();
+        chain.push(json!({ "name": "codec", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+        } }));
+        let protocol = if self.upstream_http2 { "http2_protocol_options" } else { "http_protocol_options" };
+        json!({
+            "name": self.name,
+            "type": "STATIC",
+            "circuit_breakers": { "thresholds": [limits] },
+            "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { protocol: {} },
+                "http_filters": chain,
+            } },
+            "load_assignment": { "cluster_name": self.name, "endpoints": [{ "lb_endpoints": [
+                { "endpoint": { "address": socket(self.upstream) } },
+            ] }] },
+        })
+    }
+}
+
+impl Wasm {
+    fn filter(&self) -> Value {
+        let configuration = self.configuration.to_string();
+        json!({ "name": self.vm_id, "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": self.vm_id,
+                "root_id": self.vm_id,
+                "failure_policy": "FAIL_RELOAD",
+                "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration },
+                "vm_config": {
+                    "vm_id": self.vm_id,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": self.module } },
+                },
+            },
+        } })
+    }
+}
+
+pub(crate) fn document(doors: &[Door]) -> Value {
+    let listeners: Vec<Value> = doors.iter().map(Door::listener).collect();
+    let clusters: Vec<Value> = doors.iter().map(Door::cluster).collect();
+    json!({
+        "admin": { "address": socket(([127, 0, 0, 1], 0).into()) },
+        "static_resources": { "listeners": listeners, "clusters": clusters },
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
+}

@@ -1,0 +1,136 @@
+//! Clients: what is sent when, and what came back.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
+use hyper::{HeaderMap, Request};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::Rate;
+
+/// What a request carries.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Longer than anything takes that is answered at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Each with connections of its own, so that all workers have some.
+const POOLS: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    pub const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// `None`: the connection or the stream was broken off, or nothing came in a minute.
+    pub status: Option<u16>,
+    pub headers: HeaderMap,
+    /// From the moment it was sent to the head of the answer.
+    pub after: Duration,
+}
+
+/// Who sends requests to one door.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pools: Arc<[legacy::Client<HttpConnector, Body>]>,
+    next: Arc<AtomicUsize>,
+    to: SocketAddr,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(protocol: Protocol, to: SocketAddr) -> Client {
+        let pool = |_| {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            let mut builder = legacy::Client::builder(TokioExecutor::new());
+            builder.http2_only(protocol == Protocol::Http2).build(connector)
+        };
+        Client { pools: (0..POOLS).map(pool).collect(), next: Arc::default(), to }
+    }
+
+    /// Sends one request and waits for the head of its answer, and reads the rest.
+    pub async fn send(&self, mut request: Request<Body>) -> Reply {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        if let Ok(uri) = format!("http://{}{path}", self.to).parse() {
+            *request.uri_mut() = uri;
+        }
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let answered = async {
+            let pool = self.pools.get(turn % POOLS)?;
+            let answer = pool.request(request).await.ok()?;
+            let after = started.elapsed();
+            let (head, body) = answer.into_parts();
+            body.collect().await.ok()?;
+            Some(Reply { status: Some(head.status.as_u16()), headers: head.headers, after })
+        };
+        let broken = Reply { status: None, headers: HeaderMap::new(), after: started.elapsed() };
+        timeout(PATIENCE, answered).await.ok().flatten().unwrap_or(broken)
+    }
+
+    /// Sends requests on their schedule, whatever comes back and however slowly.
+    pub async fn open_loop(&self, rate: Rate, request: impl Fn(u32) -> Request<Body>) -> Vec<Reply> {
+        let start = Instant::now();
+        let mut sent = JoinSet::new();
+        for number in 0..rate.requests {
+            sleep_until(start + Duration::from_secs(1) * number / rate.per_second.max(1)).await;
+            let (client, request) = (self.clone(), request(number));
+            sent.spawn(async move { client.send(request).await });
+        }
+        sent.join_all().await
+    }
+
+    /// Sends as many at a time, each of them the next when its last was answered.
+    pub async fn closed_loop<F>(&self, requests: u32, at_once: u32, request: F) -> Vec<Reply>
+    where
+        F: Fn(u32) -> Request<Body> + Clone + Send + 'static,
+    {
+        let mut clients = JoinSet::new();
+        for first in 0..at_once {
+            let (client, request) = (self.clone(), request.clone());
+            clients.spawn(async move {
+                let mut replies = Vec::new();
+                for number in (first..requests).step_by(at_once as usize) {
+                    replies.push(client.send(request(number)).await);
+                }
+                replies
+            });
+        }
+        clients.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+/// Nothing in it.
+#[must_use]
+pub fn get(path: &str) -> Request<Body> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let mut request = Request::new(body);
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}

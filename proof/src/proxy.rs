@@ -1,0 +1,77 @@
+//! An Envoy with doors.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use wayside::parity::{Envoy, Launch, Line};
+
+use crate::bootstrap::{self, Door};
+
+/// An Envoy that runs, with as many workers as it was started with. It ends with this value.
+#[derive(Debug)]
+pub struct Proxy {
+    envoy: Envoy,
+    _folder: TempDir,
+}
+
+impl Proxy {
+    /// # Errors
+    /// Envoy does not start; the message holds its log.
+    pub async fn start(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("envoy.json");
+        std::fs::write(&config, bootstrap::document(doors).to_string())?;
+        let launch = Launch {
+            command: &[binary],
+            config: &config,
+            folder: folder.path(),
+            name: "envoy",
+            workers,
+            wasm_level: "warning",
+        };
+        Ok(Proxy { envoy: Envoy::start(&launch).await?, _folder: folder })
+    }
+
+    /// Where a door is.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn address(&self, door: &str) -> anyhow::Result<SocketAddr> {
+        self.envoy.listeners.get(door).copied().with_context(|| format!("found no listener {door}"))
+    }
+
+    /// A counter or gauge; 0 if nothing has counted there yet.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn stat(&self, name: &str) -> anyhow::Result<u64> {
+        let pattern = name.replace('.', "\\.");
+        Ok(self.envoy.stats(&format!("^{pattern}$")).await?.get(name).copied().unwrap_or(0))
+    }
+
+    /// What a filter counts under a metric's name, over all its labels. Filters of several doors that share a VM share that too.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn counted(&self, metric: &str) -> anyhow::Result<u64> {
+        Ok(self.envoy.stats(&format!("{metric}$")).await?.values().sum())
+    }
+
+    /// # Errors
+    /// Envoy has ended, or has logged that a filter died.
+    pub fn must_be_well(&mut self) -> anyhow::Result<()> {
+        let log = self.envoy.log();
+        ensure!(self.envoy.is_running(), "Envoy has ended; its log: {log:?}");
+        let bad = |line: &&Line| line.level == "critical" || line.text.contains("Caught ");
+        let bad = log.iter().find(bad);
+        ensure!(bad.is_none(), "Envoy's log: {bad:?}");
+        Ok(())
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<Line> {
+        self.envoy.log()
+    }
+}

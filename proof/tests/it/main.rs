@@ -1,0 +1,35 @@
+//! Acceptance cases that need the real Envoy.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use wayside::parity;
+
+mod rb_8;
+
+/// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one
+/// (`WAYSIDE_REQUIRE_ENVOY=1`).
+#[expect(clippy::print_stderr, reason = "a case that did not run says so")]
+fn envoy(case: &str) -> Option<PathBuf> {
+    let named = env::var_os("ENVOY_BIN").map(PathBuf::from);
+    let is_named = named.is_some();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("");
+    match parity::find_envoy(named, &target) {
+        Ok(binary) => Some(binary),
+        Err(error) => {
+            let required = env::var_os("WAYSIDE_REQUIRE_ENVOY").is_some_and(|value| value == "1");
+            assert!(!is_named && !required, "{error}");
+            eprintln!("skipped: {case}: {error}");
+            None
+        }
+    }
+}
+
+fn module(package: &str) -> PathBuf {
+    wayside::build::guest(package).unwrap_or_else(|error| panic!("{error}")).path
+}
+
+static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));

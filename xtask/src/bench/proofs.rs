@@ -1,0 +1,43 @@
+//! `cargo xtask bench amplification` and its like: what `wayside-proof` measures, printed, and written into READMEs.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use wayside_proof::{Rate, amplification, table::Table};
+
+use crate::envoy::envoy_binary;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Amplification {
+    /// Of each row
+    #[arg(long, default_value_t = 8)]
+    seconds: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 300)]
+    rate: u32,
+    /// Of Envoy; several for a column each
+    #[arg(long, value_delimiter = ',', default_value = "2")]
+    workers: Vec<u32>,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn amplification(args: &Amplification) -> anyhow::Result<()> {
+    ensure!(args.seconds > 0 && args.rate > 0, "--seconds and --rate: expected more than 0");
+    let envoy = envoy_binary()?;
+    let module = wayside::build::guest("wayside-retry-budget")?;
+    let requests = args.rate.checked_mul(args.seconds).context("--seconds: too many")?;
+    let rate = Rate { requests, per_second: args.rate };
+    let table = run(amplification::table(&envoy, &module.path, rate, &args.workers))?;
+    show(&table, args.write, "filters/retry-budget/README.md", "amplification")
+}
+
+fn run<T>(measured: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Runtime::new()?.block_on(measured)
+}
+
+fn show(table: &Table, write: bool, readme: &str, name: &str) -> anyhow::Result<()> {
+    print!("{}", table.markdown());
+    if write { table.write(&crate::root().join(Path::new(readme)), name) } else { Ok(()) }
+}

@@ -122,8 +122,11 @@ impl SeenExchange {
             text.push_str("  upstream got nothing\n");
         }
         for (nth, request) in self.upstream.iter().enumerate() {
+            let id = |request: &Message| request.headers.first(b"x-request-id").cloned();
+            let mut before = self.upstream.iter().take(nth);
+            let is_further = before.any(|earlier| id(earlier).is_some() && id(earlier) == id(request));
             let shown = message(request, Side::Upstream);
-            let shown = if nth > 0 { of_further_attempt(&shown) } else { shown };
+            let shown = if is_further { of_further_attempt(&shown) } else { shown };
             let _ = writeln!(text, "  upstream got {shown}");
         }
         let _ = match &self.client {

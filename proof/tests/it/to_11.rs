@@ -46,6 +46,7 @@ fn door(name: &str, upstream: &Upstream, hedge: bool) -> Door {
 #[tokio::test(flavor = "multi_thread")]
 async fn to_11_hedging_takes_the_tail_away_for_five_in_a_hundred_requests_more() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("TO-11") else { return Ok(()) };
+    let _quiet = crate::QUIET.write().await;
     let (hedged, plain) = (upstream().await?, upstream().await?);
     let doors = [door("hedged", &hedged, true), door("plain", &plain, false)];
     let mut proxy = Proxy::start(&envoy, 2, &doors).await?;

@@ -15,7 +15,6 @@ mod rb_11;
 mod rb_12;
 mod rb_7;
 mod rb_8;
-mod to_11;
 mod to_4;
 mod to_5;
 mod to_6;

@@ -1,15 +1,18 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
-use crate::budget::{Grant, Loan, Pool, Visit};
-use crate::config::{Config, DepositOn, InboundRetry};
-use crate::keys::{Budget, Keys};
+use crate::budget::{Answer, End, Grant};
+use crate::config::{Config, DepositOn, InboundRetry, Pushback};
+use crate::ending::{self, Attributes, Ending, RATELIMITED};
+use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
+use crate::pushback::Asked;
 use crate::safety::{self, Facts};
+use crate::worker::{self, Budget};
 use std::rc::Rc;
-use wayside_sdk::property::{Props, Slot, Together, Values};
+use std::time::Duration;
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, Stream, Update, log, name, property,
+    RequestHeaders, ResponseHeaders, Root, Stream, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -29,8 +32,10 @@ const CONTROL: [Name; 7] = [
     PREVIOUS_ATTEMPTS,
 ];
 
-/// Rounds of compare-and-swap before a request goes without retries.
-const TRIES: u8 = 64;
+const TIMEOUT: Name = name!("x-envoy-upstream-rq-timeout-ms");
+const EXPECTED_TIMEOUT: Name = name!("x-envoy-expected-rq-timeout-ms");
+const PER_TRY_TIMEOUT: Name = name!("x-envoy-upstream-rq-per-try-timeout-ms");
+const EXHAUSTED: Name = name!("x-retry-budget");
 
 /// What all streams of one VM share.
 #[derive(Debug)]
@@ -38,29 +43,7 @@ pub struct RetryBudget {
     envelope: Envelope<Config>,
     metrics: Metrics,
     keys: Keys,
-    over: Over,
-}
-
-/// What is read of a request once it is over.
-#[derive(Debug)]
-struct Over {
-    attempts: Slot<u64>,
-    status: Slot<u64>,
-    /// The last: of gRPC requests only.
-    grpc_status: Slot<u64>,
-    plain: Together,
-    grpc: Together,
-}
-
-impl Over {
-    fn new(init: &mut Init) -> Over {
-        let mut asked = Props::new();
-        let (attempts, status) =
-            (asked.add(&property::UPSTREAM_ATTEMPTS), asked.add(&property::RESPONSE_CODE));
-        let plain = init.together(asked.clone());
-        let grpc_status = asked.add(&property::RESPONSE_GRPC_STATUS);
-        Over { attempts, status, grpc_status, plain, grpc: init.together(asked) }
-    }
+    attributes: Attributes,
 }
 
 impl Plugin for RetryBudget {
@@ -70,21 +53,36 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        for (place, config) in envelope.configs().enumerate() {
-            if config.starves() {
-                log!(
-                    Warn,
-                    "retry_budget: per_try_timeout * max_retries is more than retry_ratio * window ({}): slow requests will hold \
-                     the retries of others",
-                    if place == 0 { "defaults" } else { "a rule" }
-                );
-            }
+        warn_of_starvation(&envelope);
+        if envelope.mode != Mode::Off {
+            init.tick(worker::TICK)?;
         }
-        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?), over: Over::new(init) })
+        let (keys, attributes) = (Keys::new(init.root_id()?), Attributes::new(init));
+        Ok(RetryBudget { envelope, metrics, keys, attributes })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
         Request { plugin: self.clone(), reserved: None }
+    }
+
+    fn on_tick(self: &Rc<Self>, root: &mut Root) {
+        for budget in self.keys.all() {
+            if let Err(error) = budget.tick(root.now(), &self.metrics) {
+                log!(Error, "retry_budget: a budget was not looked after: {error}");
+            }
+        }
+    }
+}
+
+/// Each rule says so for itself, with what it inherits.
+fn warn_of_starvation(envelope: &Envelope<Config>) {
+    for (place, _) in envelope.configs().enumerate().filter(|(_, config)| config.starves()) {
+        let whose = if place == 0 { "defaults" } else { "a rule" };
+        log!(
+            Warn,
+            "retry_budget: {whose}: per_try_timeout * max_retries is more than retry_ratio * window, so slow requests can hold \
+             all retries there are"
+        );
     }
 }
 
@@ -104,6 +102,16 @@ struct Reserved {
     grpc: bool,
     /// A success feeds the budget.
     deposits: bool,
+    /// It would have had more retries if the budget had had them.
+    denied: bool,
+    pushback: Pushback,
+    exhausted_header: bool,
+    /// An Envoy further up told its callers not to retry.
+    told_not_to: bool,
+    /// This one did.
+    tells: bool,
+    /// As it came, if it was looked at.
+    answer: Option<HeaderBlock>,
 }
 
 /// What the rules say of a request before the budget is asked.
@@ -129,9 +137,19 @@ impl HttpFilter for Request {
         Flow::Continue
     }
 
+    fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
+        if self.plugin.envelope.mode == Mode::Enforce
+            && let Some(reserved) = &mut self.reserved
+            && let Err(error) = reserved.tell_the_caller(&mut response)
+        {
+            log!(Error, "retry_budget: the caller was not told: {error}");
+        }
+        Flow::Continue
+    }
+
     fn on_log(&mut self, cx: &LogCx) {
-        if let Some(reserved) = self.reserved.take()
-            && let Err(error) = self.plugin.settle(&reserved, cx)
+        if let Some(mut reserved) = self.reserved.take()
+            && let Err(error) = self.plugin.settle(&mut reserved, cx)
         {
             log!(Error, "retry_budget: a request was not settled: {error}");
         }
@@ -154,10 +172,10 @@ impl Request {
             // Without a route there is nothing to retry.
             return Ok(());
         };
-        let grant = plugin.grant(rule, config, &budget, &wish, now);
+        let (grant, denied) = plugin.grant(rule, config, &budget, &wish, now);
         plugin.strip(rule, request, &headers, trusted)?;
         if plugin.envelope.mode == Mode::Enforce {
-            set_retries(request, config, &grant)?;
+            set_retries(request, &headers, config, &grant)?;
         }
         self.reserved = Some(Reserved {
             rule: rule.into(),
@@ -165,6 +183,12 @@ impl Request {
             grant,
             grpc: headers.is_grpc(),
             deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
+            denied,
+            pushback: config.pushback,
+            exhausted_header: config.exhausted_header,
+            told_not_to: false,
+            tells: false,
+            answer: None,
         });
         Ok(())
     }
@@ -190,87 +214,82 @@ impl RetryBudget {
         Ok(Some(budget))
     }
 
-    /// Of this worker's own share, and what that lacks of the pool. When the pool fails, the request goes on with less.
-    fn grant(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) -> Grant {
-        let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
-        let mut denial = wish.denial;
-        let mut grant = Grant::default();
-        if wish.retries > 0 || deposit {
-            let (granted, visit) =
-                budget.account.borrow_mut().grant(&budget.limits, now, wish.retries, deposit);
-            grant = granted;
-            if let Some(visit) = visit {
-                match self.visit(rule, budget, &visit, now) {
-                    Some(loan) => budget.account.borrow_mut().receive(&mut grant, &loan),
-                    None if grant.retries() < wish.retries => denial = Some(Denial::Cas),
-                    None => {}
-                }
-            }
-            self.metrics.deposits.add(rule, [], u32::from(deposit));
+    /// What the request gets, and whether the budget had less than it might have had.
+    fn grant(
+        &self,
+        rule: &str,
+        config: &Config,
+        budget: &Budget,
+        wish: &Wish,
+        now: Monotonic,
+    ) -> (Grant, bool) {
+        if wish.may_deposit && config.deposit_on == DepositOn::Request {
+            budget.deposit(now);
+            self.metrics.deposits.inc(rule, []);
         }
-        if denial.is_none() && grant.retries() < wish.retries {
-            denial = Some(Denial::Ratio);
-            if grant.is_empty() {
-                self.metrics.exhausted.inc(rule, []);
-            }
+        let (grant, short) = match wish.retries {
+            0 => (Grant::default(), None),
+            wanted => budget.grant(now, wanted, &self.metrics),
+        };
+        let denial = wish.denial.or(short);
+        if denial == Some(Denial::Ratio) && grant.is_empty() {
+            self.metrics.exhausted.inc(rule, []);
         }
         if let Some(denial) = denial {
             self.metrics.denied.inc(rule, [denial.label()]);
         }
-        if wish.denial == Some(Denial::Inbound) {
+        if denial == Some(Denial::Inbound) {
             self.metrics.inbound_retry_denied.inc(rule, []);
         }
         self.metrics.granted.add(rule, [], u32::from(grant.retries()));
-        grant
+        (grant, denial.is_some_and(Denial::is_of_the_budget))
     }
 
-    fn settle(&self, reserved: &Reserved, cx: &LogCx) -> Host<()> {
-        let (rule, stream) = (&reserved.rule, cx.stream());
-        let values = stream.read(if reserved.grpc { &self.over.grpc } else { &self.over.plain })?;
-        let attempts = values.get(self.over.attempts)?.unwrap_or(0);
-        let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let deposit = reserved.deposits && attempts > 0 && self.succeeded(&values)?;
-        if deposit || used < u32::from(reserved.grant.retries()) {
-            let now = stream.now()?;
-            let (budget, grant) = (&reserved.budget, &reserved.grant);
-            let (settled, visit) =
-                budget.account.borrow_mut().settle(&budget.limits, now, grant, used, deposit);
-            if let Some(visit) = visit {
-                self.visit(rule, budget, &visit, now);
-            }
-            self.metrics.refunded.add(rule, [], settled.refunded);
-            self.metrics.deposits.add(rule, [], u32::from(deposit));
+    fn settle(&self, reserved: &mut Reserved, cx: &LogCx) -> Host<()> {
+        let (rule, budget) = (reserved.rule.clone(), reserved.budget.clone());
+        let rule = &rule;
+        let ending = self.attributes.read(reserved.grpc, cx)?;
+        let used = u32::try_from(ending.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let mut end = End { used, answer: ending.answer, deposits: reserved.deposits, refused: false };
+        if matches!(ending.answer, Answer::Failure(_)) {
+            self.hear(reserved, &ending, &mut end, cx)?;
         }
+        let unused = end.unused(&reserved.grant);
+        let deposit = end.deposits && end.answer == Answer::Success;
+        if deposit || unused > 0 || end.refused || budget.counts_failures() {
+            budget.settle(cx.stream().now()?, &reserved.grant, &end, &self.metrics);
+        }
+        self.metrics.refunded.add(rule, [], unused);
+        self.metrics.deposits.add(rule, [], u32::from(deposit));
         self.metrics.used.add(rule, [], used);
         self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
-        self.metrics.attempts.record(rule, [], attempts);
+        self.metrics.attempts.record(rule, [], ending.attempts);
         Ok(())
     }
 
-    fn succeeded(&self, values: &Values) -> Host<bool> {
-        let (status, grpc_status) = (values.get(self.over.status)?, values.get(self.over.grpc_status)?);
-        Ok(safety::is_success(status, grpc_status))
-    }
-
-    /// Rounds with the state that all workers share, until nobody wrote in between; `None` when that never came.
-    fn visit(&self, rule: &str, budget: &Budget, visit: &Visit, now: Monotonic) -> Option<Loan> {
-        let updated = budget.pool.update(TRIES, |pool| {
-            let mut pool = pool.unwrap_or_else(|| Pool::new(&budget.limits, now));
-            let loan = pool.visit(&budget.limits, now, visit);
-            if loan.changed { Update::Write(pool, loan) } else { Update::Keep(loan) }
-        });
-        match updated {
-            Ok(updated) => {
-                self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
-                Some(updated.value)
-            }
-            Err(error) => {
-                budget.account.borrow_mut().take_back(visit);
-                self.metrics.cas_exhausted.inc(rule, []);
-                log!(Warn, "retry_budget: the shared budget was not changed: {error}");
-                None
+    /// What a failure says of retries: for this request, or for all.
+    fn hear(&self, reserved: &mut Reserved, ending: &Ending, end: &mut End, cx: &LogCx) -> Host<()> {
+        // Of a request that nobody answered there are none.
+        let Some(headers) = reserved.answer.take().or_else(|| cx.response.block().ok()) else {
+            return Ok(());
+        };
+        let asked = ending::asked(&reserved.pushback, &headers, ending, reserved.grpc, cx);
+        match asked {
+            Asked::Nothing => {}
+            Asked::NoRetry => end.refused = true,
+            Asked::Wait(time) => {
+                let now = cx.stream().now()?;
+                let until = now.plus(time.min(reserved.pushback.max_hold));
+                let held = reserved.budget.hold(now, until, &self.metrics);
+                self.metrics.held.add(&reserved.rule, [], u32::from(held));
             }
         }
+        let told_not_to = reserved.told_not_to || !reserved.tells && headers.first(RATELIMITED).is_some();
+        if told_not_to {
+            end.answer = Answer::Nothing;
+        }
+        self.metrics.pushback.add(&reserved.rule, [], u32::from(told_not_to || asked != Asked::Nothing));
+        Ok(())
     }
 
     /// Removes what an untrusted peer would steer Envoy's retries with; in shadow mode it is only counted.
@@ -296,6 +315,46 @@ impl RetryBudget {
     }
 }
 
+impl Reserved {
+    /// Of a failure that the budget would not have retried, so that the caller does not either; and whether somebody before said so.
+    fn tell_the_caller(&mut self, response: &mut ResponseHeaders) -> Host<()> {
+        let propagate = self.pushback.propagate;
+        if !propagate && response.headers.first(RATELIMITED)?.is_some() {
+            self.told_not_to = true;
+            response.headers.remove(RATELIMITED)?;
+        }
+        if !self.denied || !(propagate || self.exhausted_header) {
+            return Ok(());
+        }
+        // Where a retry was left, it was not the budget that there was none.
+        let used = match self.grant.is_empty() {
+            true => 0,
+            false => response.stream().get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0).saturating_sub(1),
+        };
+        if used < u64::from(self.grant.retries()) {
+            return Ok(());
+        }
+        let headers = response.headers.block()?;
+        let grpc_status = headers.first(name!("grpc-status")).and_then(safety::number);
+        let status = headers.status().map(u64::from);
+        if ending::answer(status, grpc_status) == Answer::Success {
+            return Ok(());
+        }
+        if propagate {
+            self.told_not_to = headers.first(RATELIMITED).is_some();
+            self.tells = !self.told_not_to;
+            if self.tells {
+                response.headers.set(RATELIMITED, "true")?;
+            }
+        }
+        if self.exhausted_header {
+            response.headers.set(EXHAUSTED, "exhausted")?;
+        }
+        self.answer = Some(headers);
+        Ok(())
+    }
+}
+
 fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
     let facts = Facts {
         method: headers.method(),
@@ -312,15 +371,39 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
     if !safety::may_be_repeated(&facts, config.idempotent_only, &config.grpc_idempotent_methods) {
         return Wish { retries: 0, denial: Some(Denial::Unsafe), may_deposit };
     }
+    if !config.min_time_for_retry.is_zero()
+        && time_left(headers).is_some_and(|left| left < config.min_time_for_retry)
+    {
+        return Wish { retries: 0, denial: Some(Denial::Time), may_deposit };
+    }
     // A trusted caller may ask for fewer retries, never for more.
     let asked = headers.all(MAX_RETRIES).filter(|_| trusted).filter_map(safety::number).min();
     let asked = asked.map_or(u8::MAX, |asked| u8::try_from(asked).unwrap_or(u8::MAX));
     Wish { retries: config.max_retries.min(asked), denial: None, may_deposit }
 }
 
+/// What whoever set a deadline before us left of it. Zero is none to Envoy.
+fn time_left(headers: &HeaderBlock) -> Option<Duration> {
+    let values = headers.all(TIMEOUT).chain(headers.all(EXPECTED_TIMEOUT));
+    values.filter_map(safety::number).filter(|millis| *millis > 0).min().map(Duration::from_millis)
+}
+
 /// Zero switches retries off for this request, whatever the route says.
-fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> Host<()> {
+fn set_retries(
+    request: &mut RequestHeaders,
+    headers: &HeaderBlock,
+    config: &Config,
+    grant: &Grant,
+) -> Host<()> {
     request.headers.set(MAX_RETRIES, grant.retries().to_string())?;
+    if let Some(timeout) = config.per_try_timeout {
+        let given =
+            headers.all(PER_TRY_TIMEOUT).filter_map(safety::number).filter(|millis| *millis > 0).min();
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        if given.is_none_or(|given| given > millis) {
+            request.headers.set(PER_TRY_TIMEOUT, millis.to_string())?;
+        }
+    }
     if grant.is_empty() {
         return Ok(());
     }

@@ -18,6 +18,11 @@ pub(crate) fn blame(plugin: &'static str) {
     BLAMED.set(plugin);
 }
 
+/// The one whose code runs.
+pub(crate) fn blamed() -> &'static str {
+    BLAMED.get()
+}
+
 /// Has a panic written down, counted as `l7_<plugin>_panics_total`, what the VM reserved given back, and every paused stream
 /// answered with 503: Envoy itself answers only the stream whose own callback panicked, the others would hang. The VM is lost all the same; with
 /// `failure_policy: FAIL_RELOAD` the next request gets a new one.

@@ -16,10 +16,17 @@ pub mod config;
 pub mod deadline;
 pub mod filter;
 pub mod forms;
+pub mod rejects;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
 
+pub mod source;
+pub mod streaming;
+pub mod upstream;
+pub mod watch;
+
 mod metrics;
+mod reply;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Timeout);

@@ -1,7 +1,7 @@
 //! What the filter counts.
 
 use crate::deadline::{Assessment, Finding, Verdict};
-use std::time::Duration;
+use crate::forms::whole_millis;
 use wayside_sdk::config::MetricsConfig;
 use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram};
 
@@ -9,6 +9,7 @@ use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram};
 pub(crate) struct Metrics {
     expired_on_arrival: RuleCounter<1>,
     fail_fast: RuleCounter<1>,
+    pub(crate) reject_capped: RuleCounter<0>,
     bad_header: RuleCounter<1>,
     untrusted_stripped: RuleCounter<1>,
     clamped: RuleCounter<1>,
@@ -17,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) bad_override: RuleCounter<0>,
     left: RuleHistogram<0>,
     pub(crate) overrun: RuleHistogram<0>,
+    pub(crate) wasted: RuleHistogram<0>,
 }
 
 impl Metrics {
@@ -25,6 +27,7 @@ impl Metrics {
         Ok(Metrics {
             expired_on_arrival: metrics.counter("timeout_expired_on_arrival_total", ["source"]),
             fail_fast: metrics.counter("timeout_fail_fast_total", ["source"]),
+            reject_capped: metrics.counter("timeout_reject_capped_total", []),
             bad_header: metrics.counter("timeout_bad_header_total", ["source"]),
             untrusted_stripped: metrics.counter("timeout_untrusted_stripped_total", ["source"]),
             clamped: metrics.counter("timeout_clamped_total", ["source"]),
@@ -33,6 +36,7 @@ impl Metrics {
             bad_override: metrics.counter("timeout_bad_override_total", []),
             left: metrics.histogram("timeout_left_ms", []),
             overrun: metrics.histogram("timeout_overrun_ms", []),
+            wasted: metrics.histogram("timeout_wasted_ms", []),
         })
     }
 
@@ -51,10 +55,8 @@ impl Metrics {
             Verdict::Expired => self.expired_on_arrival.inc(rule, [source]),
             Verdict::TooLittle => self.fail_fast.inc(rule, [source]),
         }
-        self.left.record(rule, [], whole_millis(assessment.left));
+        if let Some(left) = assessment.left {
+            self.left.record(rule, [], whole_millis(left));
+        }
     }
-}
-
-pub(crate) fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

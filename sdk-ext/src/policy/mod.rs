@@ -4,6 +4,7 @@
 mod buckets;
 #[cfg(any(test, feature = "sfv"))]
 pub mod fields;
+mod grpc;
 mod histogram;
 #[cfg(any(test, feature = "hmac"))]
 mod hmac;
@@ -16,6 +17,7 @@ mod trust;
 mod windows;
 
 pub use buckets::{Gcra, Limit, TokenBucket, Verdict};
+pub use grpc::is_grpc_method;
 pub use histogram::{Buckets, LogHistogram};
 #[cfg(any(test, feature = "hmac"))]
 pub use hmac::{hmac_sha256, hmac_sha256_matches};

@@ -138,18 +138,25 @@ impl Stream {
     pub fn at(&self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
         self.own("proxy_set_tick_period_milliseconds")?;
         let plugin = self.plugin;
-        let action = move |parked: &mut Parked| {
-            panic::blame(plugin);
-            action(parked);
-            panic::blame("");
-        };
-        Timers::of_root(self.root).add(self.id, when, Box::new(action))
+        Timers::of_root(self.root).add(self.id, when, blaming(plugin, action))
     }
 
     /// Forgets a timer; fine when it already ran.
     pub fn cancel(&self, timer: TimerId) {
         Timers::of_root(self.root).cancel(timer);
     }
+}
+
+/// An action of this filter's, run by nobody's callback.
+pub(crate) fn blaming(
+    plugin: &'static str,
+    action: impl FnOnce(&mut Parked) + 'static,
+) -> Box<dyn FnOnce(&mut Parked)> {
+    Box::new(move |parked| {
+        panic::blame(plugin);
+        action(parked);
+        panic::blame("");
+    })
 }
 
 macro_rules! headers_token {

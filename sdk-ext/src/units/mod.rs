@@ -43,6 +43,16 @@ impl DurationText {
     }
 }
 
+/// A number as headers carry it: at least one digit, nothing else, within 64 bits. `str::parse` alone would take a sign.
+#[must_use]
+pub fn digits(text: &[u8]) -> Option<u64> {
+    let number = |sum: u64, byte: &u8| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(byte & 0xf)),
+        _ => None,
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, number) }
+}
+
 /// As an operator would write it, in whole milliseconds: `1m30s`, `0s`.
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,6 +92,27 @@ impl<'de> Deserialize<'de> for DurationText {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_number_is_digits_within_64_bits() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+5", None),
+            ("-5", None),
+            (" 5", None),
+            ("5 ", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("1,2", None),
+            ("\u{665}", None),
+        ] {
+            assert_eq!(digits(text.as_bytes()), number, "{text:?}");
+        }
+    }
 
     #[test]
     fn durations_follow_gep_2257() {

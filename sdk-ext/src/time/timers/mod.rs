@@ -5,10 +5,11 @@
 mod queue;
 
 use crate::hostcalls::{self, Host};
+use crate::panic;
 use crate::plugin::{Root, Table};
-use crate::stream::StreamId;
 use crate::stream::reply::Reply;
-use crate::stream::waiting;
+use crate::stream::waiting::{self, Direction};
+use crate::stream::{StreamId, blaming};
 use crate::time::Monotonic;
 use queue::{Entry, Queue};
 use std::cell::{Cell, RefCell};
@@ -23,12 +24,20 @@ pub struct TimerId {
     serial: u64,
 }
 
-/// A live stream seen from a tick: all one can do is answer it.
+/// A live stream seen from a tick: it can be answered, broken off, or looked at again later.
 #[derive(Debug)]
 pub struct Parked {
     stream: StreamId,
+    root: u32,
     now: Monotonic,
-    reply: Option<Reply>,
+    end: Option<End>,
+}
+
+/// How a stream ends from a tick. A function and not a case of its own, so that modules that never reset have no code for it.
+#[derive(Debug)]
+enum End {
+    Reply(Reply),
+    Reset(fn() -> Host<()>),
 }
 
 impl Parked {
@@ -46,7 +55,23 @@ impl Parked {
     /// Ends the stream with this answer. Sensible only while no response headers have passed. Three hostcalls at most, none that
     /// returns bytes.
     pub fn reply(&mut self, reply: Reply) {
-        self.reply = Some(reply);
+        self.end = Some(End::Reply(reply));
+    }
+
+    /// Breaks the stream off: HTTP/2 clients see `RST_STREAM`, others their connection closed, and the upstream is reset too. For a
+    /// stream whose response headers have passed, and **only while its response has not come to an end**: to reset it then crashes
+    /// Envoy, which may keep it until a slow client has read it. Two hostcalls, none that returns bytes.
+    pub fn reset(&mut self) {
+        self.end = Some(End::Reset(|| hostcalls::close_stream(Direction::Response as u32)));
+    }
+
+    /// Runs `action` at a later tick, as [`Stream::at`](crate::Stream::at) does; nothing once the stream is answered or reset. One
+    /// allocation; no hostcall but for the tick, which is set once for all timers.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick; the timer is then not set.
+    pub fn at(&mut self, when: Monotonic, action: impl FnOnce(&mut Parked) + 'static) -> Host<TimerId> {
+        Timers::of_root(self.root).add(self.stream, when, blaming(panic::blamed(), action))
     }
 }
 
@@ -246,18 +271,21 @@ impl Timers {
 
     /// Shows a live stream, and answers it if that is what comes of it.
     pub(crate) fn visit(&self, stream: StreamId, now: Monotonic, show: impl FnOnce(&mut Parked)) {
-        let mut parked = Parked { stream, now, reply: None };
+        let mut parked = Parked { stream, root: self.root, now, end: None };
         show(&mut parked);
-        if let Some(reply) = parked.reply {
-            self.answer(stream, &reply);
+        if let Some(end) = parked.end {
+            self.finish(stream, &end);
         }
     }
 
-    fn answer(&self, stream: StreamId, reply: &Reply) {
-        // The reply goes out after this tick: other timers of the stream would answer it twice.
+    fn finish(&self, stream: StreamId, end: &End) {
+        // It goes out after this tick: other timers of the stream would answer it twice.
         self.end(stream);
         waiting::over(stream);
-        let sent = hostcalls::set_effective_context(stream.0).and_then(|()| reply.send());
+        let sent = hostcalls::set_effective_context(stream.0).and_then(|()| match end {
+            End::Reply(reply) => reply.send(),
+            End::Reset(reset) => reset(),
+        });
         if let Err(error) = sent {
             crate::log!(Error, "a stream could not be answered from the tick: {error}");
         }

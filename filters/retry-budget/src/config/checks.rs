@@ -7,7 +7,7 @@ use crate::budget::{Kind, Limits, Quota, Throttle};
 use crate::conditions::Conditions;
 use std::time::Duration;
 use wayside_sdk::config::Quoted;
-use wayside_sdk::policy::Slices;
+use wayside_sdk::policy::{Slices, is_grpc_method};
 use wayside_sdk::units::{DurationText, Ratio};
 use wayside_sdk::{Checked, Checks, OwnedName};
 
@@ -204,15 +204,7 @@ fn check_status_codes(codes: &[u64], at: &mut Checks<'_>) -> Option<String> {
 }
 
 fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
-    let wrong = methods.iter().position(|method| {
-        let mut parts = method.split('/');
-        (
-            parts.next(),
-            parts.next().is_some_and(|p| !p.is_empty()),
-            parts.next().is_some_and(|p| !p.is_empty()),
-        ) != (Some(""), true, true)
-            || parts.next().is_some()
-    });
+    let wrong = methods.iter().position(|method| !is_grpc_method(method));
     if let Some(index) = wrong {
         let found = methods.get(index).map_or("", String::as_str);
         at.at(index).refuse("a gRPC method such as /package.Service/Method", Quoted(found));

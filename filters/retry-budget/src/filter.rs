@@ -162,7 +162,7 @@ impl HttpFilter for Request {
                 attempt::answered(&self.plugin, *ordinal, paying, &mut response)
             }
             Part::Request(Running { paid: Paid::Each(paying), .. }) => {
-                attempt::passed_on(&self.plugin, paying, &mut response)
+                attempt::passed_on(paying, &mut response)
             }
             Part::Bystander | Part::Request(_) => Ok(()),
         };

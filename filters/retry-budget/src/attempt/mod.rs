@@ -14,8 +14,9 @@ use crate::budget::Grant;
 use crate::config::{Config, Enforcement};
 use crate::filter::{Part, Request, RetryBudget};
 use crate::keys::Budget;
+use crate::metrics::Denial;
 use crate::safety;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wayside_sdk::{
     Flow, GrpcCode, HeaderBlock, Host, Mode, Monotonic, Name, Opened, PerRequest, Reply, RequestHeaders,
@@ -36,6 +37,8 @@ pub struct Paying {
     rule: Rc<str>,
     budget: Rc<Budget>,
     tickets: RefCell<Tickets<Grant>>,
+    /// The answer has our mark.
+    marked: Cell<bool>,
     retried: Retried,
     exhausted_status: u16,
     propagate: bool,
@@ -67,6 +70,7 @@ impl Paying {
             rule: rule.into(),
             budget: budget.clone(),
             tickets: RefCell::new(tickets),
+            marked: Cell::new(false),
             retried: Retried { conflict, codes: config.status_codes.clone() },
             exhausted_status: config.exhausted_status,
             propagate: config.pushback.propagate,
@@ -96,10 +100,14 @@ pub(crate) fn tickets(
 ) -> Host<Tickets<Grant>> {
     if budget.is_unanswered(now) {
         let draw = |_| Some(plugin.draw(rule, budget, 1, false, now)).filter(|grant| !grant.is_empty());
-        return Ok(Tickets::reserved((0..most).map_while(draw).collect()));
+        return Ok(Tickets::reserved((0..most).map_while(draw).collect(), most));
     }
-    let any = most > 0 && plugin.has_any(budget, now)?;
-    Ok(Tickets::new(if any { most } else { 0 }))
+    if most == 0 || plugin.has_any(budget, now)? {
+        return Ok(Tickets::new(most));
+    }
+    plugin.metrics.exhausted.inc(rule, []);
+    plugin.metrics.denied.inc(rule, [Denial::Ratio.label()]);
+    Ok(Tickets::none())
 }
 
 /// From now on the attempts of this request find who pays.
@@ -150,10 +158,12 @@ impl Paying {
         if fare == Fare::Paid {
             return Ok(Flow::Continue);
         }
-        self.budget.unanswered.set(Some(now));
-        if fare == Fare::Owed && self.buy(plugin, now).is_some() {
-            self.tickets.borrow_mut().paid();
-            return Ok(Flow::Continue);
+        if fare == Fare::Owed {
+            self.budget.unanswered.set(Some(now));
+            if self.buy(plugin, now).is_some() {
+                self.tickets.borrow_mut().paid();
+                return Ok(Flow::Continue);
+            }
         }
         self.tickets.borrow_mut().refuse();
         if plugin.envelope.mode != Mode::Enforce {
@@ -162,6 +172,7 @@ impl Paying {
         // By now Envoy has asked for this attempt's connection, which may be all that a retry does to an upstream that refuses it.
         self.budget.owe(now);
         self.tickets.borrow_mut().turn_away();
+        self.marked.set(true);
         let grpc = request.headers.block()?.is_grpc();
         Ok(exhausted(self.exhausted_status, grpc).into())
     }
@@ -187,14 +198,14 @@ pub(crate) fn answered(
     paying.tickets.borrow_mut().refuse();
     if plugin.envelope.mode == Mode::Enforce {
         response.headers.set(RATELIMITED, "true")?;
+        paying.marked.set(true);
     }
     Ok(())
 }
 
 /// The answer passes the listener's chain: whether callers are told not to retry is the operator's choice.
-pub(crate) fn passed_on(plugin: &RetryBudget, paying: &Paying, response: &mut ResponseHeaders) -> Host<()> {
-    let marked = plugin.envelope.mode == Mode::Enforce && paying.tickets.borrow().refused();
-    if marked && !paying.propagate {
+pub(crate) fn passed_on(paying: &Paying, response: &mut ResponseHeaders) -> Host<()> {
+    if paying.marked.get() && !paying.propagate {
         response.headers.remove(RATELIMITED)?;
     }
     Ok(())

@@ -28,10 +28,17 @@ impl<Grant> Tickets<Grant> {
         Tickets { most, unused: Vec::new(), used: 0, refused: false, turned_away: 0 }
     }
 
-    /// All of them bought in advance.
+    /// All of them bought in advance; fewer than were wanted when the budget had no more.
     #[must_use]
-    pub fn reserved(grants: Vec<Grant>) -> Tickets<Grant> {
-        Tickets { most: u8::try_from(grants.len()).unwrap_or(u8::MAX), unused: grants, ..Tickets::new(0) }
+    pub fn reserved(grants: Vec<Grant>, wanted: u8) -> Tickets<Grant> {
+        let most = u8::try_from(grants.len()).unwrap_or(u8::MAX);
+        Tickets { most, unused: grants, refused: most < wanted, ..Tickets::new(0) }
+    }
+
+    /// The budget has none to begin with.
+    #[must_use]
+    pub fn none() -> Tickets<Grant> {
+        Tickets { refused: true, ..Tickets::new(0) }
     }
 
     /// Retries that this request may have at the most.
@@ -148,10 +155,12 @@ mod tests {
 
     #[test]
     fn reserved_tickets_are_all_there_are() {
-        let mut tickets = Tickets::reserved(vec!["a", "b"]);
+        let mut tickets = Tickets::reserved(vec!["a", "b"], 2);
         assert_eq!(tickets.most(), 2);
         assert_eq!(tickets.board(2), Fare::Paid);
+        assert!(!tickets.refused());
         assert_eq!(tickets.settle(2), Settled { unused: vec!["a"], sent: 1, overdraft: 0 });
+        assert!(Tickets::reserved(vec!["a"], 2).refused());
     }
 
     #[test]

@@ -67,20 +67,20 @@ pub(crate) fn answer(status: Option<u64>, grpc_status: Option<u64>) -> Answer {
 pub(crate) fn asked(
     rules: &Pushback,
     headers: &HeaderBlock,
-    ending: &Ending,
+    status: Option<u64>,
     grpc: bool,
-    cx: &LogCx,
+    trailers: impl FnOnce() -> Option<HeaderBlock>,
 ) -> Asked {
     let mut asked = Asked::Nothing;
     if rules.grpc && grpc {
         asked = pushback::grpc(headers.only(GRPC_PUSHBACK));
         if asked == Asked::Nothing
-            && let Some(trailers) = cx.response_trailers()
+            && let Some(trailers) = trailers()
         {
             asked = pushback::grpc(trailers.only(GRPC_PUSHBACK));
         }
     }
-    if rules.retry_after && asked == Asked::Nothing && matches!(ending.status, Some(429 | 503)) {
+    if rules.retry_after && asked == Asked::Nothing && matches!(status, Some(429 | 503)) {
         asked = pushback::retry_after(headers.only(RETRY_AFTER), || Wall::now().ok());
     }
     asked

@@ -1,7 +1,8 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
+use crate::attempt::{self, Paying};
 use crate::budget::{Answer, End, Grant};
-use crate::config::{Config, DepositOn, InboundRetry, Pushback};
+use crate::config::{Config, DepositOn, Enforcement, InboundRetry, Pushback};
 use crate::ending::{self, Attributes, Ending, RATELIMITED};
 use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
@@ -11,8 +12,8 @@ use crate::worker::{self, Budget};
 use std::rc::Rc;
 use std::time::Duration;
 use wayside_sdk::{
-    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, ResponseHeaders, Root, Stream, log, name, property,
+    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Opened,
+    Plugin, RequestHeaders, ResponseHeaders, Root, Stream, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -40,10 +41,12 @@ const EXHAUSTED: Name = name!("x-retry-budget");
 /// What all streams of one VM share.
 #[derive(Debug)]
 pub struct RetryBudget {
-    envelope: Envelope<Config>,
-    metrics: Metrics,
+    pub(crate) envelope: Envelope<Config>,
+    pub(crate) metrics: Metrics,
     keys: Keys,
     attributes: Attributes,
+    /// Some rule has its retries paid attempt by attempt: a stream may be an attempt.
+    by_attempt: bool,
 }
 
 impl Plugin for RetryBudget {
@@ -57,12 +60,13 @@ impl Plugin for RetryBudget {
         if envelope.mode != Mode::Off {
             init.tick(worker::TICK)?;
         }
+        let by_attempt = envelope.configs().any(|config| config.enforcement == Enforcement::Attempt);
         let (keys, attributes) = (Keys::new(init.root_id()?), Attributes::new(init));
-        Ok(RetryBudget { envelope, metrics, keys, attributes })
+        Ok(RetryBudget { envelope, metrics, keys, attributes, by_attempt })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request { plugin: self.clone(), reserved: None }
+        Request { plugin: self.clone(), part: Part::Bystander }
     }
 
     fn on_tick(self: &Rc<Self>, root: &mut Root) {
@@ -86,24 +90,32 @@ fn warn_of_starvation(envelope: &Envelope<Config>) {
     }
 }
 
-/// One request.
+/// One stream: a request, or an attempt of one among the upstream's filters.
 #[derive(Debug)]
 pub struct Request {
-    plugin: Rc<RetryBudget>,
-    /// What is to be settled when the request is over.
-    reserved: Option<Reserved>,
+    pub(crate) plugin: Rc<RetryBudget>,
+    pub(crate) part: Part,
+}
+
+/// What a stream has to do with a budget.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Nothing.
+    Bystander,
+    /// It is to be settled when the request is over.
+    Request(Running),
+    /// An attempt, and what pays for it.
+    Attempt { ordinal: u64, paying: Rc<Paying> },
 }
 
 #[derive(Debug)]
-struct Reserved {
+pub(crate) struct Running {
     rule: Rc<str>,
     budget: Rc<Budget>,
-    grant: Grant,
+    paid: Paid,
     grpc: bool,
     /// A success feeds the budget.
     deposits: bool,
-    /// It would have had more retries if the budget had had them.
-    denied: bool,
     pushback: Pushback,
     exhausted_header: bool,
     /// An Envoy further up told its callers not to retry.
@@ -114,7 +126,19 @@ struct Reserved {
     answer: Option<HeaderBlock>,
 }
 
+/// How a request's retries are paid for.
+#[derive(Debug)]
+enum Paid {
+    /// Before it, and what it does not use goes back. Whether the budget had less than it might have had.
+    Before(Grant, bool),
+    /// Attempt by attempt.
+    Each(Opened<Paying>),
+    /// Not at all: what the budget would have said of so many at the most is counted at the end.
+    Observed { most: u8 },
+}
+
 /// What the rules say of a request before the budget is asked.
+#[derive(Clone, Copy)]
 struct Wish {
     retries: u8,
     denial: Option<Denial>,
@@ -126,30 +150,35 @@ impl HttpFilter for Request {
         if self.plugin.envelope.mode == Mode::Off {
             return Flow::Continue;
         }
-        if let Err(error) = self.reserve(&mut request) {
+        self.begin(&mut request).unwrap_or_else(|error| {
             log!(Error, "retry_budget: a request goes without retries: {error}");
             if self.plugin.envelope.mode == Mode::Enforce
                 && let Err(error) = request.headers.set(MAX_RETRIES, "0")
             {
                 log!(Error, "retry_budget: and even that could not be said: {error}");
             }
-        }
-        Flow::Continue
+            Flow::Continue
+        })
     }
 
     fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
-        if self.plugin.envelope.mode == Mode::Enforce
-            && let Some(reserved) = &mut self.reserved
-            && let Err(error) = reserved.tell_the_caller(&mut response)
-        {
-            log!(Error, "retry_budget: the caller was not told: {error}");
+        let enforce = self.plugin.envelope.mode == Mode::Enforce;
+        let looked_at = match &mut self.part {
+            Part::Attempt { ordinal, paying } => {
+                attempt::answered(&self.plugin, *ordinal, paying, &mut response)
+            }
+            Part::Request(running) if enforce => running.tell_the_caller(&mut response),
+            Part::Bystander | Part::Request(_) => Ok(()),
+        };
+        if let Err(error) = looked_at {
+            log!(Error, "retry_budget: an answer was not looked at: {error}");
         }
         Flow::Continue
     }
 
     fn on_log(&mut self, cx: &LogCx) {
-        if let Some(mut reserved) = self.reserved.take()
-            && let Err(error) = self.plugin.settle(&mut reserved, cx)
+        if let Part::Request(mut running) = std::mem::replace(&mut self.part, Part::Bystander)
+            && let Err(error) = self.plugin.settle(&mut running, cx)
         {
             log!(Error, "retry_budget: a request was not settled: {error}");
         }
@@ -157,8 +186,13 @@ impl HttpFilter for Request {
 }
 
 impl Request {
-    fn reserve(&mut self, request: &mut RequestHeaders) -> Host<()> {
+    fn begin(&mut self, request: &mut RequestHeaders) -> Host<Flow> {
         let plugin = self.plugin.clone();
+        if plugin.by_attempt
+            && let Some(ordinal) = request.attempt()?
+        {
+            return self.begin_attempt(request, ordinal.get());
+        }
         let headers = request.headers.block()?;
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (rule, config) = (selected.rule, selected.config);
@@ -170,33 +204,29 @@ impl Request {
         let now = request.stream().now()?;
         let Some(budget) = plugin.budget(rule, config, request.stream(), &headers, now)? else {
             // Without a route there is nothing to retry.
-            return Ok(());
+            return Ok(Flow::Continue);
         };
-        let (grant, denied) = plugin.grant(rule, config, &budget, &wish, now);
         plugin.strip(rule, request, &headers, trusted)?;
-        if plugin.envelope.mode == Mode::Enforce {
-            set_retries(request, &headers, config, &grant)?;
-        }
-        self.reserved = Some(Reserved {
+        let paid = plugin.pay(rule, config, &budget, &wish, request, &headers)?;
+        self.part = Part::Request(Running {
             rule: rule.into(),
             budget,
-            grant,
+            paid,
             grpc: headers.is_grpc(),
             deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
-            denied,
             pushback: config.pushback,
             exhausted_header: config.exhausted_header,
             told_not_to: false,
             tells: false,
             answer: None,
         });
-        Ok(())
+        Ok(Flow::Continue)
     }
 }
 
 impl RetryBudget {
     /// The budget this request draws on; `None` when it has no route.
-    fn budget(
+    pub(crate) fn budget(
         &self,
         rule: &str,
         config: &Config,
@@ -214,81 +244,139 @@ impl RetryBudget {
         Ok(Some(budget))
     }
 
-    /// What the request gets, and whether the budget had less than it might have had.
-    fn grant(
+    /// What Envoy is told of retries, and who pays for them.
+    fn pay(
         &self,
         rule: &str,
         config: &Config,
-        budget: &Budget,
+        budget: &Rc<Budget>,
         wish: &Wish,
-        now: Monotonic,
-    ) -> (Grant, bool) {
+        request: &mut RequestHeaders,
+        headers: &HeaderBlock,
+    ) -> Host<Paid> {
+        let (now, enforce) = (request.stream().now()?, self.envelope.mode == Mode::Enforce);
+        self.hear_of(rule, config, budget, wish, now);
+        match config.enforcement {
+            Enforcement::Reserve => {
+                let (grant, denied) = self.draw(rule, budget, wish.retries, now);
+                if enforce {
+                    set_retries(request, headers, config, grant.retries())?;
+                }
+                Ok(Paid::Before(grant, denied))
+            }
+            Enforcement::Attempt => {
+                let tickets = attempt::tickets(self, rule, budget, wish.retries, now)?;
+                if enforce {
+                    set_retries(request, headers, config, tickets.most())?;
+                    attempt::forbid_hedging(request)?;
+                }
+                let paying = Paying::new(rule, config, budget, tickets);
+                Ok(Paid::Each(attempt::open(request.stream(), paying)?))
+            }
+            Enforcement::Observe => Ok(Paid::Observed { most: wish.retries }),
+        }
+    }
+
+    /// A request came: it may feed the budget, and there may be rules against its retries.
+    fn hear_of(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) {
         if wish.may_deposit && config.deposit_on == DepositOn::Request {
             budget.deposit(now);
             self.metrics.deposits.inc(rule, []);
         }
-        let (grant, short) = match wish.retries {
-            0 => (Grant::default(), None),
-            wanted => budget.grant(now, wanted, &self.metrics),
-        };
-        let denial = wish.denial.or(short);
-        if denial == Some(Denial::Ratio) && grant.is_empty() {
-            self.metrics.exhausted.inc(rule, []);
-        }
-        if let Some(denial) = denial {
+        if let Some(denial) = wish.denial {
             self.metrics.denied.inc(rule, [denial.label()]);
         }
-        if denial == Some(Denial::Inbound) {
+        if wish.denial == Some(Denial::Inbound) {
             self.metrics.inbound_retry_denied.inc(rule, []);
         }
-        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
-        (grant, denial.is_some_and(Denial::is_of_the_budget))
     }
 
-    fn settle(&self, reserved: &mut Reserved, cx: &LogCx) -> Host<()> {
-        let (rule, budget) = (reserved.rule.clone(), reserved.budget.clone());
+    /// Up to so many retries, and whether the budget had less.
+    pub(crate) fn draw(&self, rule: &str, budget: &Budget, wanted: u8, now: Monotonic) -> (Grant, bool) {
+        if wanted == 0 {
+            return (Grant::default(), false);
+        }
+        let (grant, short) = budget.grant(now, wanted, &self.metrics);
+        if let Some(denial) = short {
+            self.deny(rule, denial, grant.is_empty());
+        }
+        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
+        (grant, short.is_some())
+    }
+
+    /// A request has fewer retries than the rules allow it, or none.
+    pub(crate) fn deny(&self, rule: &str, denial: Denial, wholly: bool) {
+        if denial == Denial::Ratio && wholly {
+            self.metrics.exhausted.inc(rule, []);
+        }
+        self.metrics.denied.inc(rule, [denial.label()]);
+    }
+
+    fn settle(&self, running: &mut Running, cx: &LogCx) -> Host<()> {
+        let (rule, budget) = (running.rule.clone(), running.budget.clone());
         let rule = &rule;
-        let ending = self.attributes.read(reserved.grpc, cx)?;
-        let used = u32::try_from(ending.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let mut end = End { used, answer: ending.answer, deposits: reserved.deposits, refused: false };
+        let ending = self.attributes.read(running.grpc, cx)?;
+        let retries = u32::try_from(ending.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let mut end =
+            End { used: retries, answer: ending.answer, deposits: running.deposits, refused: false };
         if matches!(ending.answer, Answer::Failure(_)) {
-            self.hear(reserved, &ending, &mut end, cx)?;
+            self.hear(running, &ending, &mut end, cx)?;
         }
-        let unused = end.unused(&reserved.grant);
         let deposit = end.deposits && end.answer == Answer::Success;
-        if deposit || unused > 0 || end.refused || budget.counts_failures() {
-            budget.settle(cx.stream().now()?, &reserved.grant, &end, &self.metrics);
-        }
+        let (unused, overdraft) = match &running.paid {
+            Paid::Before(grant, _) => {
+                let unused = end.unused(grant);
+                if deposit || unused > 0 || end.refused || budget.counts_failures() {
+                    budget.settle(cx.stream().now()?, grant, &end, &self.metrics);
+                }
+                (unused, retries.saturating_sub(u32::from(grant.retries())))
+            }
+            Paid::Each(paying) => {
+                let settled = paying.settle(ending.attempts);
+                let unused = u32::try_from(settled.unused.len()).unwrap_or(u32::MAX);
+                end.used = settled.sent;
+                budget.settle_each(cx.stream().now()?, &settled, &end, &self.metrics);
+                (unused, settled.overdraft)
+            }
+            Paid::Observed { most } => {
+                let (now, most) = (cx.stream().now()?, u32::from(*most));
+                let wanted = u8::try_from(retries.min(most)).unwrap_or(u8::MAX);
+                let (grant, _) = self.draw(rule, &budget, wanted, now);
+                budget.settle(now, &grant, &end, &self.metrics);
+                (0, retries.saturating_sub(u32::from(grant.retries())))
+            }
+        };
         self.metrics.refunded.add(rule, [], unused);
         self.metrics.deposits.add(rule, [], u32::from(deposit));
-        self.metrics.used.add(rule, [], used);
-        self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
+        self.metrics.used.add(rule, [], end.used);
+        self.metrics.overdraft.add(rule, [], overdraft);
         self.metrics.attempts.record(rule, [], ending.attempts);
         Ok(())
     }
 
     /// What a failure says of retries: for this request, or for all.
-    fn hear(&self, reserved: &mut Reserved, ending: &Ending, end: &mut End, cx: &LogCx) -> Host<()> {
+    fn hear(&self, running: &mut Running, ending: &Ending, end: &mut End, cx: &LogCx) -> Host<()> {
         // Of a request that nobody answered there are none.
-        let Some(headers) = reserved.answer.take().or_else(|| cx.response.block().ok()) else {
+        let Some(headers) = running.answer.take().or_else(|| cx.response.block().ok()) else {
             return Ok(());
         };
-        let asked = ending::asked(&reserved.pushback, &headers, ending, reserved.grpc, cx);
+        let trailers = || cx.response_trailers();
+        let asked = ending::asked(&running.pushback, &headers, ending.status, running.grpc, trailers);
         match asked {
             Asked::Nothing => {}
             Asked::NoRetry => end.refused = true,
             Asked::Wait(time) => {
                 let now = cx.stream().now()?;
-                let until = now.plus(time.min(reserved.pushback.max_hold));
-                let held = reserved.budget.hold(now, until, &self.metrics);
-                self.metrics.held.add(&reserved.rule, [], u32::from(held));
+                let until = now.plus(time.min(running.pushback.max_hold));
+                let held = running.budget.hold(now, until, &self.metrics);
+                self.metrics.held.add(&running.rule, [], u32::from(held));
             }
         }
-        let told_not_to = reserved.told_not_to || !reserved.tells && headers.first(RATELIMITED).is_some();
+        let told_not_to = running.told_not_to || !running.tells && headers.first(RATELIMITED).is_some();
         if told_not_to {
             end.answer = Answer::Nothing;
         }
-        self.metrics.pushback.add(&reserved.rule, [], u32::from(told_not_to || asked != Asked::Nothing));
+        self.metrics.pushback.add(&running.rule, [], u32::from(told_not_to || asked != Asked::Nothing));
         Ok(())
     }
 
@@ -315,23 +403,18 @@ impl RetryBudget {
     }
 }
 
-impl Reserved {
+impl Running {
     /// Of a failure that the budget would not have retried, so that the caller does not either; and whether somebody before said so.
     fn tell_the_caller(&mut self, response: &mut ResponseHeaders) -> Host<()> {
         let propagate = self.pushback.propagate;
+        // An attempt may have been marked to keep Envoy from retrying it.
+        let ours = matches!(&self.paid, Paid::Each(paying) if paying.is_marked());
+        self.tells = ours && propagate;
         if !propagate && response.headers.first(RATELIMITED)?.is_some() {
-            self.told_not_to = true;
+            self.told_not_to = !ours;
             response.headers.remove(RATELIMITED)?;
         }
-        if !self.denied || !(propagate || self.exhausted_header) {
-            return Ok(());
-        }
-        // Where a retry was left, it was not the budget that there was none.
-        let used = match self.grant.is_empty() {
-            true => 0,
-            false => response.stream().get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0).saturating_sub(1),
-        };
-        if used < u64::from(self.grant.retries()) {
+        if !(propagate || self.exhausted_header) || !self.was_denied(response.stream())? {
             return Ok(());
         }
         let headers = response.headers.block()?;
@@ -341,9 +424,10 @@ impl Reserved {
             return Ok(());
         }
         if propagate {
-            self.told_not_to = headers.first(RATELIMITED).is_some();
+            let marked = headers.first(RATELIMITED).is_some();
+            self.told_not_to = marked && !ours;
             self.tells = !self.told_not_to;
-            if self.tells {
+            if !marked {
                 response.headers.set(RATELIMITED, "true")?;
             }
         }
@@ -352,6 +436,22 @@ impl Reserved {
         }
         self.answer = Some(headers);
         Ok(())
+    }
+}
+
+impl Running {
+    /// Whether it was the budget that there was no further retry.
+    fn was_denied(&self, stream: &Stream) -> Host<bool> {
+        match &self.paid {
+            Paid::Before(grant, true) if grant.is_empty() => Ok(true),
+            // Where one was left, it was not.
+            Paid::Before(grant, true) => {
+                let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
+                Ok(attempts.saturating_sub(1) >= u64::from(grant.retries()))
+            }
+            Paid::Before(_, false) | Paid::Observed { .. } => Ok(false),
+            Paid::Each(paying) => Ok(paying.was_refused()),
+        }
     }
 }
 
@@ -393,9 +493,9 @@ fn set_retries(
     request: &mut RequestHeaders,
     headers: &HeaderBlock,
     config: &Config,
-    grant: &Grant,
+    retries: u8,
 ) -> Host<()> {
-    request.headers.set(MAX_RETRIES, grant.retries().to_string())?;
+    request.headers.set(MAX_RETRIES, retries.to_string())?;
     if let Some(timeout) = config.per_try_timeout {
         let given =
             headers.all(PER_TRY_TIMEOUT).filter_map(safety::number).filter(|millis| *millis > 0).min();
@@ -404,7 +504,7 @@ fn set_retries(
             request.headers.set(PER_TRY_TIMEOUT, millis.to_string())?;
         }
     }
-    if grant.is_empty() {
+    if retries == 0 {
         return Ok(());
     }
     let values = [

@@ -42,11 +42,6 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// Whether it was the budget that denied, and not the request's own kind.
-    pub(crate) fn is_of_the_budget(self) -> bool {
-        matches!(self, Denial::Ratio | Denial::Held | Denial::Cas)
-    }
-
     pub(crate) fn label(self) -> &'static [u8] {
         match self {
             Denial::Ratio => b"ratio",

@@ -1,6 +1,7 @@
 //! A budget as one worker has it: what is its own, and its rounds with what all workers share.
 
-use crate::budget::{Account, End, Grant, Kind, Limits, Loan, Pool, Quota, Throttle, Tokens, Visit};
+use crate::attempt::Settled;
+use crate::budget::{Account, Answer, End, Grant, Kind, Limits, Loan, Pool, Quota, Throttle, Tokens, Visit};
 use crate::metrics::{Denial, Metrics};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::time::Duration;
@@ -28,8 +29,13 @@ pub(crate) struct Budget {
     part: Part,
     /// Nobody retries until then, as far as this worker has heard.
     held_until: Cell<Monotonic>,
+    /// When a retry last followed an attempt that had no answer.
+    unanswered: Cell<Option<Monotonic>>,
     lease: OnceCell<Option<Lease>>,
 }
+
+/// For so long after an attempt without an answer the next ones are expected to have none either.
+const UNANSWERED: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum Part {
@@ -62,6 +68,7 @@ impl Budget {
             key: key.into(),
             part,
             held_until: Cell::default(),
+            unanswered: Cell::default(),
             lease: OnceCell::new(),
         }
     }
@@ -143,6 +150,55 @@ impl Budget {
                 self.change(tokens, limits.capacity, metrics, |tokens| limits.settle(tokens, grant, end));
             }
         }
+    }
+
+    /// What became of retries that were granted one by one.
+    pub(crate) fn settle_each(&self, now: Monotonic, settled: &Settled<Grant>, end: &End, metrics: &Metrics) {
+        let Part::Window { .. } = &self.part else {
+            let count = settled.unused.len().saturating_add(settled.spent.len());
+            let all = Grant::of(u8::try_from(count).unwrap_or(u8::MAX));
+            return self.settle(now, &all, end, metrics);
+        };
+        let nothing = End { used: 0, answer: Answer::Nothing, deposits: false, refused: false };
+        self.settle(now, &Grant::default(), &End { used: 0, ..*end }, metrics);
+        for grant in &settled.spent {
+            self.settle(now, grant, &End { used: 1, ..nothing }, metrics);
+        }
+        for grant in &settled.unused {
+            self.settle(now, grant, &nothing, metrics);
+        }
+    }
+
+    /// A retry that was made and could not be refused any more: it is charged.
+    pub(crate) fn owe(&self, now: Monotonic, metrics: &Metrics) {
+        let end = End { used: 0, answer: Answer::Nothing, deposits: false, refused: true };
+        self.settle(now, &Grant::default(), &end, metrics);
+    }
+
+    /// A retry follows an attempt that had no answer.
+    pub(crate) fn went_unanswered(&self, now: Monotonic) {
+        self.unanswered.set(Some(now));
+    }
+
+    pub(crate) fn was_unanswered_lately(&self, now: Monotonic) -> bool {
+        self.unanswered.get().is_some_and(|then| now.since(then) < UNANSWERED)
+    }
+
+    /// Whether a retry would be granted now; nothing is taken. One hostcall that returns bytes where this worker has none of its own.
+    pub(crate) fn has_any(&self, now: Monotonic) -> Host<bool> {
+        if now < self.held_until.get() {
+            return Ok(false);
+        }
+        let Part::Window { limits, account, pool } = &self.part else {
+            return Ok(self.balance(now)? > 0);
+        };
+        let account = account.borrow();
+        if account.has_any(now) {
+            return Ok(true);
+        }
+        let mut pool = pool.load()?.unwrap_or_else(|| Pool::new(limits, now));
+        let loan = pool.visit(limits, now, &account, &Visit { wanted: 1, ..Visit::default() });
+        Ok(loan.from_ratio > 0 || loan.from_floor > 0)
     }
 
     /// No retries until then, for anybody. Whether that is news.

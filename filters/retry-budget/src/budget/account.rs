@@ -45,6 +45,12 @@ impl Account {
         enough.then(|| self.hand_out(wanted))
     }
 
+    /// Whether it has one of its own.
+    #[must_use]
+    pub fn has_any(&self, now: Monotonic) -> bool {
+        self.permits > 0 && now < self.good_until
+    }
+
     /// What the pool gave.
     pub fn receive(&mut self, limits: &Limits, now: Monotonic, loan: &Loan) -> Grant {
         if self.anything_untold {

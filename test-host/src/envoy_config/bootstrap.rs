@@ -22,7 +22,7 @@ pub(super) fn bootstrap(root: &Cursor<'_>, name: &str, options: &LoadOptions) ->
     let node = fields.get("node").and_then(|field| node(&field)).unwrap_or_default();
     let resources = fields.required("static_resources", "static_resources with listeners")?.fields()?;
     resources.harmless("secrets", "nothing is encrypted here");
-    let clusters = clusters(resources.list("clusters"));
+    let clusters = clusters(resources.list("clusters"), options);
     let items = resources.list("listeners");
     let found = items.len();
     let (mut listeners, mut tcp_listeners) = (Vec::new(), Vec::new());

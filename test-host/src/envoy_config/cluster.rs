@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    LoadOptions,
     metadata::{locality, metadata, socket_address},
     raw::{Cursor, Fields},
+    upstream,
 };
 use crate::{
     proxy::spec::{ClusterSpec, Discovery, EndpointSpec, Locality},
@@ -29,10 +31,10 @@ const HEALTH: [(&str, i64, bool); 6] = [
 ];
 
 /// All clusters by name; a name twice is an error.
-pub(super) fn clusters(items: Vec<Cursor<'_>>) -> BTreeMap<String, ClusterSpec> {
+pub(super) fn clusters(items: Vec<Cursor<'_>>, options: &LoadOptions) -> BTreeMap<String, ClusterSpec> {
     let mut clusters = BTreeMap::new();
     for item in items {
-        let Some(cluster) = item.fields().and_then(|fields| cluster(&fields)) else {
+        let Some(cluster) = item.fields().and_then(|fields| cluster(&fields, options)) else {
             continue;
         };
         if clusters.contains_key(&cluster.name) {
@@ -43,14 +45,9 @@ pub(super) fn clusters(items: Vec<Cursor<'_>>) -> BTreeMap<String, ClusterSpec> 
     clusters
 }
 
-fn cluster(fields: &Fields<'_>) -> Option<ClusterSpec> {
+fn cluster(fields: &Fields<'_>, options: &LoadOptions) -> Option<ClusterSpec> {
     const ANSWERS: &str = "the recording answers in place of the upstream connection";
-    for name in [
-        "typed_extension_protocol_options",
-        "transport_socket",
-        "http2_protocol_options",
-        "dns_lookup_family",
-    ] {
+    for name in ["transport_socket", "http2_protocol_options", "dns_lookup_family"] {
         fields.harmless(name, ANSWERS);
     }
     fields.harmless("lb_policy", "the recording answers whichever endpoint is chosen");
@@ -60,6 +57,7 @@ fn cluster(fields: &Fields<'_>) -> Option<ClusterSpec> {
     if let (Some(Discovery::Eds), Some(field)) = (discovery, fields.get("eds_cluster_config")) {
         field.not_emulated("endpoints discovered at run time are unknown here");
     }
+    let upstream_filters = upstream::of_cluster(fields, options).ok()?;
     let connect_timeout = fields.get("connect_timeout").and_then(|field| field.duration());
     let load_assignment = fields.get("load_assignment").and_then(|field| field.fields());
     let endpoints = load_assignment.map(|assignment| endpoints(&assignment)).unwrap_or_default();
@@ -69,6 +67,7 @@ fn cluster(fields: &Fields<'_>) -> Option<ClusterSpec> {
         connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
         endpoints,
         metadata: metadata(fields),
+        upstream_filters,
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
     network,
     raw::{Cursor, Fields, TypedConfig},
     route::route_table,
-    wasm,
+    upstream, wasm,
 };
 use crate::{
     message::Direction,
@@ -292,7 +292,7 @@ fn http_filter(item: &Cursor<'_>, options: &LoadOptions) -> Result<Option<Filter
         }
         Some(ROUTER) => {
             let typed = TypedConfig::read(&config).ok_or(())?;
-            Ok(Some(FilterSpec::Router(router(&typed.fields, name))))
+            Ok(Some(FilterSpec::Router(router(&typed.fields, name, options)?)))
         }
         Some(TAP) => {
             config.harmless(format!("{name} only records; it is left out of the chain"));
@@ -309,13 +309,14 @@ fn http_filter(item: &Cursor<'_>, options: &LoadOptions) -> Result<Option<Filter
     }
 }
 
-fn router(fields: &Fields<'_>, filter_name: &str) -> RouterSpec {
+fn router(fields: &Fields<'_>, filter_name: &str, options: &LoadOptions) -> Result<RouterSpec, ()> {
     fields.harmless("upstream_log", LOGGING);
     fields.harmless("start_child_span", LOGGING);
     fields.harmless("dynamic_stats", "statistics of the router are not kept");
-    RouterSpec {
+    Ok(RouterSpec {
         filter_name: filter_name.to_owned(),
+        upstream_filters: upstream::chain(fields, "upstream_http_filters", options)?,
         suppress_envoy_headers: fields.bool("suppress_envoy_headers").unwrap_or(false),
         respect_expected_rq_timeout: fields.bool("respect_expected_rq_timeout").unwrap_or(false),
-    }
+    })
 }

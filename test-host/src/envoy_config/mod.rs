@@ -13,6 +13,7 @@ mod route;
 mod route_match;
 mod setting;
 mod source;
+mod upstream;
 mod wasm;
 
 use std::{

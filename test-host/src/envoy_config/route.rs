@@ -119,9 +119,17 @@ fn forward(field: &Cursor<'_>) -> Option<Forward> {
         cluster,
         timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
         retry_policy,
+        hedge_on_per_try_timeout: fields.get("hedge_policy").is_some_and(|field| hedges(&field)),
         idle_timeout: fields.get("idle_timeout").and_then(|field| field.duration()),
         max_stream_duration: fields.get("max_stream_duration").and_then(|field| max_stream_duration(&field)),
     })
+}
+
+fn hedges(field: &Cursor<'_>) -> bool {
+    let Some(fields) = field.fields() else { return false };
+    fields.harmless("initial_requests", "Envoy does not read it");
+    fields.harmless("additional_request_chance", "Envoy does not read it");
+    fields.bool("hedge_on_per_try_timeout").unwrap_or(false)
 }
 
 fn weighted(field: &Cursor<'_>) -> Option<ClusterChoice> {

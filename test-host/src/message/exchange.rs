@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Connection, HeaderMap};
+use super::{Answer, Connection, HeaderMap};
 
 /// A request or a response as it crossed the recorder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,6 +156,9 @@ pub struct Exchange {
     pub request: Message,
     /// `None` where the stream ended without one, or none was recorded (a note tells which).
     pub response: Option<Message>,
+    /// What the upstream answers to each attempt, the last to all that follow; written by hand only. Without any, `response` is
+    /// what came of all attempts together, and none is made again.
+    pub answers: Vec<Answer>,
     pub timing: Timing,
     pub connection: Connection,
     pub notes: Vec<Note>,

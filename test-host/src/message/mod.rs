@@ -1,5 +1,6 @@
 //! HTTP as data: what was recorded, what a filter sees, what goes out. No behaviour of any proxy.
 
+mod answer;
 mod certificate;
 mod connection;
 mod exchange;
@@ -7,6 +8,7 @@ mod header_map;
 mod tcp;
 pub(crate) mod written;
 
+pub use answer::{Answer, AnswerKind};
 pub use connection::{Certificate, Connection, Protocol, Security, Tls};
 pub use exchange::{
     Direction, Exchange, ExchangeId, Message, Note, NoteKind, Origin, Recording, Side, Timing,

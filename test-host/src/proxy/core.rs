@@ -21,7 +21,7 @@ use super::{
     streams::state::{StreamId, StreamState},
     streams::timers::StreamTimer,
     tcp::{ConnectionId, TcpState},
-    threads::{Listeners, PluginKey},
+    threads::{Listeners, PluginKey, UpstreamChain, UpstreamOf},
 };
 use crate::{
     abi::{ContextId, GuestFault, LocalReply, LogLevel, QueueId},
@@ -124,7 +124,12 @@ pub(crate) enum Due {
     ClientLeaves {
         stream: StreamId,
     },
+    /// What an attempt meets.
     UpstreamAnswer {
+        stream: StreamId,
+    },
+    /// A further attempt begins.
+    NextAttempt {
         stream: StreamId,
     },
     /// The time of listeners that a new configuration replaced is over.
@@ -299,6 +304,8 @@ pub(crate) struct Core {
     pub(crate) filters: Vec<FilterEntry>,
     /// The filters of each listener, in the order of `chains`.
     pub(crate) chain_filters: Vec<Vec<FilterNumber>>,
+    /// The filters that run once for each attempt of the router.
+    pub(crate) upstream_chains: BTreeMap<UpstreamOf, UpstreamChain>,
     /// All others are draining, or gone.
     pub(crate) current_listeners: Listeners,
     pub(crate) plugins: Vec<PluginState>,
@@ -341,9 +348,10 @@ impl Core {
         }
         let (at, order) = (self.now, self.next_order());
         if let Some(Owner::Stream(id, filter)) = owner
-            && let Some(stream) = self.streams.get_mut(&id)
+            && let Some(first) = self.streams.get(&id).map(|stream| stream.first_filter)
+            && let Some(stream) = self.streams.get_mut(&id.downstream())
         {
-            let filter = Some(FilterNumber(stream.first_filter + filter.0));
+            let filter = Some(FilterNumber(first + filter.0));
             return stream.trace.push(Entry { at, order, thread: stream.thread, filter, what });
         }
         if let Some(Owner::Connection(id, filter)) = owner

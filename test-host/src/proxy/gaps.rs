@@ -33,13 +33,13 @@ fn of_routes(proxy: &str, listener: &ListenerSpec, gaps: &mut Vec<Gap>) {
         for route in host.routes.iter().filter(|route| retries(route) || host.retry_policy.is_some()) {
             gaps.push(Gap {
                 place: at(&format!("route {:?}: retry_policy", route.name)),
-                what: "not carried out: the recorded answer is the final one, after as many attempts as its x-envoy-attempt-count says",
+                what: "carried out where an exchange says what each attempt is answered: a recorded answer is the final one, after as many attempts as its x-envoy-attempt-count says",
             });
         }
         if host.include_attempt_count_in_response {
             gaps.push(Gap {
                 place: at(&format!("virtual host {:?}: include_attempt_count_in_response", host.name)),
-                what: "the response's x-envoy-attempt-count is as recorded: none is added",
+                what: "where an answer was recorded, its x-envoy-attempt-count stays: none is added",
             });
         }
     }

@@ -77,7 +77,7 @@ impl Proxy {
     pub(crate) fn begin(&mut self, number: usize, exchange: Box<Exchange>, now: Duration, wall: Duration) {
         self.tell_time(now, wall);
         let core = self.core_mut();
-        let id = StreamId(number);
+        let id = StreamId::of(number);
         if core.current_listeners.http.is_empty() {
             let text = format!("{}: no listener speaks HTTP", exchange.id);
             return core.found(None, FindingKind::NotRecorded, text);
@@ -126,6 +126,7 @@ impl Proxy {
             Due::UpstreamAnswer { stream } => self.upstream_answered(stream),
             Due::Drained { listeners } => self.drained(&listeners),
             Due::TcpStep { connection, step } => self.tcp_step(connection, step),
+            Due::NextAttempt { stream } => self.next_attempt(stream),
             Due::UpstreamBreaks { stream } => self.upstream_broke_off(stream),
             Due::RouteTimeout { stream, of } => self.route_timed_out(stream, of),
             Due::StreamTimer { stream, timer } => self.stream_timer(stream, timer),
@@ -153,6 +154,12 @@ impl Proxy {
                     self.apply_effects();
                     self.answered(id, filter, path, part, action);
                     self.gone = None;
+                }
+                Step::Forward { path: Path::Decode, part, data } if id.is_attempt() => {
+                    self.send_to_upstream(id, part, data);
+                }
+                Step::Forward { path: Path::Encode, part, data } if id.is_attempt() => {
+                    self.router_receives(id, part, data);
                 }
                 Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
@@ -205,16 +212,22 @@ impl Proxy {
                 Effect::CloseConnection { connection } => {
                     self.close_connection(connection, TcpEnd::Local);
                 }
+                Effect::Reply { stream, .. } | Effect::Close { stream, .. } if self.is_over(stream) => {}
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
                     self.reply_before_closing(stream);
-                    self.close(stream);
+                    self.close(stream.downstream());
                 }
                 Effect::DeleteRoot { plugin } => self.delete_root(plugin),
             }
             self.cause = before;
         }
+    }
+
+    /// An attempt that has ended can ask for nothing more.
+    fn is_over(&mut self, id: StreamId) -> bool {
+        id.is_attempt() && self.core_mut().streams.get(&id).is_none()
     }
 
     fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
@@ -241,6 +254,7 @@ impl Proxy {
     /// Answers a stream from inside the proxy: through the filters if no response has begun, straight to the client if
     /// one was about to, by a reset if one is under way.
     fn reply(&mut self, id: StreamId, reply: Reply) {
+        let id = id.downstream();
         let Some(stream) = self.core_mut().streams.get_mut(&id) else {
             return;
         };
@@ -254,6 +268,10 @@ impl Proxy {
         let status = reply.status;
         let (headers, body) = respond(stream.reply_form(), reply);
         stream.manager.abort_decoding();
+        self.end_attempts(id);
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else {
+            return;
+        };
         if stream.manager.response.headers.is_none() {
             self.core_mut().choose_route(id);
         }
@@ -297,7 +315,7 @@ impl Proxy {
     }
 
     fn set_details(&mut self, id: StreamId, details: &[u8]) {
-        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+        if let Some(stream) = self.core_mut().streams.get_mut(&id.downstream()) {
             let spaced: Vec<u8> =
                 details.iter().map(|b| if b.is_ascii_whitespace() { b'_' } else { *b }).collect();
             stream.details = Some(spaced.into());

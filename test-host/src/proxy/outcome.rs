@@ -28,6 +28,8 @@ pub struct Outcome {
     pub filtered_headers: Option<HeaderMap>,
     /// What left for the upstream. `None`: a filter or the router answered first.
     pub upstream_request: Option<Message>,
+    /// What left for it in attempts before the last, the first first.
+    pub earlier_attempts: Vec<Message>,
     /// What went to the client. `None`: the stream ended without.
     pub downstream_response: Option<Message>,
     /// The response's headers as logs see them: the connection manager has put `date` and `server` on, and taken off what
@@ -59,16 +61,18 @@ impl Outcome {
         response
     }
 
-    pub(super) fn of(id: StreamId, stream: StreamState) -> Self {
+    pub(super) fn of(id: StreamId, mut stream: StreamState) -> Self {
+        let upstream_request = stream.sent.pop().map(|(_, message)| message);
         let numbers = (stream.first_filter..).map(FilterNumber);
         let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));
         Outcome {
-            number: id.0,
-            usage: usage.collect(),
+            number: id.exchange,
+            usage: usage.chain(stream.usage_upstream).collect(),
             exchange: stream.exchange,
             thread: stream.thread,
             filtered_headers: stream.filtered_headers,
-            upstream_request: stream.upstream_request,
+            upstream_request,
+            earlier_attempts: stream.sent.into_iter().map(|(_, message)| message).collect(),
             finished_headers: stream
                 .manager
                 .response

@@ -33,7 +33,10 @@ pub struct ProxySpec {
 impl ProxySpec {
     /// Every plugin of every listener, in the order in which they start.
     pub fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
-        self.chains().flat_map(|(.., plugins)| plugins)
+        let of_clusters =
+            self.clusters.values().flat_map(|cluster| cluster.upstream_filters.iter().flatten());
+        let http = self.listeners.iter().flat_map(|listener| listener.http.all_plugins());
+        of_clusters.chain(http).chain(self.tcp_listeners.iter().flat_map(|listener| &listener.filters))
     }
 
     /// The access loggers of each listener and then its filters, with its name, direction and the number of loggers: those for
@@ -52,9 +55,12 @@ impl ProxySpec {
     }
 
     pub fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
+        let clusters = self.clusters.values_mut();
+        let of_clusters = clusters.flat_map(|cluster| cluster.upstream_filters.iter_mut().flatten());
         let http = self.listeners.iter_mut();
         let tcp = self.tcp_listeners.iter_mut();
-        http.flat_map(|listener| listener.http.plugins_mut())
+        of_clusters
+            .chain(http.flat_map(|listener| listener.http.plugins_mut()))
             .chain(tcp.flat_map(|listener| &mut listener.filters))
     }
 }
@@ -126,6 +132,11 @@ impl HttpConnectionManagerSpec {
     /// The access loggers, then the Wasm filters.
     fn plugins(&self) -> impl Iterator<Item = &PluginSpec> {
         self.access_loggers.iter().chain(self.http_filters.plugins())
+    }
+
+    /// Those, then the upstream filters of the router.
+    fn all_plugins(&self) -> impl Iterator<Item = &PluginSpec> {
+        self.plugins().chain(self.http_filters.upstream_filters().unwrap_or_default())
     }
 
     fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
@@ -240,10 +251,19 @@ impl FilterChain {
         })
     }
 
+    /// What the router itself puts before each attempt, where its cluster has nothing.
+    pub fn upstream_filters(&self) -> Option<&[PluginSpec]> {
+        self.0.iter().find_map(|filter| match filter {
+            FilterSpec::Wasm(_) => None,
+            FilterSpec::Router(router) => router.upstream_filters.as_deref(),
+        })
+    }
+
+    /// The Wasm filters, in request order, then the upstream filters of the router.
     pub(super) fn plugins_mut(&mut self) -> impl Iterator<Item = &mut PluginSpec> {
-        self.0.iter_mut().filter_map(|filter| match filter {
-            FilterSpec::Wasm(plugin) => Some(&mut **plugin),
-            FilterSpec::Router(_) => None,
+        self.0.iter_mut().flat_map(|filter| match filter {
+            FilterSpec::Wasm(plugin) => std::slice::from_mut(&mut **plugin),
+            FilterSpec::Router(router) => router.upstream_filters.as_deref_mut().unwrap_or_default(),
         })
     }
 }
@@ -259,13 +279,15 @@ impl FilterSpec {
 }
 
 /// The router filter (envoy/extensions/filters/http/router/v3/router.proto).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct RouterSpec {
     pub filter_name: String,
     /// The `x-envoy-*` headers the router adds are left out.
     pub suppress_envoy_headers: bool,
     /// A caller's `x-envoy-expected-rq-timeout-ms` bounds the timeout.
     pub respect_expected_rq_timeout: bool,
+    /// Its own upstream filters, where it has a chain of them: the Wasm filters before the codec.
+    pub upstream_filters: Option<Vec<PluginSpec>>,
 }
 
 /// A Wasm filter (envoy/extensions/wasm/v3/wasm.proto, `PluginConfig`).
@@ -356,6 +378,9 @@ pub struct ClusterSpec {
     pub connect_timeout: Duration,
     pub endpoints: Vec<EndpointSpec>,
     pub metadata: Metadata,
+    /// Its own upstream filters, where it has a chain of them: the Wasm filters before the codec, which run once for each
+    /// attempt and stand in the place of the router's.
+    pub upstream_filters: Option<Vec<PluginSpec>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{active_context::ActiveContext, streams::state::StreamState};
+use super::{
+    active_context::ActiveContext,
+    streams::state::{StreamId, StreamState},
+};
 use crate::{
     abi::{CallResult, CallStatus, MapType},
     message::HeaderMap,
@@ -19,10 +22,13 @@ impl ActiveContext {
             _ => {}
         }
         let (stream, filter) = self.stream()?;
-        let (request, response) = (&stream.manager.request, &stream.manager.response);
+        let client = stream.attempt_of.and_then(|id| self.core.streams.get(&id)).unwrap_or(stream);
+        let (request, response) = (&client.manager.request, &stream.manager.response);
         match map {
             MapType::RequestHeaders if filter.request.headers || filter.logging => request.headers.as_ref(),
-            MapType::RequestTrailers if filter.request.trailers => request.trailers.as_ref(),
+            MapType::RequestTrailers if filter.request.trailers => {
+                request.trailers.as_ref().or(stream.manager.request.trailers.as_ref())
+            }
             MapType::ResponseHeaders if filter.response.headers || filter.logging => {
                 response.headers.as_ref()
             }
@@ -35,6 +41,13 @@ impl ActiveContext {
 
     /// A map to write to. Trailers may be created in the last body callback.
     pub(super) fn map_mut(&mut self, map: MapType) -> CallResult<&mut HeaderMap> {
+        if let Some(id) = self.client_of_attempt(map) {
+            let client = self.core.streams.get_mut(&id).ok_or(CallStatus::BadArgument)?;
+            let request = &mut client.manager.request;
+            let found =
+                if map == MapType::RequestHeaders { &mut request.headers } else { &mut request.trailers };
+            return found.as_mut().ok_or(CallStatus::BadArgument);
+        }
         let (stream, filter) = self.stream_mut().ok_or(CallStatus::BadArgument)?;
         let StreamState { manager, filters, .. } = stream;
         let filter = filters.get_mut(filter).ok_or(CallStatus::BadArgument)?;
@@ -56,6 +69,19 @@ impl ActiveContext {
             _ => None,
         };
         found.ok_or(CallStatus::BadArgument)
+    }
+
+    /// The client's stream, where an upstream filter sees that stream's own map.
+    fn client_of_attempt(&self, map: MapType) -> Option<StreamId> {
+        let (stream, filter) = self.stream()?;
+        let id = stream.attempt_of?;
+        let client = &self.core.streams.get(&id)?.manager.request;
+        let sees = match map {
+            MapType::RequestHeaders => filter.request.headers,
+            MapType::RequestTrailers => filter.request.trailers && client.trailers.is_some(),
+            _ => false,
+        };
+        sees.then_some(id)
     }
 
     /// Notes a header edit; one of the request's makes the route be chosen again (Envoy, ABI up to 0.2.1).

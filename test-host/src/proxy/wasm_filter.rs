@@ -110,7 +110,10 @@ impl Proxy {
 
     /// Lets the filter see the part; the callback to make, with the sizes the guest is told.
     fn show(&mut self, id: StreamId, filter: FilterIndex, path: Path, part: Part) -> Option<Callback> {
-        let stream = self.core_mut().streams.get_mut(&id)?;
+        let core = self.core_mut();
+        let requested = core.streams.get(&id).and_then(|stream| core.request_headers(stream));
+        let requested = requested.map_or(0, HeaderMap::len) as u32;
+        let stream = core.streams.get_mut(&id)?;
         let context = stream.filters.get_mut(filter.0)?;
         let message = stream.manager.message_mut(path);
         let count = |map: &Option<HeaderMap>| map.as_ref().map_or(0, HeaderMap::len) as u32;
@@ -118,7 +121,7 @@ impl Proxy {
             (Path::Decode, Part::Headers { end_of_stream }) => {
                 context.request.headers = true;
                 context.end_of_stream = end_of_stream;
-                Callback::RequestHeaders { count: count(&message.headers), end_of_stream }
+                Callback::RequestHeaders { count: requested, end_of_stream }
             }
             (Path::Encode, Part::Headers { end_of_stream }) => {
                 context.response.headers = true;

@@ -121,6 +121,7 @@ fn note(step: &mut FilterStep, what: &What) {
         | What::RouterReplied { .. }
         | What::ClientLeft
         | What::UpstreamBroke
+        | What::Retries { .. }
         | What::Reconfigured { .. }
         | What::UpstreamAnswered { .. } => {}
     }
@@ -179,6 +180,7 @@ fn of_proxy(outcome: &Outcome) -> Vec<Effect> {
             What::Routed { route, cluster } => format!("routed to cluster {cluster:?} by route {route:?}"),
             What::RouterReplied { status, details } => format!("answered {status} ({details})"),
             What::ClientLeft => "the client left, as recorded".to_owned(),
+            What::Retries { after } => format!("tries again in {} ms", after.as_millis()),
             What::UpstreamBroke => "the upstream broke off".to_owned(),
             What::UpstreamAnswered { status } => format!("upstream answered {status}"),
             What::Finding { kind, text } => format!("{kind}: {text}"),

@@ -3,6 +3,7 @@
 
 mod metadata;
 mod retry_policy;
+mod retry_state;
 mod route_action;
 mod route_match;
 mod route_table;
@@ -11,6 +12,7 @@ mod string_match;
 
 pub use metadata::{Metadata, struct_to_wire};
 pub use retry_policy::{BackOff, RetryOn, RetryPolicy};
+pub use retry_state::{Retry, RetryState};
 pub use route_action::{
     ClusterChoice, DirectResponse, Forward, PathRedirect, Redirect, RouteAction, WeightedCluster,
 };

@@ -21,6 +21,8 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// The route's own policy; see [`super::SelectedRoute::retry_policy`] for the one in force.
     pub retry_policy: Option<RetryPolicy>,
+    /// An attempt that takes longer than the policy's time for a try goes on, with another beside it.
+    pub hedge_on_per_try_timeout: bool,
     /// In the place of the connection manager's; zero: none.
     pub idle_timeout: Option<Duration>,
     /// In the place of the connection manager's; zero: none. The plain `timeout` counts for nothing then.

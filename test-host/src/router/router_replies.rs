@@ -7,6 +7,7 @@ use std::borrow::Cow;
 pub enum ResponseFlag {
     NoHealthyUpstream,
     UpstreamRequestTimeout,
+    LocalReset,
     UpstreamConnectionFailure,
     UpstreamConnectionTermination,
     UpstreamOverflow,
@@ -24,6 +25,7 @@ impl ResponseFlag {
         match self {
             ResponseFlag::NoHealthyUpstream => "UH",
             ResponseFlag::UpstreamRequestTimeout => "UT",
+            ResponseFlag::LocalReset => "LR",
             ResponseFlag::UpstreamConnectionFailure => "UF",
             ResponseFlag::UpstreamConnectionTermination => "UC",
             ResponseFlag::UpstreamOverflow => "UO",
@@ -42,6 +44,7 @@ impl ResponseFlag {
         1 << match self {
             ResponseFlag::NoHealthyUpstream => 1,
             ResponseFlag::UpstreamRequestTimeout => 2,
+            ResponseFlag::LocalReset => 3,
             ResponseFlag::UpstreamConnectionFailure => 5,
             ResponseFlag::UpstreamConnectionTermination => 6,
             ResponseFlag::UpstreamOverflow => 7,
@@ -95,7 +98,7 @@ impl RouterReply {
         let (text, name, flag) = reason.parts();
         let latest = if retried { "retried and the latest reset reason" } else { "reset reason" };
         RouterReply {
-            status: 503,
+            status: if reason == ResetReason::ProtocolError { 502 } else { 503 },
             body: format!("upstream connect error or disconnect/reset before headers. {latest}: {text}")
                 .into(),
             details: format!("upstream_reset_before_response_started{{{name}}}").into(),
@@ -114,6 +117,10 @@ pub enum ResetReason {
     ConnectionTermination,
     /// A circuit breaker refused it.
     Overflow,
+    /// What came was no HTTP, or ended where it should not.
+    ProtocolError,
+    /// The router gave the attempt up.
+    LocalReset,
 }
 
 impl ResetReason {
@@ -121,7 +128,7 @@ impl ResetReason {
         match self {
             ResetReason::RemoteConnectionFailure => (
                 "remote connection failure",
-                "remote_connection_failure",
+                "remote_connection_failure|delayed_connect_error:_Connection_refused",
                 ResponseFlag::UpstreamConnectionFailure,
             ),
             ResetReason::ConnectionTermination => (
@@ -130,6 +137,10 @@ impl ResetReason {
                 ResponseFlag::UpstreamConnectionTermination,
             ),
             ResetReason::Overflow => ("overflow", "overflow", ResponseFlag::UpstreamOverflow),
+            ResetReason::ProtocolError => {
+                ("protocol error", "protocol_error", ResponseFlag::UpstreamProtocolError)
+            }
+            ResetReason::LocalReset => ("local reset", "local_reset", ResponseFlag::LocalReset),
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     envoy_config::{self, LoadOptions},
     message::written::{self, DurationText, HeaderLine, WrittenTls, header_map},
     message::{
-        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording,
-        Security, Timing,
+        Answer, AnswerKind, Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin,
+        Protocol, Recording, Security, Timing,
     },
     proxy::spec::{PluginConfiguration, ProxySpec},
     replay::{Chunking, Isolation},
@@ -38,6 +38,11 @@ pub struct ManifestError {
 ///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
 ///     response: 200                   # what the upstream answers
 ///     latency: 20ms                   # after the request reached it
+///   - request: GET /books             # in the place of a response: what the upstream answers to each attempt, the last to all
+///     attempts: [{ response: 503, latency: 5ms }, { resets: true }, { refused: true }, { response: 200 }]   # that follow
+/// route: { retry_policy: { retry_on: 5xx, num_retries: 3 } }   # of the route's action; the router makes those attempts by it
+/// upstream_chain:                     # filters that run once for each attempt, in the same VM as one of `chain` of that module
+///   - { module: timeout, config: { version: 1 } }
 /// callouts:                           # what answers the calls that filters make, by cluster
 ///   auth: [{ answer: { status: 200, after: 5ms } }]
 /// tls:                                # the clients' connections are TLS; upstream_tls: those to the upstream
@@ -53,6 +58,12 @@ pub struct Manifest {
     pub about: String,
     /// Filters from the client on.
     pub chain: Vec<Link>,
+    /// Filters of the upstream's cluster, from the router on: they run once for each attempt.
+    #[serde(default)]
+    pub upstream_chain: Vec<Link>,
+    /// What the one route's action has besides its cluster (`retry_policy`, `timeout` …), as Envoy's configuration has it.
+    #[serde(default)]
+    pub route: serde_json::Map<String, serde_json::Value>,
     pub exchanges: Vec<Written>,
     /// Where bodies are cut: `recorded` (as written here), `whole` or `random`.
     #[serde(default)]
@@ -120,9 +131,46 @@ pub struct Written {
     /// Between the request's arrival at the upstream and its answer. Default: 0.
     #[serde(default)]
     latency: Option<DurationText>,
+    /// In the place of a response: what the upstream answers to each attempt, the last to all that follow. Without it, the
+    /// response is what came of all attempts.
+    #[serde(default)]
+    attempts: Vec<WrittenAnswer>,
     /// Sends the same this many times. Default: 1.
     #[serde(default = "once")]
     times: u32,
+}
+
+/// What one attempt meets, as written; fields as those of an exchange.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenAnswer {
+    response: Option<u16>,
+    response_headers: Vec<HeaderLine>,
+    response_body: Vec<String>,
+    response_trailers: Vec<HeaderLine>,
+    latency: Option<DurationText>,
+    breaks_off: bool,
+    /// The upstream closes the connection before it answers.
+    resets: bool,
+    /// There is no connection to be had.
+    refused: bool,
+    /// The upstream never answers.
+    never: bool,
+}
+
+impl WrittenAnswer {
+    fn answer(&self) -> Answer {
+        let mut message = message(&self.response_body, &self.response_trailers);
+        message.headers.push(":status", self.response.unwrap_or(200).to_string());
+        extend(&mut message.headers, &self.response_headers);
+        let kind = match self {
+            WrittenAnswer { refused: true, .. } => AnswerKind::Refuses,
+            WrittenAnswer { resets: true, .. } => AnswerKind::Resets,
+            WrittenAnswer { never: true, .. } => AnswerKind::Never,
+            _ => AnswerKind::Response { message, breaks_off: self.breaks_off },
+        };
+        Answer { after: self.latency.map_or(Duration::ZERO, |latency| latency.0), kind }
+    }
 }
 
 fn once() -> u32 {
@@ -150,7 +198,7 @@ static_resources:
                       routes:
                         - name: default
                           match: { prefix: "/" }
-                          route: { cluster: upstream }
+                          route: # route
                           metadata: { filter_metadata: # metadata }
                 http_filters:
 # filters
@@ -165,6 +213,19 @@ static_resources:
         endpoints:
           - lb_endpoints:
               - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } }
+# upstream
+"#;
+
+/// Behind `upstream`; filters go in where the comment stands.
+const UPSTREAM: &str = r#"      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: { http_protocol_options: {} }
+          http_filters:
+# filters
+                  - name: codec
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec
 "#;
 
 /// Of a cluster that only a script answers.
@@ -178,39 +239,24 @@ impl Manifest {
             return Err(refused("found no exchanges, expected at least one".to_owned()));
         }
         for written in &manifest.exchanges {
-            written.method_and_path().map_err(refused)?;
+            written.check().map_err(refused)?;
         }
         Ok(manifest)
     }
 
     /// The proxy: a plain Envoy configuration with the chain in it.
     pub(super) fn spec(&self, place: &str, resolve: Resolve<'_>) -> Result<ProxySpec, ScenarioError> {
-        let mut filters = String::new();
-        for link in &self.chain {
-            let module = || link.module.clone();
-            let path = resolve(&link.module).map_err(|why| ScenarioError::Module {
-                place: place.to_owned(),
-                module: module(),
-                why,
-            })?;
-            let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
-            let (name, path) = (quoted(&link.module), quoted(&path.display().to_string()));
-            filters.push_str(&format!(
-                r#"                  - name: {name}
-                    typed_config:
-                      "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-                      config:
-                        name: {name}
-                        failure_policy: FAIL_RELOAD
-                        vm_config:
-                          vm_id: {name}
-                          runtime: envoy.wasm.runtime.v8
-                          code: {{ local: {{ filename: {path} }} }}
-"#
-            ));
-        }
+        let filters = filters_of(&self.chain, "", place, resolve)?;
+        let upstream = match &self.upstream_chain[..] {
+            [] => String::new(),
+            chain => UPSTREAM.replace("# filters\n", &filters_of(chain, "_upstream", place, resolve)?),
+        };
+        let mut route = self.route.clone();
+        route.insert("cluster".to_owned(), "upstream".into());
+        let route = serde_json::Value::Object(route).to_string();
         let metadata = serde_json::Value::Object(self.route_metadata.clone()).to_string();
-        let mut text = BOOTSTRAP.replace("# metadata", &metadata).replace("# filters\n", &filters);
+        let text = BOOTSTRAP.replace("# metadata", &metadata).replace("# route", &route);
+        let mut text = text.replace("# filters\n", &filters).replace("# upstream\n", &upstream);
         for cluster in self.callouts.clusters() {
             let name = serde_json::Value::String(cluster.to_owned());
             text.push_str(&format!("    - {{ name: {name}, type: STATIC, load_assignment: {ENDPOINTS} }}\n"));
@@ -218,7 +264,8 @@ impl Manifest {
         let loaded = envoy_config::from_text(&text, Path::new("scenario.yaml"), &LoadOptions::default());
         let mut spec =
             loaded.map_err(|error| ManifestError { place: place.to_owned(), what: error.to_string() })?.spec;
-        for (plugin, link) in spec.plugins_mut().zip(&self.chain) {
+        // Those of clusters come first.
+        for (plugin, link) in spec.plugins_mut().zip(self.upstream_chain.iter().chain(&self.chain)) {
             plugin.configuration = PluginConfiguration::Raw(link.config.to_string().into());
             plugin.origin = place.to_owned();
         }
@@ -254,10 +301,57 @@ impl Manifest {
     }
 }
 
+/// Filters as Envoy has them written. What follows a module's name is in the filter's.
+fn filters_of(
+    chain: &[Link],
+    suffix: &str,
+    place: &str,
+    resolve: Resolve<'_>,
+) -> Result<String, ScenarioError> {
+    let mut filters = String::new();
+    for link in chain {
+        let path = resolve(&link.module).map_err(|why| ScenarioError::Module {
+            place: place.to_owned(),
+            module: link.module.clone(),
+            why,
+        })?;
+        let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
+        let (vm_id, path) = (quoted(&link.module), quoted(&path.display().to_string()));
+        let name = quoted(&format!("{}{suffix}", link.module));
+        filters.push_str(&format!(
+            r#"                  - name: {name}
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+                      config:
+                        name: {name}
+                        failure_policy: FAIL_RELOAD
+                        vm_config:
+                          vm_id: {vm_id}
+                          runtime: envoy.wasm.runtime.v8
+                          code: {{ local: {{ filename: {path} }} }}
+"#
+        ));
+    }
+    Ok(filters)
+}
+
 /// 2026-01-01T00:00:00Z.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
 impl Written {
+    fn check(&self) -> Result<(), String> {
+        self.method_and_path()?;
+        let answered = self.response.is_some()
+            || self.breaks_off
+            || !(self.response_headers.is_empty()
+                && self.response_body.is_empty()
+                && self.response_trailers.is_empty());
+        if answered && !self.attempts.is_empty() {
+            return Err(format!("{}: found a response and attempts, expected one of them", self.request));
+        }
+        Ok(())
+    }
+
     fn method_and_path(&self) -> Result<(&str, &str), String> {
         self.request
             .split_once(' ')
@@ -282,16 +376,24 @@ impl Written {
         response.headers.push(":status", self.response.unwrap_or(200).to_string());
         extend(&mut response.headers, &self.response_headers);
         let latency = self.latency.map_or(Duration::ZERO, |latency| latency.0);
+        let answers: Vec<Answer> = self.attempts.iter().map(WrittenAnswer::answer).collect();
+        let last = answers.iter().rev().find_map(|answer| match &answer.kind {
+            AnswerKind::Response { message, .. } => Some(message.clone()),
+            AnswerKind::Resets | AnswerKind::Refuses | AnswerKind::Never => None,
+        });
+        let response = if answers.is_empty() { Some(response) } else { last };
+        let patience = (self.leaves && !answers.is_empty()).then_some(latency);
         Exchange {
             id: ExchangeId { proxy: Arc::from("scenario"), direction: Direction::Unspecified, number },
             origin: Origin { file: place.into(), offset: 0, trace_id: 0 },
             request,
-            response: (!self.leaves).then_some(response),
+            response: response.filter(|_| !self.leaves),
+            answers,
             timing: Timing {
                 request_headers: Some(at),
                 response_headers: Some(at + latency),
                 request_stalls: self.stalls,
-                client_patience: None,
+                client_patience: patience,
                 response_breaks_off: self.breaks_off,
             },
             connection: connection.clone(),

@@ -13,6 +13,9 @@ pub(super) fn tell(manifest: &Manifest, replay: &Replay, report: &Report) -> Str
     let mut out = format!("{}\n\n", manifest.about.trim());
     for (told, outcome) in report.exchanges.iter().zip(replay.outcomes()) {
         let _ = write!(out, "{}", report.story_of(told));
+        for attempt in &outcome.earlier_attempts {
+            message(&mut out, "upstream got", Some(attempt));
+        }
         message(&mut out, "upstream got", outcome.upstream_request.as_ref());
         message(&mut out, "client got", outcome.downstream_response.as_ref());
         out.push('\n');

@@ -138,6 +138,10 @@ pub enum What {
     ClientLeft,
     /// The upstream broke off in the middle of its answer.
     UpstreamBroke,
+    /// The router will make another attempt.
+    Retries {
+        after: Duration,
+    },
     /// A new configuration is in force.
     Reconfigured {
         text: String,

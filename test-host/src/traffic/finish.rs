@@ -56,6 +56,7 @@ fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) ->
         },
         request: message(draft.request),
         response: draft.response.map(message),
+        answers: Vec::new(),
         timing: draft.timing,
         connection: draft.connection,
         notes: notes.notes,

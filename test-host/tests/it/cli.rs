@@ -161,14 +161,14 @@ fn of_a_torn_recording_the_good_part_is_replayed_and_the_rest_noted() {
 #[test]
 fn a_refused_configuration_is_told_in_the_filters_own_words() {
     let folder = folder();
-    let mistyped = json!({ "version": 1, "defaults": { "timeuot": "15s" } });
+    let mistyped = json!({ "version": 1, "defaults": { "timeout": "fifteen" } });
     folder.envoy("envoy.json", &[Filter::built("timeout", mistyped)]);
     check_refused(
         &folder,
         REPLAY,
         expect![[r#"
             error: envoy.json:29:35: filter timeout: refused its configuration in on_configure
-              it logged: timeout: configuration refused: /defaults/timeuot: unknown field `timeuot`, expected one of `timeout`, `hop_margin`, `min_budget`, `client_sources`, `sources`, `trust`, `on_bad_header`, `tick`
+              it logged: timeout: configuration refused: /defaults/timeout: expected a duration such as "250ms" or "1m30s", found string "fifteen"
         "#]],
     );
 }

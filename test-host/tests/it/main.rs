@@ -3,6 +3,7 @@
 mod support;
 
 mod allocations;
+mod attempts;
 mod build;
 mod callouts;
 mod chunking;

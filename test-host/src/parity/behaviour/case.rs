@@ -28,6 +28,15 @@ pub struct Behaviour {
     /// Access loggers, which hear of every request's end; without a name, `logger`.
     #[serde(default)]
     pub loggers: Vec<Filter>,
+    /// Upstream filters of the cluster that requests go to, which then is one of its own; without a name, `upstream`.
+    #[serde(default)]
+    pub upstream_filters: Vec<Filter>,
+    /// Upstream filters of the router; without a name, `routed`.
+    #[serde(default)]
+    pub upstream_filters_of_router: Vec<Filter>,
+    /// Nothing listens where requests go to; it needs upstream filters of the cluster.
+    #[serde(default)]
+    pub upstream_refuses: bool,
     #[serde(default = "one_request")]
     pub requests: Vec<Request>,
     /// Filters are network filters, and this is the one connection through them, in the form of `traffic::load_connections`.
@@ -103,6 +112,8 @@ pub struct Request {
     pub stalls: bool,
     /// What the upstream answers.
     pub response: Response,
+    /// In its place: what it answers to each attempt, the last to all that follow.
+    pub responses: Vec<Response>,
 }
 
 impl Default for Request {
@@ -118,7 +129,15 @@ impl Default for Request {
             gives_up_after_ms: 1000,
             stalls: false,
             response: Response::default(),
+            responses: Vec::new(),
         }
+    }
+}
+
+impl Request {
+    /// What the upstream answers to each attempt, the last to all that follow.
+    pub(super) fn answers(&self) -> &[Response] {
+        if self.responses.is_empty() { std::slice::from_ref(&self.response) } else { &self.responses }
     }
 }
 
@@ -141,6 +160,8 @@ pub struct Response {
     pub after_ms: u64,
     /// The connection breaks where the message's end should be.
     pub breaks_off: bool,
+    /// The connection breaks before the message begins.
+    pub resets: bool,
     /// The upstream never answers.
     pub never: bool,
 }
@@ -154,6 +175,7 @@ impl Default for Response {
             trailers: None,
             after_ms: 0,
             breaks_off: false,
+            resets: false,
             never: false,
         }
     }
@@ -256,7 +278,12 @@ impl Behaviour {
         if self.filters.is_empty() {
             return Err("filters: found none, expected at least one".to_owned());
         }
-        for (number, filter) in self.filters.iter().enumerate() {
+        if self.upstream_refuses && self.upstream_filters.is_empty() {
+            return Err(
+                "upstream_refuses: found no upstream_filters, without which the cluster is shared".to_owned()
+            );
+        }
+        for (number, filter) in self.guests().enumerate() {
             if filter.script.is_some() && filter.configuration.is_some() {
                 return Err(format!(
                     "filters[{number}]: found script and configuration, expected one of them"
@@ -280,9 +307,19 @@ impl Behaviour {
         Ok(())
     }
 
+    /// By kind, with the name of one that has none, in the order in which they start.
+    pub(super) fn kinds(&self) -> [(&[Filter], &'static str); 4] {
+        [
+            (&self.upstream_filters, "upstream"),
+            (&self.loggers, "logger"),
+            (&self.filters, "script"),
+            (&self.upstream_filters_of_router, "routed"),
+        ]
+    }
+
     /// In the order in which they start.
     pub(super) fn guests(&self) -> impl Iterator<Item = &Filter> {
-        self.loggers.iter().chain(&self.filters)
+        self.kinds().into_iter().flat_map(|(filters, _)| filters)
     }
 
     /// Whether it must have an Envoy to itself.

@@ -56,14 +56,25 @@ impl Case {
         if self.prefix.is_empty() { text.to_owned() } else { text.replace(&self.prefix, "") }
     }
 
-    /// How the log begins its lines, logger by logger and then filter by filter.
+    /// How the log begins its lines, filter by filter in the order in which they start.
     pub(super) fn filter_name(&self, number: usize) -> String {
-        let (of_kind, nth, kind) = match number.checked_sub(self.behaviour.loggers.len()) {
-            Some(nth) => (&self.behaviour.filters, nth, "script"),
-            None => (&self.behaviour.loggers, number, "logger"),
-        };
-        let name = of_kind.get(nth).and_then(|filter| filter.name.clone());
-        name.unwrap_or_else(|| if nth == 0 { kind.to_owned() } else { format!("{kind}-{}", nth + 1) })
+        let mut before = 0;
+        for (filters, kind) in self.behaviour.kinds() {
+            if let Some(nth) = number.checked_sub(before)
+                && let Some(filter) = filters.get(nth)
+            {
+                let unnamed = || if nth == 0 { kind.to_owned() } else { format!("{kind}-{}", nth + 1) };
+                return filter.name.clone().unwrap_or_else(unnamed);
+            }
+            before += filters.len();
+        }
+        String::new()
+    }
+
+    /// The cluster that requests go to: of its own where it has filters of its own.
+    fn upstream(&self) -> String {
+        let own = !self.behaviour.upstream_filters.is_empty();
+        if own { format!("{}{UPSTREAM}", self.prefix) } else { UPSTREAM.to_owned() }
     }
 }
 
@@ -114,7 +125,15 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
             let name = further["name"].as_str().ok_or("envoy.clusters: expected a name")?;
             clusters.insert(name.to_owned(), further.clone());
         }
-        if let Some(upstream) = clusters.get_mut(UPSTREAM) {
+        if !case.behaviour.upstream_filters.is_empty() {
+            let server = around.servers.get(UPSTREAM).copied();
+            let mut own =
+                cluster(&case.upstream(), server.filter(|_| !case.behaviour.upstream_refuses), true);
+            let filters = upstream_filters(case, 0, around)?;
+            own["typed_extension_protocol_options"][HTTP_OPTIONS]["http_filters"] = filters;
+            clusters.insert(case.upstream(), own);
+        }
+        if let Some(upstream) = clusters.get_mut(&case.upstream()) {
             if let Some(tls) = &case.behaviour.upstream_tls {
                 tls.configure(upstream);
             }
@@ -134,23 +153,23 @@ pub(super) fn document(cases: &[&Case], around: &Surroundings) -> Result<Value, 
 }
 
 fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
-    let filters = (case.behaviour.loggers.len()..).zip(&case.behaviour.filters);
-    let mut chain =
-        filters.map(|(number, filter)| wasm(case, number, filter, around)).collect::<Result<Vec<_>, _>>()?;
+    let mut filters = chain(case, 2, around)?;
     if case.behaviour.connection.is_some() {
-        let mut listener = with_filters(&case.listener, super::raw::filters(case, chain));
+        let mut listener = with_filters(&case.listener, super::raw::filters(case, filters));
         merge(&mut listener, &case.behaviour.envoy.listener);
         return Ok(listener);
     }
     let Overrides { router: router_fields, connection_manager, listener: listener_fields, .. } =
         &case.behaviour.envoy;
     let mut router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
+    if !case.behaviour.upstream_filters_of_router.is_empty() {
+        router["upstream_http_filters"] = upstream_filters(case, 3, around)?;
+    }
     merge(&mut router, router_fields);
-    chain.push(json!({ "name": "router", "typed_config": router }));
-    let mut manager = manager(MANAGER, chain, virtual_host(&case.behaviour.envoy));
+    filters.push(json!({ "name": "router", "typed_config": router }));
+    let mut manager = manager(MANAGER, filters, virtual_host(case));
     let mut logs = vec![access_log(case, &around.access_log)];
-    for (logger, number) in case.behaviour.loggers.iter().zip(0..) {
-        let mut logger = wasm(case, number, logger, around)?;
+    for mut logger in chain(case, 1, around)? {
         logger["typed_config"]["@type"] =
             json!("type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog");
         logs.push(logger);
@@ -165,8 +184,25 @@ fn listener(case: &Case, around: &Surroundings) -> Result<Value, String> {
     Ok(listener)
 }
 
-fn virtual_host(overrides: &Overrides) -> Value {
-    let mut action = json!({ "cluster": UPSTREAM });
+/// The filters of one kind.
+fn chain(case: &Case, kind: usize, around: &Surroundings) -> Result<Vec<Value>, String> {
+    let kinds = case.behaviour.kinds();
+    let first = kinds.iter().take(kind).map(|(filters, _)| filters.len()).sum();
+    let filters = kinds.get(kind).map(|(filters, _)| *filters).unwrap_or_default();
+    (first..).zip(filters).map(|(number, filter)| wasm(case, number, filter, around)).collect()
+}
+
+/// A chain of upstream filters with its end.
+fn upstream_filters(case: &Case, kind: usize, around: &Surroundings) -> Result<Value, String> {
+    const CODEC: &str = "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    let mut filters = chain(case, kind, around)?;
+    filters.push(json!({ "name": "codec", "typed_config": { "@type": CODEC } }));
+    Ok(json!(filters))
+}
+
+fn virtual_host(case: &Case) -> Value {
+    let overrides = &case.behaviour.envoy;
+    let mut action = json!({ "cluster": case.upstream() });
     merge(&mut action, &overrides.route);
     let routes = match &overrides.routes {
         Value::Null => json!([{ "name": "main", "match": { "prefix": "/" }, "route": action }]),

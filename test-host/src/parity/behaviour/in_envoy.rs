@@ -15,7 +15,7 @@ use super::{
     case::{Behaviour, Callout, Level, Request, Response},
     document::{self, Case, MANAGER, Surroundings, UPSTREAM},
     encrypted::{DownstreamTls, UpstreamTls},
-    seen::{Ended, Seen, SeenByClient, SeenExchange},
+    seen::{Ended, FLAGS, Seen, SeenByClient, SeenExchange},
     traffic,
 };
 use crate::message::Message;
@@ -229,18 +229,19 @@ impl Servers {
     }
 }
 
-fn upstream_answers(requests: &[Request]) -> Vec<(String, Answer)> {
+fn upstream_answers(requests: &[Request]) -> Vec<(String, Vec<Answer>)> {
     let answers = requests.iter().zip(1..).map(|(request, number)| {
-        let mut answer = answer(&request.response, request.method == "HEAD");
-        answer.message = traffic::with_service_time(answer.message);
-        (traffic::request_id(number), answer)
+        let to_head = request.method == "HEAD";
+        let answers = request.answers().iter().map(|response| answer(response, to_head));
+        (traffic::request_id(number), answers.collect())
     });
     answers.collect()
 }
 
 fn answer(response: &Response, to_head: bool) -> Answer {
+    let message = if response.resets { Message::default() } else { traffic::response(response, to_head) };
     Answer {
-        message: traffic::response(response, to_head),
+        message,
         after: Duration::from_millis(response.after_ms),
         breaks_off: response.breaks_off,
         never: response.never,
@@ -439,7 +440,11 @@ fn logged(line: &str, listener: &str) -> Option<(u16, (String, String))> {
     }
     let port = entry["client"].as_str()?.rsplit(':').next()?.parse().ok()?;
     let text = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
-    Some((port, (text("details"), text("flags"))))
+    // Envoy writes them as they came.
+    let flags = text("flags");
+    let mut flags: Vec<&str> = flags.split(',').collect();
+    flags.sort_by_key(|flag| FLAGS.iter().position(|known| known == flag));
+    Some((port, (text("details"), flags.join(","))))
 }
 
 /// A line of one of the behaviour's filters.

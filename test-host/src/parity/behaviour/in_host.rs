@@ -16,14 +16,15 @@ use super::{
     case::{Callout, Level, Request, Response},
     document::{self, Case, Surroundings},
     encrypted::{self, DownstreamTls, UpstreamTls},
-    seen::{Ended, Seen, SeenByClient, SeenExchange},
+    seen::{Ended, FLAGS, Seen, SeenByClient, SeenExchange},
     traffic,
 };
 use crate::{
     abi::{GuestFault, HttpCallout, LogLevel},
     envoy_config,
     message::{
-        Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin, Protocol, Recording, Timing,
+        Answer, AnswerKind, Connection, Direction, Exchange, ExchangeId, HeaderMap, Message, Origin,
+        Protocol, Recording, Timing,
     },
     parity::log::{self, Stopped},
     proxy::{End, Metric, Outcome, ProxyOutcome, StartError},
@@ -114,7 +115,8 @@ fn recording(case: &Case, direction: Direction) -> Result<Recording, String> {
 fn exchange(case: &Case, request: &Request, number: u32, at: Duration, direction: Direction) -> Exchange {
     let to_head = request.method == "HEAD";
     let Response { after_ms, never, .. } = request.response;
-    let response = traffic::with_service_time(traffic::response(&request.response, to_head));
+    let response = traffic::response(&request.response, to_head);
+    let answers = request.answers().iter().map(|response| meets(case, response, to_head)).collect();
     let peer = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
     let (after, patience) =
         (Duration::from_millis(after_ms), Duration::from_millis(request.gives_up_after_ms));
@@ -123,6 +125,7 @@ fn exchange(case: &Case, request: &Request, number: u32, at: Duration, direction
         origin: Origin { file: Path::new("behaviours").into(), offset: 0, trace_id: number.into() },
         request: traffic::request(request, number as usize, case.scheme()),
         response: (!never).then_some(response),
+        answers,
         timing: Timing {
             request_headers: Some(at),
             response_headers: Some(at + if never { patience } else { after }),
@@ -140,6 +143,21 @@ fn exchange(case: &Case, request: &Request, number: u32, at: Duration, direction
         },
         notes: Vec::new(),
     }
+}
+
+/// What an attempt meets.
+fn meets(case: &Case, response: &Response, to_head: bool) -> Answer {
+    let after = Duration::from_millis(response.after_ms);
+    let kind = match response {
+        _ if case.behaviour.upstream_refuses => AnswerKind::Refuses,
+        Response { never: true, .. } => AnswerKind::Never,
+        Response { resets: true, .. } => AnswerKind::Resets,
+        response => AnswerKind::Response {
+            message: traffic::response(response, to_head),
+            breaks_off: response.breaks_off,
+        },
+    };
+    Answer { after, kind }
 }
 
 fn services(case: &Case, called: &Called) -> Services {
@@ -311,7 +329,7 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
     let details = outcome.details.as_ref().map(|details| String::from_utf8_lossy(details).into_owned());
     SeenExchange {
         request: super::request_title(&case.behaviour, outcome.number),
-        upstream: outcome.upstream_request.iter().cloned().collect(),
+        upstream: outcome.earlier_attempts.iter().chain(&outcome.upstream_request).cloned().collect(),
         client,
         details: details.unwrap_or_else(|| "-".to_owned()),
         flags: flags(outcome.response_flags),
@@ -320,11 +338,7 @@ fn exchanged(case: &Case, outcome: &Outcome) -> SeenExchange {
 
 /// As `%RESPONSE_FLAGS%` writes them (Envoy, `stream_info/utility.h`).
 fn flags(bits: u64) -> String {
-    const NAMES: [&str; 30] = [
-        "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
-        "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
-    ];
-    let set = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name);
+    let set = FLAGS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name);
     let set: Vec<&str> = set.collect();
     if set.is_empty() { "-".to_owned() } else { set.join(",") }
 }

@@ -8,6 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::message::{HeaderMap, Message};
 
+/// Of a response, in the order of their bits (Envoy, `stream_info/utility.h`).
+pub(super) const FLAGS: [&str; 30] = [
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
+    "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
+];
+
 /// One side's view of a behaviour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -115,8 +121,13 @@ impl SeenExchange {
         if self.upstream.is_empty() {
             text.push_str("  upstream got nothing\n");
         }
-        for request in &self.upstream {
-            let _ = writeln!(text, "  upstream got {}", message(request, Side::Upstream));
+        for (nth, request) in self.upstream.iter().enumerate() {
+            let id = |request: &Message| request.headers.first(b"x-request-id").cloned();
+            let mut before = self.upstream.iter().take(nth);
+            let is_further = before.any(|earlier| id(earlier).is_some() && id(earlier) == id(request));
+            let shown = message(request, Side::Upstream);
+            let shown = if is_further { of_further_attempt(&shown) } else { shown };
+            let _ = writeln!(text, "  upstream got {shown}");
         }
         let _ = match &self.client {
             SeenByClient::Answer(answer) => writeln!(text, "  client got {}", message(answer, Side::Client)),
@@ -212,6 +223,13 @@ fn normalised(line: &str) -> String {
         rules.into_iter().filter_map(|(rule, word)| Some((Regex::new(rule).ok()?, word))).collect()
     });
     RULES.iter().fold(line.to_owned(), |line, (rule, word)| rule.replace_all(&line, *word).into_owned())
+}
+
+/// What is left of the default timeout depends on how long the router waited.
+fn of_further_attempt(request: &str) -> String {
+    static REST: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(x-envoy-expected-rq-timeout-ms: )(?:15000|14\d{3})\b").ok());
+    REST.as_ref().map_or_else(|| request.to_owned(), |rest| rest.replace(request, "${1}REST").into_owned())
 }
 
 /// The lines that differ, `-` for those expected and `+` for those found; `None` where the texts are equal.

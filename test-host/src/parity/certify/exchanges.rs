@@ -61,6 +61,7 @@ impl Cases {
         let exchange = Exchange {
             request,
             response,
+            answers: Vec::new(),
             // Envoy's upstream answers at once, so the host's does, too; one exchange is over before the next begins.
             timing: Timing::default(),
             connection: Connection::default(),

@@ -1,12 +1,14 @@
 //! What stands behind Envoy: takes what it sends, and answers as the behaviour says.
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -36,12 +38,15 @@ struct Script {
     answers: Answers,
     received: Vec<Message>,
     calls: usize,
+    /// By `x-request-id`.
+    attempts: BTreeMap<Bytes, usize>,
 }
 
 #[derive(Default)]
 pub(in crate::parity) enum Answers {
-    /// By `x-request-id`; what has none of these gets the first.
-    ById(Vec<(String, Answer)>),
+    /// By `x-request-id`, one after the other to the attempts of each, the last to all that follow; what has none of these
+    /// gets the first.
+    ById(Vec<(String, Vec<Answer>)>),
     /// One after the other, the last for all that follow.
     InOrder(Vec<Answer>),
     /// What a function makes of the request; the connection ends where it makes nothing.
@@ -80,7 +85,7 @@ impl Server {
     }
 
     pub(in crate::parity) fn answer_with(&self, answers: Answers) {
-        *lock(&self.script) = Script { answers, received: Vec::new(), calls: 0 };
+        *lock(&self.script) = Script { answers, ..Script::default() };
     }
 
     /// What has come in since.
@@ -102,8 +107,12 @@ impl Script {
             Answers::InOrder(answers) => answers.get(self.calls - 1).or(answers.last()).cloned(),
             Answers::ById(answers) => {
                 let id = request.headers.first(b"x-request-id");
-                let is_it = |known: &&(String, Answer)| id.is_some_and(|id| known.0.as_bytes() == &id[..]);
-                answers.iter().find(is_it).or(answers.first()).map(|(_, answer)| answer.clone())
+                let is_it =
+                    |known: &&(String, Vec<Answer>)| id.is_some_and(|id| known.0.as_bytes() == &id[..]);
+                let (_, answers) = answers.iter().find(is_it).or(answers.first())?;
+                let attempt = self.attempts.entry(id.cloned().unwrap_or_default()).or_default();
+                *attempt += 1;
+                answers.get(*attempt - 1).or(answers.last()).cloned()
             }
         }
     }

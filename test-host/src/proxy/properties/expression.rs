@@ -29,9 +29,7 @@ pub(crate) fn value_for_expression(
     name: &str,
 ) -> Option<cel::Value> {
     let lacking = Cell::new(None);
-    let spec = &core.plugins.get(plugin.0)?.spec;
-    let tcp = connection.map(|(state, _)| state);
-    let view = View { core, plugin: spec, stream, tcp, lacking: &lacking };
+    let view = View::of(core, plugin, stream, connection, &lacking)?;
     let Some(root) = ROOTS.iter().find(|root| root.name == name) else {
         return view.own(name.as_bytes()).ok().map(|value| match value {
             // What a filter sets is bytes, unless it has been declared to be something else.

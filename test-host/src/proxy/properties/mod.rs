@@ -30,6 +30,7 @@ use super::{
 use crate::{
     abi::{CallResult, CallStatus},
     message::Connection,
+    stream::MessageState,
 };
 
 /// What one guest's context can see of the proxy now.
@@ -39,6 +40,8 @@ pub(crate) struct View<'v> {
     plugin: &'v PluginSpec,
     /// `None` in root contexts.
     stream: Option<(&'v StreamState, &'v FilterContext)>,
+    /// The response in sight: an upstream filter sees that of its attempt.
+    response: Option<&'v MessageState>,
     /// `None` but in the contexts of network filters.
     tcp: Option<&'v TcpState>,
     lacking: &'v Cell<Option<&'static str>>,
@@ -59,23 +62,31 @@ pub(crate) fn get(
     path: &[u8],
 ) -> Read {
     let lacking = Cell::new(None);
-    let value = match core.plugins.get(plugin.0) {
-        Some(state) => {
-            let view = View {
-                core,
-                plugin: &state.spec,
-                stream,
-                tcp: connection.map(|(state, _)| state),
-                lacking: &lacking,
-            };
-            view.resolve(path).and_then(|value| value.encode())
-        }
-        None => Err(CallStatus::NotFound),
-    };
+    let view = View::of(core, plugin, stream, connection, &lacking).ok_or(CallStatus::NotFound);
+    let value = view.and_then(|view| view.resolve(path)?.encode());
     Read { value, lacking: lacking.get() }
 }
 
 impl<'v> View<'v> {
+    fn of(
+        core: &'v Core,
+        plugin: PluginIndex,
+        stream: Option<(&'v StreamState, &'v FilterContext)>,
+        connection: Option<(&'v TcpState, &NetworkFilter)>,
+        lacking: &'v Cell<Option<&'static str>>,
+    ) -> Option<Self> {
+        // But for its response, all that an attempt is asked for is its client's stream's.
+        let client = |stream: &StreamState| stream.attempt_of.and_then(|id| core.streams.get(&id));
+        Some(View {
+            core,
+            plugin: &core.plugins.get(plugin.0)?.spec,
+            stream: stream.map(|(stream, filter)| (client(stream).unwrap_or(stream), filter)),
+            response: stream.map(|(stream, _)| &stream.manager.response),
+            tcp: connection.map(|(state, _)| state),
+            lacking,
+        })
+    }
+
     /// An empty path is a value without bytes, as are the roots that are no messages; one NUL at the end means nothing.
     fn resolve(self, path: &[u8]) -> CallResult<Value<'v>> {
         if path.is_empty() {

@@ -42,14 +42,14 @@ pub(super) static ATTRIBUTES: [Entry; 10] = [
 
 impl<'v> View<'v> {
     fn response_headers(&self) -> Option<&'v HeaderMap> {
-        let (stream, filter) = self.stream?;
-        let headers = stream.manager.response.headers.as_ref();
+        let (_, filter) = self.stream?;
+        let headers = self.response?.headers.as_ref();
         headers.filter(|_| filter.response.headers || filter.logging)
     }
 
     fn response_trailers(&self) -> Option<&'v HeaderMap> {
-        let (stream, filter) = self.stream?;
-        let trailers = stream.manager.response.trailers.as_ref();
+        let (_, filter) = self.stream?;
+        let trailers = self.response?.trailers.as_ref();
         trailers.filter(|_| filter.response.trailers || filter.logging)
     }
 }

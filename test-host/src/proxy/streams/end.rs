@@ -232,6 +232,8 @@ impl Proxy {
         for filter in (0..filters).map(FilterIndex) {
             self.delete_filter(id, filter);
         }
+        // The router is the last filter.
+        self.end_attempts(id);
         if replied_and_closed {
             self.show_reply_to_the_dead(id, filters);
         }
@@ -265,7 +267,7 @@ impl Proxy {
         }
     }
 
-    fn delete_filter(&mut self, id: StreamId, filter: FilterIndex) {
+    pub(in crate::proxy) fn delete_filter(&mut self, id: StreamId, filter: FilterIndex) {
         for callback in [Callback::Done, Callback::Delete] {
             if let Some(Standing { plugin, context: Some(context), lost: false, .. }) =
                 self.core_mut().standing(id, filter)
@@ -276,7 +278,7 @@ impl Proxy {
     }
 
     /// The ids that the stream had in its VMs, which may have died meanwhile.
-    fn forget_contexts(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn forget_contexts(&mut self, id: StreamId) {
         let core = self.core_mut();
         let Some(stream) = core.streams.get(&id) else {
             return;

@@ -1,7 +1,9 @@
 //! The streams of a proxy that are under way, by number.
 
 mod access_loggers;
+mod attempts;
 pub(super) mod end;
+mod retries;
 pub(super) mod route_state;
 mod router_step;
 pub(super) mod router_timeouts;
@@ -43,8 +45,9 @@ impl Streams {
         self.find(*id).ok().map(|at| self.0.remove(at).1)
     }
 
+    /// Of clients' streams.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &StreamId> {
-        self.0.iter().map(|(id, _)| id)
+        self.0.iter().map(|(id, _)| id).filter(|id| !id.is_attempt())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,9 +1,11 @@
-//! What the router knows of one stream: the route it chose, and how its one attempt goes.
+//! What the router knows of one stream: the route it chose, and how its attempts go.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::proxy::streams::router_timeouts::RouteTimeout;
-use crate::router::{SelectedRoute, VirtualHost};
+use bytes::Bytes;
+
+use crate::proxy::streams::router_timeouts::Timeouts;
+use crate::router::{RetryState, SelectedRoute, VirtualHost};
 
 /// A route, with the cluster picked where it goes to one.
 #[derive(Debug)]
@@ -41,13 +43,30 @@ pub(crate) struct RouteState {
     pub(crate) sent: Option<Duration>,
     /// When the upstream's answer came.
     pub(crate) answered: Option<Duration>,
+    /// How many there have been; of a recording, as many as it tells of.
     pub(crate) attempts: u32,
-    /// What bounds the wait for the answer, from the end of the request.
-    pub(crate) timeouts: [Option<(Duration, RouteTimeout)>; 2],
-    /// What bounds the attempt, from its headers on.
-    pub(crate) stream_duration: Option<Duration>,
-    /// A timeout is told by 204 instead of 504.
-    pub(crate) alternative_response: bool,
+    /// Those under way, the oldest first.
+    pub(crate) open: Vec<Attempt>,
+    /// `None`: no further attempt is made.
+    pub(crate) retry: Option<RetryState>,
+    /// Further attempts that wait for their time.
+    pub(crate) pending: u32,
+    pub(in crate::proxy) timeouts: Timeouts,
+    /// When the request's end had passed the filters.
+    pub(crate) request_complete: Option<Duration>,
+    /// The body as it passed them, where it may be sent again.
+    pub(crate) kept: Vec<Bytes>,
+}
+
+/// An attempt under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) number: u32,
+    pub(crate) awaits_headers: bool,
+    /// Another was begun beside it, because it took too long.
+    pub(crate) hedged: bool,
+    /// Upstream filters stand before it.
+    pub(crate) has_chain: bool,
 }
 
 impl RouteState {
@@ -55,6 +74,15 @@ impl RouteState {
         if !self.frozen {
             self.choice = Choice::Open;
         }
+    }
+
+    pub(crate) fn attempt(&mut self, number: u32) -> Option<&mut Attempt> {
+        self.open.iter_mut().find(|attempt| attempt.number == number)
+    }
+
+    /// Another attempt may still come to an answer.
+    pub(crate) fn has_hope(&self) -> bool {
+        self.pending > 0 || self.open.iter().any(|attempt| attempt.awaits_headers)
     }
 
     pub(crate) fn choose(&mut self, choice: Choice) {

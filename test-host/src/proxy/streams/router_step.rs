@@ -1,4 +1,4 @@
-//! The router's part in a stream: choosing a route, one attempt upstream, its timeout, and the replies a router makes.
+//! The router's part in a stream: choosing a route, the request's headers, timeouts, and the replies a router makes.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -13,10 +13,13 @@ use crate::proxy::{
     streams::state::{End, StreamId, StreamState},
 };
 use crate::{
-    message::{HeaderMap, Message},
-    router::{Forward, PathMatch, Redirect, ResponseFlag, RouteAction, RouterReply, SelectedRoute},
+    message::HeaderMap,
+    router::{
+        Forward, PathMatch, Redirect, ResetReason, ResponseFlag, RetryState, RouteAction, RouterReply,
+        SelectedRoute,
+    },
     stream::{Part, Path, Reply, Step, respond},
-    trace::{FindingKind, What},
+    trace::What,
 };
 
 /// Headers that the router reads and does not pass on (`envoy-abi` 9.2).
@@ -80,42 +83,38 @@ impl Proxy {
     pub(in crate::proxy) fn send_upstream(&mut self, id: StreamId, part: Part, data: Bytes) {
         let end_of_stream = match part {
             Part::Headers { end_of_stream } => {
-                if let Err(reply) = self.send_headers(id) {
+                if let Err(reply) = self.prepare_headers(id) {
                     return self.own_reply(id, reply);
                 }
+                self.begin_attempt(id, end_of_stream);
                 end_of_stream
             }
             Part::Data { end_of_stream } => {
-                if let Some(sent) =
-                    self.core_mut().streams.get_mut(&id).and_then(|s| s.upstream_request.as_mut())
+                if let Some(stream) = self.core_mut().streams.get_mut(&id)
+                    && stream.route.retry.is_some()
                     && !data.is_empty()
                 {
-                    sent.body.push(data);
+                    stream.route.kept.push(data.clone());
                 }
+                self.pass_on(id, part, data);
                 end_of_stream
             }
             Part::Trailers => {
-                if let Some(stream) = self.core_mut().streams.get_mut(&id) {
-                    let trailers = stream.manager.request.trailers.clone();
-                    if let Some(sent) = &mut stream.upstream_request {
-                        sent.trailers = trailers;
-                    }
-                }
+                self.pass_on(id, part, data);
                 true
             }
         };
         if end_of_stream {
-            self.await_upstream(id);
+            self.request_completed(id);
         }
     }
 
-    /// Sends the headers to the chosen cluster, or says what the proxy answers instead.
-    fn send_headers(&mut self, id: StreamId) -> Result<(), OwnReply> {
+    /// Makes the headers ready for the chosen cluster, or says what the proxy answers instead.
+    fn prepare_headers(&mut self, id: StreamId) -> Result<(), OwnReply> {
         let core = self.core_mut();
         core.choose_route(id);
         let spec = Arc::clone(&core.spec);
-        let now = core.now;
-        let Some(stream) = core.streams.get_mut(&id) else {
+        let Some(stream) = core.streams.get(&id) else {
             return Ok(());
         };
         let Choice::Chosen(chosen) = stream.route.choice.clone() else {
@@ -125,30 +124,19 @@ impl Proxy {
         let forward = forward(route, stream.request_headers())?;
         let cluster = chosen.cluster().and_then(|name| spec.clusters.get(name));
         let cluster = cluster.ok_or(RouterReply::CLUSTER_NOT_FOUND)?;
+        let has_chain = core.upstream_chain(&cluster.name, stream.listener, stream.thread).is_some();
+        let Some(stream) = core.streams.get_mut(&id) else {
+            return Ok(());
+        };
         stream.route.attempts = stream.recorded_attempts();
         if !cluster.endpoints.iter().any(|endpoint| endpoint.healthy) {
             return Err(RouterReply::NO_HEALTHY_UPSTREAM.into());
         }
-        if !stream.request_headers().is_some_and(|headers| headers.contains(b":method")) {
-            return Err(lacking_header(
-                "request",
-                ":method",
-                503,
-                ResponseFlag::DownstreamProtocolError.bit(),
-            ));
+        // Upstream filters are shown them all the same.
+        if !has_chain && let Some(reply) = stream.request_headers().and_then(refused_headers) {
+            return Err(reply);
         }
-        if let Some(refusal) = stream.request_headers().and_then(header_rules::refusal) {
-            return Err(invalid_header(refusal));
-        }
-        stream.send_headers_upstream(route, forward, now);
-        if let Some(duration) = stream.route.stream_duration {
-            core.due.push((duration, Due::RouteTimeout { stream: id, of: RouteTimeout::StreamDuration }));
-        }
-        if stream.exchange.timing.request_stalls {
-            // The request has no end that an answer could wait for: what was recorded came before it.
-            let latency = stream.recorded_latency();
-            core.due.push((latency, Due::UpstreamAnswer { stream: id }));
-        }
+        stream.route_headers(route, forward);
         if core.traces() {
             let (route, cluster) = (route.route.name.clone(), cluster.name.clone());
             core.note_proxy(id, What::Routed { route, cluster });
@@ -156,36 +144,41 @@ impl Proxy {
         Ok(())
     }
 
-    /// The upstream answers, and the route's timeout runs, from the end of the request: a filter may have held it back.
-    fn await_upstream(&mut self, id: StreamId) {
+    /// The end of the request has passed all filters: the route's timeouts run.
+    fn request_completed(&mut self, id: StreamId) {
         let core = self.core_mut();
-        let Some(stream) = core.streams.get(&id).filter(|stream| stream.route.sent.is_some()) else {
+        let now = core.now;
+        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.route.sent.is_some()) else {
             return;
         };
-        let (latency, timeouts) = (stream.recorded_latency(), stream.route.timeouts);
-        match stream.length_mismatch() {
-            None => core.due.push((latency, Due::UpstreamAnswer { stream: id })),
-            Some((sent, told)) => {
-                let text = format!(
-                    "filters left a body of {sent} bytes under content-length: {told}: an HTTP/1 upstream {}",
-                    if sent < told { "waits for the rest" } else { "takes the rest for another request" }
-                );
-                core.note_proxy(id, What::Finding { kind: FindingKind::LengthMismatch, text });
-                // It has what it was told to expect, and answers.
-                if sent > told {
-                    core.due.push((latency, Due::UpstreamAnswer { stream: id }));
-                }
-            }
+        stream.route.request_complete = Some(now);
+        let global = stream.route.timeouts.global;
+        let open: Vec<u32> = stream.route.open.iter().map(|attempt| attempt.number).collect();
+        for attempt in open {
+            self.start_per_try(id.attempt(attempt));
         }
-        for (after, of) in timeouts.into_iter().flatten() {
-            core.due.push((after, Due::RouteTimeout { stream: id, of }));
+        if let Some(after) = global {
+            self.core_mut().due.push((after, Due::RouteTimeout { stream: id, of: RouteTimeout::Global }));
         }
     }
 
-    pub(in crate::proxy) fn route_timed_out(&mut self, id: StreamId, of: RouteTimeout) {
+    /// The time of an attempt begins, once there is a connection for it.
+    pub(in crate::proxy) fn start_per_try(&mut self, attempt: StreamId) {
         let core = self.core_mut();
-        let Some(stream) = core.streams.get(&id).filter(|stream| stream.end.is_none()) else { return };
+        let Some(stream) = core.streams.get(&attempt.downstream()) else { return };
+        if let Some(after) = stream.route.timeouts.per_try {
+            core.due.push((after, Due::RouteTimeout { stream: attempt, of: RouteTimeout::PerTry }));
+        }
+    }
+
+    pub(in crate::proxy) fn route_timed_out(&mut self, stream_or_attempt: StreamId, of: RouteTimeout) {
+        let id = stream_or_attempt.downstream();
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else { return };
         if stream.manager.response.headers.is_some() {
+            return;
+        }
+        if stream_or_attempt.is_attempt() && stream.route.attempt(stream_or_attempt.attempt).is_none() {
             return;
         }
         let mut reply = OwnReply::from(match of {
@@ -195,13 +188,20 @@ impl Proxy {
         });
         if of == RouteTimeout::StreamDuration && !stream.manager.has_arrived(Path::Decode) {
             reply.status = 408;
-        } else if of != RouteTimeout::StreamDuration && stream.route.alternative_response {
+        } else if of != RouteTimeout::StreamDuration && stream.route.timeouts.alternative_response {
             (reply.status, reply.body) = (204, Bytes::new());
         }
-        self.own_reply(id, reply);
+        match of {
+            RouteTimeout::Global => self.own_reply(id, reply),
+            RouteTimeout::PerTry => self.attempt_timed_out(stream_or_attempt, reply),
+            RouteTimeout::StreamDuration => {
+                self.give_up_or_retry(stream_or_attempt, ResetReason::LocalReset, reply);
+            }
+        }
     }
 
     pub(in crate::proxy) fn own_reply(&mut self, id: StreamId, reply: OwnReply) {
+        let id = id.downstream();
         let told =
             What::RouterReplied { status: reply.status.into(), details: reply.details.clone().into_owned() };
         self.core_mut().note_proxy(id, told);
@@ -252,44 +252,26 @@ impl Proxy {
         core.note_proxy(id, What::ClientLeft);
         self.end_stream(id, End::Disconnected);
     }
-
-    /// The recorded response arrives; or, where none was recorded, the stream breaks off as it did then.
-    pub(in crate::proxy) fn upstream_answered(&mut self, id: StreamId) {
-        let core = self.core_mut();
-        let now = core.now;
-        let Some(stream) = core.streams.get_mut(&id) else {
-            return;
-        };
-        if stream.end.is_some() || stream.manager.response.headers.is_some() {
-            return;
-        }
-        let Some(response) = stream.exchange.response.clone() else { return self.client_left(id) };
-        stream.route.answered = Some(now);
-        stream.route.frozen = true;
-        let status = response.headers.first(b":status").cloned().unwrap_or_default();
-        stream.details = Some("via_upstream".into());
-        stream.note_code(&response.headers);
-        stream.touch(now);
-        if stream.exchange.breaks_off() {
-            stream.manager.receive_without_end(Path::Encode, response);
-            core.due.push((Duration::ZERO, Due::UpstreamBreaks { stream: id }));
-        } else {
-            stream.manager.receive(Path::Encode, response);
-        }
-        if core.traces() {
-            core.note_proxy(id, What::UpstreamAnswered { status: status.escape_ascii().to_string() });
-        }
-        self.ready.push_back(id);
-    }
 }
 
 impl Proxy {
     /// The upstream is gone in the middle of its answer: the client cannot be told anything else.
-    pub(in crate::proxy) fn upstream_broke_off(&mut self, id: StreamId) {
+    pub(in crate::proxy) fn upstream_broke_off(&mut self, attempt: StreamId) {
+        let id = attempt.downstream();
         let core = self.core_mut();
         let Some(stream) = core.streams.get_mut(&id).filter(|stream| stream.end.is_none()) else {
             return;
         };
+        match stream.route.attempt(attempt.attempt) {
+            Some(open) if open.awaits_headers => {
+                return self.attempt_reset(attempt, ResetReason::ProtocolError);
+            }
+            Some(_) => {}
+            None => return,
+        }
+        self.end_attempt(attempt);
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&id) else { return };
         stream.route.frozen = true;
         core.note_proxy(id, What::UpstreamBroke);
         // It goes out only where a filter still holds the response's headers.
@@ -340,6 +322,15 @@ fn lacking_header(message: &str, header: &str, status: u16, flags: u64) -> OwnRe
             .into(),
         flags,
     }
+}
+
+/// What the proxy answers where the upstream's codec does not take these headers.
+pub(in crate::proxy) fn refused_headers(headers: &HeaderMap) -> Option<OwnReply> {
+    if !headers.contains(b":method") {
+        let flags = ResponseFlag::DownstreamProtocolError.bit();
+        return Some(lacking_header("request", ":method", 503, flags));
+    }
+    header_rules::refusal(headers).map(invalid_header)
 }
 
 /// What the proxy answers where a filter wrote a header that must not go out.
@@ -415,11 +406,12 @@ impl StreamState {
             return self.exchange.timing.client_patience;
         }
         let known = self.exchange.timing.request_headers.and(self.exchange.timing.response_headers);
-        (self.exchange.response.is_none() && known.is_some()).then(|| self.recorded_latency())
+        let is_recorded = self.exchange.answers.is_empty();
+        (is_recorded && self.exchange.response.is_none() && known.is_some()).then(|| self.recorded_latency())
     }
 
     /// Between the request's headers and the response's, as recorded; at once where times are missing.
-    fn recorded_latency(&self) -> Duration {
+    pub(in crate::proxy) fn recorded_latency(&self) -> Duration {
         let timing = self.exchange.timing;
         match (timing.request_headers, timing.response_headers) {
             (Some(request), Some(response)) => response.saturating_sub(request),
@@ -429,15 +421,19 @@ impl StreamState {
 
     /// What the router does to the headers on their way: reads its own, removes them, and tells the upstream how long
     /// it has.
-    fn send_headers_upstream(&mut self, route: &SelectedRoute, forward: &Forward, now: Duration) {
+    fn route_headers(&mut self, route: &SelectedRoute, forward: &Forward) {
         let attempts = self.route.attempts;
         let Some(headers) = self.manager.request.headers.as_mut() else {
             return;
         };
         self.filtered_headers = Some(headers.clone());
-        let per_try = route.retry_policy().and_then(|policy| policy.per_try_timeout);
+        let policy = route.retry_policy();
+        let per_try = policy.and_then(|policy| policy.per_try_timeout);
         let plain = forward.timeout.filter(|_| forward.max_stream_duration.is_none());
-        let timeouts = Timeouts::of(headers, plain, per_try);
+        let timeouts = Timeouts::of(headers, plain, per_try, forward.hedge_on_per_try_timeout);
+        if !self.exchange.answers.is_empty() {
+            self.route.retry = RetryState::new(policy, headers);
+        }
         headers.remove_all(|name| name.starts_with(b"x-envoy-") && CONSUMED.contains(&name));
         // Both stand where the caller's own stood, if it sent any.
         if let Some(timeout) = timeouts.told {
@@ -446,16 +442,12 @@ impl StreamState {
         if route.virtual_host.include_request_attempt_count {
             headers.set(b"x-envoy-attempt-count", attempts.to_string());
         }
-        self.upstream_request = Some(Message { headers: headers.clone(), ..Message::default() });
-        self.route.timeouts = timeouts.of_answer();
-        self.route.stream_duration = timeouts.stream_duration;
-        self.route.alternative_response = timeouts.alternative_response;
-        self.route.sent = Some(now);
+        self.route.timeouts = timeouts;
     }
 
     /// How many bytes of body filters let go, and how many the headers tell of, where that is not the same any more.
-    fn length_mismatch(&self) -> Option<(u64, u64)> {
-        let sent = self.upstream_request.as_ref()?;
+    pub(in crate::proxy) fn length_mismatch(&self, attempt: u32) -> Option<(u64, u64)> {
+        let (_, sent) = self.sent.iter().find(|(number, _)| *number == attempt)?;
         let length = sent.body_len() as u64;
         if length == self.manager.request.bytes_received {
             return None;

@@ -18,7 +18,7 @@ pub(crate) enum RouteTimeout {
 }
 
 /// The timeouts of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::proxy) struct Timeouts {
     /// For all attempts together; `None` waits for ever.
     pub(in crate::proxy) global: Option<Duration>,
@@ -30,6 +30,8 @@ pub(in crate::proxy) struct Timeouts {
     pub(in crate::proxy) stream_duration: Option<Duration>,
     /// `x-envoy-upstream-rq-timeout-alt-response` is there.
     pub(in crate::proxy) alternative_response: bool,
+    /// An attempt that takes too long goes on, with another beside it.
+    pub(in crate::proxy) hedges: bool,
 }
 
 impl Timeouts {
@@ -38,25 +40,28 @@ impl Timeouts {
         headers: &HeaderMap,
         route: Option<Duration>,
         per_try: Option<Duration>,
+        hedges: bool,
     ) -> Self {
         let set = |timeout: &Duration| !timeout.is_zero();
         let [asked, asked_per_try, asked_stream, hedge, alternative] = first_values(headers);
         let global = asked.and_then(millis).or(route).filter(set);
         let per_try = asked_per_try.and_then(millis).or(per_try).filter(set);
         let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
-        let hedges = hedge.is_some_and(|value| &value[..] == b"true");
+        let hedges = hedge.map_or(hedges, |value| &value[..] == b"true");
         let told = if hedges { global } else { per_try.or(global) };
         let stream_duration = asked_stream.and_then(millis).filter(set);
         let alternative_response = alternative.is_some();
-        Timeouts { global, told, per_try, stream_duration, alternative_response }
+        Timeouts { global, told, per_try, stream_duration, alternative_response, hedges }
     }
 
-    /// What bounds the wait for an answer to the one attempt there is.
-    pub(in crate::proxy) fn of_answer(&self) -> [Option<(Duration, RouteTimeout)>; 2] {
-        [
-            self.per_try.map(|after| (after, RouteTimeout::PerTry)),
-            self.global.map(|after| (after, RouteTimeout::Global)),
-        ]
+    /// What the upstream is told in an attempt that begins so long after the end of the request.
+    pub(in crate::proxy) fn told_after(&self, elapsed: Duration) -> Option<Duration> {
+        const LEAST: Duration = Duration::from_millis(1);
+        let told = self.told?;
+        Some(match self.global {
+            None => told,
+            Some(global) => told.min(global.saturating_sub(elapsed)).max(LEAST),
+        })
     }
 }
 
@@ -93,7 +98,7 @@ mod tests {
     fn timeouts(asked: &[(&'static str, &'static str)]) -> [u128; 2] {
         let headers = asked.iter().copied().collect();
         let Timeouts { global, told, .. } =
-            Timeouts::of(&headers, Some(Duration::from_secs(15)), Some(Duration::from_secs(2)));
+            Timeouts::of(&headers, Some(Duration::from_secs(15)), Some(Duration::from_secs(2)), false);
         [global, told].map(|timeout| timeout.map_or(0, |timeout| timeout.as_millis()))
     }
 

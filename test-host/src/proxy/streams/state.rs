@@ -1,6 +1,10 @@
 //! One stream in a proxy: its messages, what each filter may see of them now, and what became of it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -14,12 +18,35 @@ use crate::{
     abi::ContextId,
     message::{Exchange, HeaderMap, Message},
     stream::{FilterManager, Path, ReplyForm},
-    trace::{Thread, Trace, Usage},
+    trace::{FilterNumber, Thread, Trace, Usage},
 };
 
-/// A stream's number within its proxy: that of its exchange in the recording.
+/// A stream within its proxy: the number of its exchange in the recording, and 0, or the number of the attempt whose upstream
+/// filters it passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct StreamId(pub(crate) usize);
+pub(crate) struct StreamId {
+    pub(crate) exchange: usize,
+    pub(crate) attempt: u32,
+}
+
+impl StreamId {
+    pub(crate) fn of(exchange: usize) -> Self {
+        StreamId { exchange, attempt: 0 }
+    }
+
+    /// The client's stream, of which this is an attempt or itself.
+    pub(crate) fn downstream(self) -> Self {
+        StreamId::of(self.exchange)
+    }
+
+    pub(crate) fn attempt(self, number: u32) -> Self {
+        StreamId { attempt: number, ..self }
+    }
+
+    pub(crate) fn is_attempt(self) -> bool {
+        self.attempt != 0
+    }
+}
 
 /// What a filter may see of one message now (`envoy-abi` 2.7: pointers that come and go).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +113,8 @@ pub enum End {
 
 #[derive(Debug)]
 pub(crate) struct StreamState {
+    /// The client's stream, where this is an attempt of its router.
+    pub(crate) attempt_of: Option<StreamId>,
     pub(crate) exchange: Box<Exchange>,
     /// Apart: two small pieces of memory are had faster than a big one.
     pub(crate) manager: Box<FilterManager>,
@@ -109,8 +138,10 @@ pub(crate) struct StreamState {
     pub(crate) lacking: BTreeSet<&'static str>,
     /// The request's headers as the last filter left them, before the router's own edits.
     pub(crate) filtered_headers: Option<HeaderMap>,
-    /// What went to the upstream, as far as it went.
-    pub(crate) upstream_request: Option<Message>,
+    /// What went to the upstream, as far as it went, by attempt.
+    pub(crate) sent: Vec<(u32, Message)>,
+    /// What the upstream filters of attempts that have ended cost, by the number of the filter.
+    pub(crate) usage_upstream: BTreeMap<FilterNumber, Usage>,
     /// What went to the client.
     pub(crate) downstream_response: Option<Message>,
     /// The callback under way has asked for a reply.
@@ -134,6 +165,7 @@ impl StreamState {
     ) -> Self {
         let filters = chain.len().saturating_sub(loggers);
         StreamState {
+            attempt_of: None,
             exchange,
             chain,
             first_filter,
@@ -148,7 +180,8 @@ impl StreamState {
             response_code: None,
             lacking: BTreeSet::new(),
             filtered_headers: None,
-            upstream_request: None,
+            sent: Vec::new(),
+            usage_upstream: BTreeMap::new(),
             downstream_response: None,
             reply_prepared: false,
             details: None,
@@ -157,6 +190,11 @@ impl StreamState {
             ended: None,
             trace: Trace::default(),
         }
+    }
+
+    /// What went to the upstream in an attempt.
+    pub(crate) fn sent_in(&mut self, attempt: u32) -> Option<&mut Message> {
+        self.sent.iter_mut().find(|(number, _)| *number == attempt).map(|(_, message)| message)
     }
 
     /// The response that is under way now has these headers.

@@ -10,7 +10,7 @@ use super::{
         streams::state::{End, StreamId},
         tcp::ConnectionId,
     },
-    PluginKey, StartError,
+    PluginKey, StartError, UpstreamOf,
     start::MAIN,
 };
 use crate::trace::{FindingKind, What};
@@ -40,7 +40,8 @@ impl Proxy {
     pub(crate) fn change(&mut self, spec: &ProxySpec, drain: Duration, now: Duration, wall: Duration) {
         self.tell_time(now, wall);
         let (kept, new) = self.core_mut().compare(spec);
-        let filters = match self.try_all(&new) {
+        let places = self.core_mut().spec.listeners.len();
+        let filters = match self.try_all(&new, places) {
             Ok(filters) => filters,
             Err(error) => return self.reject(error),
         };
@@ -60,7 +61,9 @@ impl Proxy {
         core.tell_change(&spec.name, &drained, drain);
         // Chains of TCP stand behind those of HTTP.
         let (of_http, of_tcp) = filters.split_at(new.listeners.len().min(filters.len()));
+        self.start_upstream_on_workers(UpstreamOf::is_cluster);
         self.start_on_workers(http, of_http);
+        self.start_upstream_on_workers(|of| !of.is_cluster());
         let end = self.core_mut().chain_filters.len();
         self.start_on_workers(end, of_tcp);
         if !drained.is_empty() {
@@ -177,8 +180,14 @@ impl Core {
 
     /// Of the filters of all listeners that are not draining.
     fn keys_in_use(&self) -> Vec<(usize, PluginKey)> {
+        let current = self.current_listeners.http.clone();
+        let upstream = self.upstream_chains.iter().filter(|(of, _)| match of {
+            UpstreamOf::Cluster(_) => true,
+            UpstreamOf::Router(place) => current.contains(place),
+        });
+        let upstream = upstream.flat_map(|(_, chain)| &chain.filters);
         let places = self.current_chains().into_iter();
-        let filters = places.filter_map(|place| self.chain_filters.get(place)).flatten();
+        let filters = places.filter_map(|place| self.chain_filters.get(place)).flatten().chain(upstream);
         let filters = filters.filter_map(|filter| self.filters.get(filter.0));
         filters.map(|filter| (filter.base, filter.key.clone())).collect()
     }

@@ -7,10 +7,15 @@ mod identity;
 mod one;
 mod reload;
 mod start;
+mod upstream;
 
 pub(crate) use self::one::One;
 pub use self::start::{ProxyOptions, StartError};
-pub(crate) use self::{change::Listeners, identity::PluginKey};
+pub(crate) use self::{
+    change::Listeners,
+    identity::PluginKey,
+    upstream::{UpstreamChain, UpstreamOf},
+};
 pub(super) use self::{
     identity::BaseVm,
     one::OfOnes,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, mem, num::NonZeroU32, sync::Arc};
 
 use super::{
     super::{ActiveContext, Proxy, core::Core},
-    ProxyOptions,
+    ProxyOptions, UpstreamOf,
     start::{MAIN, ThreadVms, empty_core},
 };
 use crate::{
@@ -59,6 +59,7 @@ impl Proxy {
         core.chains = vec![Vec::new(); main.chains.len()];
         core.filters = mem::take(&mut main.filters);
         core.chain_filters = mem::take(&mut main.chain_filters);
+        core.upstream_chains = mem::take(&mut main.upstream_chains);
         core.current_listeners = main.current_listeners.clone();
         core.shared_data = main.shared_data.clone();
         core.queues = main.queues.without_consumers();
@@ -92,7 +93,9 @@ impl Proxy {
             if current.contains(&place) { chain.clone() } else { Vec::new() }
         };
         let wanted: Vec<Vec<FilterNumber>> = filters.iter().enumerate().map(of_current).collect();
+        self.start_upstream_on_workers(UpstreamOf::is_cluster);
         let chains = self.chains_on(MAIN + 1, &wanted);
+        self.start_upstream_on_workers(|of| !of.is_cluster());
         let core = self.core_mut();
         core.chain_filters = filters;
         if let Some(place) = core.chains.get_mut(worker as usize) {
@@ -114,6 +117,7 @@ impl Proxy {
         let main = self.core_mut();
         main.filters = of_one.filters;
         main.chain_filters = of_one.chain_filters;
+        main.upstream_chains = of_one.upstream_chains;
         main.noted = of_one.noted;
         main.metrics.absorb(&of_one.metrics);
         main.trace.append(of_one.trace);

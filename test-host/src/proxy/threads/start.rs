@@ -8,13 +8,15 @@ use super::{
         core::{Core, FilterEntry, Owner, PluginIndex, PluginState, VmContexts, VmIndex},
         metrics::Metrics,
         shared_data::SharedData,
-        spec::{CodeSource, PluginSpec, ProxySpec},
+        spec::{CodeSource, FilterChain, PluginSpec, ProxySpec},
     },
     BaseVm, Listeners, OfOnes, PluginKey,
+    upstream::{UPSTREAM_DIRECTION, UpstreamChain, UpstreamOf},
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
+    message::Direction,
     trace::{AT_START, Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
     vm::{Code, Limits, LoadError, Modules},
@@ -130,8 +132,10 @@ impl Proxy {
             finished_connections: Vec::new(),
             of_ones: OfOnes::default(),
         };
-        let filters = proxy.try_all(&spec)?;
+        let filters = proxy.try_all(&spec, 0)?;
+        proxy.start_upstream_on_workers(UpstreamOf::is_cluster);
         proxy.start_on_workers(0, &filters);
+        proxy.start_upstream_on_workers(|of| !of.is_cluster());
         Ok(proxy)
     }
 
@@ -159,32 +163,58 @@ impl Proxy {
         started
     }
 
-    /// Loads the modules of a configuration and tries each of its plugins; its filters by listener.
-    pub(super) fn try_all(&mut self, spec: &ProxySpec) -> Result<Vec<Vec<FilterNumber>>, StartError> {
+    /// Loads the modules of a configuration and tries each of its plugins; its filters by listener. Those of clusters come
+    /// first. `listeners`: how many of HTTP there are already.
+    pub(super) fn try_all(
+        &mut self,
+        spec: &ProxySpec,
+        listeners: usize,
+    ) -> Result<Vec<Vec<FilterNumber>>, StartError> {
+        for (name, cluster) in &spec.clusters {
+            let Some(plugins) = &cluster.upstream_filters else { continue };
+            let filters = self.try_chain(name, UPSTREAM_DIRECTION, 0, plugins)?;
+            let of = UpstreamOf::Cluster(name.clone());
+            self.core_mut().upstream_chains.insert(of, UpstreamChain::of(filters));
+        }
         let mut chains = Vec::new();
-        for (listener, direction, loggers, plugins) in spec.chains() {
-            let mut chain = Vec::new();
-            for (nth, plugin) in plugins.into_iter().enumerate() {
-                let code = load(&self.modules, plugin)
-                    .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
-                let (base, new) =
-                    BaseVm::find_or_add(&mut self.bases, plugin, &self.modules, code, self.limits)
-                        .map_err(|fault| unlinked(plugin, fault))?;
-                let filter = FilterNumber(self.core_mut().filters.len());
-                self.core_mut().filters.push(FilterEntry {
-                    spec: Arc::new(plugin.clone()),
-                    listener: listener.to_owned(),
-                    is_logger: nth < loggers,
-                    base,
-                    key: PluginKey::of(plugin, direction),
-                });
-                self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
-                self.plugin_on(MAIN, filter);
-                chain.push(filter);
+        for (place, (listener, direction, loggers, plugins)) in spec.chains().enumerate() {
+            chains.push(self.try_chain(listener, direction, loggers, plugins)?);
+            let http = spec.listeners.get(place).map(|listener| &listener.http.http_filters);
+            if let Some(plugins) = http.and_then(FilterChain::upstream_filters) {
+                let filters = self.try_chain(listener, UPSTREAM_DIRECTION, 0, plugins)?;
+                let of = UpstreamOf::Router(listeners + place);
+                self.core_mut().upstream_chains.insert(of, UpstreamChain::of(filters));
             }
-            chains.push(chain);
         }
         Ok(chains)
+    }
+
+    fn try_chain<'p>(
+        &mut self,
+        of: &str,
+        direction: Direction,
+        loggers: usize,
+        plugins: impl IntoIterator<Item = &'p PluginSpec>,
+    ) -> Result<Vec<FilterNumber>, StartError> {
+        let mut chain = Vec::new();
+        for (nth, plugin) in plugins.into_iter().enumerate() {
+            let code = load(&self.modules, plugin)
+                .map_err(|source| StartError::Load { filter: plugin.filter_name.clone(), source })?;
+            let (base, new) = BaseVm::find_or_add(&mut self.bases, plugin, &self.modules, code, self.limits)
+                .map_err(|fault| unlinked(plugin, fault))?;
+            let filter = FilterNumber(self.core_mut().filters.len());
+            self.core_mut().filters.push(FilterEntry {
+                spec: Arc::new(plugin.clone()),
+                listener: of.to_owned(),
+                is_logger: nth < loggers,
+                base,
+                key: PluginKey::of(plugin, direction),
+            });
+            self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
+            self.plugin_on(MAIN, filter);
+            chain.push(filter);
+        }
+        Ok(chain)
     }
 
     /// Starts a plugin in a canary, which is then dropped without a word to it; before that, if its code is new, the code alone.
@@ -209,7 +239,7 @@ impl Proxy {
 
     /// The filter's plugin on a thread, started unless an equal one is there. Where it does not start although its canary did,
     /// Envoy leaves the filter out on that thread.
-    fn plugin_on(&mut self, nth: usize, filter: FilterNumber) -> PluginIndex {
+    pub(super) fn plugin_on(&mut self, nth: usize, filter: FilterNumber) -> PluginIndex {
         let entry = &self.core_mut().filters[filter.0];
         let (base, key) = (entry.base, entry.key.clone());
         if let Some(plugin) = self.threads[nth].plugin(base, &key) {
@@ -380,6 +410,7 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
         scheduling,
         filters: Vec::new(),
         chain_filters: Vec::new(),
+        upstream_chains: Default::default(),
         current_listeners,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],

@@ -51,6 +51,7 @@ fn handmade_exchange(request: Message, response: Message) -> Exchange {
         response: Some(response),
         timing: Timing::default(),
         connection: Connection::default(),
+        answers: Vec::new(),
         notes: Vec::new(),
     }
 }

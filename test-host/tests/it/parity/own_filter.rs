@@ -76,6 +76,7 @@ fn exchange(path: &str) -> Exchange {
         response: Some(response),
         timing: Timing { request_headers: Some(Duration::ZERO), ..Timing::default() },
         connection: Connection::default(),
+        answers: Vec::new(),
         notes: Vec::new(),
     }
 }

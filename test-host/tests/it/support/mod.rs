@@ -265,6 +265,7 @@ impl Cluster {
             connect_timeout: Duration::from_secs(5),
             endpoints: vec![endpoint],
             metadata: Metadata::default(),
+            upstream_filters: None,
         }
     }
 }
@@ -276,6 +277,7 @@ fn routes(timeout: Option<Duration>) -> RouteTable {
             cluster: ClusterChoice::Name("upstream".to_owned()),
             timeout,
             retry_policy: None,
+            hedge_on_per_try_timeout: false,
             idle_timeout: None,
             max_stream_duration: None,
         };

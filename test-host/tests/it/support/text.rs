@@ -127,6 +127,7 @@ fn what(what: &What) -> String {
         What::ClientLeft => "the client left, as recorded".to_owned(),
         What::Reconfigured { text } => text.clone(),
         What::UpstreamBroke => "the upstream broke off".to_owned(),
+        What::Retries { after } => format!("tries again in {} ms", after.as_millis()),
         What::UpstreamAnswered { status } => format!("upstream answered {status}"),
     }
 }

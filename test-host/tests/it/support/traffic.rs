@@ -129,6 +129,7 @@ impl Traffic {
                 ..Timing::default()
             },
             connection: self.connection.clone().unwrap_or_else(known),
+            answers: Vec::new(),
             notes: Vec::new(),
         }
     }

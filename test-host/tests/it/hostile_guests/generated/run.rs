@@ -206,6 +206,7 @@ fn exchange(request: &Request, number: u32) -> Exchange {
             body: body(&response.chunks),
             trailers: trailers(response.trailers),
         }),
+        answers: Vec::new(),
         timing: Timing {
             request_headers: Some(begins),
             response_headers: Some(begins + Duration::from_millis(request.latency_ms)),

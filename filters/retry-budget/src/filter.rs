@@ -1,15 +1,16 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
+use crate::attempt::{self, Paying};
 use crate::budget::{Grant, Loan, Pool, Visit};
-use crate::config::{Config, DepositOn, InboundRetry};
+use crate::config::{Config, DepositOn, Enforcement, InboundRetry};
 use crate::keys::{Budget, Keys};
 use crate::metrics::{Denial, Metrics};
 use crate::safety::{self, Facts};
 use std::rc::Rc;
 use wayside_sdk::property::{Props, Slot, Together, Values};
 use wayside_sdk::{
-    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    RequestHeaders, Stream, Update, log, name, property,
+    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Opened,
+    Plugin, RequestHeaders, ResponseHeaders, Stream, StreamInfo, Update, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -35,10 +36,12 @@ const TRIES: u8 = 64;
 /// What all streams of one VM share.
 #[derive(Debug)]
 pub struct RetryBudget {
-    envelope: Envelope<Config>,
-    metrics: Metrics,
+    pub(crate) envelope: Envelope<Config>,
+    pub(crate) metrics: Metrics,
     keys: Keys,
     over: Over,
+    /// Some rule has its retries paid attempt by attempt: a stream may be an attempt.
+    by_attempt: bool,
 }
 
 /// What is read of a request once it is over.
@@ -80,34 +83,58 @@ impl Plugin for RetryBudget {
                 );
             }
         }
-        Ok(RetryBudget { envelope, metrics, keys: Keys::new(init.root_id()?), over: Over::new(init) })
+        let by_attempt = envelope.configs().any(|config| config.enforcement == Enforcement::Attempt);
+        let keys = Keys::new(init.root_id()?);
+        Ok(RetryBudget { envelope, metrics, keys, over: Over::new(init), by_attempt })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
-        Request { plugin: self.clone(), reserved: None }
+        Request { plugin: self.clone(), part: Part::Bystander }
     }
 }
 
-/// One request.
+/// One stream: a request, or an attempt of one among the upstream's filters.
 #[derive(Debug)]
 pub struct Request {
-    plugin: Rc<RetryBudget>,
-    /// What is to be settled when the request is over.
-    reserved: Option<Reserved>,
+    pub(crate) plugin: Rc<RetryBudget>,
+    pub(crate) part: Part,
+}
+
+/// What a stream has to do with a budget.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Nothing.
+    Bystander,
+    /// It is to be settled when the request is over.
+    Request(Running),
+    /// An attempt, and what pays for it.
+    Attempt { ordinal: u64, paying: Rc<Paying> },
 }
 
 #[derive(Debug)]
-struct Reserved {
+pub(crate) struct Running {
     rule: Rc<str>,
     budget: Rc<Budget>,
-    grant: Grant,
+    paid: Paid,
     grpc: bool,
     /// A success feeds the budget.
     deposits: bool,
 }
 
+/// How a request's retries are paid for.
+#[derive(Debug)]
+enum Paid {
+    /// Before it, and what it does not use goes back.
+    Before(Grant),
+    /// Attempt by attempt.
+    Each(Opened<Paying>),
+    /// Not at all: what the budget would have said of so many at the most is counted at the end.
+    Observed { most: u8 },
+}
+
 /// What the rules say of a request before the budget is asked.
-struct Wish {
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
     retries: u8,
     denial: Option<Denial>,
     may_deposit: bool,
@@ -118,20 +145,36 @@ impl HttpFilter for Request {
         if self.plugin.envelope.mode == Mode::Off {
             return Flow::Continue;
         }
-        if let Err(error) = self.reserve(&mut request) {
+        self.begin(&mut request).unwrap_or_else(|error| {
             log!(Error, "retry_budget: a request goes without retries: {error}");
             if self.plugin.envelope.mode == Mode::Enforce
                 && let Err(error) = request.headers.set(MAX_RETRIES, "0")
             {
                 log!(Error, "retry_budget: and even that could not be said: {error}");
             }
+            Flow::Continue
+        })
+    }
+
+    fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
+        let answered = match &self.part {
+            Part::Attempt { ordinal, paying } => {
+                attempt::answered(&self.plugin, *ordinal, paying, &mut response)
+            }
+            Part::Request(Running { paid: Paid::Each(paying), .. }) => {
+                attempt::passed_on(&self.plugin, paying, &mut response)
+            }
+            Part::Bystander | Part::Request(_) => Ok(()),
+        };
+        if let Err(error) = answered {
+            log!(Error, "retry_budget: an answer was not looked at: {error}");
         }
         Flow::Continue
     }
 
     fn on_log(&mut self, cx: &LogCx) {
-        if let Some(reserved) = self.reserved.take()
-            && let Err(error) = self.plugin.settle(&reserved, cx)
+        if let Part::Request(running) = std::mem::replace(&mut self.part, Part::Bystander)
+            && let Err(error) = self.plugin.settle(&running, cx)
         {
             log!(Error, "retry_budget: a request was not settled: {error}");
         }
@@ -139,8 +182,13 @@ impl HttpFilter for Request {
 }
 
 impl Request {
-    fn reserve(&mut self, request: &mut RequestHeaders) -> Host<()> {
+    fn begin(&mut self, request: &mut RequestHeaders) -> Host<Flow> {
         let plugin = self.plugin.clone();
+        if plugin.by_attempt
+            && let Some(ordinal) = request.attempt()?
+        {
+            return self.begin_attempt(request, ordinal.get());
+        }
         let headers = request.headers.block()?;
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (rule, config) = (selected.rule, selected.config);
@@ -152,27 +200,62 @@ impl Request {
         let now = request.stream().now()?;
         let Some(budget) = plugin.budget(rule, config, request.stream(), &headers, now)? else {
             // Without a route there is nothing to retry.
-            return Ok(());
+            return Ok(Flow::Continue);
         };
-        let grant = plugin.grant(rule, config, &budget, &wish, now);
         plugin.strip(rule, request, &headers, trusted)?;
-        if plugin.envelope.mode == Mode::Enforce {
-            set_retries(request, config, &grant)?;
-        }
-        self.reserved = Some(Reserved {
+        let paid = self.pay(rule, config, &budget, &wish, request, now)?;
+        self.part = Part::Request(Running {
             rule: rule.into(),
             budget,
-            grant,
+            paid,
             grpc: headers.is_grpc(),
             deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
         });
-        Ok(())
+        Ok(Flow::Continue)
+    }
+
+    /// What Envoy is told of retries, and who pays for them.
+    fn pay(
+        &self,
+        rule: &str,
+        config: &Config,
+        budget: &Rc<Budget>,
+        wish: &Wish,
+        request: &mut RequestHeaders,
+        now: Monotonic,
+    ) -> Host<Paid> {
+        let plugin = &self.plugin;
+        let enforce = plugin.envelope.mode == Mode::Enforce;
+        match config.enforcement {
+            Enforcement::Reserve => {
+                let grant = plugin.grant(rule, config, budget, wish, now);
+                if enforce {
+                    set_retries(request, config, grant.retries())?;
+                }
+                Ok(Paid::Before(grant))
+            }
+            Enforcement::Attempt => {
+                plugin.grant(rule, config, budget, &Wish { retries: 0, ..*wish }, now);
+                let tickets = attempt::tickets(plugin, rule, budget, wish.retries, now)?;
+                let most = tickets.most();
+                if enforce {
+                    set_retries(request, config, most)?;
+                    attempt::forbid_hedging(request)?;
+                }
+                let paying = Paying::new(rule, config, budget, tickets);
+                Ok(Paid::Each(attempt::open(request.stream(), paying)?))
+            }
+            Enforcement::Observe => {
+                plugin.grant(rule, config, budget, &Wish { retries: 0, ..*wish }, now);
+                Ok(Paid::Observed { most: wish.retries })
+            }
+        }
     }
 }
 
 impl RetryBudget {
     /// The budget this request draws on; `None` when it has no route.
-    fn budget(
+    pub(crate) fn budget(
         &self,
         rule: &str,
         config: &Config,
@@ -190,60 +273,110 @@ impl RetryBudget {
         Ok(Some(budget))
     }
 
-    /// Of this worker's own share, and what that lacks of the pool. When the pool fails, the request goes on with less.
+    /// For a request that just came.
     fn grant(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) -> Grant {
-        let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
-        let mut denial = wish.denial;
-        let mut grant = Grant::default();
-        if wish.retries > 0 || deposit {
-            let (granted, visit) =
-                budget.account.borrow_mut().grant(&budget.limits, now, wish.retries, deposit);
-            grant = granted;
-            if let Some(visit) = visit {
-                match self.visit(rule, budget, &visit, now) {
-                    Some(loan) => budget.account.borrow_mut().receive(&mut grant, &loan),
-                    None if grant.retries() < wish.retries => denial = Some(Denial::Cas),
-                    None => {}
-                }
-            }
-            self.metrics.deposits.add(rule, [], u32::from(deposit));
-        }
-        if denial.is_none() && grant.retries() < wish.retries {
-            denial = Some(Denial::Ratio);
-            if grant.is_empty() {
-                self.metrics.exhausted.inc(rule, []);
-            }
-        }
-        if let Some(denial) = denial {
+        if let Some(denial) = wish.denial {
             self.metrics.denied.inc(rule, [denial.label()]);
         }
         if wish.denial == Some(Denial::Inbound) {
             self.metrics.inbound_retry_denied.inc(rule, []);
         }
+        let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
+        self.draw(rule, budget, wish.retries, deposit, now)
+    }
+
+    /// Of this worker's own share, and what that lacks of the pool. When the pool fails, the request goes on with less.
+    pub(crate) fn draw(
+        &self,
+        rule: &str,
+        budget: &Budget,
+        wanted: u8,
+        deposit: bool,
+        now: Monotonic,
+    ) -> Grant {
+        if wanted == 0 && !deposit {
+            return Grant::default();
+        }
+        let (mut grant, visit) = budget.account.borrow_mut().grant(&budget.limits, now, wanted, deposit);
+        let mut denial = Denial::Ratio;
+        if let Some(visit) = visit {
+            match self.visit(rule, budget, &visit, now) {
+                Some(loan) => budget.account.borrow_mut().receive(&mut grant, &loan),
+                None => denial = Denial::Cas,
+            }
+        }
+        self.metrics.deposits.add(rule, [], u32::from(deposit));
+        if grant.retries() < wanted {
+            if grant.is_empty() && denial == Denial::Ratio {
+                self.metrics.exhausted.inc(rule, []);
+            }
+            self.metrics.denied.inc(rule, [denial.label()]);
+        }
         self.metrics.granted.add(rule, [], u32::from(grant.retries()));
         grant
     }
 
-    fn settle(&self, reserved: &Reserved, cx: &LogCx) -> Host<()> {
-        let (rule, stream) = (&reserved.rule, cx.stream());
-        let values = stream.read(if reserved.grpc { &self.over.grpc } else { &self.over.plain })?;
+    /// Whether a retry would be granted now; nothing is taken. One hostcall that returns bytes where this worker has no share left.
+    pub(crate) fn has_any(&self, budget: &Budget, now: Monotonic) -> Host<bool> {
+        let own = budget.account.borrow_mut().lacks(&budget.limits, now);
+        let Some(lacking) = own else { return Ok(true) };
+        let mut pool = budget.pool.load()?.unwrap_or_else(|| Pool::new(&budget.limits, now));
+        Ok(pool.visit(&budget.limits, now, &lacking).retries() > 0)
+    }
+
+    fn settle(&self, running: &Running, cx: &LogCx) -> Host<()> {
+        let (rule, stream, budget) = (&running.rule, cx.stream(), &running.budget);
+        let values = stream.read(if running.grpc { &self.over.grpc } else { &self.over.plain })?;
         let attempts = values.get(self.over.attempts)?.unwrap_or(0);
-        let used = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let deposit = reserved.deposits && attempts > 0 && self.succeeded(&values)?;
-        if deposit || used < u32::from(reserved.grant.retries()) {
-            let now = stream.now()?;
-            let (budget, grant) = (&reserved.budget, &reserved.grant);
-            let (settled, visit) =
-                budget.account.borrow_mut().settle(&budget.limits, now, grant, used, deposit);
-            if let Some(visit) = visit {
-                self.visit(rule, budget, &visit, now);
+        let retries = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let deposit = running.deposits && attempts > 0 && self.succeeded(&values)?;
+        let (used, overdraft) = match &running.paid {
+            Paid::Before(grant) => {
+                self.give_back(rule, budget, grant, retries, deposit, stream)?;
+                (retries, retries.saturating_sub(u32::from(grant.retries())))
             }
-            self.metrics.refunded.add(rule, [], settled.refunded);
-            self.metrics.deposits.add(rule, [], u32::from(deposit));
-        }
+            Paid::Each(paying) => {
+                let settled = paying.settle(attempts);
+                self.give_back(rule, budget, &Grant::default(), 0, deposit, stream)?;
+                for grant in &settled.unused {
+                    self.give_back(rule, budget, grant, 0, false, stream)?;
+                }
+                (settled.sent, settled.overdraft)
+            }
+            Paid::Observed { most } => {
+                let wanted = u8::try_from(retries).unwrap_or(u8::MAX);
+                let now = stream.now()?;
+                let allowed = self.draw(rule, budget, wanted.min(*most), false, now).retries();
+                self.give_back(rule, budget, &Grant::default(), 0, deposit, stream)?;
+                (retries, retries.saturating_sub(u32::from(allowed)))
+            }
+        };
         self.metrics.used.add(rule, [], used);
-        self.metrics.overdraft.add(rule, [], used.saturating_sub(u32::from(reserved.grant.retries())));
+        self.metrics.overdraft.add(rule, [], overdraft);
         self.metrics.attempts.record(rule, [], attempts);
+        Ok(())
+    }
+
+    /// What was not used of a grant, and the deposit of a success.
+    fn give_back(
+        &self,
+        rule: &str,
+        budget: &Budget,
+        grant: &Grant,
+        used: u32,
+        deposit: bool,
+        stream: &StreamInfo,
+    ) -> Host<()> {
+        if !deposit && used >= u32::from(grant.retries()) {
+            return Ok(());
+        }
+        let now = stream.now()?;
+        let (settled, visit) = budget.account.borrow_mut().settle(&budget.limits, now, grant, used, deposit);
+        if let Some(visit) = visit {
+            self.visit(rule, budget, &visit, now);
+        }
+        self.metrics.refunded.add(rule, [], settled.refunded);
+        self.metrics.deposits.add(rule, [], u32::from(deposit));
         Ok(())
     }
 
@@ -319,9 +452,9 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
 }
 
 /// Zero switches retries off for this request, whatever the route says.
-fn set_retries(request: &mut RequestHeaders, config: &Config, grant: &Grant) -> Host<()> {
-    request.headers.set(MAX_RETRIES, grant.retries().to_string())?;
-    if grant.is_empty() {
+fn set_retries(request: &mut RequestHeaders, config: &Config, retries: u8) -> Host<()> {
+    request.headers.set(MAX_RETRIES, retries.to_string())?;
+    if retries == 0 {
         return Ok(());
     }
     let values = [

@@ -2,8 +2,9 @@
 
 use crate::budget::{Account, FloorStyle, Kind, Limits, Pool};
 use crate::config::{Config, Scope};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 use wayside_sdk::property::{self, Prop};
 use wayside_sdk::{HeaderBlock, Host, Monotonic, Shared, Stream, shared};
 
@@ -19,6 +20,22 @@ pub(crate) struct Budget {
     pub(crate) limits: Limits,
     pub(crate) account: RefCell<Account>,
     pub(crate) pool: Shared<Pool>,
+    /// When a retry last followed an attempt that had no answer.
+    pub(crate) unanswered: Cell<Option<Monotonic>>,
+}
+
+/// For so long after an attempt without an answer the next ones are expected to have none either.
+const UNANSWERED: Duration = Duration::from_secs(1);
+
+impl Budget {
+    pub(crate) fn is_unanswered(&self, now: Monotonic) -> bool {
+        self.unanswered.get().is_some_and(|then| now.since(then) < UNANSWERED)
+    }
+
+    /// A retry that was made and could not be refused any more: further ones wait until it is earned.
+    pub(crate) fn owe(&self, now: Monotonic) {
+        self.account.borrow_mut().owe(&self.limits, now);
+    }
 }
 
 /// The budgets in use. Their names come from routes, not from clients.
@@ -96,7 +113,8 @@ impl Keys {
     fn new_budget(&self, parts: &[&[u8]], config: &Config, now: Monotonic) -> Rc<Budget> {
         let limits = limits_of(config);
         let account = RefCell::new(Account::new(&limits, now));
-        Rc::new(Budget { limits, account, pool: Shared::new(self.key(parts), hash(config)) })
+        let pool = Shared::new(self.key(parts), hash(config));
+        Rc::new(Budget { limits, account, pool, unanswered: Cell::default() })
     }
 
     /// Parts are separated by NUL, which no name of Envoy's holds.

@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod attempt;
 pub mod budget;
 pub mod conditions;
 pub mod config;

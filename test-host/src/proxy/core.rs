@@ -161,6 +161,7 @@ impl Due {
         match self {
             Due::ClientLeaves { stream }
             | Due::UpstreamAnswer { stream }
+            | Due::NextAttempt { stream }
             | Due::UpstreamBreaks { stream }
             | Due::RouteTimeout { stream, .. }
             | Due::StreamTimer { stream, .. } => Some(*stream),

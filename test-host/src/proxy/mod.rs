@@ -339,7 +339,10 @@ impl Proxy {
 
     /// Whether this is to happen to a stream that has ended.
     pub(crate) fn is_void(&self, due: &Due) -> bool {
-        due.stream().is_some_and(|stream| self.core().is_some_and(|core| core.streams.get(&stream).is_none()))
+        let has_ended = |stream: StreamId| {
+            self.core().is_some_and(|core| core.streams.get(&stream.downstream()).is_none())
+        };
+        due.stream().is_some_and(has_ended)
     }
 
     /// The simulation has stopped in the middle of things.

@@ -64,6 +64,24 @@ impl Account {
         (settlement, self.visit(limits, turned, 0, to_floor, grant.slot))
     }
 
+    /// `None` where one retry more is within this worker's own share; else what to ask the pool for it with.
+    pub fn lacks(&mut self, limits: &Limits, now: Monotonic) -> Option<Visit> {
+        self.advance(limits, now, false);
+        let (deposits, withdrawals) = (self.window.deposits(), self.window.withdrawals());
+        (!limits.share_allows(withdrawals.saturating_add(1), deposits)).then(|| Visit {
+            wanted: 1,
+            deposits,
+            withdrawals,
+            ..Visit::default()
+        })
+    }
+
+    /// One withdrawal, allowed or not.
+    pub fn owe(&mut self, limits: &Limits, now: Monotonic) {
+        self.advance(limits, now, false);
+        self.window.withdraw();
+    }
+
     /// What the pool gave goes into a grant.
     pub fn receive(&mut self, grant: &mut Grant, loan: &Loan) {
         self.put(&loan.credits);

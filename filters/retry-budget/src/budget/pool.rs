@@ -30,6 +30,13 @@ pub struct Loan {
     pub changed: bool,
 }
 
+impl Loan {
+    #[must_use]
+    pub fn retries(&self) -> u8 {
+        self.from_ratio.saturating_add(self.from_floor)
+    }
+}
+
 impl Pool {
     #[must_use]
     pub fn new(limits: &Limits, now: Monotonic) -> Pool {

@@ -2,7 +2,7 @@
 
 use super::presets::{self, Numbers};
 use super::raw::{Preset, RawBudget, RawConfig, RawCosts, RawPushback};
-use super::{Config, Enforcement, InboundRetry, Pushback, Scope};
+use super::{Config, InboundRetry, Pushback, Scope};
 use crate::budget::{Kind, Limits, Quota, Throttle};
 use crate::conditions::Conditions;
 use crate::window::Slots;
@@ -19,9 +19,6 @@ impl Checked for Config {
 
     fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         let fits = presets::check(&raw, at);
-        if raw.enforcement != Enforcement::Reserve {
-            at.at("enforcement").refuse("`reserve`, the only one so far", "another");
-        }
         let (scope, kind) = check_budget(&raw, &mut at.at("budget"));
         let pushback = check_pushback(&raw.pushback, &mut at.at("pushback"));
         let exhausted_status = whole(raw.exhausted_status, 503, (400, 599), &mut at.at("exhausted_status"));

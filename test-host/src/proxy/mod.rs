@@ -12,6 +12,7 @@ mod gaps;
 mod grpc;
 mod header_rules;
 mod metrics;
+mod numbered;
 mod outcome;
 mod properties;
 mod shared_data;

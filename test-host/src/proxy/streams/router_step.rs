@@ -475,6 +475,7 @@ impl StreamState {
         let count = self.exchange.response.as_ref().and_then(|response| {
             std::str::from_utf8(response.headers.first(b"x-envoy-attempt-count")?).ok()?.parse().ok()
         });
-        count.unwrap_or(1)
+        // Of what is written by hand, this is the first.
+        count.filter(|count| *count > 0 && self.exchange.answers.is_empty()).unwrap_or(1)
     }
 }

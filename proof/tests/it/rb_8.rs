@@ -14,6 +14,7 @@ const RATE: Rate = Rate { requests: 400, per_second: 800 };
 #[tokio::test(flavor = "multi_thread")]
 async fn rb_8_total_failure_costs_no_request_more_than_ratio_and_floor_allow() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("RB-8") else { return Ok(()) };
+    let _busy = crate::QUIET.read().await;
     let reserve = Row::ours("no floor", &ours("per_second", 0));
     let mut rows: Vec<Row> = Failure::ALL.iter().map(|failure| reserve.clone().failing(*failure)).collect();
     rows.push(reserve.fast());
@@ -55,4 +56,35 @@ fn bounded(workers: u32, one: &Measured, ratio: u64, floor: u64) -> anyhow::Resu
     let failed = |status: Option<u16>| matches!(status, Some(503 | 504));
     ensure!(one.replies.iter().all(|reply| failed(reply.status)), "{shown}: an answer that is no failure");
     Ok(())
+}
+
+/// Retries are granted attempt by attempt here, by the second instance among the upstream's filters.
+#[tokio::test(flavor = "multi_thread")]
+async fn rb_8_by_attempt_the_bound_is_the_same_and_no_request_loses_its_own_error() -> anyhow::Result<()> {
+    let Some(envoy) = crate::envoy("RB-8") else { return Ok(()) };
+    let by_attempt = Row::ours("by attempt", &by_attempt());
+    let rows: Vec<Row> = Failure::ALL
+        .iter()
+        .map(|failure| Row { attempt_mode: true, ..by_attempt.clone().failing(*failure) })
+        .collect();
+    for workers in [1, 2, 4] {
+        let mut running = Rows::start(&envoy, &crate::RETRY_BUDGET, workers, &rows).await?;
+        for at in 0..rows.len() {
+            let one = running.measure(at, RATE, Protocol::BOTH[at % 2]).await?;
+            bounded(workers, &one, one.requests / 5, 0)?;
+            if one.row.failure == Failure::Status503 {
+                // The upstream's answers have no type, Envoy's and the filter's have.
+                let own = one.replies.iter().filter(|reply| !reply.headers.contains_key("content-type"));
+                ensure!(own.count() == one.replies.len(), "{workers} workers: a request lost its own error");
+            }
+        }
+        running.proxy().must_be_well()?;
+    }
+    Ok(())
+}
+
+fn by_attempt() -> serde_json::Value {
+    let mut defaults = ours("per_second", 0);
+    defaults["enforcement"] = json!("attempt");
+    defaults
 }

@@ -13,6 +13,7 @@ use super::{
     foreign::ForeignData,
     grpc::{GrpcCalls, GrpcEvent, GrpcId, Told},
     metrics::Metrics,
+    numbered::Numbered,
     queues::{Consumer, Queues},
     shared_data::SharedData,
     spec::{FailurePolicy, PluginSpec, ProxySpec},
@@ -156,6 +157,25 @@ pub(crate) enum Due {
 }
 
 impl Due {
+    /// The stream that it happens to.
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Due::ClientLeaves { stream }
+            | Due::UpstreamAnswer { stream }
+            | Due::NextAttempt { stream }
+            | Due::UpstreamBreaks { stream }
+            | Due::RouteTimeout { stream, .. }
+            | Due::StreamTimer { stream, .. } => Some(*stream),
+            Due::Tick { .. }
+            | Due::CalloutAnswer { .. }
+            | Due::Grpc { .. }
+            | Due::QueueReady { .. }
+            | Due::Resolved { .. }
+            | Due::Drained { .. }
+            | Due::TcpStep { .. } => None,
+        }
+    }
+
     /// It matters only to streams that wait, and is no reason to go on without them.
     pub(crate) fn is_background(&self) -> bool {
         matches!(
@@ -233,7 +253,7 @@ pub(crate) struct VmContexts {
     pub(crate) generation: u32,
     pub(crate) thread: Thread,
     pub(crate) vm_id: String,
-    pub(crate) contexts: BTreeMap<ContextId, Owner>,
+    pub(crate) contexts: Numbered<ContextId, Owner>,
     pub(crate) next_context: u32,
     pub(crate) next_callout: u32,
     pub(crate) next_grpc_call: u32,
@@ -250,7 +270,7 @@ impl VmContexts {
             generation,
             thread,
             vm_id,
-            contexts: BTreeMap::new(),
+            contexts: Numbered::default(),
             next_context: 0,
             next_callout: 0,
             next_grpc_call: 0,

@@ -12,6 +12,7 @@ mod gaps;
 mod grpc;
 mod header_rules;
 mod metrics;
+mod numbered;
 mod outcome;
 mod properties;
 mod shared_data;
@@ -104,7 +105,7 @@ impl Proxy {
         }
         core.streams.insert(id, stream);
         core.choose_route(id);
-        self.start_timers(id);
+        self.start_request_timer(id);
         self.ready.push_back(id);
         self.run_ready();
     }
@@ -348,6 +349,14 @@ impl Proxy {
     /// What this proxy wants to be woken for, as delays from now.
     pub(crate) fn hand_over_due(&mut self, to: &mut Vec<(Duration, Due)>) {
         to.append(&mut self.core_mut().due);
+    }
+
+    /// Whether this is to happen to a stream that has ended.
+    pub(crate) fn is_void(&self, due: &Due) -> bool {
+        let has_ended = |stream: StreamId| {
+            self.core().is_some_and(|core| core.streams.get(&stream.downstream()).is_none())
+        };
+        due.stream().is_some_and(has_ended)
     }
 
     /// The simulation has stopped in the middle of things.

@@ -61,7 +61,7 @@ impl Outcome {
         response
     }
 
-    pub(super) fn of(id: StreamId, mut stream: StreamState) -> Self {
+    pub(super) fn of(id: StreamId, mut stream: Box<StreamState>) -> Self {
         let upstream_request = stream.sent.pop().map(|(_, message)| message);
         let numbers = (stream.first_filter..).map(FilterNumber);
         let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));
@@ -131,9 +131,11 @@ pub struct ProxyOutcome {
 }
 
 impl Proxy {
-    /// Hands out what became of the exchanges that have ended since the last time.
-    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) {
+    /// Hands out what became of the exchanges that have ended since the last time; `true`: there were some.
+    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) -> bool {
+        let some = !self.finished.is_empty();
         self.finished.drain(..).for_each(ended);
+        some
     }
 
     /// Ends what still waits, and then the process. Says from where on in the order of entries it ends.

@@ -246,6 +246,10 @@ pub fn rows() -> Vec<Row> {
     rows.extend(Failure::ALL.map(|failure| reserve.clone().failing(failure)));
     rows.push(reserve.fast());
     rows.push(Row::ours("reserve, 20 %, floor of 10 a second, window style", &ours("window", 10)));
+    let mut by_attempt = ours("per_second", 0);
+    by_attempt["enforcement"] = json!("attempt");
+    let by_attempt = Row { attempt_mode: true, ..Row::ours("attempt, 20 %, no floor", &by_attempt) };
+    rows.extend(Failure::ALL.map(|failure| by_attempt.clone().failing(failure)));
     let defaults = Row::ours("reserve, as it is by default", &json!({ "per_request": { "max_retries": 3 } }));
     rows.push(defaults);
     rows

@@ -55,8 +55,8 @@ pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
 pub use hostcalls::{Call, Host, HostError, Status, rng};
 pub use log::Redacted;
 pub use metrics::{
-    Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleHistogram,
-    RuleMetrics, SeriesLimit,
+    Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleGauge,
+    RuleHistogram, RuleMetrics, SeriesLimit,
 };
 pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};

@@ -1,16 +1,19 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
 use crate::attempt::{self, Paying};
-use crate::budget::{Grant, Loan, Pool, Visit};
-use crate::config::{Config, DepositOn, Enforcement, InboundRetry};
-use crate::keys::{Budget, Keys};
+use crate::budget::{Answer, End, Grant};
+use crate::config::{Config, DepositOn, Enforcement, InboundRetry, Pushback};
+use crate::ending::{self, Attributes, Ending, RATELIMITED};
+use crate::keys::Keys;
 use crate::metrics::{Denial, Metrics};
+use crate::pushback::Asked;
 use crate::safety::{self, Facts};
+use crate::worker::{self, Budget};
 use std::rc::Rc;
-use wayside_sdk::property::{Props, Slot, Together, Values};
+use std::time::Duration;
 use wayside_sdk::{
     ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Opened,
-    Plugin, RequestHeaders, ResponseHeaders, Stream, StreamInfo, Update, log, name, property,
+    Plugin, RequestHeaders, ResponseHeaders, Root, Stream, log, name, property,
 };
 
 const MAX_RETRIES: Name = name!("x-envoy-max-retries");
@@ -30,8 +33,10 @@ const CONTROL: [Name; 7] = [
     PREVIOUS_ATTEMPTS,
 ];
 
-/// Rounds of compare-and-swap before a request goes without retries.
-const TRIES: u8 = 64;
+const TIMEOUT: Name = name!("x-envoy-upstream-rq-timeout-ms");
+const EXPECTED_TIMEOUT: Name = name!("x-envoy-expected-rq-timeout-ms");
+const PER_TRY_TIMEOUT: Name = name!("x-envoy-upstream-rq-per-try-timeout-ms");
+const EXHAUSTED: Name = name!("x-retry-budget");
 
 /// What all streams of one VM share.
 #[derive(Debug)]
@@ -39,31 +44,9 @@ pub struct RetryBudget {
     pub(crate) envelope: Envelope<Config>,
     pub(crate) metrics: Metrics,
     keys: Keys,
-    over: Over,
+    attributes: Attributes,
     /// Some rule has its retries paid attempt by attempt: a stream may be an attempt.
     by_attempt: bool,
-}
-
-/// What is read of a request once it is over.
-#[derive(Debug)]
-struct Over {
-    attempts: Slot<u64>,
-    status: Slot<u64>,
-    /// The last: of gRPC requests only.
-    grpc_status: Slot<u64>,
-    plain: Together,
-    grpc: Together,
-}
-
-impl Over {
-    fn new(init: &mut Init) -> Over {
-        let mut asked = Props::new();
-        let (attempts, status) =
-            (asked.add(&property::UPSTREAM_ATTEMPTS), asked.add(&property::RESPONSE_CODE));
-        let plain = init.together(asked.clone());
-        let grpc_status = asked.add(&property::RESPONSE_GRPC_STATUS);
-        Over { attempts, status, grpc_status, plain, grpc: init.together(asked) }
-    }
 }
 
 impl Plugin for RetryBudget {
@@ -73,23 +56,37 @@ impl Plugin for RetryBudget {
 
     fn configure(envelope: Envelope<Config>, init: &mut Init) -> Result<RetryBudget, ConfigErrors> {
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        for (place, config) in envelope.configs().enumerate() {
-            if config.starves() {
-                log!(
-                    Warn,
-                    "retry_budget: per_try_timeout * max_retries is more than retry_ratio * window ({}): slow requests will hold \
-                     the retries of others",
-                    if place == 0 { "defaults" } else { "a rule" }
-                );
-            }
+        warn_of_starvation(&envelope);
+        if envelope.mode != Mode::Off {
+            init.tick(worker::TICK)?;
         }
         let by_attempt = envelope.configs().any(|config| config.enforcement == Enforcement::Attempt);
-        let keys = Keys::new(init.root_id()?);
-        Ok(RetryBudget { envelope, metrics, keys, over: Over::new(init), by_attempt })
+        let (keys, attributes) = (Keys::new(init.root_id()?), Attributes::new(init));
+        Ok(RetryBudget { envelope, metrics, keys, attributes, by_attempt })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
         Request { plugin: self.clone(), part: Part::Bystander }
+    }
+
+    fn on_tick(self: &Rc<Self>, root: &mut Root) {
+        for budget in self.keys.all() {
+            if let Err(error) = budget.tick(root.now(), &self.metrics) {
+                log!(Error, "retry_budget: a budget was not looked after: {error}");
+            }
+        }
+    }
+}
+
+/// Each rule says so for itself, with what it inherits.
+fn warn_of_starvation(envelope: &Envelope<Config>) {
+    for (place, _) in envelope.configs().enumerate().filter(|(_, config)| config.starves()) {
+        let whose = if place == 0 { "defaults" } else { "a rule" };
+        log!(
+            Warn,
+            "retry_budget: {whose}: per_try_timeout * max_retries is more than retry_ratio * window, so slow requests can hold \
+             all retries there are"
+        );
     }
 }
 
@@ -119,13 +116,21 @@ pub(crate) struct Running {
     grpc: bool,
     /// A success feeds the budget.
     deposits: bool,
+    pushback: Pushback,
+    exhausted_header: bool,
+    /// An Envoy further up told its callers not to retry.
+    told_not_to: bool,
+    /// This one did.
+    tells: bool,
+    /// As it came, if it was looked at.
+    answer: Option<HeaderBlock>,
 }
 
 /// How a request's retries are paid for.
 #[derive(Debug)]
 enum Paid {
-    /// Before it, and what it does not use goes back.
-    Before(Grant),
+    /// Before it, and what it does not use goes back. Whether the budget had less than it might have had.
+    Before(Grant, bool),
     /// Attempt by attempt.
     Each(Opened<Paying>),
     /// Not at all: what the budget would have said of so many at the most is counted at the end.
@@ -134,7 +139,7 @@ enum Paid {
 
 /// What the rules say of a request before the budget is asked.
 #[derive(Clone, Copy)]
-pub(crate) struct Wish {
+struct Wish {
     retries: u8,
     denial: Option<Denial>,
     may_deposit: bool,
@@ -157,24 +162,23 @@ impl HttpFilter for Request {
     }
 
     fn on_response_headers(&mut self, mut response: ResponseHeaders) -> Flow {
-        let answered = match &self.part {
+        let enforce = self.plugin.envelope.mode == Mode::Enforce;
+        let looked_at = match &mut self.part {
             Part::Attempt { ordinal, paying } => {
                 attempt::answered(&self.plugin, *ordinal, paying, &mut response)
             }
-            Part::Request(Running { paid: Paid::Each(paying), .. }) => {
-                attempt::passed_on(&self.plugin, paying, &mut response)
-            }
+            Part::Request(running) if enforce => running.tell_the_caller(&mut response),
             Part::Bystander | Part::Request(_) => Ok(()),
         };
-        if let Err(error) = answered {
+        if let Err(error) = looked_at {
             log!(Error, "retry_budget: an answer was not looked at: {error}");
         }
         Flow::Continue
     }
 
     fn on_log(&mut self, cx: &LogCx) {
-        if let Part::Request(running) = std::mem::replace(&mut self.part, Part::Bystander)
-            && let Err(error) = self.plugin.settle(&running, cx)
+        if let Part::Request(mut running) = std::mem::replace(&mut self.part, Part::Bystander)
+            && let Err(error) = self.plugin.settle(&mut running, cx)
         {
             log!(Error, "retry_budget: a request was not settled: {error}");
         }
@@ -203,53 +207,20 @@ impl Request {
             return Ok(Flow::Continue);
         };
         plugin.strip(rule, request, &headers, trusted)?;
-        let paid = self.pay(rule, config, &budget, &wish, request, now)?;
+        let paid = plugin.pay(rule, config, &budget, &wish, request, &headers)?;
         self.part = Part::Request(Running {
             rule: rule.into(),
             budget,
             paid,
             grpc: headers.is_grpc(),
             deposits: wish.may_deposit && config.deposit_on == DepositOn::Success,
+            pushback: config.pushback,
+            exhausted_header: config.exhausted_header,
+            told_not_to: false,
+            tells: false,
+            answer: None,
         });
         Ok(Flow::Continue)
-    }
-
-    /// What Envoy is told of retries, and who pays for them.
-    fn pay(
-        &self,
-        rule: &str,
-        config: &Config,
-        budget: &Rc<Budget>,
-        wish: &Wish,
-        request: &mut RequestHeaders,
-        now: Monotonic,
-    ) -> Host<Paid> {
-        let plugin = &self.plugin;
-        let enforce = plugin.envelope.mode == Mode::Enforce;
-        match config.enforcement {
-            Enforcement::Reserve => {
-                let grant = plugin.grant(rule, config, budget, wish, now);
-                if enforce {
-                    set_retries(request, config, grant.retries())?;
-                }
-                Ok(Paid::Before(grant))
-            }
-            Enforcement::Attempt => {
-                plugin.grant(rule, config, budget, &Wish { retries: 0, ..*wish }, now);
-                let tickets = attempt::tickets(plugin, rule, budget, wish.retries, now)?;
-                let most = tickets.most();
-                if enforce {
-                    set_retries(request, config, most)?;
-                    attempt::forbid_hedging(request)?;
-                }
-                let paying = Paying::new(rule, config, budget, tickets);
-                Ok(Paid::Each(attempt::open(request.stream(), paying)?))
-            }
-            Enforcement::Observe => {
-                plugin.grant(rule, config, budget, &Wish { retries: 0, ..*wish }, now);
-                Ok(Paid::Observed { most: wish.retries })
-            }
-        }
     }
 }
 
@@ -273,137 +244,140 @@ impl RetryBudget {
         Ok(Some(budget))
     }
 
-    /// For a request that just came.
-    fn grant(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) -> Grant {
+    /// What Envoy is told of retries, and who pays for them.
+    fn pay(
+        &self,
+        rule: &str,
+        config: &Config,
+        budget: &Rc<Budget>,
+        wish: &Wish,
+        request: &mut RequestHeaders,
+        headers: &HeaderBlock,
+    ) -> Host<Paid> {
+        let (now, enforce) = (request.stream().now()?, self.envelope.mode == Mode::Enforce);
+        self.hear_of(rule, config, budget, wish, now);
+        match config.enforcement {
+            Enforcement::Reserve => {
+                let (grant, denied) = self.draw(rule, budget, wish.retries, now);
+                if enforce {
+                    set_retries(request, headers, config, grant.retries())?;
+                }
+                Ok(Paid::Before(grant, denied))
+            }
+            Enforcement::Attempt => {
+                let tickets = attempt::tickets(self, rule, budget, wish.retries, now)?;
+                if enforce {
+                    set_retries(request, headers, config, tickets.most())?;
+                    attempt::forbid_hedging(request)?;
+                }
+                let paying = Paying::new(rule, config, budget, tickets);
+                Ok(Paid::Each(attempt::open(request.stream(), paying)?))
+            }
+            Enforcement::Observe => Ok(Paid::Observed { most: wish.retries }),
+        }
+    }
+
+    /// A request came: it may feed the budget, and there may be rules against its retries.
+    fn hear_of(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) {
+        if wish.may_deposit && config.deposit_on == DepositOn::Request {
+            budget.deposit(now);
+            self.metrics.deposits.inc(rule, []);
+        }
         if let Some(denial) = wish.denial {
             self.metrics.denied.inc(rule, [denial.label()]);
         }
         if wish.denial == Some(Denial::Inbound) {
             self.metrics.inbound_retry_denied.inc(rule, []);
         }
-        let deposit = wish.may_deposit && config.deposit_on == DepositOn::Request;
-        self.draw(rule, budget, wish.retries, deposit, now)
     }
 
-    /// Of this worker's own share, and what that lacks of the pool. When the pool fails, the request goes on with less.
-    pub(crate) fn draw(
-        &self,
-        rule: &str,
-        budget: &Budget,
-        wanted: u8,
-        deposit: bool,
-        now: Monotonic,
-    ) -> Grant {
-        if wanted == 0 && !deposit {
-            return Grant::default();
+    /// Up to so many retries, and whether the budget had less.
+    pub(crate) fn draw(&self, rule: &str, budget: &Budget, wanted: u8, now: Monotonic) -> (Grant, bool) {
+        if wanted == 0 {
+            return (Grant::default(), false);
         }
-        let (mut grant, visit) = budget.account.borrow_mut().grant(&budget.limits, now, wanted, deposit);
-        let mut denial = Denial::Ratio;
-        if let Some(visit) = visit {
-            match self.visit(rule, budget, &visit, now) {
-                Some(loan) => budget.account.borrow_mut().receive(&mut grant, &loan),
-                None => denial = Denial::Cas,
-            }
-        }
-        self.metrics.deposits.add(rule, [], u32::from(deposit));
-        if grant.retries() < wanted {
-            if grant.is_empty() && denial == Denial::Ratio {
-                self.metrics.exhausted.inc(rule, []);
-            }
-            self.metrics.denied.inc(rule, [denial.label()]);
+        let (grant, short) = budget.grant(now, wanted, &self.metrics);
+        if let Some(denial) = short {
+            self.deny(rule, denial, grant.is_empty());
         }
         self.metrics.granted.add(rule, [], u32::from(grant.retries()));
-        grant
+        (grant, short.is_some())
     }
 
-    /// Whether a retry would be granted now; nothing is taken. One hostcall that returns bytes where this worker has no share left.
-    pub(crate) fn has_any(&self, budget: &Budget, now: Monotonic) -> Host<bool> {
-        let own = budget.account.borrow_mut().lacks(&budget.limits, now);
-        let Some(lacking) = own else { return Ok(true) };
-        let mut pool = budget.pool.load()?.unwrap_or_else(|| Pool::new(&budget.limits, now));
-        Ok(pool.visit(&budget.limits, now, &lacking).retries() > 0)
+    /// A request has fewer retries than the rules allow it, or none.
+    pub(crate) fn deny(&self, rule: &str, denial: Denial, wholly: bool) {
+        if denial == Denial::Ratio && wholly {
+            self.metrics.exhausted.inc(rule, []);
+        }
+        self.metrics.denied.inc(rule, [denial.label()]);
     }
 
-    fn settle(&self, running: &Running, cx: &LogCx) -> Host<()> {
-        let (rule, stream, budget) = (&running.rule, cx.stream(), &running.budget);
-        let values = stream.read(if running.grpc { &self.over.grpc } else { &self.over.plain })?;
-        let attempts = values.get(self.over.attempts)?.unwrap_or(0);
-        let retries = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let deposit = running.deposits && attempts > 0 && self.succeeded(&values)?;
-        let (used, overdraft) = match &running.paid {
-            Paid::Before(grant) => {
-                self.give_back(rule, budget, grant, retries, deposit, stream)?;
-                (retries, retries.saturating_sub(u32::from(grant.retries())))
+    fn settle(&self, running: &mut Running, cx: &LogCx) -> Host<()> {
+        let (rule, budget) = (running.rule.clone(), running.budget.clone());
+        let rule = &rule;
+        let ending = self.attributes.read(running.grpc, cx)?;
+        let retries = u32::try_from(ending.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let mut end =
+            End { used: retries, answer: ending.answer, deposits: running.deposits, refused: false };
+        if matches!(ending.answer, Answer::Failure(_)) {
+            self.hear(running, &ending, &mut end, cx)?;
+        }
+        let deposit = end.deposits && end.answer == Answer::Success;
+        let (unused, overdraft) = match &running.paid {
+            Paid::Before(grant, _) => {
+                let unused = end.unused(grant);
+                if deposit || unused > 0 || end.refused || budget.counts_failures() {
+                    budget.settle(cx.stream().now()?, grant, &end, &self.metrics);
+                }
+                (unused, retries.saturating_sub(u32::from(grant.retries())))
             }
             Paid::Each(paying) => {
-                let settled = paying.settle(attempts);
-                self.give_back(rule, budget, &Grant::default(), 0, deposit, stream)?;
-                for grant in &settled.unused {
-                    self.give_back(rule, budget, grant, 0, false, stream)?;
-                }
-                (settled.sent, settled.overdraft)
+                let settled = paying.settle(ending.attempts);
+                let unused = u32::try_from(settled.unused.len()).unwrap_or(u32::MAX);
+                end.used = settled.sent;
+                budget.settle_each(cx.stream().now()?, &settled, &end, &self.metrics);
+                (unused, settled.overdraft)
             }
             Paid::Observed { most } => {
-                let wanted = u8::try_from(retries).unwrap_or(u8::MAX);
-                let now = stream.now()?;
-                let allowed = self.draw(rule, budget, wanted.min(*most), false, now).retries();
-                self.give_back(rule, budget, &Grant::default(), 0, deposit, stream)?;
-                (retries, retries.saturating_sub(u32::from(allowed)))
+                let (now, most) = (cx.stream().now()?, u32::from(*most));
+                let wanted = u8::try_from(retries.min(most)).unwrap_or(u8::MAX);
+                let (grant, _) = self.draw(rule, &budget, wanted, now);
+                budget.settle(now, &grant, &end, &self.metrics);
+                (0, retries.saturating_sub(u32::from(grant.retries())))
             }
         };
-        self.metrics.used.add(rule, [], used);
-        self.metrics.overdraft.add(rule, [], overdraft);
-        self.metrics.attempts.record(rule, [], attempts);
-        Ok(())
-    }
-
-    /// What was not used of a grant, and the deposit of a success.
-    fn give_back(
-        &self,
-        rule: &str,
-        budget: &Budget,
-        grant: &Grant,
-        used: u32,
-        deposit: bool,
-        stream: &StreamInfo,
-    ) -> Host<()> {
-        if !deposit && used >= u32::from(grant.retries()) {
-            return Ok(());
-        }
-        let now = stream.now()?;
-        let (settled, visit) = budget.account.borrow_mut().settle(&budget.limits, now, grant, used, deposit);
-        if let Some(visit) = visit {
-            self.visit(rule, budget, &visit, now);
-        }
-        self.metrics.refunded.add(rule, [], settled.refunded);
+        self.metrics.refunded.add(rule, [], unused);
         self.metrics.deposits.add(rule, [], u32::from(deposit));
+        self.metrics.used.add(rule, [], end.used);
+        self.metrics.overdraft.add(rule, [], overdraft);
+        self.metrics.attempts.record(rule, [], ending.attempts);
         Ok(())
     }
 
-    fn succeeded(&self, values: &Values) -> Host<bool> {
-        let (status, grpc_status) = (values.get(self.over.status)?, values.get(self.over.grpc_status)?);
-        Ok(safety::is_success(status, grpc_status))
-    }
-
-    /// Rounds with the state that all workers share, until nobody wrote in between; `None` when that never came.
-    fn visit(&self, rule: &str, budget: &Budget, visit: &Visit, now: Monotonic) -> Option<Loan> {
-        let updated = budget.pool.update(TRIES, |pool| {
-            let mut pool = pool.unwrap_or_else(|| Pool::new(&budget.limits, now));
-            let loan = pool.visit(&budget.limits, now, visit);
-            if loan.changed { Update::Write(pool, loan) } else { Update::Keep(loan) }
-        });
-        match updated {
-            Ok(updated) => {
-                self.metrics.cas_retry.add(rule, [], u32::from(updated.rounds.saturating_sub(1)));
-                Some(updated.value)
-            }
-            Err(error) => {
-                budget.account.borrow_mut().take_back(visit);
-                self.metrics.cas_exhausted.inc(rule, []);
-                log!(Warn, "retry_budget: the shared budget was not changed: {error}");
-                None
+    /// What a failure says of retries: for this request, or for all.
+    fn hear(&self, running: &mut Running, ending: &Ending, end: &mut End, cx: &LogCx) -> Host<()> {
+        // Of a request that nobody answered there are none.
+        let Some(headers) = running.answer.take().or_else(|| cx.response.block().ok()) else {
+            return Ok(());
+        };
+        let trailers = || cx.response_trailers();
+        let asked = ending::asked(&running.pushback, &headers, ending.status, running.grpc, trailers);
+        match asked {
+            Asked::Nothing => {}
+            Asked::NoRetry => end.refused = true,
+            Asked::Wait(time) => {
+                let now = cx.stream().now()?;
+                let until = now.plus(time.min(running.pushback.max_hold));
+                let held = running.budget.hold(now, until, &self.metrics);
+                self.metrics.held.add(&running.rule, [], u32::from(held));
             }
         }
+        let told_not_to = running.told_not_to || !running.tells && headers.first(RATELIMITED).is_some();
+        if told_not_to {
+            end.answer = Answer::Nothing;
+        }
+        self.metrics.pushback.add(&running.rule, [], u32::from(told_not_to || asked != Asked::Nothing));
+        Ok(())
     }
 
     /// Removes what an untrusted peer would steer Envoy's retries with; in shadow mode it is only counted.
@@ -429,6 +403,58 @@ impl RetryBudget {
     }
 }
 
+impl Running {
+    /// Of a failure that the budget would not have retried, so that the caller does not either; and whether somebody before said so.
+    fn tell_the_caller(&mut self, response: &mut ResponseHeaders) -> Host<()> {
+        let propagate = self.pushback.propagate;
+        // An attempt may have been marked to keep Envoy from retrying it.
+        let ours = matches!(&self.paid, Paid::Each(paying) if paying.is_marked());
+        self.tells = ours && propagate;
+        if !propagate && response.headers.first(RATELIMITED)?.is_some() {
+            self.told_not_to = !ours;
+            response.headers.remove(RATELIMITED)?;
+        }
+        if !(propagate || self.exhausted_header) || !self.was_denied(response.stream())? {
+            return Ok(());
+        }
+        let headers = response.headers.block()?;
+        let grpc_status = headers.first(name!("grpc-status")).and_then(safety::number);
+        let status = headers.status().map(u64::from);
+        if ending::answer(status, grpc_status) == Answer::Success {
+            return Ok(());
+        }
+        if propagate {
+            let marked = headers.first(RATELIMITED).is_some();
+            self.told_not_to = marked && !ours;
+            self.tells = !self.told_not_to;
+            if !marked {
+                response.headers.set(RATELIMITED, "true")?;
+            }
+        }
+        if self.exhausted_header {
+            response.headers.set(EXHAUSTED, "exhausted")?;
+        }
+        self.answer = Some(headers);
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Whether it was the budget that there was no further retry.
+    fn was_denied(&self, stream: &Stream) -> Host<bool> {
+        match &self.paid {
+            Paid::Before(grant, true) if grant.is_empty() => Ok(true),
+            // Where one was left, it was not.
+            Paid::Before(grant, true) => {
+                let attempts = stream.get(&property::UPSTREAM_ATTEMPTS)?.unwrap_or(0);
+                Ok(attempts.saturating_sub(1) >= u64::from(grant.retries()))
+            }
+            Paid::Before(_, false) | Paid::Observed { .. } => Ok(false),
+            Paid::Each(paying) => Ok(paying.was_refused()),
+        }
+    }
+}
+
 fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
     let facts = Facts {
         method: headers.method(),
@@ -445,15 +471,39 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
     if !safety::may_be_repeated(&facts, config.idempotent_only, &config.grpc_idempotent_methods) {
         return Wish { retries: 0, denial: Some(Denial::Unsafe), may_deposit };
     }
+    if !config.min_time_for_retry.is_zero()
+        && time_left(headers).is_some_and(|left| left < config.min_time_for_retry)
+    {
+        return Wish { retries: 0, denial: Some(Denial::Time), may_deposit };
+    }
     // A trusted caller may ask for fewer retries, never for more.
     let asked = headers.all(MAX_RETRIES).filter(|_| trusted).filter_map(safety::number).min();
     let asked = asked.map_or(u8::MAX, |asked| u8::try_from(asked).unwrap_or(u8::MAX));
     Wish { retries: config.max_retries.min(asked), denial: None, may_deposit }
 }
 
+/// What whoever set a deadline before us left of it. Zero is none to Envoy.
+fn time_left(headers: &HeaderBlock) -> Option<Duration> {
+    let values = headers.all(TIMEOUT).chain(headers.all(EXPECTED_TIMEOUT));
+    values.filter_map(safety::number).filter(|millis| *millis > 0).min().map(Duration::from_millis)
+}
+
 /// Zero switches retries off for this request, whatever the route says.
-fn set_retries(request: &mut RequestHeaders, config: &Config, retries: u8) -> Host<()> {
+fn set_retries(
+    request: &mut RequestHeaders,
+    headers: &HeaderBlock,
+    config: &Config,
+    retries: u8,
+) -> Host<()> {
     request.headers.set(MAX_RETRIES, retries.to_string())?;
+    if let Some(timeout) = config.per_try_timeout {
+        let given =
+            headers.all(PER_TRY_TIMEOUT).filter_map(safety::number).filter(|millis| *millis > 0).min();
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        if given.is_none_or(|given| given > millis) {
+            request.headers.set(PER_TRY_TIMEOUT, millis.to_string())?;
+        }
+    }
     if retries == 0 {
         return Ok(());
     }

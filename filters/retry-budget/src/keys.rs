@@ -1,12 +1,12 @@
 //! Which shared record a budget lives in. The host never frees a key, so there is an end to them.
 
-use crate::budget::{Account, FloorStyle, Kind, Limits, Pool};
+use crate::budget::{FloorStyle, Kind};
 use crate::config::{Config, Scope};
-use std::cell::{Cell, RefCell};
+use crate::worker::Budget;
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 use wayside_sdk::property::{self, Prop};
-use wayside_sdk::{HeaderBlock, Host, Monotonic, Shared, Stream, shared};
+use wayside_sdk::{HeaderBlock, Host, Monotonic, Stream, shared};
 
 /// Budgets of one VM's plugin; those beyond share one.
 const MOST_KEYS: usize = 256;
@@ -14,36 +14,15 @@ const MOST_KEYS: usize = 256;
 /// Most budgets beyond them, one for each kind of limits.
 const MOST_BEYOND: usize = 8;
 
-/// A budget: this worker's part of it, and where the workers' common part is.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    pub(crate) limits: Limits,
-    pub(crate) account: RefCell<Account>,
-    pub(crate) pool: Shared<Pool>,
-    /// When a retry last followed an attempt that had no answer.
-    pub(crate) unanswered: Cell<Option<Monotonic>>,
-}
+/// Budgets of a scope that goes by a header: what clients send must not make more.
+const GROUPS: u64 = 64;
 
-/// For so long after an attempt without an answer the next ones are expected to have none either.
-const UNANSWERED: Duration = Duration::from_secs(1);
-
-impl Budget {
-    pub(crate) fn is_unanswered(&self, now: Monotonic) -> bool {
-        self.unanswered.get().is_some_and(|then| now.since(then) < UNANSWERED)
-    }
-
-    /// A retry that was made and could not be refused any more: further ones wait until it is earned.
-    pub(crate) fn owe(&self, now: Monotonic) {
-        self.account.borrow_mut().owe(&self.limits, now);
-    }
-}
-
-/// The budgets in use. Their names come from routes, not from clients.
+/// The budgets in use. Their names come from routes, or are numbers of groups.
 #[derive(Debug)]
 pub(crate) struct Keys {
     root_id: Vec<u8>,
     known: RefCell<Vec<Known>>,
-    beyond: RefCell<Vec<(Limits, Rc<Budget>)>>,
+    beyond: RefCell<Vec<(Kind, Rc<Budget>)>>,
 }
 
 /// A budget, and for whom it is.
@@ -52,16 +31,13 @@ struct Known {
     name: Box<[u8]>,
     rule: Box<str>,
     scope: Scope,
-    limits: Limits,
+    kind: Kind,
     budget: Rc<Budget>,
 }
 
 impl Known {
     fn is_for(&self, rule: &str, config: &Config, name: &[u8]) -> bool {
-        *self.name == *name
-            && *self.rule == *rule
-            && self.scope == config.scope
-            && self.limits == limits_of(config)
+        *self.name == *name && *self.rule == *rule && self.scope == config.scope && self.kind == config.kind
     }
 }
 
@@ -85,41 +61,51 @@ impl Keys {
         if known.len() >= MOST_KEYS {
             return (self.beyond(config, now), true);
         }
-        let budget = self.new_budget(&[rule.as_bytes(), config.scope.label(), name], config, now);
+        let ([scope, header], limits) = (config.scope.label(), fingerprint(&config.kind));
+        let key = self.key(&[rule.as_bytes(), scope, header, name], limits);
+        let budget = Rc::new(Budget::new(rule, name, &key, &config.kind, limits, now));
         known.push(Known {
             name: name.into(),
             rule: rule.into(),
             scope: config.scope.clone(),
-            limits: limits_of(config),
+            kind: config.kind,
             budget: budget.clone(),
         });
         (budget, false)
     }
 
+    /// Every budget in use in this VM. A copy: looking after one must not be in another's way.
+    pub(crate) fn all(&self) -> Vec<Rc<Budget>> {
+        let known = self.known.borrow();
+        let beyond = self.beyond.borrow();
+        known
+            .iter()
+            .map(|known| &known.budget)
+            .chain(beyond.iter().map(|(_, budget)| budget))
+            .cloned()
+            .collect()
+    }
+
     fn beyond(&self, config: &Config, now: Monotonic) -> Rc<Budget> {
         let mut beyond = self.beyond.borrow_mut();
         let full = beyond.len() >= MOST_BEYOND;
-        let found = beyond.iter().find(|(limits, _)| *limits == limits_of(config));
+        let found = beyond.iter().find(|(kind, _)| *kind == config.kind);
         if let Some((_, budget)) = found.or_else(|| beyond.last().filter(|_| full)) {
             return budget.clone();
         }
         // The last one has whatever comes beyond: its limits are then not those asked for.
-        let which = hash(config).to_le_bytes();
-        let budget = self.new_budget(&[b"", b"overflow", &which], config, now);
-        beyond.push((limits_of(config), budget.clone()));
+        let limits = fingerprint(&config.kind);
+        let key = self.key(&[b"", b"overflow"], limits);
+        let budget = Rc::new(Budget::new("", b"overflow", &key, &config.kind, limits, now));
+        beyond.push((config.kind, budget.clone()));
         budget
     }
 
-    fn new_budget(&self, parts: &[&[u8]], config: &Config, now: Monotonic) -> Rc<Budget> {
-        let limits = limits_of(config);
-        let account = RefCell::new(Account::new(&limits, now));
-        let pool = Shared::new(self.key(parts), hash(config));
-        Rc::new(Budget { limits, account, pool, unanswered: Cell::default() })
-    }
-
-    /// Parts are separated by NUL, which no name of Envoy's holds.
-    fn key(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let mut key = b"wayside.retry_budget".to_vec();
+    /// Parts are separated by NUL, which no name of Envoy's holds. Other limits are another record: while a listener drains, requests of
+    /// the configuration before run beside those of the new one, and neither must start the other's count afresh.
+    fn key(&self, parts: &[&[u8]], limits: u64) -> Vec<u8> {
+        let mut key = b"wayside.retry_budget\0".to_vec();
+        key.extend_from_slice(&limits.to_le_bytes());
         for part in std::iter::once(&self.root_id.as_slice()).chain(parts) {
             key.push(0);
             key.extend_from_slice(part);
@@ -127,9 +113,6 @@ impl Keys {
         key
     }
 }
-
-/// Budgets of a scope that goes by a header: what clients send must not make more.
-const GROUPS: u64 = 64;
 
 impl Scope {
     /// Whom this request shares a budget with; `None` when it has no route.
@@ -141,49 +124,56 @@ impl Scope {
             Scope::Global => return Ok(Some(Vec::new())),
             Scope::Header(name) => {
                 let value = headers.first(name).unwrap_or_default();
-                let hash = shared::fingerprint(value);
-                let group = (hash ^ (hash >> 32)) % GROUPS;
-                return Ok(Some(group.to_string().into_bytes()));
+                return Ok(Some(group(value).to_string().into_bytes()));
             }
         };
         stream.get(property)
     }
 
-    fn label(&self) -> &[u8] {
+    /// What kind it is, and of which header.
+    fn label(&self) -> [&[u8]; 2] {
         match self {
-            Scope::Header(name) => name.as_str().as_bytes(),
-            Scope::Cluster => b"cluster",
-            Scope::Route => b"route",
-            Scope::VirtualHost => b"virtual_host",
-            Scope::Global => b"global",
+            Scope::Cluster => [b"cluster", b""],
+            Scope::Route => [b"route", b""],
+            Scope::VirtualHost => [b"virtual_host", b""],
+            Scope::Global => [b"global", b""],
+            Scope::Header(name) => [b"header", name.as_str().as_bytes()],
         }
     }
 }
 
-fn limits_of(config: &Config) -> Limits {
-    match config.kind {
-        Kind::Window(limits) => limits,
-        Kind::Throttle(_) | Kind::Quota(_) => Limits::NONE,
-    }
+fn group(value: &[u8]) -> u64 {
+    let hash = shared::fingerprint(value);
+    (hash ^ (hash >> 32)) % GROUPS
 }
 
 /// Tells budgets of different limits apart: after a reload the old counts say nothing about the new ones.
-fn hash(config: &Config) -> u64 {
-    let limits = limits_of(config);
-    let numbers = [
-        u128::from(limits.ratio.numerator()),
-        u128::from(limits.slots.count),
-        limits.slots.length.as_nanos(),
-        u128::from(limits.floor_style == FloorStyle::Window),
-        u128::from(limits.floor_rate),
-        u128::from(limits.floor_burst),
-    ];
-    shared::fingerprint(&numbers.map(u128::to_le_bytes).concat())
+fn fingerprint(kind: &Kind) -> u64 {
+    let numbers = match *kind {
+        Kind::Window(limits) => [
+            u64::from(limits.ratio.numerator()),
+            u64::from(limits.slots.count()),
+            u64::try_from(limits.slots.length().as_nanos()).unwrap_or(u64::MAX),
+            u64::from(limits.floor_style == FloorStyle::Window),
+            u64::from(limits.floor_rate),
+            u64::from(limits.floor_burst),
+        ],
+        Kind::Throttle(limits) => {
+            [u64::MAX, 1, u64::from(limits.max_tokens), u64::from(limits.token_ratio), 0, 0]
+        }
+        Kind::Quota(limits) => {
+            let costs = [limits.capacity, limits.cost, limits.timeout_cost, limits.throttled_cost];
+            let [capacity, cost, timeout, throttled] = costs.map(u64::from);
+            [u64::MAX, 2, capacity, cost, timeout, throttled]
+        }
+    };
+    shared::fingerprint(&numbers.map(u64::to_le_bytes).concat())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use wayside_sdk::{Configuration, Envelope};
 
     #[test]
@@ -199,5 +189,35 @@ mod tests {
         assert!(Rc::ptr_eq(&one, &other));
         assert!(!keys.budget("default", &config, b"7", now).1);
         assert_eq!(keys.known.borrow().len(), MOST_KEYS);
+        assert_eq!(keys.all().len(), MOST_KEYS + 1);
+    }
+
+    #[test]
+    fn values_of_a_header_go_into_all_groups_and_no_other() {
+        let groups: BTreeSet<_> = (0..1000).map(|n| group(format!("tenant-{n}").as_bytes())).collect();
+        assert_eq!(groups.len(), 64);
+        assert!(groups.iter().all(|group| *group < GROUPS));
+        assert_eq!(group(b"\xff\0"), group(b"\xff\0"));
+    }
+
+    #[test]
+    fn budgets_of_other_limits_are_other_budgets() {
+        let kind = |defaults: &str| {
+            let text = format!(r#"{{"version": 1, "defaults": {defaults}}}"#);
+            fingerprint(&Envelope::<Config>::parse(text.as_bytes()).unwrap().defaults.kind)
+        };
+        let all: BTreeSet<_> = [
+            "{}",
+            r#"{"budget": {"retry_ratio": 0.3}}"#,
+            r#"{"budget": {"window": "20s"}}"#,
+            r#"{"preset": "finagle"}"#,
+            r#"{"preset": "grpc"}"#,
+            r#"{"preset": "grpc", "budget": {"max_tokens": 11}}"#,
+            r#"{"preset": "aws"}"#,
+            r#"{"preset": "aws", "budget": {"costs": "2026"}}"#,
+        ]
+        .map(kind)
+        .into();
+        assert_eq!(all.len(), 8);
     }
 }

@@ -17,14 +17,17 @@ pub mod budget;
 pub mod conditions;
 pub mod config;
 pub mod filter;
+pub mod http_date;
+pub mod pushback;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
-pub mod window;
 
 pub use wayside_sdk::policy::retries as safety;
 
+mod ending;
 mod keys;
 mod metrics;
+mod worker;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::RetryBudget);

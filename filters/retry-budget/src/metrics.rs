@@ -1,7 +1,7 @@
 //! What the filter counts.
 
 use wayside_sdk::config::MetricsConfig;
-use wayside_sdk::{Host, Init, RuleCounter, RuleHistogram, RuleMetrics};
+use wayside_sdk::{Host, Init, RuleCounter, RuleGauge, RuleHistogram, RuleMetrics};
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -19,6 +19,12 @@ pub(crate) struct Metrics {
     pub(crate) overdraft: RuleCounter<0>,
     pub(crate) key_overflow: RuleCounter<0>,
     pub(crate) bad_override: RuleCounter<0>,
+    /// Answers that said something about retries.
+    pub(crate) pushback: RuleCounter<0>,
+    /// Holds that were begun, or made longer.
+    pub(crate) held: RuleCounter<0>,
+    /// Retries that would be granted at once, by budget.
+    pub(crate) balance: RuleGauge<1>,
     pub(crate) attempts: RuleHistogram<0>,
 }
 
@@ -28,6 +34,10 @@ pub(crate) enum Denial {
     Ratio,
     Unsafe,
     Inbound,
+    /// An upstream asked for none for a while.
+    Held,
+    /// Too little time is left.
+    Time,
     Cas,
 }
 
@@ -37,6 +47,8 @@ impl Denial {
             Denial::Ratio => b"ratio",
             Denial::Unsafe => b"unsafe",
             Denial::Inbound => b"inbound",
+            Denial::Held => b"held",
+            Denial::Time => b"time",
             Denial::Cas => b"cas",
         }
     }
@@ -65,6 +77,9 @@ impl Metrics {
             overdraft: counter("overdraft"),
             key_overflow: counter("key_overflow"),
             bad_override: counter("bad_override"),
+            pushback: counter("pushback"),
+            held: counter("held"),
+            balance: metrics.gauge("retry_budget_balance", ["budget"]),
             attempts: metrics.histogram("retry_budget_attempts", []),
         })
     }

@@ -249,6 +249,12 @@ impl RuleMetrics {
         RuleCounter(self.family(MetricKind::Counter, base, &labels))
     }
 
+    /// `base` without the prefix: `retry_budget_balance`.
+    #[must_use]
+    pub fn gauge<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleGauge<N> {
+        RuleGauge(self.family(MetricKind::Gauge, base, &labels))
+    }
+
     /// `base` without the prefix, with the unit at its end: `timeout_left_ms`.
     #[must_use]
     pub fn histogram<const N: usize>(&self, base: &str, labels: [&'static str; N]) -> RuleHistogram<N> {
@@ -283,6 +289,19 @@ impl<const N: usize> RuleCounter<N> {
             && let Some(id) = self.0.with(rule, values)
         {
             Counter(id).add(n);
+        }
+    }
+}
+
+/// A gauge by rule, and by `N` labels more.
+#[derive(Debug)]
+pub struct RuleGauge<const N: usize>(RuleFamily);
+
+impl<const N: usize> RuleGauge<N> {
+    /// Only where one VM alone writes. One hostcall of numbers only, 0.08 µs; the first time one more.
+    pub fn set(&self, rule: &str, values: [&[u8]; N], value: u64) {
+        if let Some(id) = self.0.with(rule, values) {
+            Gauge(id).set(value);
         }
     }
 }

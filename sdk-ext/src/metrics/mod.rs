@@ -4,7 +4,8 @@ mod family;
 mod labels;
 
 pub use family::{
-    CounterFamily, GaugeFamily, HistogramFamily, RuleCounter, RuleHistogram, RuleMetrics, SeriesLimit,
+    CounterFamily, GaugeFamily, HistogramFamily, RuleCounter, RuleGauge, RuleHistogram, RuleMetrics,
+    SeriesLimit,
 };
 pub use labels::{series_name, stats_tags};
 

@@ -11,18 +11,21 @@ mod tickets;
 pub use tickets::{Fare, Settled, Tickets};
 
 use crate::budget::Grant;
-use crate::config::{Config, Enforcement};
+use crate::config::{Config, Enforcement, Pushback};
+use crate::ending::{self, RATELIMITED};
 use crate::filter::{Part, Request, RetryBudget};
-use crate::keys::Budget;
+use crate::metrics::Denial;
+use crate::pushback::Asked;
 use crate::safety;
-use std::cell::RefCell;
+use crate::worker::Budget;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 use wayside_sdk::{
     Flow, GrpcCode, HeaderBlock, Host, Mode, Monotonic, Name, Opened, PerRequest, Reply, RequestHeaders,
     ResponseHeaders, Stream, name, vm_local,
 };
 
-const RATELIMITED: Name = name!("x-envoy-ratelimited");
 /// `false` outweighs the route's hedging (`finalHedgingParams` in `source/common/router/router.cc`).
 const HEDGE: Name = name!("x-envoy-hedge-on-per-try-timeout");
 
@@ -36,9 +39,11 @@ pub struct Paying {
     rule: Rc<str>,
     budget: Rc<Budget>,
     tickets: RefCell<Tickets<Grant>>,
+    /// The answer has our mark.
+    marked: Cell<bool>,
     retried: Retried,
     exhausted_status: u16,
-    propagate: bool,
+    pushback: Pushback,
 }
 
 /// Which answers Envoy may retry.
@@ -67,10 +72,21 @@ impl Paying {
             rule: rule.into(),
             budget: budget.clone(),
             tickets: RefCell::new(tickets),
+            marked: Cell::new(false),
             retried: Retried { conflict, codes: config.status_codes.clone() },
             exhausted_status: config.exhausted_status,
-            propagate: config.pushback.propagate,
+            pushback: config.pushback,
         }
+    }
+
+    /// Whether the budget kept a retry from this request.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.tickets.borrow().refused()
+    }
+
+    /// Whether an answer of it was marked, to keep Envoy from retrying.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marked.get()
     }
 
     pub(crate) fn settle(&self, attempts: u64) -> Settled<Grant> {
@@ -79,7 +95,7 @@ impl Paying {
 
     /// One retry of the budget, if there is one.
     fn buy(&self, plugin: &RetryBudget, now: Monotonic) -> Option<Grant> {
-        let grant = plugin.draw(&self.rule, &self.budget, 1, false, now);
+        let (grant, _) = plugin.draw(&self.rule, &self.budget, 1, now);
         (!grant.is_empty()).then_some(grant)
     }
 }
@@ -94,12 +110,15 @@ pub(crate) fn tickets(
     most: u8,
     now: Monotonic,
 ) -> Host<Tickets<Grant>> {
-    if budget.is_unanswered(now) {
-        let draw = |_| Some(plugin.draw(rule, budget, 1, false, now)).filter(|grant| !grant.is_empty());
-        return Ok(Tickets::reserved((0..most).map_while(draw).collect()));
+    if budget.was_unanswered_lately(now) {
+        let draw = |_| Some(plugin.draw(rule, budget, 1, now).0).filter(|grant| !grant.is_empty());
+        return Ok(Tickets::reserved((0..most).map_while(draw).collect(), most));
     }
-    let any = most > 0 && plugin.has_any(budget, now)?;
-    Ok(Tickets::new(if any { most } else { 0 }))
+    if most == 0 || budget.has_any(now)? {
+        return Ok(Tickets::new(most));
+    }
+    plugin.deny(rule, Denial::Ratio, true);
+    Ok(Tickets::none())
 }
 
 /// From now on the attempts of this request find who pays.
@@ -150,24 +169,28 @@ impl Paying {
         if fare == Fare::Paid {
             return Ok(Flow::Continue);
         }
-        self.budget.unanswered.set(Some(now));
-        if fare == Fare::Owed && self.buy(plugin, now).is_some() {
-            self.tickets.borrow_mut().paid();
-            return Ok(Flow::Continue);
+        if fare == Fare::Owed {
+            self.budget.went_unanswered(now);
+            if let Some(grant) = self.buy(plugin, now) {
+                self.tickets.borrow_mut().paid(grant);
+                return Ok(Flow::Continue);
+            }
         }
         self.tickets.borrow_mut().refuse();
         if plugin.envelope.mode != Mode::Enforce {
             return Ok(Flow::Continue);
         }
         // By now Envoy has asked for this attempt's connection, which may be all that a retry does to an upstream that refuses it.
-        self.budget.owe(now);
+        self.budget.owe(now, &plugin.metrics);
         self.tickets.borrow_mut().turn_away();
+        self.marked.set(true);
         let grpc = request.headers.block()?.is_grpc();
         Ok(exhausted(self.exhausted_status, grpc).into())
     }
 }
 
-/// An attempt was answered. What Envoy would retry buys the next one's ticket; without one it is kept from it.
+/// An attempt was answered. What Envoy would retry buys the next one's ticket; without one, or where the upstream asks for time, Envoy is kept
+/// from it. What the upstream asked for is heeded when the request is over: this is its answer then.
 pub(crate) fn answered(
     plugin: &RetryBudget,
     ordinal: u64,
@@ -180,22 +203,18 @@ pub(crate) fn answered(
     if told || !paying.tickets.borrow().lacks(ordinal) || !paying.retried.has(&answer) {
         return Ok(());
     }
-    if let Some(grant) = paying.buy(plugin, response.stream().now()?) {
+    let status = answer.status().map(u64::from);
+    let asked = ending::asked(&paying.pushback, &answer, status, answer.is_grpc(), || None);
+    if matches!(asked, Asked::Nothing | Asked::Wait(Duration::ZERO))
+        && let Some(grant) = paying.buy(plugin, response.stream().now()?)
+    {
         paying.tickets.borrow_mut().bought(grant);
         return Ok(());
     }
     paying.tickets.borrow_mut().refuse();
     if plugin.envelope.mode == Mode::Enforce {
         response.headers.set(RATELIMITED, "true")?;
-    }
-    Ok(())
-}
-
-/// The answer passes the listener's chain: whether callers are told not to retry is the operator's choice.
-pub(crate) fn passed_on(plugin: &RetryBudget, paying: &Paying, response: &mut ResponseHeaders) -> Host<()> {
-    let marked = plugin.envelope.mode == Mode::Enforce && paying.tickets.borrow().refused();
-    if marked && !paying.propagate {
-        response.headers.remove(RATELIMITED)?;
+        paying.marked.set(true);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ pub struct Tickets<Grant> {
     /// Retries that the rules allow this request, whatever the budget holds.
     most: u8,
     unused: Vec<Grant>,
-    used: u32,
+    spent: Vec<Grant>,
     refused: bool,
     turned_away: u32,
 }
@@ -25,13 +25,20 @@ pub enum Fare {
 impl<Grant> Tickets<Grant> {
     #[must_use]
     pub fn new(most: u8) -> Tickets<Grant> {
-        Tickets { most, unused: Vec::new(), used: 0, refused: false, turned_away: 0 }
+        Tickets { most, unused: Vec::new(), spent: Vec::new(), refused: false, turned_away: 0 }
     }
 
-    /// All of them bought in advance.
+    /// All of them bought in advance; fewer than were wanted when the budget had no more.
     #[must_use]
-    pub fn reserved(grants: Vec<Grant>) -> Tickets<Grant> {
-        Tickets { most: u8::try_from(grants.len()).unwrap_or(u8::MAX), unused: grants, ..Tickets::new(0) }
+    pub fn reserved(grants: Vec<Grant>, wanted: u8) -> Tickets<Grant> {
+        let most = u8::try_from(grants.len()).unwrap_or(u8::MAX);
+        Tickets { most, unused: grants, refused: most < wanted, ..Tickets::new(0) }
+    }
+
+    /// The budget has none to begin with.
+    #[must_use]
+    pub fn none() -> Tickets<Grant> {
+        Tickets { refused: true, ..Tickets::new(0) }
     }
 
     /// Retries that this request may have at the most.
@@ -45,16 +52,16 @@ impl<Grant> Tickets<Grant> {
         if ordinal <= 1 {
             return Fare::Paid;
         }
-        if self.unused.pop().is_some() {
-            self.used = self.used.saturating_add(1);
+        if let Some(ticket) = self.unused.pop() {
+            self.spent.push(ticket);
             return Fare::Paid;
         }
         if self.refused { Fare::Refused } else { Fare::Owed }
     }
 
     /// What was owed is paid; the ticket is used at once.
-    pub fn paid(&mut self) {
-        self.used = self.used.saturating_add(1);
+    pub fn paid(&mut self, grant: Grant) {
+        self.spent.push(grant);
     }
 
     /// Whether a ticket is to be bought now that attempt `ordinal` failed: a retry may follow, and none is at hand.
@@ -89,7 +96,13 @@ impl<Grant> Tickets<Grant> {
     pub fn settle(&mut self, attempts: u64) -> Settled<Grant> {
         let retries = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
         let sent = retries.saturating_sub(self.turned_away);
-        Settled { unused: std::mem::take(&mut self.unused), sent, overdraft: sent.saturating_sub(self.used) }
+        let paid = u32::try_from(self.spent.len()).unwrap_or(u32::MAX);
+        Settled {
+            unused: std::mem::take(&mut self.unused),
+            spent: std::mem::take(&mut self.spent),
+            sent,
+            overdraft: sent.saturating_sub(paid),
+        }
     }
 }
 
@@ -98,6 +111,7 @@ impl<Grant> Tickets<Grant> {
 pub struct Settled<Grant> {
     /// They go back.
     pub unused: Vec<Grant>,
+    pub spent: Vec<Grant>,
     /// Retries that went upstream.
     pub sent: u32,
     /// Those of them that nobody paid for.
@@ -108,57 +122,63 @@ pub struct Settled<Grant> {
 mod tests {
     use super::*;
 
+    fn settled(unused: &[u8], spent: &[u8], sent: u32, overdraft: u32) -> Settled<u8> {
+        Settled { unused: unused.to_vec(), spent: spent.to_vec(), sent, overdraft }
+    }
+
     #[test]
     fn a_retry_after_an_answer_was_paid_for_when_the_answer_came() {
         let mut tickets = Tickets::new(2);
         assert_eq!(tickets.board(1), Fare::Paid);
         assert!(tickets.lacks(1));
-        tickets.bought("first");
+        tickets.bought(7);
         assert!(!tickets.lacks(1), "one is enough");
         assert_eq!(tickets.board(2), Fare::Paid);
-        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 0 });
+        assert_eq!(tickets.settle(2), settled(&[], &[7], 1, 0));
     }
 
     #[test]
     fn a_retry_after_a_reset_is_paid_for_when_it_begins() {
-        let mut tickets: Tickets<()> = Tickets::new(2);
+        let mut tickets = Tickets::new(2);
         assert_eq!((tickets.board(1), tickets.board(2)), (Fare::Paid, Fare::Owed));
-        tickets.paid();
-        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 0 });
+        tickets.paid(7);
+        assert_eq!(tickets.settle(2), settled(&[], &[7], 1, 0));
     }
 
     #[test]
     fn a_retry_that_was_answered_here_was_not_sent() {
-        let mut tickets: Tickets<()> = Tickets::new(2);
+        let mut tickets = Tickets::new(2);
         tickets.board(2);
         tickets.refuse();
         tickets.turn_away();
-        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 0, overdraft: 0 });
+        assert_eq!(tickets.settle(2), settled(&[], &[], 0, 0));
     }
 
     #[test]
     fn the_last_attempt_buys_nothing_and_neither_does_one_after_a_refusal() {
-        let mut tickets: Tickets<()> = Tickets::new(1);
+        let mut tickets = Tickets::new(1);
         assert!(tickets.lacks(1) && !tickets.lacks(2));
         tickets.refuse();
         assert!(tickets.refused() && !tickets.lacks(1));
         assert_eq!(tickets.board(2), Fare::Refused);
-        assert_eq!(tickets.settle(2), Settled { unused: vec![], sent: 1, overdraft: 1 });
+        assert_eq!(tickets.settle(2), settled(&[], &[], 1, 1));
     }
 
     #[test]
     fn reserved_tickets_are_all_there_are() {
-        let mut tickets = Tickets::reserved(vec!["a", "b"]);
-        assert_eq!(tickets.most(), 2);
+        let mut tickets = Tickets::reserved(vec![1, 2], 2);
+        assert_eq!((tickets.most(), tickets.refused()), (2, false));
         assert_eq!(tickets.board(2), Fare::Paid);
-        assert_eq!(tickets.settle(2), Settled { unused: vec!["a"], sent: 1, overdraft: 0 });
+        assert_eq!(tickets.settle(2), settled(&[1], &[2], 1, 0));
+        assert!(Tickets::reserved(vec![1], 2).refused());
+        assert!(Tickets::<u8>::none().refused());
     }
 
     #[test]
-    fn what_envoy_did_not_use_goes_back() {
+    fn what_envoy_did_not_use_goes_back_once() {
         let mut tickets = Tickets::new(2);
         tickets.bought(7);
         assert_eq!(tickets.settle(1).unused, [7]);
-        assert_eq!(tickets.settle(1).unused, [], "once");
+        assert_eq!(tickets.settle(1), settled(&[], &[], 0, 0));
     }
 }

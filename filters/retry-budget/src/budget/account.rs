@@ -1,145 +1,140 @@
 //! One worker's part of a budget.
 
-use super::{Grant, Limits, Loan, Settlement, Visit};
-use crate::window::{Credit, Window};
+use super::{Answer, End, Grant, Limits, Loan};
+use std::time::Duration;
 use wayside_sdk::Monotonic;
-use wayside_sdk::units::Ratio;
+use wayside_sdk::policy::{Slice, Window};
 
-/// Of what can be spared, one part in so many goes to the pool at each turn of a slot: what a worker deposits in three slots
-/// stays with it.
-const SPARED: u64 = 4;
+/// How long a worker may go without asking the pool whether retries are held.
+const HEARSAY: Duration = Duration::from_secs(1);
 
-/// The deposits a worker has, its own and borrowed ones, and its withdrawals.
+/// Retries to hand out, and what the pool has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    window: Window,
+    /// Deposits by the slot they were made in, and as withdrawals what was given back, by the slot it was charged in.
+    untold: Window,
+    anything_untold: bool,
+    /// Charged in `slot` and not handed out.
+    permits: u32,
+    slot: u64,
+    /// Until then they may be.
+    good_until: Monotonic,
+    /// To be charged by the pool without anybody having had them.
+    owed: u32,
+    /// Handed out, and not settled yet.
+    pub(super) out: u32,
 }
 
 impl Account {
     #[must_use]
     pub fn new(limits: &Limits, now: Monotonic) -> Account {
-        Account { window: Window::new(limits.slots.count, limits.slots.number_at(now)) }
+        Account {
+            untold: Window::new(limits.slots, now),
+            anything_untold: false,
+            permits: 0,
+            slot: 0,
+            good_until: Monotonic::default(),
+            owed: 0,
+            out: 0,
+        }
     }
 
+    /// Of its own, if it has as many. Else the pool is to be asked: [`receive`](Self::receive) or [`alone`](Self::alone) must follow.
+    pub fn grant(&mut self, now: Monotonic, wanted: u8) -> Option<Grant> {
+        let enough = self.permits >= u32::from(wanted) && now < self.good_until;
+        enough.then(|| self.hand_out(wanted))
+    }
+
+    /// Whether it has one of its own.
     #[must_use]
-    pub fn window(&self) -> &Window {
-        &self.window
+    pub fn has_any(&self, now: Monotonic) -> bool {
+        self.permits > 0 && now < self.good_until
     }
 
-    /// Grants up to `wanted` retries of its own share, after a deposit if requests are what feeds the budget. With a visit, the
-    /// pool is to be asked for the rest: [`receive`](Self::receive) or [`take_back`](Self::take_back) must follow.
-    pub fn grant(
-        &mut self,
-        limits: &Limits,
-        now: Monotonic,
-        wanted: u8,
-        deposit: bool,
-    ) -> (Grant, Option<Visit>) {
-        let turned = self.advance(limits, now, deposit);
-        let mut grant = Grant { slot: self.window.current(), ..Grant::default() };
-        while grant.from_ratio < wanted
-            && limits.share_allows(self.window.withdrawals().saturating_add(1), self.window.deposits())
-        {
-            self.withdraw(&mut grant);
+    /// What the pool gave.
+    pub fn receive(&mut self, limits: &Limits, now: Monotonic, loan: &Loan) -> Grant {
+        if self.anything_untold {
+            self.untold = Window::new(limits.slots, now);
+            self.anything_untold = false;
         }
-        let wanted = wanted.saturating_sub(grant.from_ratio);
-        (grant, self.visit(limits, turned, wanted, 0, grant.slot))
+        self.owed = 0;
+        self.permits = loan.spare.saturating_add(u32::from(loan.from_ratio));
+        self.slot = loan.slot;
+        self.good_until = now.plus(limits.slots.until_next(now).min(HEARSAY));
+        Grant { from_floor: loan.from_floor, ..self.hand_out(loan.from_ratio) }
     }
 
-    /// Takes back what a request did not use, floor tokens first, after a deposit if its success feeds the budget.
-    pub fn settle(
-        &mut self,
-        limits: &Limits,
-        now: Monotonic,
-        grant: &Grant,
-        used: u32,
-        deposit: bool,
-    ) -> (Settlement, Option<Visit>) {
-        let turned = self.advance(limits, now, deposit);
-        let granted = u32::from(grant.retries());
-        let unused = granted.saturating_sub(used);
+    /// The pool was not reached: what it charged in this slot is still good.
+    pub fn alone(&mut self, limits: &Limits, now: Monotonic, wanted: u8) -> Grant {
+        match limits.slots.number_at(now) == self.slot {
+            true => self.hand_out(u8::try_from(self.permits).unwrap_or(u8::MAX).min(wanted)),
+            false => Grant { slot: self.slot, ..Grant::default() },
+        }
+    }
+
+    pub fn deposit(&mut self, limits: &Limits, now: Monotonic) {
+        let number = limits.slots.number_at(now);
+        self.tell(number, Slice { deposits: 1, withdrawals: 0 });
+    }
+
+    /// Takes back what a request did not use, floor tokens first, and its deposit. The floor tokens are for the pool: how many.
+    pub fn settle(&mut self, limits: &Limits, now: Monotonic, grant: &Grant, end: &End) -> u8 {
+        self.out = self.out.saturating_sub(u32::from(grant.from_ratio));
+        if end.deposits && end.answer == Answer::Success {
+            self.deposit(limits, now);
+        }
+        let unused = end.unused(grant);
         let to_floor = u8::try_from(unused).unwrap_or(u8::MAX).min(grant.from_floor);
-        self.window.refund(grant.slot, unused.saturating_sub(u32::from(to_floor)));
-        let settlement = Settlement { refunded: unused, overdraft: used.saturating_sub(granted) };
-        (settlement, self.visit(limits, turned, 0, to_floor, grant.slot))
-    }
-
-    /// `None` where one retry more is within this worker's own share; else what to ask the pool for it with.
-    pub fn lacks(&mut self, limits: &Limits, now: Monotonic) -> Option<Visit> {
-        self.advance(limits, now, false);
-        let (deposits, withdrawals) = (self.window.deposits(), self.window.withdrawals());
-        (!limits.share_allows(withdrawals.saturating_add(1), deposits)).then(|| Visit {
-            wanted: 1,
-            deposits,
-            withdrawals,
-            ..Visit::default()
-        })
-    }
-
-    /// One withdrawal, allowed or not.
-    pub fn owe(&mut self, limits: &Limits, now: Monotonic) {
-        self.advance(limits, now, false);
-        self.window.withdraw();
-    }
-
-    /// What the pool gave goes into a grant.
-    pub fn receive(&mut self, grant: &mut Grant, loan: &Loan) {
-        self.put(&loan.credits);
-        for _ in 0..loan.from_ratio {
-            self.withdraw(grant);
+        let back = unused.saturating_sub(u32::from(to_floor));
+        if grant.slot == self.slot {
+            self.permits = self.permits.saturating_add(back);
+        } else {
+            self.tell(grant.slot, Slice { deposits: 0, withdrawals: u64::from(back) });
         }
-        grant.from_floor = grant.from_floor.saturating_add(loan.from_floor);
-    }
-
-    /// The pool was not reached.
-    pub fn take_back(&mut self, visit: &Visit) {
-        self.put(&visit.gift);
-    }
-
-    fn withdraw(&mut self, grant: &mut Grant) {
-        self.window.withdraw();
-        grant.from_ratio = grant.from_ratio.saturating_add(1);
-    }
-
-    fn put(&mut self, credits: &[Credit]) {
-        credits.iter().for_each(|credit| self.window.deposit_in(credit.slot, credit.deposits));
-    }
-
-    /// Whether another slot began.
-    fn advance(&mut self, limits: &Limits, now: Monotonic, deposit: bool) -> bool {
-        let before = self.window.current();
-        self.window.advance(limits.slots.number_at(now));
-        if deposit {
-            self.window.deposit(1);
+        if end.refused && end.used >= u32::from(grant.retries()) {
+            // It has none left to lose.
+            self.owed = self.owed.saturating_add(1);
         }
-        self.window.current() > before
+        to_floor
     }
 
-    fn visit(
-        &mut self,
-        limits: &Limits,
-        turned: bool,
-        wanted: u8,
-        refund: u8,
-        refund_slot: u64,
-    ) -> Option<Visit> {
-        let spare = if turned { self.spare(limits) } else { 0 };
-        if wanted == 0 && refund == 0 && spare == 0 {
-            return None;
-        }
-        let gift = self.window.take(spare);
-        let (deposits, withdrawals) = (self.window.deposits(), self.window.withdrawals());
-        Some(Visit { wanted, deposits, withdrawals, gift, refund, refund_slot })
+    /// Whether the pool should be told something now although nobody asks for retries.
+    #[must_use]
+    pub fn is_due(&self, now: Monotonic) -> bool {
+        now >= self.good_until && self.has_news()
     }
 
-    /// Deposits for whole retries that this worker is not short of.
-    fn spare(&self, limits: &Limits) -> u64 {
-        let share = self.window.deposits().saturating_mul(u64::from(limits.ratio.numerator()));
-        let allowed = share.checked_div(u64::from(Ratio::DENOMINATOR)).unwrap_or(0);
-        let left = allowed.saturating_sub(self.window.withdrawals());
-        match left.checked_div(SPARED) {
-            None | Some(0) => 0,
-            Some(retries) => limits.deposits_for(retries).unwrap_or(0).min(self.window.deposits()),
-        }
+    /// Whether the pool is another one when it has heard this.
+    pub(super) fn has_news(&self) -> bool {
+        self.anything_untold || self.permits > 0 || self.owed > 0
+    }
+
+    /// Deposits and retries given back, by slot.
+    pub(super) fn untold(&self) -> impl Iterator<Item = (u64, Slice)> {
+        self.untold.iter().filter(|_| self.anything_untold)
+    }
+
+    /// Charged and not handed out: their slot, and how many.
+    pub(super) fn idle(&self) -> (u64, u32) {
+        (self.slot, self.permits)
+    }
+
+    pub(super) fn owed(&self) -> u32 {
+        self.owed
+    }
+
+    pub(super) fn handed_out(&self) -> u32 {
+        self.out
+    }
+
+    fn hand_out(&mut self, count: u8) -> Grant {
+        self.permits = self.permits.saturating_sub(u32::from(count));
+        self.out = self.out.saturating_add(u32::from(count));
+        Grant { slot: self.slot, from_ratio: count, from_floor: 0 }
+    }
+
+    fn tell(&mut self, number: u64, slice: Slice) {
+        self.untold.add(number, slice);
+        self.anything_untold |= slice != Slice::default();
     }
 }

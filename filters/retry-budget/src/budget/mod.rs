@@ -1,23 +1,23 @@
-//! How many retries a request may have: a share of the window's deposits, and a floor for quiet times.
+//! How many retries there may be: a share of the window's deposits and a floor for quiet times, or by somebody else's counter.
 //!
 //! Exact: all comparisons are between whole numbers. No clock, no host; `now` may step back between workers.
 //!
-//! Each worker has an [`Account`] of its own, so that an ordinary request costs no round with the state that workers share. What
-//! they share is the [`Pool`]: deposits that somebody can spare, each still of the slot it was made in, and the floor. A
-//! deposit is in one place at a time, so that all workers together never withdraw more than the share of all deposits ever made. Within a
-//! window they may: where one worker's deposits have aged and its withdrawals not yet, another's deposits are still its own.
+//! What is counted is counted once, in the [`Pool`] that workers share. So that an ordinary request costs no round with it, each worker
+//! has an [`Account`]: retries that the pool has already charged, to be handed out until the slot ends, and what the pool has not heard
+//! yet: deposits, and retries that were given back. Both lag on the safe side: the pool knows of all retries that may be made, and of no
+//! deposit too many. So at each grant all workers together are within the share of the window's deposits.
 
 mod account;
 mod pool;
 mod tokens;
 
 pub use account::Account;
-pub use pool::{Loan, Pool};
-pub use tokens::{Quota, Throttle};
+pub use pool::{Loan, Pool, Visit};
+pub use tokens::{Quota, Throttle, Tokens};
 
-use crate::window::{Credit, Slots};
 use serde::Deserialize;
 use std::time::Duration;
+use wayside_sdk::policy::{Allowance, Slices};
 use wayside_sdk::units::Ratio;
 
 /// How many retries there may be, by whose rules.
@@ -41,12 +41,12 @@ pub enum FloorStyle {
     Window,
 }
 
-/// What the operator allows.
+/// What the operator allows in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Retries per deposit.
     pub ratio: Ratio,
-    pub slots: Slots,
+    pub slots: Slices,
     pub floor_style: FloorStyle,
     /// Thousandths of a retry a second.
     pub floor_rate: u32,
@@ -55,59 +55,37 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Nothing is allowed.
-    pub const NONE: Limits = Limits {
-        ratio: Ratio::from_ten_thousandths(0),
-        slots: Slots { count: 1, length: Duration::from_secs(1) },
-        floor_style: FloorStyle::PerSecond,
-        floor_rate: 0,
-        floor_burst: 0,
-    };
-
     #[must_use]
     pub fn window(&self) -> Duration {
-        self.slots.length.saturating_mul(u32::from(self.slots.count))
+        self.slots.window()
     }
 
-    /// Whether so many withdrawals are within the share of so many deposits: `W * den <= D * num`.
-    fn share_allows(&self, withdrawals: u64, deposits: u64) -> bool {
-        // Sixty slots of 32 bits times a ratio's 17 bits: nothing saturates.
-        let (den, num) = (u64::from(Ratio::DENOMINATOR), u64::from(self.ratio.numerator()));
-        withdrawals.saturating_mul(den) <= deposits.saturating_mul(num)
+    /// What the window's withdrawals are held against: the share, and the floor where it is the window's.
+    fn allowance(&self) -> Allowance {
+        let rate = match self.floor_style {
+            FloorStyle::PerSecond => 0,
+            FloorStyle::Window => self.floor_rate.saturating_mul(10),
+        };
+        Allowance { share: self.ratio, reserve_per_second: Ratio::from_ten_thousandths(rate) }
     }
-
-    /// How many deposits so many withdrawals need; `None` when none are enough.
-    fn deposits_for(&self, withdrawals: u64) -> Option<u64> {
-        let needed = withdrawals.saturating_mul(u64::from(Ratio::DENOMINATOR));
-        let num = u64::from(self.ratio.numerator());
-        (num > 0).then(|| needed.div_ceil(num.max(1)))
-    }
-}
-
-/// Why a worker turns to the pool, and what it brings along.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Visit {
-    /// Retries that its own share does not allow.
-    wanted: u8,
-    /// What its own share is made of.
-    deposits: u64,
-    withdrawals: u64,
-    /// What it can spare.
-    gift: Vec<Credit>,
-    /// Retries of the floor that were not used, and the slot they were granted in.
-    refund: u8,
-    refund_slot: u64,
 }
 
 /// Retries a request was given, and where they were taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
+    /// In which they were charged.
     slot: u64,
     from_ratio: u8,
     from_floor: u8,
 }
 
 impl Grant {
+    /// Of a budget without slots.
+    #[must_use]
+    pub const fn of(retries: u8) -> Grant {
+        Grant { slot: 0, from_ratio: retries, from_floor: 0 }
+    }
+
     #[must_use]
     pub fn retries(&self) -> u8 {
         self.from_ratio.saturating_add(self.from_floor)
@@ -119,13 +97,44 @@ impl Grant {
     }
 }
 
-/// What came of a grant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settlement {
-    /// Granted and not used, whether or not their slot was still there to take them.
-    pub refunded: u32,
-    /// Used beyond the grant: somebody raised the limit after us.
-    pub overdraft: u32,
+/// How a request ended, for its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Retries that were made, of those granted and beyond.
+    pub used: u32,
+    pub answer: Answer,
+    /// Whether a success feeds the budget.
+    pub deposits: bool,
+    /// The upstream asked for no retry: one is lost.
+    pub refused: bool,
+}
+
+impl End {
+    /// Of these retries, how many come back.
+    #[must_use]
+    pub fn unused(&self, grant: &Grant) -> u32 {
+        let gone = self.used.saturating_add(u32::from(self.refused));
+        u32::from(grant.retries()).saturating_sub(gone)
+    }
+}
+
+/// What an answer says of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nobody would retry it.
+    Success,
+    Failure(Cause),
+    /// Nothing was tried, or somebody before the upstream answered.
+    Nothing,
+}
+
+/// Why it failed, as far as budgets differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It asks for less.
+    Throttled,
+    TimedOut,
+    Other,
 }
 
 #[cfg(test)]

@@ -1,131 +1,144 @@
-//! The part of a budget that workers share.
+//! The part of a budget that workers share: all that is counted.
 
-use super::{FloorStyle, Limits, Visit};
-use crate::window::{Credit, Slot, Window};
+use super::{Account, FloorStyle, Limits};
 use std::time::Duration;
-use wayside_sdk::units::Ratio;
+use wayside_sdk::policy::{Slice, Window};
 use wayside_sdk::{Monotonic, Wire};
 
 /// One floor token. In these units a rate in thousandths a second times nanoseconds needs no rounding.
 const TOKEN: u64 = 1_000_000_000_000;
 
-/// Deposits that no worker holds, and the floor.
+/// What is left for others when a worker takes more than it asked for: this many times as much.
+const LEFT: u64 = 3;
+
+/// The window, the floor, and until when there are no retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Its withdrawals are those of a floor in [window style](FloorStyle::Window).
-    window: Window,
+    pub(super) window: Window,
     /// In units of a [`TOKEN`].
-    floor: u64,
+    pub(super) floor: u64,
     refilled: Monotonic,
+    held_until: Monotonic,
 }
 
 /// What a visit brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loan {
-    /// For `from_ratio` withdrawals more of the worker's own share.
-    pub credits: Vec<Credit>,
+    /// In which it is charged.
+    pub slot: u64,
+    /// Of those that were asked for.
     pub from_ratio: u8,
     pub from_floor: u8,
+    /// Charged as well, for requests to come.
+    pub spare: u32,
+    pub held_until: Monotonic,
     /// Whether the pool is another one now.
     pub changed: bool,
 }
 
-impl Loan {
-    #[must_use]
-    pub fn retries(&self) -> u8 {
-        self.from_ratio.saturating_add(self.from_floor)
-    }
+/// Why a worker turns to the pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visit {
+    pub wanted: u8,
+    /// Retries of the floor that were not used.
+    pub to_floor: u8,
+    /// The worker has heard that there are none until then.
+    pub held_until: Monotonic,
 }
 
 impl Pool {
     #[must_use]
     pub fn new(limits: &Limits, now: Monotonic) -> Pool {
         Pool {
-            window: Window::new(limits.slots.count, limits.slots.number_at(now)),
+            window: Window::new(limits.slots, now),
             floor: limits.full_floor(),
             refilled: now,
+            held_until: Monotonic::default(),
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn window(&self) -> &Window {
-        &self.window
-    }
-
-    #[cfg(test)]
-    pub(super) fn floor_at(&self, limits: &Limits, now: Monotonic) -> u64 {
-        let mut pool = self.clone();
-        pool.advance(limits, now);
-        pool.floor
-    }
-
-    /// Takes what a worker can spare and gives what it lacks, as far as there is something.
-    pub fn visit(&mut self, limits: &Limits, now: Monotonic, visit: &Visit) -> Loan {
+    /// Hears what a worker has to tell, takes back what it has not handed out, and gives what is asked for as far as there is something.
+    pub fn visit(&mut self, limits: &Limits, now: Monotonic, account: &Account, visit: &Visit) -> Loan {
         self.advance(limits, now);
-        for credit in &visit.gift {
-            self.window.deposit_in(credit.slot, credit.deposits);
+        for (slot, Slice { deposits, withdrawals }) in account.untold() {
+            self.window.add(slot, Slice { deposits, withdrawals: 0 });
+            self.window.refund(slot, withdrawals);
         }
-        self.refund(limits, visit);
-        let mut loan = Loan { changed: !visit.gift.is_empty() || visit.refund > 0, ..Loan::default() };
-        let (mut deposits, mut withdrawals) = (visit.deposits, visit.withdrawals);
-        for _ in 0..visit.wanted {
-            if let Some(needed) = self.lends(limits, withdrawals, deposits) {
-                loan.credits.extend(self.window.take(needed));
+        let news = account.has_news() || visit.to_floor > 0 || visit.held_until > self.held_until;
+        let (slot, idle) = account.idle();
+        self.window.refund(slot, u64::from(idle));
+        self.window.withdraw(u64::from(account.owed()));
+        self.give_back(limits, visit.to_floor);
+        self.held_until = self.held_until.max(visit.held_until);
+        let mut loan = Loan { slot: self.window.current(), held_until: self.held_until, ..Loan::default() };
+        if now >= self.held_until {
+            self.lend(limits, account, visit.wanted, &mut loan);
+        }
+        loan.changed = news || loan.from_ratio > 0 || loan.from_floor > 0 || loan.spare > 0;
+        loan
+    }
+
+    fn lend(&mut self, limits: &Limits, account: &Account, wanted: u8, loan: &mut Loan) {
+        let allowance = limits.allowance();
+        for _ in 0..wanted {
+            if self.window.allows(limits.slots, &allowance, 1) {
+                self.window.withdraw(1);
                 loan.from_ratio = loan.from_ratio.saturating_add(1);
-                deposits = deposits.saturating_add(needed);
-                withdrawals = withdrawals.saturating_add(1);
-            } else if self.floor_gives(limits, withdrawals, deposits) {
+            } else if self.take_from_floor() {
                 loan.from_floor = loan.from_floor.saturating_add(1);
             } else {
                 break;
             }
         }
-        loan.changed |= loan.from_ratio > 0 || loan.from_floor > 0;
-        loan
+        // As many again as are out: so a worker that is busier than it was asks twice as rarely.
+        let mut spare = account.handed_out().saturating_add(u32::from(loan.from_ratio));
+        while spare > 0 {
+            let with_the_rest = u64::from(spare).saturating_mul(LEFT.saturating_add(1));
+            if self.window.allows(limits.slots, &allowance, with_the_rest) {
+                self.window.withdraw(u64::from(spare));
+                break;
+            }
+            spare /= 2;
+        }
+        loan.spare = spare;
     }
 
-    /// The deposits that allow one withdrawal more, if there are as many.
-    fn lends(&self, limits: &Limits, withdrawals: u64, deposits: u64) -> Option<u64> {
-        let needed = limits.deposits_for(withdrawals.saturating_add(1))?.saturating_sub(deposits);
-        (needed <= self.window.deposits()).then_some(needed)
-    }
-
-    fn floor_gives(&mut self, limits: &Limits, withdrawals: u64, deposits: u64) -> bool {
-        match limits.floor_style {
-            FloorStyle::PerSecond => match self.floor.checked_sub(TOKEN) {
-                Some(rest) => {
-                    self.floor = rest;
-                    true
-                }
-                None => false,
-            },
-            FloorStyle::Window => {
-                let withdrawals = withdrawals.saturating_add(self.window.withdrawals()).saturating_add(1);
-                let deposits = deposits.saturating_add(self.window.deposits());
-                let allowed = limits.window_allows(withdrawals, deposits);
-                if allowed {
-                    self.window.withdraw();
-                }
-                allowed
+    /// How many retries there are: at most `most`, which is looked for by halves.
+    #[must_use]
+    pub fn balance(&self, limits: &Limits, now: Monotonic, most: u64) -> u64 {
+        let mut pool = self.clone();
+        pool.advance(limits, now);
+        if now < pool.held_until {
+            return 0;
+        }
+        let allowance = limits.allowance();
+        let (mut there, mut beyond) = (0_u64, most.saturating_add(1));
+        while beyond.saturating_sub(there) > 1 {
+            let middle = there.midpoint(beyond);
+            match pool.window.allows(limits.slots, &allowance, middle) {
+                true => there = middle,
+                false => beyond = middle,
             }
         }
+        there.saturating_add(pool.floor.checked_div(TOKEN).unwrap_or(0)).min(most)
     }
 
-    fn refund(&mut self, limits: &Limits, visit: &Visit) {
-        match limits.floor_style {
-            FloorStyle::PerSecond => {
-                let tokens = u64::from(visit.refund).saturating_mul(TOKEN);
-                self.floor = self.floor.saturating_add(tokens).min(limits.full_floor());
-            }
-            FloorStyle::Window => self.window.refund(visit.refund_slot, u32::from(visit.refund)),
-        }
+    fn take_from_floor(&mut self) -> bool {
+        let rest = self.floor.checked_sub(TOKEN);
+        self.floor = rest.unwrap_or(self.floor);
+        rest.is_some()
+    }
+
+    fn give_back(&mut self, limits: &Limits, to_floor: u8) {
+        let tokens = u64::from(to_floor).saturating_mul(TOKEN);
+        self.floor = self.floor.saturating_add(tokens).min(limits.full_floor());
     }
 
     fn advance(&mut self, limits: &Limits, now: Monotonic) {
-        if self.window.slots().len() != usize::from(limits.slots.count) {
+        if self.window.slices() != usize::from(limits.slots.count()) {
             *self = Pool::new(limits, now);
         }
-        self.window.advance(limits.slots.number_at(now));
+        self.window.advance(limits.slots, now);
         // More nanoseconds than 64 bits hold are more than the fullest bucket.
         let elapsed = now.nanos_since_start().saturating_sub(self.refilled.nanos_since_start());
         let refill = elapsed.saturating_mul(u64::from(limits.floor_rate));
@@ -141,49 +154,31 @@ impl Limits {
             FloorStyle::Window => 0,
         }
     }
-
-    /// The share and a floor in window style: `W * den <= D * num + min * window * den`.
-    fn window_allows(&self, withdrawals: u64, deposits: u64) -> bool {
-        const NANO_MILLI: u128 = 1_000_000_000_000;
-        let (den, num) = (u128::from(Ratio::DENOMINATOR), u128::from(self.ratio.numerator()));
-        let floor = u128::from(self.floor_rate).saturating_mul(self.window().as_nanos());
-        let share = u128::from(deposits).saturating_mul(num).saturating_mul(NANO_MILLI);
-        u128::from(withdrawals).saturating_mul(den).saturating_mul(NANO_MILLI)
-            <= share.saturating_add(floor.saturating_mul(den))
-    }
 }
 
 impl Wire for Pool {
-    const LAYOUT: u16 = 2;
+    const LAYOUT: u16 = 3;
 
     fn encode(&self, out: &mut Vec<u8>) {
-        for word in [self.window.current(), self.floor, self.refilled.nanos_since_start()] {
+        let (refilled, held) = (self.refilled.nanos_since_start(), self.held_until.nanos_since_start());
+        for word in [self.floor, refilled, held] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        for slot in self.window.slots() {
-            let (deposits, withdrawals) = (u64::from(slot.deposits), u64::from(slot.withdrawals));
-            out.extend_from_slice(&(withdrawals << 32 | deposits).to_le_bytes());
-        }
+        self.window.encode(out);
     }
 
     fn decode(bytes: &[u8]) -> Option<Pool> {
-        let (head, slots) = bytes.split_at_checked(24)?;
+        let (head, window) = bytes.split_at_checked(24)?;
         let (words, _) = head.as_chunks::<8>();
-        let [current, floor, refilled] = words else {
+        let [floor, refilled, held] = words else {
             return None;
         };
-        let (pairs, rest) = slots.as_chunks::<8>();
-        if !rest.is_empty() || pairs.len() > 60 {
-            return None;
-        }
-        let ring = pairs.iter().map(|pair| {
-            let [a, b, c, d, e, f, g, h] = *pair;
-            Slot { deposits: u32::from_le_bytes([a, b, c, d]), withdrawals: u32::from_le_bytes([e, f, g, h]) }
-        });
+        let time = |word: &[u8; 8]| Monotonic::at(Duration::from_nanos(u64::from_le_bytes(*word)));
         Some(Pool {
-            window: Window::from_slots(ring.collect(), u64::from_le_bytes(*current))?,
+            window: Window::decode(window)?,
             floor: u64::from_le_bytes(*floor),
-            refilled: Monotonic::at(Duration::from_nanos(u64::from_le_bytes(*refilled))),
+            refilled: time(refilled),
+            held_until: time(held),
         })
     }
 }

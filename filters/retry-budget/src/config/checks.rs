@@ -5,13 +5,12 @@ use super::raw::{Preset, RawBudget, RawConfig, RawCosts, RawPushback};
 use super::{Config, InboundRetry, Pushback, Scope};
 use crate::budget::{Kind, Limits, Quota, Throttle};
 use crate::conditions::Conditions;
-use crate::window::Slots;
 use std::time::Duration;
 use wayside_sdk::config::Quoted;
+use wayside_sdk::policy::{Slices, is_grpc_method};
 use wayside_sdk::units::{DurationText, Ratio};
 use wayside_sdk::{Checked, Checks, OwnedName};
 
-const NOT_YET: bool = true;
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Checked for Config {
@@ -96,10 +95,6 @@ fn check_pushback(raw: &RawPushback, at: &mut Checks<'_>) -> Option<Pushback> {
 fn check_budget(raw: &RawConfig, at: &mut Checks<'_>) -> (Option<Scope>, Option<Kind>) {
     let scope = check_scope(raw.budget.scope.as_deref(), &mut at.at("scope"));
     let kind = match raw.preset {
-        Some(Preset::Grpc | Preset::Aws) if NOT_YET => {
-            at.refuse("a preset with a window: the others come next", "another");
-            None
-        }
         Some(Preset::Grpc) => check_throttle(&raw.budget, at).map(Kind::Throttle),
         Some(Preset::Aws) => check_quota(&raw.budget, at).map(Kind::Quota),
         _ => check_limits(&raw.budget, &Numbers::of(raw.preset), at).map(Kind::Window),
@@ -163,7 +158,7 @@ fn check_limits(raw: &RawBudget, numbers: &Numbers, at: &mut Checks<'_>) -> Opti
     };
     Some(Limits {
         ratio: ratio?,
-        slots: Slots { count, length },
+        slots: Slices::sliding(window, count)?,
         floor_style: raw.floor_style.unwrap_or(numbers.floor_style),
         floor_rate: rate?,
         floor_burst: burst?,
@@ -206,15 +201,7 @@ fn check_status_codes(codes: &[u64], at: &mut Checks<'_>) -> Option<String> {
 }
 
 fn check_methods(methods: &[String], at: &mut Checks<'_>) -> bool {
-    let wrong = methods.iter().position(|method| {
-        let mut parts = method.split('/');
-        (
-            parts.next(),
-            parts.next().is_some_and(|p| !p.is_empty()),
-            parts.next().is_some_and(|p| !p.is_empty()),
-        ) != (Some(""), true, true)
-            || parts.next().is_some()
-    });
+    let wrong = methods.iter().position(|method| !is_grpc_method(method));
     if let Some(index) = wrong {
         let found = methods.get(index).map_or("", String::as_str);
         at.at(index).refuse("a gRPC method such as /package.Service/Method", Quoted(found));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::budget::{FloorStyle, Limits};
-use crate::window::Slots;
+use wayside_sdk::policy::Slices;
 use wayside_sdk::{Configuration, Envelope, Mode};
 
 fn defaults(fields: &str) -> Result<Config, String> {
@@ -32,7 +32,7 @@ fn the_default_budget_is_a_fifth_of_the_successes_and_one_a_second() {
         limits("{}"),
         Limits {
             ratio: Ratio::from_ten_thousandths(2_000),
-            slots: Slots { count: 10, length: Duration::from_secs(1) },
+            slots: Slices::sliding(Duration::from_secs(10), 10).unwrap(),
             floor_style: FloorStyle::PerSecond,
             floor_rate: 1_000,
             floor_burst: 3_000,
@@ -75,7 +75,7 @@ fn a_preset_decides_what_it_is_known_for() {
     let window = |fields| {
         let limits = limits(fields);
         let ratio = limits.ratio.numerator();
-        (ratio, limits.slots.count, limits.floor_style, limits.floor_rate, limits.floor_burst)
+        (ratio, limits.slots.count(), limits.floor_style, limits.floor_rate, limits.floor_burst)
     };
     assert_eq!(window(r#"{"preset": "finagle"}"#), (2_000, 10, FloorStyle::Window, 10_000, 30_000));
     assert_eq!(window(r#"{"preset": "gateway-api"}"#), (2_000, 10, FloorStyle::Window, 10_000, 30_000));

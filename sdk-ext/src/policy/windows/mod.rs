@@ -186,14 +186,27 @@ impl Window {
             return;
         }
         self.advance_to(other.current);
-        let oldest = self.current.saturating_sub(self.len().saturating_sub(1));
-        for number in oldest..=other.current {
-            let added = other.slice(number).copied().unwrap_or_default();
-            if let Some(slice) = self.slice_mut(number) {
-                slice.deposits = slice.deposits.saturating_add(added.deposits);
-                slice.withdrawals = slice.withdrawals.saturating_add(added.withdrawals);
-            }
+        for (number, counted) in other.iter() {
+            self.add(number, counted);
         }
+    }
+
+    /// Adds what was counted in slice `number`: lost, when that has left the window. One that has not begun begins.
+    pub fn add(&mut self, number: u64, counted: Slice) {
+        self.advance_to(number);
+        let age = self.current.saturating_sub(number);
+        if age < self.len()
+            && let Some(slice) = self.slice_mut(number)
+        {
+            slice.deposits = slice.deposits.saturating_add(counted.deposits);
+            slice.withdrawals = slice.withdrawals.saturating_add(counted.withdrawals);
+        }
+    }
+
+    /// The slices of the window by their numbers, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Slice)> {
+        let oldest = self.current.saturating_sub(self.len().saturating_sub(1));
+        (oldest..=self.current).map(|number| (number, self.slice(number).copied().unwrap_or_default()))
     }
 
     fn len(&self) -> u64 {

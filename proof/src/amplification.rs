@@ -98,7 +98,7 @@ pub fn ours(floor_style: &str, floor: u32) -> Value {
 pub struct Measured {
     pub row: Row,
     pub requests: u64,
-    /// What reached the upstream; where it refuses connections, what tried to.
+    /// What reached the upstream; where it refuses connections, how often the router tried.
     pub upstream: u64,
     pub replies: Vec<Reply>,
 }
@@ -166,8 +166,9 @@ impl Rows {
             let requests = self.proxy.stat(&format!("http.{name}.downstream_rq_total")).await?;
             let upstream = match &self.behind[at] {
                 Behind::Server(server) => server.requests(),
+                // Tries that wait for one connection fail together: failed connections would be too few.
                 Behind::Nobody(_) => {
-                    self.proxy.stat(&format!("cluster.{name}.upstream_cx_connect_fail")).await?
+                    requests + self.proxy.stat(&format!("cluster.{name}.upstream_rq_retry")).await?
                 }
             };
             Ok((requests, upstream))

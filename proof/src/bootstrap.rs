@@ -1,6 +1,9 @@
 //! Envoy's configuration: doors, as JSON.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -25,10 +28,13 @@ pub struct Door {
     /// The route's `retry_policy`, and its `timeout`; Envoy's own defaults otherwise.
     pub retries: Option<Value>,
     pub timeout: Option<String>,
+    /// Whether the upstream is told which try a request is.
+    pub counts_attempts: bool,
     /// The cluster's thresholds; what is not named in them does not limit.
     pub limits: Value,
-    /// Whether who calls from this machine is one of us: `x-envoy-internal: true`.
-    pub internal: bool,
+    /// For callers of the mesh: what comes from this machine is internal. Where it is not, Envoy itself takes most of its control
+    /// headers away. It never is where an address stands in `x-forwarded-for` already, so no door writes one there.
+    pub inside: bool,
     pub upstream_http2: bool,
 }
 
@@ -43,8 +49,9 @@ impl Door {
             upstream_filters: Vec::new(),
             retries: None,
             timeout: None,
+            counts_attempts: false,
             limits: json!({}),
-            internal: false,
+            inside: false,
             upstream_http2: false,
         }
     }
@@ -83,13 +90,17 @@ impl Door {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": self.name,
             "use_remote_address": true,
+            "skip_xff_append": true,
             "http_filters": chain,
-            "route_config": { "name": "routes", "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
-                { "name": "every", "match": { "prefix": "/" }, "route": action },
-            ] }] },
+            "route_config": { "name": "routes", "virtual_hosts": [{
+                "name": "all",
+                "domains": ["*"],
+                "include_request_attempt_count": self.counts_attempts,
+                "routes": [{ "name": "every", "match": { "prefix": "/" }, "route": action }],
+            }] },
             "upgrade_configs": [{ "upgrade_type": "websocket" }],
         });
-        if self.internal {
+        if self.inside {
             manager["internal_address_config"] =
                 json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
         }
@@ -135,6 +146,13 @@ impl Door {
 }
 
 impl Wasm {
+    /// A filter whose rule is these defaults, in a VM of its own.
+    #[must_use]
+    pub fn new(module: &Path, vm_id: &str, defaults: &Value) -> Wasm {
+        let configuration = json!({ "version": 1, "defaults": defaults });
+        Wasm { module: module.to_owned(), vm_id: vm_id.to_owned(), configuration }
+    }
+
     fn filter(&self) -> Value {
         let configuration = self.configuration.to_string();
         json!({ "name": self.vm_id, "typed_config": {

@@ -5,8 +5,11 @@
 
 pub mod amplification;
 pub mod bootstrap;
+pub mod chain;
 pub mod load;
+pub mod recovery;
 pub mod table;
+pub mod uploads;
 pub mod upstream;
 
 mod proxy;

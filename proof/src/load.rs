@@ -3,23 +3,25 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
-use hyper::{HeaderMap, Request};
+use hyper::{HeaderMap, Method, Request, body::Frame};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use crate::Rate;
@@ -28,7 +30,7 @@ use crate::Rate;
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Longer than anything takes that is answered at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Each with connections of its own, so that all workers have some.
 const POOLS: usize = 8;
 
@@ -52,6 +54,12 @@ pub struct Reply {
     pub after: Duration,
 }
 
+impl Reply {
+    fn broken(after: Duration) -> Reply {
+        Reply { status: None, headers: HeaderMap::new(), after }
+    }
+}
+
 /// Who sends requests to one door.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -72,8 +80,17 @@ impl Client {
         Client { pools: (0..POOLS).map(pool).collect(), next: Arc::default(), to }
     }
 
+    /// The same, by who goes away after some time: `None` if no answer had come by then.
+    pub async fn send_for(&self, request: Request<Body>, patience: Duration) -> Option<Reply> {
+        timeout(patience, self.answered(request)).await.ok()
+    }
+
     /// Sends one request and waits for the head of its answer, and reads the rest.
-    pub async fn send(&self, mut request: Request<Body>) -> Reply {
+    pub async fn send(&self, request: Request<Body>) -> Reply {
+        self.send_for(request, PATIENCE).await.unwrap_or_else(|| Reply::broken(PATIENCE))
+    }
+
+    async fn answered(&self, mut request: Request<Body>) -> Reply {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         if let Ok(uri) = format!("http://{}{path}", self.to).parse() {
             *request.uri_mut() = uri;
@@ -88,18 +105,28 @@ impl Client {
             body.collect().await.ok()?;
             Some(Reply { status: Some(head.status.as_u16()), headers: head.headers, after })
         };
-        let broken = Reply { status: None, headers: HeaderMap::new(), after: started.elapsed() };
-        timeout(PATIENCE, answered).await.ok().flatten().unwrap_or(broken)
+        answered.await.unwrap_or_else(|| Reply::broken(started.elapsed()))
     }
 
     /// Sends requests on their schedule, whatever comes back and however slowly.
     pub async fn open_loop(&self, rate: Rate, request: impl Fn(u32) -> Request<Body>) -> Vec<Reply> {
+        let replies = self.open_loop_for(rate, PATIENCE, request).await.into_iter();
+        replies.map(|reply| reply.unwrap_or_else(|| Reply::broken(PATIENCE))).collect()
+    }
+
+    /// The same, by clients who go away after some time: `None` for each of these.
+    pub async fn open_loop_for(
+        &self,
+        rate: Rate,
+        patience: Duration,
+        request: impl Fn(u32) -> Request<Body>,
+    ) -> Vec<Option<Reply>> {
         let start = Instant::now();
         let mut sent = JoinSet::new();
         for number in 0..rate.requests {
             sleep_until(start + Duration::from_secs(1) * number / rate.per_second.max(1)).await;
             let (client, request) = (self.clone(), request(number));
-            sent.spawn(async move { client.send(request).await });
+            sent.spawn(async move { client.send_for(request, patience).await });
         }
         sent.join_all().await
     }
@@ -127,10 +154,58 @@ impl Client {
 /// Nothing in it.
 #[must_use]
 pub fn get(path: &str) -> Request<Body> {
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    with_body(path, Empty::new().map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A few bytes, and then nothing for ever.
+#[must_use]
+pub fn stalled(path: &str) -> Request<Body> {
+    post(path, Upload { begun: false, drips: None })
+}
+
+/// A byte from time to time, without an end.
+#[must_use]
+pub fn dripping(path: &str, every: Duration) -> Request<Body> {
+    post(path, Upload { begun: false, drips: Some((every, Box::pin(sleep_until(Instant::now())))) })
+}
+
+fn post(path: &str, upload: Upload) -> Request<Body> {
+    let mut request = with_body(path, upload.boxed_unsync());
+    *request.method_mut() = Method::POST;
+    request
+}
+
+fn with_body(path: &str, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     if let Ok(uri) = path.parse() {
         *request.uri_mut() = uri;
     }
     request
+}
+
+/// A body that does not end.
+#[derive(Debug)]
+struct Upload {
+    begun: bool,
+    drips: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl hyper::body::Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.begun {
+            self.begun = true;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"begun")))));
+        }
+        let Some((every, sleep)) = &mut self.drips else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        let next = sleep.deadline() + *every;
+        sleep.as_mut().reset(next);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+    }
 }

@@ -1,6 +1,6 @@
 //! An Envoy with doors.
 
-use std::{net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
@@ -48,6 +48,24 @@ impl Proxy {
     pub async fn stat(&self, name: &str) -> anyhow::Result<u64> {
         let pattern = name.replace('.', "\\.");
         Ok(self.envoy.stats(&format!("^{pattern}$")).await?.get(name).copied().unwrap_or(0))
+    }
+
+    /// How many VMs were ever made: more than at the start if one has died.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn vms(&self) -> anyhow::Result<u64> {
+        self.stat("wasm.envoy.wasm.runtime.v8.created").await
+    }
+
+    /// Counters and gauges that a regular expression finds and that have counted something.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn stats(&self, pattern: &str) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut stats = self.envoy.stats(pattern).await?;
+        stats.retain(|_, value| *value > 0);
+        Ok(stats)
     }
 
     /// What a filter counts under a metric's name, over all its labels. Filters of several doors that share a VM share that too.

@@ -42,19 +42,22 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Answers each request as a function of its head says.
+    /// Answers each request as a function of its head says, once it is whole.
     ///
     /// # Errors
     /// There is no port to listen at.
     pub async fn start(
         answer: impl Fn(&Parts) -> Answer + Send + Sync + 'static,
     ) -> anyhow::Result<Upstream> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let requests = Arc::<AtomicU64>::default();
-        let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::new(answer), Arc::clone(&requests)));
-        Ok(Upstream { address, requests, _serving: serving })
+        Upstream::serve(move |request: Request<Incoming>| {
+            let (head, body) = request.into_parts();
+            let answer = answer(&head);
+            async move {
+                body.collect().await.map_err(io::Error::other)?;
+                carried_out(answer).await
+            }
+        })
+        .await
     }
 
     /// Always the same.
@@ -65,6 +68,24 @@ impl Upstream {
         Upstream::start(move |_| answer.clone()).await
     }
 
+    /// Does as a function says, which is dropped when the caller goes away; the connection (of HTTP/2 the stream) ends with an
+    /// error.
+    ///
+    /// # Errors
+    /// There is no port to listen at.
+    pub async fn serve<S, F>(service: S) -> anyhow::Result<Upstream>
+    where
+        S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let requests = Arc::<AtomicU64>::default();
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, Arc::new(service), Arc::clone(&requests)));
+        Ok(Upstream { address, requests, _serving: serving })
+    }
+
     /// How many requests have come in, each attempt for itself; those count whose body has not ended.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -72,21 +93,17 @@ impl Upstream {
     }
 }
 
-async fn accept<F>(listener: TcpListener, answer: Arc<F>, requests: Arc<AtomicU64>)
+async fn accept<S, F>(listener: TcpListener, service: Arc<S>, requests: Arc<AtomicU64>)
 where
-    F: Fn(&Parts) -> Answer + Send + Sync + 'static,
+    S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let (service, requests) = (Arc::clone(&service), Arc::clone(&requests));
+        let service = service_fn(move |request| {
             requests.fetch_add(1, Ordering::Relaxed);
-            let (head, body) = request.into_parts();
-            let answer = answer(&head);
-            async move {
-                body.collect().await.map_err(io::Error::other)?;
-                carried_out(answer).await
-            }
+            service(request)
         });
         connections.spawn(async move {
             let builder = auto::Builder::new(TokioExecutor::new());

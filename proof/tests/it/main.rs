@@ -6,9 +6,18 @@ use std::{
     sync::LazyLock,
 };
 
+use tokio::sync::RwLock;
 use wayside::parity;
 
+mod chain;
+mod rb_10;
+mod rb_11;
+mod rb_12;
+mod rb_7;
 mod rb_8;
+mod to_4;
+mod to_5;
+mod to_6;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one
 /// (`WAYSIDE_REQUIRE_ENVOY=1`).
@@ -32,4 +41,8 @@ fn module(package: &str) -> PathBuf {
     wayside::build::guest(package).unwrap_or_else(|error| panic!("{error}")).path
 }
 
+/// Who measures time wants the machine for itself.
+static QUIET: RwLock<()> = RwLock::const_new(());
+
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
+static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

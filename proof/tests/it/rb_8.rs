@@ -14,6 +14,7 @@ const RATE: Rate = Rate { requests: 400, per_second: 800 };
 #[tokio::test(flavor = "multi_thread")]
 async fn rb_8_total_failure_costs_no_request_more_than_ratio_and_floor_allow() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("RB-8") else { return Ok(()) };
+    let _busy = crate::QUIET.read().await;
     let reserve = Row::ours("no floor", &ours("per_second", 0));
     let mut rows: Vec<Row> = Failure::ALL.iter().map(|failure| reserve.clone().failing(*failure)).collect();
     rows.push(reserve.fast());

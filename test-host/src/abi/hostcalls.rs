@@ -90,7 +90,7 @@ pub trait HostCalls {
 
     /// Value and compare-and-swap number.
     fn shared_data(&mut self, key: &[u8]) -> CallResult<(Bytes, u32)>;
-    fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult;
+    fn set_shared_data(&mut self, key: &[u8], value: Bytes, cas: u32) -> CallResult;
 
     fn define_metric(&mut self, kind: MetricType, name: Bytes) -> CallResult<MetricId>;
     fn increment_metric(&mut self, id: MetricId, by: i64) -> CallResult;

@@ -65,6 +65,13 @@ impl<T> Timers<T> {
         Some((at, item))
     }
 
+    /// Forgets entries that are void and were asked for last: the rest is not looked at.
+    pub fn forget_last(&mut self, is_void: impl Fn(&T) -> bool) {
+        for run in &mut self.runs {
+            while run.pop_back_if(|(_, item)| is_void(item)).is_some() {}
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.runs.iter().all(VecDeque::is_empty) && self.others.is_empty()
     }
@@ -88,6 +95,18 @@ mod tests {
         timers.push(Duration::from_millis(1), "a, later");
         let order: Vec<_> = std::iter::from_fn(|| timers.pop()).map(|(_, name)| name).collect();
         assert_eq!(order, ["a", "a, later", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn what_is_void_is_forgotten_where_it_stands_last() {
+        let mut timers = Timers::default();
+        for (at, name) in [(1, "void, ahead"), (2, "due"), (3, "void"), (4, "void, last"), (1, "void, alone")]
+        {
+            timers.push(Duration::from_millis(at), name);
+        }
+        timers.forget_last(|name| name.starts_with("void"));
+        let left: Vec<_> = std::iter::from_fn(|| timers.pop()).map(|(_, name)| name).collect();
+        assert_eq!(left, ["void, ahead", "due"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// One header field. The name is lower case, as HTTP/2 and Envoy keep it; neither side need be UTF-8.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -27,8 +28,11 @@ pub struct HeaderMap {
     /// As it was received; it stays so while another map shares it.
     received: Arc<Vec<Header>>,
     /// What edits have made of it.
-    edited: Option<Arc<Vec<Field>>>,
+    edited: Option<Arc<Order>>,
 }
+
+/// The fields of an edited map, in order. A request has some fifteen, and filters and the router add a few.
+type Order = SmallVec<[Field; 24]>;
 
 /// A field of an edited map.
 #[derive(Clone)]
@@ -47,14 +51,11 @@ impl Field {
     }
 }
 
-/// Room for what filters and the router add, mostly.
-const ROOM: usize = 8;
-
 /// The fields, to be changed.
 enum Own<'a> {
     /// No other map has them.
     Received(&'a mut Vec<Header>),
-    Edited(&'a mut Vec<Field>, &'a [Header]),
+    Edited(&'a mut Order, &'a [Header]),
 }
 
 impl HeaderMap {
@@ -83,12 +84,12 @@ impl HeaderMap {
 
     /// The first value of a field; the name is compared without regard to case.
     pub fn first(&self, name: &[u8]) -> Option<&Bytes> {
-        self.find(|known| known.eq_ignore_ascii_case(name)).map(|(_, header)| &header.value)
+        self.find(|known| is_named(known, name)).map(|(_, header)| &header.value)
     }
 
     /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Bytes> {
-        self.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).map(|header| &header.value)
+        self.iter().filter(|header| is_named(&header.name, name)).map(|header| &header.value)
     }
 
     pub fn contains(&self, name: &[u8]) -> bool {
@@ -97,7 +98,7 @@ impl HeaderMap {
 
     /// Replaces the value of the field's first occurrence where it stands, or appends it, and drops the others.
     pub fn set(&mut self, name: &[u8], value: impl Into<Bytes>) {
-        let (is_meant, value) = (|known: &[u8]| known.eq_ignore_ascii_case(name), value.into());
+        let (is_meant, value) = (|known: &[u8]| is_named(known, name), value.into());
         let Some((at, _)) = self.find(is_meant) else {
             return self.push(Bytes::copy_from_slice(name), value);
         };
@@ -120,7 +121,7 @@ impl HeaderMap {
 
     /// Changes the value of a field's first occurrence, where there is one. `false`: there is none.
     pub fn change_first(&mut self, name: &[u8], change: impl FnOnce(&Bytes) -> Bytes) -> bool {
-        let found = self.find(|known| known.eq_ignore_ascii_case(name));
+        let found = self.find(|known| is_named(known, name));
         let Some((at, value)) = found.map(|(at, header)| (at, change(&header.value))) else { return false };
         self.write(at, value);
         true
@@ -128,7 +129,7 @@ impl HeaderMap {
 
     /// Removes every occurrence of a field; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
-        self.remove_all(|known| known.eq_ignore_ascii_case(name))
+        self.remove_all(|known| is_named(known, name))
     }
 
     /// Removes every field whose name is meant; says how many there were. Names are lower case.
@@ -177,11 +178,10 @@ impl HeaderMap {
             None => Arc::get_mut(received).is_some(),
         };
         if !unshared {
-            let mut fields = Vec::with_capacity(received.len() + ROOM);
-            match edited {
-                Some(shared) => fields.extend_from_slice(shared),
-                None => fields.extend((0..received.len()).map(Field::Received)),
-            }
+            let fields = match edited {
+                Some(shared) => shared.iter().cloned().collect(),
+                None => (0..received.len()).map(Field::Received).collect(),
+            };
             *edited = Some(Arc::new(fields));
         }
         match edited {
@@ -263,6 +263,11 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl ExactSizeIterator for Iter<'_> {}
+
+/// Whether a field that is kept is asked for by this name, mostly written as it is kept.
+fn is_named(kept: &[u8], name: &[u8]) -> bool {
+    kept.len() == name.len() && (kept == name || kept.eq_ignore_ascii_case(name))
+}
 
 pub(crate) fn lower_case(name: Bytes) -> Bytes {
     // All of it is looked at: that is faster than to stop early.

@@ -98,7 +98,9 @@ impl ActiveContext {
         (self.plugin, self.current, self.effective) = (plugin, current, None);
         (self.stop, self.broken) = (false, false);
         (self.last_buffer, self.callback) = (None, callback);
-        self.made = Made::default();
+        if self.core.ledger.is_some() {
+            self.made = Made::default();
+        }
     }
 
     /// What was there for the callback that is over alone.
@@ -510,7 +512,7 @@ impl HostCalls for ActiveContext {
         core.shared_data.get(&core.vms[self.vm.0].vm_id, key)
     }
 
-    fn set_shared_data(&mut self, key: Bytes, value: Bytes, cas: u32) -> CallResult {
+    fn set_shared_data(&mut self, key: &[u8], value: Bytes, cas: u32) -> CallResult {
         let core = &mut self.core;
         let stored = core.shared_data.set(&core.vms[self.vm.0].vm_id, key, value, cas)?;
         self.check_room(stored, "shared data holds", shared_data::BYTES_MAX);
@@ -531,15 +533,11 @@ impl HostCalls for ActiveContext {
     }
 
     fn increment_metric(&mut self, id: MetricId, by: i64) -> CallResult {
-        let (metric, kind) = self.core.metrics.increment(self.vm.0, id, by)?;
-        self.note(What::Counted { metric, kind, change: Change::By(by) });
-        Ok(())
+        self.change_metric(id, Change::By(by))
     }
 
     fn record_metric(&mut self, id: MetricId, value: u64) -> CallResult {
-        let (metric, kind) = self.core.metrics.record(self.vm.0, id, value)?;
-        self.note(What::Counted { metric, kind, change: Change::Recorded(value) });
-        Ok(())
+        self.change_metric(id, Change::Recorded(value))
     }
 
     fn metric(&mut self, id: MetricId) -> CallResult<u64> {

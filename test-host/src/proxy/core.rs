@@ -156,6 +156,25 @@ pub(crate) enum Due {
 }
 
 impl Due {
+    /// The stream that it happens to.
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Due::ClientLeaves { stream }
+            | Due::UpstreamAnswer { stream }
+            | Due::NextAttempt { stream }
+            | Due::UpstreamBreaks { stream }
+            | Due::RouteTimeout { stream, .. }
+            | Due::StreamTimer { stream, .. } => Some(*stream),
+            Due::Tick { .. }
+            | Due::CalloutAnswer { .. }
+            | Due::Grpc { .. }
+            | Due::QueueReady { .. }
+            | Due::Resolved { .. }
+            | Due::Drained { .. }
+            | Due::TcpStep { .. } => None,
+        }
+    }
+
     /// It matters only to streams that wait, and is no reason to go on without them.
     pub(crate) fn is_background(&self) -> bool {
         matches!(

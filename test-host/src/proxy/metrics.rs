@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::abi::{CallResult, CallStatus, MetricId, MetricType};
+use super::ActiveContext;
+use crate::{
+    abi::{CallResult, CallStatus, MetricId, MetricType},
+    trace::{Change, What},
+};
 
 /// A metric's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ impl Metric {
     }
 }
 
-/// What a call to a metric changed, for the trace.
+/// What a call to a metric changed.
 pub(crate) type Named = (Bytes, MetricType);
 
 /// Values by name and kind, in the order of their definition.
@@ -72,7 +76,7 @@ impl Metrics {
     }
 
     /// Counters go up only; a gauge wraps below zero; histograms cannot be incremented. The id alone tells the kind.
-    pub(crate) fn increment(&mut self, vm: usize, id: MetricId, by: i64) -> CallResult<Named> {
+    pub(crate) fn increment(&mut self, vm: usize, id: MetricId, by: i64) -> CallResult<&Named> {
         has_one_value(id)?;
         let (named, metric) = self.get_mut(vm, id)?;
         match metric {
@@ -84,7 +88,7 @@ impl Metrics {
     }
 
     /// Adds to a counter, sets a gauge, records in a histogram.
-    pub(crate) fn record(&mut self, vm: usize, id: MetricId, value: u64) -> CallResult<Named> {
+    pub(crate) fn record(&mut self, vm: usize, id: MetricId, value: u64) -> CallResult<&Named> {
         let (named, metric) = self.get_mut(vm, id)?;
         match metric {
             Metric::Counter(total) => *total = total.wrapping_add(value),
@@ -123,10 +127,25 @@ impl Metrics {
         }
     }
 
-    fn get_mut(&mut self, vm: usize, id: MetricId) -> CallResult<(Named, &mut Metric)> {
+    fn get_mut(&mut self, vm: usize, id: MetricId) -> CallResult<(&Named, &mut Metric)> {
         let slot = *self.ids.get(&(vm, id)).ok_or(CallStatus::NotFound)?;
-        let (key, metric) = self.values.get_index_mut(slot).ok_or(CallStatus::NotFound)?;
-        Ok((key.clone(), metric))
+        self.values.get_index_mut(slot).ok_or(CallStatus::NotFound)
+    }
+}
+
+impl ActiveContext {
+    pub(super) fn change_metric(&mut self, id: MetricId, change: Change) -> CallResult {
+        let (vm, traces) = (self.vm.0, self.core.traces());
+        let metrics = &mut self.core.metrics;
+        let (metric, kind) = match change {
+            Change::By(by) => metrics.increment(vm, id, by)?,
+            Change::Recorded(value) => metrics.record(vm, id, value)?,
+        };
+        if traces {
+            let (metric, kind) = (metric.clone(), *kind);
+            self.note(What::Counted { metric, kind, change });
+        }
+        Ok(())
     }
 }
 

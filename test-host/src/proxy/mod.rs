@@ -337,6 +337,14 @@ impl Proxy {
         to.append(&mut self.core_mut().due);
     }
 
+    /// Whether this is to happen to a stream that has ended.
+    pub(crate) fn is_void(&self, due: &Due) -> bool {
+        let has_ended = |stream: StreamId| {
+            self.core().is_some_and(|core| core.streams.get(&stream.downstream()).is_none())
+        };
+        due.stream().is_some_and(has_ended)
+    }
+
     /// The simulation has stopped in the middle of things.
     pub(crate) fn note_endless(&mut self, events: u64) {
         let text = format!(

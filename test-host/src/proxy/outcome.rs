@@ -131,9 +131,11 @@ pub struct ProxyOutcome {
 }
 
 impl Proxy {
-    /// Hands out what became of the exchanges that have ended since the last time.
-    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) {
+    /// Hands out what became of the exchanges that have ended since the last time; `true`: there were some.
+    pub(crate) fn hand_out(&mut self, ended: impl FnMut(Outcome)) -> bool {
+        let some = !self.finished.is_empty();
         self.finished.drain(..).for_each(ended);
+        some
     }
 
     /// Ends what still waits, and then the process. Says from where on in the order of entries it ends.

@@ -35,9 +35,9 @@ impl SharedData {
     }
 
     /// A number of 0 writes blindly; any other must be that of the entry, unless there is none: then it creates one.
-    pub(crate) fn set(&mut self, vm_id: &str, key: Bytes, value: Bytes, cas: u32) -> CallResult<Stored> {
+    pub(crate) fn set(&mut self, vm_id: &str, key: &[u8], value: Bytes, cas: u32) -> CallResult<Stored> {
         let entries = self.entries.get_mut(vm_id);
-        let there = entries.and_then(|entries| entries.get_mut(&key));
+        let there = entries.and_then(|entries| entries.get_mut(key));
         if there.as_ref().is_some_and(|(_, current)| cas != 0 && *current != cas) {
             return Err(CallStatus::CasMismatch);
         }
@@ -51,7 +51,8 @@ impl SharedData {
         match there {
             Some(entry) => *entry = (value, self.last_cas),
             None => {
-                self.entries.entry(vm_id.to_owned()).or_default().insert(key, (value, self.last_cas));
+                let (key, entry) = (Bytes::copy_from_slice(key), (value, self.last_cas));
+                self.entries.entry(vm_id.to_owned()).or_default().insert(key, entry);
             }
         }
         Ok(Stored::Yes)
@@ -75,8 +76,8 @@ mod tests {
     #[test]
     fn a_number_that_no_entry_ever_had_creates_once() {
         let mut data = SharedData::default();
-        assert_eq!(data.set("vm", "k".into(), "first".into(), u32::MAX), Ok(Stored::Yes));
-        assert_eq!(data.set("vm", "k".into(), "second".into(), u32::MAX), Err(CallStatus::CasMismatch));
+        assert_eq!(data.set("vm", b"k", "first".into(), u32::MAX), Ok(Stored::Yes));
+        assert_eq!(data.set("vm", b"k", "second".into(), u32::MAX), Err(CallStatus::CasMismatch));
         assert_eq!(data.get("vm", b"k"), Ok(("first".into(), 1)));
         assert_eq!(data.get("other", b"k"), Err(CallStatus::NotFound));
     }
@@ -85,9 +86,9 @@ mod tests {
     fn what_does_not_fit_is_dropped_and_what_is_overwritten_makes_room() {
         let mut data = SharedData::default();
         let half = Bytes::from(vec![0; BYTES_MAX / 2]);
-        assert_eq!(data.set("vm", "a".into(), half.clone(), 0), Ok(Stored::Yes));
-        assert_eq!(data.set("vm", "b".into(), half.clone(), 0), Ok(Stored::NoRoom));
+        assert_eq!(data.set("vm", b"a", half.clone(), 0), Ok(Stored::Yes));
+        assert_eq!(data.set("vm", b"b", half.clone(), 0), Ok(Stored::NoRoom));
         assert_eq!(data.get("vm", b"b"), Err(CallStatus::NotFound));
-        assert_eq!(data.set("vm", "a".into(), half, 0), Ok(Stored::Yes));
+        assert_eq!(data.set("vm", b"a", half, 0), Ok(Stored::Yes));
     }
 }

@@ -273,7 +273,9 @@ impl Proxy {
             active.core.usage(owner, plugin).burn(fuel);
         }
         let filter = active.core.plugins[plugin.0].filter;
-        if let (Some(ledger), true) = (&mut active.core.ledger, answer != Ok(None)) {
+        if let Some(ledger) = &mut active.core.ledger
+            && answer != Ok(None)
+        {
             ledger.ran(filter, callback.name(), std::mem::take(&mut active.made));
         }
         match answer {

@@ -183,8 +183,10 @@ impl<'a> Sim<'a> {
     /// became of the proxies is handed out at the end.
     pub fn run(mut self, mut ended: impl FnMut(ProxyIndex, Outcome)) -> Vec<ProxyOutcome> {
         while let Some(proxy) = self.step() {
-            self.proxies[proxy.0].hand_out(|outcome| ended(proxy, outcome));
             self.collect_due(proxy);
+            if self.proxies[proxy.0].hand_out(|outcome| ended(proxy, outcome)) {
+                self.forget_void(proxy);
+            }
         }
         let finish =
             |(index, proxy): (usize, Proxy)| proxy.finish(|outcome| ended(ProxyIndex(index), outcome));
@@ -295,6 +297,13 @@ impl<'a> Sim<'a> {
         self.due = due;
     }
 
+    /// Streams leave timers behind that may be minutes off. Mostly a stream is over before the next begins, and nothing of it
+    /// has to be kept.
+    fn forget_void(&mut self, proxy: ProxyIndex) {
+        let owner = &self.proxies[proxy.0];
+        self.timers.forget_last(|(of, event)| *of == proxy && event.is_void(owner));
+    }
+
     fn push(&mut self, at: Duration, proxy: ProxyIndex, event: Event) {
         self.pending += usize::from(!event.is_background());
         self.timers.push(at, (proxy, event));
@@ -317,5 +326,10 @@ impl Event {
 
     fn is_background(&self) -> bool {
         matches!(self, Event::Proxy(due) if due.is_background())
+    }
+
+    /// Nothing would come of it.
+    fn is_void(&self, proxy: &Proxy) -> bool {
+        matches!(self, Event::Proxy(due) if due.is_background() && proxy.is_void(due))
     }
 }

@@ -41,6 +41,11 @@ enum Export {
     Missing,
     /// Nobody has called it yet.
     Known(Shape, ModuleExport),
+    Ready(Function),
+}
+
+/// A callback that can be called.
+pub(super) enum Function {
     One(TypedFunc<u32, ()>),
     OneResult(TypedFunc<u32, u32>),
     Two(TypedFunc<(u32, u32), ()>),
@@ -107,47 +112,56 @@ pub(super) struct Exports {
 }
 
 impl Exports {
-    pub(super) fn has(&self, callback: Callback) -> bool {
-        !matches!(self.exports.get(callback.number()), None | Some(Export::Missing))
-    }
-
-    /// `None`: the guest does not export it. A callback that returns nothing counts as having returned 0.
-    pub(super) fn call<T>(
-        &mut self,
-        store: &mut Store<T>,
-        context: u32,
-        callback: Callback,
-    ) -> Option<wasmtime::Result<u32>> {
-        let [a, b, c, d] = callback.arguments();
+    /// `None`: the guest does not export it.
+    pub(super) fn find<T>(&mut self, store: &mut Store<T>, callback: Callback) -> Option<&Function> {
         let export = self.exports.get_mut(callback.number())?;
         if let Export::Known(shape, place) = export {
-            *export = resolve(store, self.instance, *shape, place);
+            *export = resolve(store, self.instance, *shape, place).map_or(Export::Missing, Export::Ready);
         }
-        Some(match export {
-            Export::Missing | Export::Known(..) => return None,
-            Export::One(f) => f.call(store, context).map(|()| 0),
-            Export::OneResult(f) => f.call(store, context),
-            Export::Two(f) => f.call(store, (context, a)).map(|()| 0),
-            Export::TwoResult(f) => f.call(store, (context, a)),
-            Export::ThreeResult(f) => f.call(store, (context, a, b)),
-            Export::Three(f) => f.call(store, (context, a, b)).map(|()| 0),
-            Export::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
-        })
+        match export {
+            Export::Ready(function) => Some(function),
+            Export::Missing | Export::Known(..) => None,
+        }
     }
 }
 
-fn resolve<T>(store: &mut Store<T>, instance: Instance, shape: Shape, place: &ModuleExport) -> Export {
-    let Some(function) = function(store, instance, place) else { return Export::Missing };
-    let export = match shape {
-        Shape::One => function.typed(&*store).map(Export::One),
-        Shape::OneResult => function.typed(&*store).map(Export::OneResult),
-        Shape::Two => function.typed(&*store).map(Export::Two),
-        Shape::TwoResult => function.typed(&*store).map(Export::TwoResult),
-        Shape::Three => function.typed(&*store).map(Export::Three),
-        Shape::ThreeResult => function.typed(&*store).map(Export::ThreeResult),
-        Shape::Five => function.typed(&*store).map(Export::Five),
+impl Function {
+    /// A callback that returns nothing counts as having returned 0.
+    pub(super) fn call<T>(
+        &self,
+        store: &mut Store<T>,
+        context: u32,
+        [a, b, c, d]: [u32; 4],
+    ) -> wasmtime::Result<u32> {
+        match self {
+            Function::One(f) => f.call(store, context).map(|()| 0),
+            Function::OneResult(f) => f.call(store, context),
+            Function::Two(f) => f.call(store, (context, a)).map(|()| 0),
+            Function::TwoResult(f) => f.call(store, (context, a)),
+            Function::ThreeResult(f) => f.call(store, (context, a, b)),
+            Function::Three(f) => f.call(store, (context, a, b)).map(|()| 0),
+            Function::Five(f) => f.call(store, (context, a, b, c, d)).map(|()| 0),
+        }
+    }
+}
+
+fn resolve<T>(
+    store: &mut Store<T>,
+    instance: Instance,
+    shape: Shape,
+    place: &ModuleExport,
+) -> Option<Function> {
+    let function = function(store, instance, place)?;
+    let typed = match shape {
+        Shape::One => function.typed(&*store).map(Function::One),
+        Shape::OneResult => function.typed(&*store).map(Function::OneResult),
+        Shape::Two => function.typed(&*store).map(Function::Two),
+        Shape::TwoResult => function.typed(&*store).map(Function::TwoResult),
+        Shape::Three => function.typed(&*store).map(Function::Three),
+        Shape::ThreeResult => function.typed(&*store).map(Function::ThreeResult),
+        Shape::Five => function.typed(&*store).map(Function::Five),
     };
-    export.unwrap_or(Export::Missing)
+    typed.ok()
 }
 
 fn function<T>(store: &mut Store<T>, instance: Instance, place: &ModuleExport) -> Option<Func> {

@@ -171,23 +171,20 @@ impl<H: HostCalls + 'static> WasmVm<H> {
         callback: Callback,
     ) -> (Box<H>, Result<Option<u32>, GuestFault>) {
         self.fuel_used = None;
-        if !self.exports.has(callback) {
-            return (host, Ok(None));
-        }
+        let Some(function) = self.exports.find(&mut self.store, callback) else { return (host, Ok(None)) };
         self.store.data_mut().host = Some(host);
-        let answer = match self.budget.grant(&mut self.store) {
-            Ok(()) => self.exports.call(&mut self.store, context.0, callback).transpose(),
-            Err(error) => Err(error),
-        };
+        let granted = self.budget.grant(&mut self.store);
+        let answer = granted.and_then(|()| function.call(&mut self.store, context.0, callback.arguments()));
         self.fuel_used = self.budget.used(&self.store);
-        self.store.data_mut().enter(Phase::Running);
-        let host = self.store.data_mut().take_host();
-        let answer = answer.map_err(|error| fault_of(error, callback.name()));
-        let answer = match self.store.data_mut().broken.take() {
-            Some(fault) => Err(fault),
-            None => answer,
+        let state = self.store.data_mut();
+        state.enter(Phase::Running);
+        let host = state.take_host();
+        let fault = match (state.broken.take(), answer) {
+            (None, Ok(number)) => return (host, Ok(Some(number))),
+            (Some(fault), _) => fault,
+            (None, Err(error)) => fault_of(error, callback.name()),
         };
-        (host, answer.map_err(|fault| self.budget.name_in(fault)))
+        (host, Err(self.budget.name_in(fault)))
     }
 
     /// Fuel used by the last callback, where it is metered.

@@ -1,9 +1,9 @@
 //! The front that wasmtime calls: every import a guest may have, bound to the one implementation of its hostcall.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use bytes::Bytes;
-use wasmtime::{Caller, Extern, FuncType, Linker, Memory, TypedFunc, Val, ValType};
+use wasmtime::{Caller, Extern, FuncType, Linker, Memory, Module, TypedFunc, Val, ValType};
 
 use super::instance::VmState;
 use crate::{
@@ -60,6 +60,7 @@ impl<H: HostCalls> Guest for WasmGuest<'_, H> {
         Ok(look(bytes, state.host()))
     }
 
+    #[inline]
     fn write(&mut self, ptr: u32, bytes: &[u8]) -> CallResult {
         self.written += bytes.len();
         let memory = self.memory()?;
@@ -138,25 +139,46 @@ fn call_of<H: HostCalls + 'static, T>(
     Ok(enter(&mut guest, hostcall, call, wire)?)
 }
 
+/// Imports of a module that are not bound yet: module and name. To bind one that nobody calls takes as long as any other.
+type Wanted<'m> = BTreeSet<(&'m str, &'m str)>;
+
 macro_rules! link {
-    ($linker:ident, $module:literal, $wire:ident; $($name:ident($($arg:ident: $ty:ty),* $(,)?) => $call:expr;)*) => {
-        $($linker.func_wrap($module, stringify!($name), |caller: Caller<'_, VmState<H>>, $($arg: $ty),*| {
-            call_of(caller, stringify!($name), |guest| $call(guest, $($arg),*), $wire)
-        })?;)*
+    ($linker:ident, $wanted:ident, $module:literal, $wire:ident;
+        $($name:ident($($arg:ident: $ty:ty),* $(,)?) => $call:expr;)*) => {
+        $(if $wanted.remove(&($module, stringify!($name))) {
+            $linker.func_wrap($module, stringify!($name), |caller: Caller<'_, VmState<H>>, $($arg: $ty),*| {
+                call_of(caller, stringify!($name), |guest| $call(guest, $($arg),*), $wire)
+            })?;
+        })*
     };
 }
 
-/// Binds every import that this host knows.
-pub(crate) fn link<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
-    bind_hostcalls! { link! { linker, "env", status; } }
-    link_wasi(linker)?;
-    link_the_rest(linker)
+/// Binds every import of the module that this host knows.
+pub(crate) fn link<H: HostCalls + 'static>(
+    linker: &mut Linker<VmState<H>>,
+    module: &Module,
+) -> wasmtime::Result<()> {
+    let mut wanted = module.imports().map(|import| (import.module(), import.name())).collect();
+    link_proxy_wasm(linker, &mut wanted)?;
+    link_wasi(linker, &mut wanted)?;
+    link_the_rest(linker, &wanted)
 }
 
-fn link_wasi<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
+fn link_proxy_wasm<H: HostCalls + 'static>(
+    linker: &mut Linker<VmState<H>>,
+    wanted: &mut Wanted<'_>,
+) -> wasmtime::Result<()> {
+    bind_hostcalls! { link! { linker, wanted, "env", status; } }
+    Ok(())
+}
+
+fn link_wasi<H: HostCalls + 'static>(
+    linker: &mut Linker<VmState<H>>,
+    wanted: &mut Wanted<'_>,
+) -> wasmtime::Result<()> {
     macro_rules! both { ($($list:tt)*) => {
-        link! { linker, "wasi_snapshot_preview1", errno; $($list)* }
-        link! { linker, "wasi_unstable", errno; $($list)* }
+        link! { linker, wanted, "wasi_snapshot_preview1", errno; $($list)* }
+        link! { linker, wanted, "wasi_unstable", errno; $($list)* }
     } }
     both! {
         random_get(to: u32, len: u32) => wasi::random_get;
@@ -186,16 +208,17 @@ fn link_wasi<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtim
 
 /// What needs no memory: the rest of WASI, what Emscripten adds, and imports that Envoy has and this host does not yet carry
 /// out, which answer as unimplemented and are reported.
-fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(false);
-    for import in &IMPORTS {
+fn link_the_rest<H: HostCalls + 'static>(
+    linker: &mut Linker<VmState<H>>,
+    wanted: &Wanted<'_>,
+) -> wasmtime::Result<()> {
+    for import in IMPORTS.iter().filter(|import| wanted.contains(&(import.module, import.name))) {
         let ty = FuncType::new(
             linker.engine(),
             import.params.iter().map(value_type),
             import.results.iter().map(value_type),
         );
-        // A name that is bound already is one of those above.
-        let _ = linker.func_new(import.module, import.name, ty, move |mut caller, params, results| {
+        linker.func_new(import.module, import.name, ty, move |mut caller, params, results| {
             if let Some(fault) = caller.data().phase().forbids(import.name) {
                 return Err(fault.into());
             }
@@ -204,7 +227,7 @@ fn link_the_rest<H: HostCalls + 'static>(linker: &mut Linker<VmState<H>>) -> was
                 *result = Val::I32(answer as i32);
             }
             Ok(())
-        });
+        })?;
     }
     Ok(())
 }

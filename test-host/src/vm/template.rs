@@ -113,7 +113,7 @@ impl<H: HostCalls + 'static> WasmTemplate<H> {
 impl<H: HostCalls + 'static> Bound<H> {
     fn of(compiled: &wasmtime::Module) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(compiled.engine());
-        link::link(&mut linker)?;
+        link::link(&mut linker, compiled)?;
         let imports = if imported::wants_any(compiled) {
             Imports::Functions(linker)
         } else {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use wayside_proof::{Rate, amplification, table::Table};
+use wayside_proof::{Rate, amplification, chain, recovery, table::Table, uploads};
 
 use crate::envoy::envoy_binary;
 
@@ -31,6 +31,61 @@ pub(super) fn amplification(args: &Amplification) -> anyhow::Result<()> {
     let rate = Rate { requests, per_second: args.rate };
     let table = run(amplification::table(&envoy, &module.path, rate, &args.workers))?;
     show(&table, args.write, "filters/retry-budget/README.md", "amplification")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Uploads {
+    /// Of each row
+    #[arg(long, default_value_t = 200)]
+    requests: u32,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn uploads(args: &Uploads) -> anyhow::Result<()> {
+    ensure!(args.requests > 0, "--requests: expected more than 0");
+    let envoy = envoy_binary()?;
+    let module = wayside::build::guest("wayside-timeout")?;
+    let table = run(uploads::table(&envoy, &module.path, args.requests))?;
+    show(&table, args.write, "filters/timeout/README.md", "uploads")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Chain {
+    /// Of each row
+    #[arg(long, default_value_t = 600)]
+    requests: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 60)]
+    rate: u32,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn chain(args: &Chain) -> anyhow::Result<()> {
+    ensure!(args.requests > 0 && args.rate > 0, "--requests and --rate: expected more than 0");
+    let envoy = envoy_binary()?;
+    let module = wayside::build::guest("wayside-timeout")?;
+    let rate = Rate { requests: args.requests, per_second: args.rate };
+    let table = run(chain::table(&envoy, &module.path, rate))?;
+    show(&table, args.write, "filters/timeout/README.md", "chain")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recovery {
+    /// Runs of each row
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+pub(super) fn recovery(args: &Recovery) -> anyhow::Result<()> {
+    ensure!(args.seeds > 0, "--seeds: expected more than 0");
+    show(&recovery::table(args.seeds), args.write, "filters/retry-budget/README.md", "recovery")
 }
 
 fn run<T>(measured: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -19,8 +19,8 @@ pub(crate) fn set_shared_data<G: Guest>(
     value: GuestSlice,
     cas: u32,
 ) -> Result<(), Refusal> {
-    let (key, value) = (guest.read(key)?, guest.read(value)?);
-    Ok(guest.host().set_shared_data(key, value, cas)?)
+    let value = guest.read(value)?;
+    Ok(guest.look(key, |key, host| host.set_shared_data(key, value, cas))??)
 }
 
 pub(crate) fn define_metric<G: Guest>(

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use retry_budget::{
-    budget::{Account, FloorStyle, Grant, Limits, Pool},
-    window::Slots,
-};
-use wayside_sdk::{Monotonic, units::Ratio};
+use retry_budget::budget::{Account, Answer, Cause, End, FloorStyle, Grant, Limits, Pool, Visit};
+use wayside_sdk::{Monotonic, policy::Slices, units::Ratio};
 
 use super::mesh::{Policy, RETRIES};
 
@@ -40,7 +37,7 @@ impl RetryBudget {
     pub(super) fn new(fed: Fed, floor_style: FloorStyle, floor_per_second: u32) -> RetryBudget {
         let limits = Limits {
             ratio: Ratio::from_ten_thousandths(2_000),
-            slots: Slots { count: 10, length: Duration::from_secs(1) },
+            slots: Slices::sliding(Duration::from_secs(10), 10).expect("ten seconds"),
             floor_style,
             floor_rate: floor_per_second * 1_000,
             floor_burst: floor_per_second * 3_000,
@@ -54,12 +51,14 @@ impl RetryBudget {
 impl Policy for RetryBudget {
     fn arrives(&mut self, request: usize, now: Duration) {
         let worker = &mut self.workers[request % 2];
-        let deposit = self.fed == Fed::ByRequests;
-        let (mut grant, visit) = worker.grant(&self.limits, at(now), RETRIES, deposit);
-        if let Some(visit) = visit {
-            let loan = self.pool.visit(&self.limits, at(now), &visit);
-            worker.receive(&mut grant, &loan);
+        if self.fed == Fed::ByRequests {
+            worker.deposit(&self.limits, at(now));
         }
+        let grant = worker.grant(at(now), RETRIES).unwrap_or_else(|| {
+            let visit = Visit { wanted: RETRIES, ..Visit::default() };
+            let loan = self.pool.visit(&self.limits, at(now), worker, &visit);
+            worker.receive(&self.limits, at(now), &loan)
+        });
         self.open.insert(request, Open { grant, used: 0 });
     }
 
@@ -72,11 +71,15 @@ impl Policy for RetryBudget {
 
     fn ends(&mut self, request: usize, now: Duration, retries: u8, answered: bool) {
         let Some(open) = self.open.remove(&request) else { return };
-        let deposit = answered && self.fed == Fed::BySuccess;
+        let answer = if answered { Answer::Success } else { Answer::Failure(Cause::TimedOut) };
+        let deposits = self.fed == Fed::BySuccess;
+        let end = End { used: u32::from(retries), answer, deposits, refused: false };
         let worker = &mut self.workers[request % 2];
-        let (_, visit) = worker.settle(&self.limits, at(now), &open.grant, u32::from(retries), deposit);
-        if let Some(visit) = visit {
-            self.pool.visit(&self.limits, at(now), &visit);
+        let to_floor = worker.settle(&self.limits, at(now), &open.grant, &end);
+        if to_floor > 0 {
+            let visit = Visit { to_floor, ..Visit::default() };
+            let loan = self.pool.visit(&self.limits, at(now), worker, &visit);
+            worker.receive(&self.limits, at(now), &loan);
         }
     }
 }

@@ -36,8 +36,8 @@ pub const REQUEST_TIMEOUT: Name = name!("request-timeout");
 pub const REQUEST_DEADLINE: Name = name!("x-request-deadline");
 pub const PER_TRY: Name = name!("x-envoy-upstream-rq-per-try-timeout-ms");
 
-/// Every control header. Envoy strips most of its own from outside requests, but not `x-envoy-upstream-stream-duration-ms`
-/// (`source/common/http/conn_manager_utility.cc`, `cleanInternalHeaders`), and none where it takes the peer for internal.
+/// Every control header. At an edge Envoy strips its own (`source/common/http/conn_manager_utility.cc`, `cleanInternalHeaders`) and passes
+/// the others; where it takes everybody for internal, it strips none.
 pub const CONTROLS: [(Source, Name); 10] = [
     (Source::Grpc, GRPC_TIMEOUT),
     (Source::Connect, CONNECT_TIMEOUT),

@@ -7,13 +7,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::{env, fs};
+use wayside::build::Guest;
 use wayside::parity::{self, Behaviour, Guests, Topic};
 use wayside::vm::Modules;
 
 static TOPICS: LazyLock<Vec<Topic>> = LazyLock::new(topics);
 static GUESTS: LazyLock<Guests> = LazyLock::new(|| {
     let module = wayside::build::here().unwrap_or_else(|error| panic!("{error}"));
-    [("timeout".to_owned(), module.path)].into()
+    let script = Guest::package("wayside-probes").example("script").manifest_dir(env!("CARGO_MANIFEST_DIR"));
+    let script = script.build().unwrap_or_else(|error| panic!("{error}"));
+    [("timeout".to_owned(), module.path), ("script".to_owned(), script.path)].into()
 });
 
 fn folder() -> PathBuf {

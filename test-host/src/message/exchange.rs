@@ -1,6 +1,6 @@
 //! One recorded request and response, with where it came from and what the recording could not tell.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -102,9 +102,9 @@ pub enum Side {
 pub struct Note {
     pub kind: NoteKind,
     /// File and place (`recording.json:12:3`, `recording.pb_length_delimited@1234`).
-    pub place: String,
+    pub place: Arc<str>,
     /// What was found, and what it means for the replay.
-    pub text: String,
+    pub text: Cow<'static, str>,
 }
 
 /// The closed list of what a note can be about; the machine-readable half of a [`Note`].

@@ -300,7 +300,7 @@ impl HostCalls for ActiveContext {
     }
 
     fn set_effective_context(&mut self, id: ContextId) -> CallResult {
-        let known = id.0 == 0 || self.core.vms[self.vm.0].contexts.contains_key(&id);
+        let known = id.0 == 0 || self.core.vms[self.vm.0].contexts.get(&id).is_some();
         if !known {
             return Err(CallStatus::BadArgument);
         }

@@ -12,6 +12,7 @@ mod gaps;
 mod grpc;
 mod header_rules;
 mod metrics;
+mod numbered;
 mod outcome;
 mod properties;
 mod shared_data;
@@ -104,7 +105,7 @@ impl Proxy {
         }
         core.streams.insert(id, stream);
         core.choose_route(id);
-        self.start_timers(id);
+        self.start_request_timer(id);
         self.ready.push_back(id);
         self.run_ready();
     }

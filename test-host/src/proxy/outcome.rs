@@ -61,7 +61,7 @@ impl Outcome {
         response
     }
 
-    pub(super) fn of(id: StreamId, mut stream: StreamState) -> Self {
+    pub(super) fn of(id: StreamId, mut stream: Box<StreamState>) -> Self {
         let upstream_request = stream.sent.pop().map(|(_, message)| message);
         let numbers = (stream.first_filter..).map(FilterNumber);
         let usage = numbers.zip(stream.filters).map(|(number, filter)| (number, filter.usage));

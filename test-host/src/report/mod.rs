@@ -76,7 +76,7 @@ impl Report {
 }
 
 fn note(note: &Note) -> NoteReport {
-    NoteReport { kind: note.kind, place: note.place.clone(), text: note.text.clone() }
+    NoteReport { kind: note.kind, place: note.place.to_string(), text: note.text.to_string() }
 }
 
 fn proxy(proxy: &ReplayedProxy) -> ProxyReport {

@@ -100,8 +100,13 @@ impl SelectedRoute {
 impl VirtualHost {
     /// The first of its routes that matches a request with these headers.
     pub fn select(self: &Arc<Self>, headers: &HeaderMap) -> Option<SelectedRoute> {
-        let route = self.routes.iter().find(|route| route.matches.is_match(headers))?;
+        let route = self.matching(headers)?;
         Some(SelectedRoute { virtual_host: Arc::clone(self), route: Arc::clone(route) })
+    }
+
+    /// As [`Self::select`]: the route alone.
+    pub fn matching(&self, headers: &HeaderMap) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.matches.is_match(headers))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
@@ -39,12 +40,9 @@ impl Usage {
 }
 
 /// How often each name came. A filter calls a handful of hostcalls, each of them from one place: a short list is looked
-/// through faster than any map, and its room is made before the first call.
-#[derive(Clone)]
-pub struct Counts(Vec<(&'static str, u64)>);
-
-/// Hostcalls that one filter makes in one stream, mostly.
-const ROOM: usize = 12;
+/// through faster than any map.
+#[derive(Clone, Default)]
+pub struct Counts(SmallVec<[(&'static str, u64); 8]>);
 
 impl Counts {
     pub fn add(&mut self, name: &'static str, times: u64) {
@@ -76,12 +74,6 @@ impl PartialEq for Counts {
 }
 
 impl Eq for Counts {}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Counts(Vec::with_capacity(ROOM))
-    }
-}
 
 impl fmt::Debug for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -226,7 +226,11 @@ impl Drafts {
         self.refused.forget(id);
         if self.current.insert(id, self.streamed.len()).is_some() {
             let text = format!("trace id {id} was there before: taken for another exchange");
-            draft.notes.push(Note { kind: NoteKind::TraceIdReused, place: spot.shown(), text });
+            draft.notes.push(Note {
+                kind: NoteKind::TraceIdReused,
+                place: spot.shown().into(),
+                text: text.into(),
+            });
         }
         Ok(self.streamed.push_mut(draft))
     }

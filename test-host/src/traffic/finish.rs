@@ -1,6 +1,6 @@
 //! Drafts → exchanges: put in order, numbered, and with notes on what the recording could not tell.
 
-use std::time::Duration;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{draft::Part, join::Joined, limits::ByteSize, sources::Group};
 use crate::message::{Exchange, ExchangeId, HeaderMap, Message, Note, NoteKind, Origin, Side};
@@ -23,7 +23,7 @@ pub(super) fn finish(group: &Group, drafts: Vec<Joined>, body_limit: ByteSize) -
 
 fn exchange(group: &Group, number: u32, joined: Joined, body_limit: ByteSize) -> Exchange {
     let Joined { draft, streamed } = joined;
-    let place = draft.spot.shown();
+    let place = draft.spot.shown().into();
     let mut notes = Noting { place, notes: draft.notes };
     if !streamed {
         notes.add(
@@ -70,13 +70,13 @@ fn message(part: Part) -> Message {
 }
 
 struct Noting {
-    place: String,
+    place: Arc<str>,
     notes: Vec<Note>,
 }
 
 impl Noting {
-    fn add(&mut self, kind: NoteKind, text: impl Into<String>) {
-        self.notes.push(Note { kind, place: self.place.clone(), text: text.into() });
+    fn add(&mut self, kind: NoteKind, text: impl Into<Cow<'static, str>>) {
+        self.notes.push(Note { kind, place: Arc::clone(&self.place), text: text.into() });
     }
 
     fn on(&mut self, side: Side, part: &Part, body_limit: ByteSize) {

@@ -138,7 +138,11 @@ impl Pairing {
                 "times and addresses are those of the buffered trace at {}, taken by order: several fit",
                 other.spot.shown()
             );
-            draft.notes.push(Note { kind: NoteKind::PairedByOrder, place: draft.spot.shown(), text });
+            draft.notes.push(Note {
+                kind: NoteKind::PairedByOrder,
+                place: draft.spot.shown().into(),
+                text: text.into(),
+            });
         }
         merge(draft, other);
     }
@@ -152,11 +156,11 @@ fn merge(draft: &mut Draft, other: Draft) {
     match (&mut draft.response, other.response) {
         (Some(response), Some(other)) => fill_body(response, other),
         (response @ None, Some(found)) => {
-            let text = "the streamed trace has no response; it is the buffered one's, which shows what later filters and the router made of it".to_owned();
+            let text = "the streamed trace has no response; it is the buffered one's, which shows what later filters and the router made of it";
             draft.notes.push(Note {
                 kind: NoteKind::HeadersAfterLaterFilters,
-                place: other.spot.shown(),
-                text,
+                place: other.spot.shown().into(),
+                text: text.into(),
             });
             *response = Some(found);
         }

@@ -16,7 +16,7 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn add(&mut self, kind: NoteKind, place: String, text: String) {
-        self.list.push(Note { kind, place, text });
+        self.list.push(Note { kind, place: place.into(), text: text.into() });
     }
 
     /// Adds a note on the file being read; beyond the first few of a kind they are only counted.

@@ -187,7 +187,7 @@ impl Reading<'_> {
         };
         if let Some(id) = trace_id {
             let text = "a segment of this exchange could not be used: see the notes on the file".to_owned();
-            let note = Note { kind, place: at.in_file(&self.source.path), text };
+            let note = Note { kind, place: at.in_file(&self.source.path).into(), text: text.into() };
             self.assembly.lost(&self.source.named, id, note);
         }
     }

@@ -368,7 +368,7 @@ fn a_lying_length_allocates_nothing() {
         let recording = load(&[good.clone(), path.clone()]);
         assert_eq!(recording.exchanges.len(), 10);
         assert!(
-            recording.notes.iter().any(|n| n.place == format!("{}@0", path.display())),
+            recording.notes.iter().any(|n| *n.place == format!("{}@0", path.display())),
             "{:?}",
             recording.notes
         );
@@ -440,7 +440,7 @@ fn a_record_of_100_mb_is_read_past() {
     assert_eq!(recording.exchanges.len(), 10);
     let [note] = &recording.notes[..] else { panic!("{:?}", recording.notes) };
     assert_eq!(note.kind, NoteKind::RecordSkipped);
-    assert_eq!(note.place, format!("{}:1:1", path.display()));
+    assert_eq!(*note.place, *format!("{}:1:1", path.display()));
     assert_eq!(note.text, "left out: an object of 104857661 bytes, where a record may have 64 MiB");
 }
 
@@ -541,7 +541,7 @@ fn zeros_at_the_end_of_a_file_are_one_note() {
     let recording = load(std::slice::from_ref(&path));
     assert_eq!(recording.exchanges.len(), 10);
     let [note] = &recording.notes[..] else { panic!("{:?}", recording.notes) };
-    assert_eq!(note.place, format!("{}@{end}", path.display()));
+    assert_eq!(*note.place, *format!("{}@{end}", path.display()));
     assert_eq!(note.text, "left out: 100000 bytes of zero, expected a record");
 }
 

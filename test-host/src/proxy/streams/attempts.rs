@@ -113,7 +113,9 @@ impl Proxy {
         }
         let end_of_stream = match part {
             Part::Headers { end_of_stream } => {
-                if let Some(reply) = stream.request_headers().and_then(refused_headers) {
+                // Where there are none, the router has looked at them before it began.
+                let filtered = stream.route.attempt(attempt.attempt).is_some_and(|open| open.has_chain);
+                if filtered && let Some(reply) = stream.request_headers().and_then(refused_headers) {
                     return self.own_reply(id, reply);
                 }
                 let headers = stream.request_headers().cloned().unwrap_or_default();

@@ -242,7 +242,7 @@ impl Proxy {
         let now = core.now;
         if let Some(mut stream) = core.streams.remove(&id) {
             stream.ended = Some(now);
-            self.finished.push(Outcome::of(id, *stream));
+            self.finished.push(Outcome::of(id, stream));
         }
     }
 

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::proxy::streams::router_timeouts::Timeouts;
-use crate::router::{RetryState, SelectedRoute, VirtualHost};
+use crate::router::{RetryState, Route, SelectedRoute, VirtualHost};
 
 /// A route, with the cluster picked where it goes to one.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(crate) struct RouteState {
     /// How many there have been; of a recording, as many as it tells of.
     pub(crate) attempts: u32,
     /// Those under way, the oldest first.
-    pub(crate) open: Vec<Attempt>,
+    pub(crate) open: SmallVec<[Attempt; 2]>,
     /// `None`: no further attempt is made.
     pub(crate) retry: Option<RetryState>,
     /// Further attempts that wait for their time.
@@ -83,6 +84,12 @@ impl RouteState {
     /// Another attempt may still come to an answer.
     pub(crate) fn has_hope(&self) -> bool {
         self.pending > 0 || self.open.iter().any(|attempt| attempt.awaits_headers)
+    }
+
+    /// Whether the choice last made would be made again, to the same cluster.
+    pub(crate) fn is_of(&self, route: &Arc<Route>) -> bool {
+        matches!(&self.shown, Choice::Chosen(shown)
+            if Arc::ptr_eq(&shown.route.route, route) && shown.route.named_cluster().is_some())
     }
 
     pub(crate) fn choose(&mut self, choice: Choice) {

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::proxy::{
     Proxy,
@@ -54,10 +55,20 @@ impl Core {
         let forwarded_proto = b"x-forwarded-proto";
         let taken_away =
             !headers.contains(forwarded_proto) && stream.exchange.request.headers.contains(forwarded_proto);
-        let virtual_host = listener.http.routes.virtual_host_of(headers).cloned();
-        let selected = virtual_host.as_ref().filter(|_| !taken_away).and_then(|host| host.select(headers));
+        let virtual_host = listener.http.routes.virtual_host_of(headers);
+        let selected = virtual_host
+            .filter(|_| !taken_away)
+            .and_then(|host| host.matching(headers).map(|route| (host, route)));
+        // Most edits of headers make no difference to it.
+        if selected.is_some_and(|(_, route)| stream.route.is_of(route)) {
+            stream.route.choice = stream.route.shown.clone();
+            return;
+        }
+        let virtual_host = virtual_host.cloned();
         let choice = match selected {
-            Some(route) => {
+            Some((virtual_host, route)) => {
+                let (virtual_host, route) = (Arc::clone(virtual_host), Arc::clone(route));
+                let route = SelectedRoute { virtual_host, route };
                 let random = stream.exchange.id.number.into();
                 let picked = match route.named_cluster() {
                     Some(_) => None,
@@ -153,7 +164,7 @@ impl Proxy {
         };
         stream.route.request_complete = Some(now);
         let global = stream.route.timeouts.global;
-        let open: Vec<u32> = stream.route.open.iter().map(|attempt| attempt.number).collect();
+        let open: SmallVec<[u32; 2]> = stream.route.open.iter().map(|attempt| attempt.number).collect();
         for attempt in open {
             self.start_per_try(id.attempt(attempt));
         }

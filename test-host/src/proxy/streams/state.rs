@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::proxy::{
     core::{PluginIndex, VmIndex},
@@ -139,7 +140,7 @@ pub(crate) struct StreamState {
     /// The request's headers as the last filter left them, before the router's own edits.
     pub(crate) filtered_headers: Option<HeaderMap>,
     /// What went to the upstream, as far as it went, by attempt.
-    pub(crate) sent: Vec<(u32, Message)>,
+    pub(crate) sent: SmallVec<[(u32, Message); 1]>,
     /// What the upstream filters of attempts that have ended cost, by the number of the filter.
     pub(crate) usage_upstream: BTreeMap<FilterNumber, Usage>,
     /// What went to the client.
@@ -180,7 +181,7 @@ impl StreamState {
             response_code: None,
             lacking: BTreeSet::new(),
             filtered_headers: None,
-            sent: Vec::new(),
+            sent: SmallVec::new(),
             usage_upstream: BTreeMap::new(),
             downstream_response: None,
             reply_prepared: false,

@@ -97,10 +97,9 @@ impl Core {
 }
 
 impl Proxy {
-    /// The timers of a stream that has just begun.
-    pub(in crate::proxy) fn start_timers(&mut self, id: StreamId) {
+    /// What a request has from its beginning on, besides the timers that come with its route.
+    pub(in crate::proxy) fn start_request_timer(&mut self, id: StreamId) {
         let core = self.core_mut();
-        core.set_timers(id);
         let listener = core.streams.get(&id).and_then(|stream| core.spec.listeners.get(stream.listener));
         if let Some(timeout) = listener.and_then(|listener| listener.http.timeouts.request) {
             core.due.push((timeout, Due::StreamTimer { stream: id, timer: StreamTimer::Request }));

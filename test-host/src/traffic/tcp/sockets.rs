@@ -4,6 +4,7 @@
 //! tell who closed. A connection begins with its first event: its own time is nowhere.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
@@ -236,8 +237,8 @@ impl Draft {
         Ok(())
     }
 
-    fn note(&mut self, kind: NoteKind, text: impl Into<String>) {
-        self.notes.push(Note { kind, place: self.spot.shown(), text: text.into() });
+    fn note(&mut self, kind: NoteKind, text: impl Into<Cow<'static, str>>) {
+        self.notes.push(Note { kind, place: self.spot.shown().into(), text: text.into() });
     }
 
     fn finished(mut self, group: &Group) -> RecordedConnection {

@@ -4,12 +4,7 @@
 
 #![allow(clippy::print_stderr, reason = "a test says what it skipped")]
 
-use std::{
-    env,
-    net::SocketAddr,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
@@ -19,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use wayside::parity::{Envoy, Launch};
 

@@ -98,7 +98,7 @@ pub fn ours(floor_style: &str, floor: u32) -> Value {
 pub struct Measured {
     pub row: Row,
     pub requests: u64,
-    /// What reached the upstream; where it refuses connections, what tried to.
+    /// What reached the upstream; where it refuses connections, how often the router tried.
     pub upstream: u64,
     pub replies: Vec<Reply>,
 }
@@ -166,8 +166,9 @@ impl Rows {
             let requests = self.proxy.stat(&format!("http.{name}.downstream_rq_total")).await?;
             let upstream = match &self.behind[at] {
                 Behind::Server(server) => server.requests(),
+                // Tries that wait for one connection fail together: failed connections would be too few.
                 Behind::Nobody(_) => {
-                    self.proxy.stat(&format!("cluster.{name}.upstream_cx_connect_fail")).await?
+                    requests + self.proxy.stat(&format!("cluster.{name}.upstream_rq_retry")).await?
                 }
             };
             Ok((requests, upstream))
@@ -246,6 +247,10 @@ pub fn rows() -> Vec<Row> {
     rows.extend(Failure::ALL.map(|failure| reserve.clone().failing(failure)));
     rows.push(reserve.fast());
     rows.push(Row::ours("reserve, 20 %, floor of 10 a second, window style", &ours("window", 10)));
+    let mut by_attempt = ours("per_second", 0);
+    by_attempt["enforcement"] = json!("attempt");
+    let by_attempt = Row { attempt_mode: true, ..Row::ours("attempt, 20 %, no floor", &by_attempt) };
+    rows.extend(Failure::ALL.map(|failure| by_attempt.clone().failing(failure)));
     let defaults = Row::ours("reserve, as it is by default", &json!({ "per_request": { "max_retries": 3 } }));
     rows.push(defaults);
     rows

@@ -13,15 +13,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{HeaderMap, Request, Response, body::Incoming, header::HeaderValue};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Client, Door, Protocol, Proxy, Rate, Upstream, Wasm,
-    load::{Reply, get},
+    Body, Client, Door, Protocol, Proxy, Rate, Upstream, Wasm,
+    load::{Reply, get, whole},
     table::Table,
 };
 
@@ -94,13 +92,13 @@ async fn service(next: SocketAddr, before: Duration) -> anyhow::Result<Upstream>
     .await
 }
 
-fn relayed(reply: Reply) -> io::Result<Response<Full<Bytes>>> {
+fn relayed(reply: Reply) -> io::Result<Response<Body>> {
     let status = reply.status.ok_or_else(|| io::Error::other("the next broke off"))?;
     let mut response = Response::builder().status(status);
     if let Some(value) = reply.headers.get("x-envoy-ratelimited") {
         response = response.header("x-envoy-ratelimited", value);
     }
-    response.body(Full::new(Bytes::new())).map_err(io::Error::other)
+    response.body(whole("")).map_err(io::Error::other)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -241,7 +239,7 @@ async fn bottom(work: Arc<Work>, start: Instant, deadlines: Arc<Vec<AtomicU64>>)
         async move {
             sleep(needed).await;
             drop(working);
-            Response::builder().body(Full::new(Bytes::new())).map_err(io::Error::other)
+            Response::builder().body(whole("")).map_err(io::Error::other)
         }
     })
     .await

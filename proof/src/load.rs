@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::{HeaderMap, Method, Request, body::Frame};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -50,13 +50,14 @@ pub struct Reply {
     /// `None`: the connection or the stream was broken off, or nothing came in a minute.
     pub status: Option<u16>,
     pub headers: HeaderMap,
+    pub body: Bytes,
     /// From the moment it was sent to the head of the answer.
     pub after: Duration,
 }
 
 impl Reply {
     fn broken(after: Duration) -> Reply {
-        Reply { status: None, headers: HeaderMap::new(), after }
+        Reply { status: None, headers: HeaderMap::new(), body: Bytes::new(), after }
     }
 }
 
@@ -102,8 +103,8 @@ impl Client {
             let answer = pool.request(request).await.ok()?;
             let after = started.elapsed();
             let (head, body) = answer.into_parts();
-            body.collect().await.ok()?;
-            Some(Reply { status: Some(head.status.as_u16()), headers: head.headers, after })
+            let body = body.collect().await.ok()?.to_bytes();
+            Some(Reply { status: Some(head.status.as_u16()), headers: head.headers, body, after })
         };
         answered.await.unwrap_or_else(|| Reply::broken(started.elapsed()))
     }
@@ -151,26 +152,41 @@ impl Client {
     }
 }
 
+/// These bytes, and no more.
+#[must_use]
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A byte from time to time: so many, or without an end.
+#[must_use]
+pub fn drips(every: Duration, count: Option<u32>) -> Body {
+    let drips = Some((every, Box::pin(sleep_until(Instant::now()))));
+    Upload { begun: false, drips, left: count }.boxed_unsync()
+}
+
 /// Nothing in it.
 #[must_use]
 pub fn get(path: &str) -> Request<Body> {
-    with_body(path, Empty::new().map_err(|never| match never {}).boxed_unsync())
+    with_body(path, whole(Bytes::new()))
 }
 
 /// A few bytes, and then nothing for ever.
 #[must_use]
 pub fn stalled(path: &str) -> Request<Body> {
-    post(path, Upload { begun: false, drips: None })
+    post(path, Upload { begun: false, drips: None, left: None }.boxed_unsync())
 }
 
 /// A byte from time to time, without an end.
 #[must_use]
 pub fn dripping(path: &str, every: Duration) -> Request<Body> {
-    post(path, Upload { begun: false, drips: Some((every, Box::pin(sleep_until(Instant::now())))) })
+    post(path, drips(every, None))
 }
 
-fn post(path: &str, upload: Upload) -> Request<Body> {
-    let mut request = with_body(path, upload.boxed_unsync());
+/// A request that changes something.
+#[must_use]
+pub fn post(path: &str, body: Body) -> Request<Body> {
+    let mut request = with_body(path, body);
     *request.method_mut() = Method::POST;
     request
 }
@@ -183,10 +199,12 @@ fn with_body(path: &str, body: Body) -> Request<Body> {
     request
 }
 
-/// A body that does not end.
+/// A body that takes its time.
 #[derive(Debug)]
 struct Upload {
     begun: bool,
+    /// `None`: there is no end.
+    left: Option<u32>,
     drips: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
@@ -202,8 +220,13 @@ impl hyper::body::Body for Upload {
             self.begun = true;
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"begun")))));
         }
-        let Some((every, sleep)) = &mut self.drips else { return Poll::Pending };
+        let this = &mut *self;
+        let Some((every, sleep)) = &mut this.drips else { return Poll::Pending };
         ready!(sleep.as_mut().poll(cx));
+        if let Some(left) = &mut this.left {
+            let Some(fewer) = left.checked_sub(1) else { return Poll::Ready(None) };
+            *left = fewer;
+        }
         let next = sleep.deadline() + *every;
         sleep.as_mut().reset(next);
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))

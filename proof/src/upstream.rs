@@ -11,8 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::{Request, Response, body::Incoming, http::request::Parts, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -22,6 +21,8 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
 };
+
+use crate::load::{Body, whole};
 
 /// What an upstream does with a request it has read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Upstream {
     pub async fn serve<S, F>(service: S) -> anyhow::Result<Upstream>
     where
         S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-        F: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
+        F: Future<Output = io::Result<Response<Body>>> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -96,7 +97,7 @@ impl Upstream {
 async fn accept<S, F>(listener: TcpListener, service: Arc<S>, requests: Arc<AtomicU64>)
 where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = io::Result<Response<Full<Bytes>>>> + Send + 'static,
+    F: Future<Output = io::Result<Response<Body>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -115,16 +116,15 @@ where
     }
 }
 
-async fn carried_out(mut answer: Answer) -> io::Result<Response<Full<Bytes>>> {
+async fn carried_out(mut answer: Answer) -> io::Result<Response<Body>> {
     while let Answer::Late(after, then) = answer {
         tokio::time::sleep(after).await;
         answer = *then;
     }
     match answer {
-        Answer::Status(status) => Response::builder()
-            .status(status)
-            .body(Full::new(Bytes::from_static(b"of the upstream")))
-            .map_err(io::Error::other),
+        Answer::Status(status) => {
+            Response::builder().status(status).body(whole("of the upstream")).map_err(io::Error::other)
+        }
         Answer::Never => {
             let never: Infallible = std::future::pending().await;
             match never {}

@@ -29,10 +29,12 @@ pub enum Rule {
     SuccessesAndFloor,
     GrpcThrottle,
     AwsQuota,
+    OurThrottle,
+    OurQuota,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 9] = [
+    pub const ALL: [Rule; 11] = [
         Rule::Nobody,
         Rule::Everybody,
         Rule::EnvoyBudget,
@@ -41,7 +43,9 @@ impl Rule {
         Rule::Successes,
         Rule::SuccessesAndFloor,
         Rule::GrpcThrottle,
+        Rule::OurThrottle,
         Rule::AwsQuota,
+        Rule::OurQuota,
     ];
 
     fn name(self) -> &'static str {
@@ -57,11 +61,13 @@ impl Rule {
             Rule::SuccessesAndFloor => "**20 % of successes, one a second**, the default",
             Rule::GrpcThrottle => "gRPC's throttle, 10 tokens, 0.1",
             Rule::AwsQuota => "AWS's quota, 500, cost 5",
+            Rule::OurThrottle => "**preset `grpc`**, 10 tokens, 0.1",
+            Rule::OurQuota => "**preset `aws`**, 500, cost 5, after a timeout 10",
         }
     }
 
     fn policy(self) -> Box<dyn Policy> {
-        let ours = |fed, style, floor| Box::new(RetryBudget::new(fed, style, floor));
+        let ours = |fed, style, floor| Box::new(RetryBudget::window(fed, style, floor));
         match self {
             Rule::Nobody => Box::new(Always(false)),
             Rule::Everybody => Box::new(Always(true)),
@@ -72,6 +78,8 @@ impl Rule {
             Rule::SuccessesAndFloor => ours(Fed::BySuccess, FloorStyle::PerSecond, 1),
             Rule::GrpcThrottle => Box::new(Throttle::new(10, 100)),
             Rule::AwsQuota => Box::new(Quota::new(500, 5)),
+            Rule::OurThrottle => Box::new(RetryBudget::throttle()),
+            Rule::OurQuota => Box::new(RetryBudget::quota()),
         }
     }
 }

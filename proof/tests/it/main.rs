@@ -15,9 +15,12 @@ mod rb_11;
 mod rb_12;
 mod rb_7;
 mod rb_8;
+mod to_12;
+mod to_2;
 mod to_4;
 mod to_5;
 mod to_6;
+mod to_7;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one
 /// (`WAYSIDE_REQUIRE_ENVOY=1`).

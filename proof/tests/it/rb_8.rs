@@ -51,8 +51,9 @@ fn bounded(workers: u32, one: &Measured, ratio: u64, floor: u64) -> anyhow::Resu
     let most = one.requests + ratio + floor;
     let shown = format!("{name}, {failure:?}, {workers} workers: {} of at most {most}", one.upstream);
     ensure!(one.upstream <= most, "{shown}");
-    // Each worker may keep what makes no whole retry, and a quarter of what it has until its slot turns.
-    ensure!(one.upstream * 10 >= (one.requests + ratio) * 9, "{shown}: the budget is not used");
+    // Each worker may keep what makes no whole retry; and by attempt, what it reserves where there is no answer, for a while.
+    let least = one.requests + if one.row.attempt_mode { ratio / 10 } else { ratio / 2 };
+    ensure!(one.upstream >= least, "{shown}: the budget is not used");
     let failed = |status: Option<u16>| matches!(status, Some(503 | 504));
     ensure!(one.replies.iter().all(|reply| failed(reply.status)), "{shown}: an answer that is no failure");
     Ok(())

@@ -326,7 +326,7 @@ impl RetryBudget {
         let (unused, overdraft) = match &running.paid {
             Paid::Before(grant, _) => {
                 let unused = end.unused(grant);
-                if deposit || unused > 0 || end.refused || budget.counts_failures() {
+                if deposit || !grant.is_empty() || end.refused || budget.counts_failures() {
                     budget.settle(cx.stream().now()?, grant, &end, &self.metrics);
                 }
                 (unused, retries.saturating_sub(u32::from(grant.retries())))

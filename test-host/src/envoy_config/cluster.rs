@@ -9,7 +9,7 @@ use super::{
     upstream,
 };
 use crate::{
-    proxy::spec::{ClusterSpec, Discovery, EndpointSpec, Locality},
+    proxy::spec::{ClusterSpec, DEFAULT_MAX_RETRIES, Discovery, EndpointSpec, Locality},
     router::Metadata,
 };
 
@@ -68,7 +68,32 @@ fn cluster(fields: &Fields<'_>, options: &LoadOptions) -> Option<ClusterSpec> {
         endpoints,
         metadata: metadata(fields),
         upstream_filters,
+        max_retries: fields
+            .get("circuit_breakers")
+            .and_then(|field| max_retries(&field))
+            .unwrap_or(DEFAULT_MAX_RETRIES),
     })
+}
+
+/// Of the default priority: no route asks for another here.
+fn max_retries(breakers: &Cursor<'_>) -> Option<u32> {
+    const PRIORITY: [(&str, i64, bool); 2] = [("DEFAULT", 0, true), ("HIGH", 1, false)];
+    let breakers = breakers.fields()?;
+    let mut found = None;
+    for threshold in breakers.list("thresholds") {
+        let Some(fields) = threshold.fields() else { continue };
+        for name in ["max_connections", "max_pending_requests", "max_requests", "max_connection_pools"] {
+            fields.not_emulated(name, "connections and requests are not limited");
+        }
+        fields.not_emulated("retry_budget", "retries are limited by max_retries alone");
+        fields.harmless("track_remaining", "statistics only");
+        let is_default = fields.get("priority").and_then(|field| field.choice(&PRIORITY)).unwrap_or(true);
+        let number = fields.get("max_retries").and_then(|field| field.integer("a number of retries"));
+        if is_default && found.is_none() {
+            found = number;
+        }
+    }
+    found
 }
 
 fn endpoints(assignment: &Fields<'_>) -> Vec<EndpointSpec> {

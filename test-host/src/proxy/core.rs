@@ -308,6 +308,10 @@ pub(crate) struct Core {
     pub(crate) chain_filters: Vec<Vec<FilterNumber>>,
     /// The filters that run once for each attempt of the router.
     pub(crate) upstream_chains: BTreeMap<UpstreamOf, UpstreamChain>,
+    /// Requests that are being tried again, by cluster.
+    pub(crate) retrying: BTreeMap<String, u32>,
+    /// Connections that attempts behind upstream filters have left open, by worker and cluster.
+    pub(crate) idle_upstream: BTreeMap<(Thread, String), u32>,
     /// All others are draining, or gone.
     pub(crate) current_listeners: Listeners,
     pub(crate) plugins: Vec<PluginState>,

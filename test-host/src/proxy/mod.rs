@@ -162,7 +162,7 @@ impl Proxy {
                 Step::Forward { path: Path::Encode, part, data } if id.is_attempt() => {
                     self.router_receives(id, part, data);
                 }
-                Step::Forward { path: Path::Decode, part, data } => self.send_upstream(id, part, data),
+                Step::Forward { path: Path::Decode, part, data } => self.route(id, part, data),
                 Step::Forward { path: Path::Encode, part, data } => self.send_downstream(id, part, data),
                 Step::TooLarge { path } => self.refuse_body(id, path),
             }
@@ -213,11 +213,14 @@ impl Proxy {
                 Effect::CloseConnection { connection } => {
                     self.close_connection(connection, TcpEnd::Local);
                 }
-                Effect::Reply { stream, .. } | Effect::Close { stream, .. } if self.is_over(stream) => {}
                 Effect::Reply { stream, filter, reply } => self.reply_of_filter(stream, filter, reply),
                 Effect::TellGrpc { plugin, id, told } => self.tell_grpc_late(plugin, id, told),
                 Effect::Close { stream, filter: _ } => {
-                    self.reply_before_closing(stream);
+                    if stream.is_attempt() {
+                        self.reply_behind_closing(stream);
+                    } else {
+                        self.reply_before_closing(stream);
+                    }
                     self.close(stream.downstream());
                 }
                 Effect::DeleteRoot { plugin } => self.delete_root(plugin),
@@ -226,9 +229,18 @@ impl Proxy {
         }
     }
 
-    /// An attempt that has ended can ask for nothing more.
-    fn is_over(&mut self, id: StreamId) -> bool {
-        id.is_attempt() && self.core_mut().streams.get(&id).is_none()
+    /// Shows the router a part of the request. A reply that comes of it, be it an upstream filter's, goes out behind that, the
+    /// last of several.
+    fn route(&mut self, id: StreamId, part: Part, data: bytes::Bytes) {
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            stream.route.in_router = true;
+        }
+        self.send_upstream(id, part, data);
+        let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+        stream.route.in_router = false;
+        if let Some(reply) = stream.route.prepared.take() {
+            self.reply(id, reply);
+        }
     }
 
     fn resume(&mut self, id: StreamId, filter: FilterIndex, path: Path) {
@@ -246,10 +258,7 @@ impl Proxy {
 
     pub(super) fn reply_of_filter(&mut self, id: StreamId, _filter: FilterIndex, reply: LocalReply) {
         self.set_details(id, &reply.details);
-        let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
-        let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));
-        let headers = header_rules::add_all(MapType::ResponseHeaders, fields);
-        self.reply(id, Reply { status, headers, body, grpc_status });
+        self.reply(id, asked(reply));
     }
 
     /// Answers a stream from inside the proxy: through the filters if no response has begun, straight to the client if
@@ -261,6 +270,10 @@ impl Proxy {
         };
         if stream.manager.is_closed() {
             return;
+        }
+        if stream.route.in_router {
+            stream.route.prepared = Some(reply);
+            return self.end_attempts(id);
         }
         let in_callback = stream.manager.is_decoding();
         if in_callback && std::mem::replace(&mut stream.reply_prepared, true) {
@@ -370,6 +383,14 @@ impl Proxy {
     fn core(&self) -> Option<&Core> {
         self.lent.as_ref().map(|lent| &lent.core)
     }
+}
+
+/// The reply that a filter asks for.
+fn asked(reply: LocalReply) -> Reply {
+    let LocalReply { status, headers, body, grpc_status, details: _ } = reply;
+    let fields = headers.iter().map(|header| (header.name.clone(), header.value.clone()));
+    let headers = header_rules::add_all(MapType::ResponseHeaders, fields);
+    Reply { status, headers, body, grpc_status }
 }
 
 /// The listener of the exchange's direction, else the first one.

@@ -39,18 +39,16 @@ impl ProxySpec {
         of_clusters.chain(http).chain(self.tcp_listeners.iter().flat_map(|listener| &listener.filters))
     }
 
-    /// The access loggers of each listener and then its filters, with its name, direction and the number of loggers: those for
+    /// The access loggers of each listener and then its filters, with its name and the number of loggers: those for
     /// HTTP first, then those for TCP.
-    pub fn chains(&self) -> impl Iterator<Item = (&str, Direction, usize, Vec<&PluginSpec>)> {
+    pub fn chains(&self) -> impl Iterator<Item = (&str, usize, Vec<&PluginSpec>)> {
         let http = self.listeners.iter();
         let http = http.map(|listener| {
             let loggers = listener.http.access_loggers.len();
-            (&listener.name[..], listener.direction, loggers, listener.http.plugins().collect())
+            (&listener.name[..], loggers, listener.http.plugins().collect())
         });
         let tcp = self.tcp_listeners.iter();
-        let tcp = tcp.map(|listener| {
-            (&listener.name[..], listener.direction, 0, listener.filters.iter().collect::<Vec<_>>())
-        });
+        let tcp = tcp.map(|listener| (&listener.name[..], 0, listener.filters.iter().collect::<Vec<_>>()));
         http.chain(tcp)
     }
 
@@ -381,7 +379,12 @@ pub struct ClusterSpec {
     /// Its own upstream filters, where it has a chain of them: the Wasm filters before the codec, which run once for each
     /// attempt and stand in the place of the router's.
     pub upstream_filters: Option<Vec<PluginSpec>>,
+    /// How many requests to it may be tried again at the same time.
+    pub max_retries: u32,
 }
+
+/// Envoy's default for `circuit_breakers.thresholds.max_retries`.
+pub const DEFAULT_MAX_RETRIES: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {

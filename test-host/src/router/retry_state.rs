@@ -23,6 +23,8 @@ pub enum Retry {
     No,
     /// It would be made again, had there not been as many already.
     LimitExceeded,
+    /// It would be made again, were there not as many of the cluster's requests that are.
+    Overflow,
     Yes,
 }
 
@@ -98,18 +100,15 @@ impl RetryState {
             || (self.has(RetryOn::ConnectFailure) && is_of_connection)
     }
 
-    /// One retry less, where it is wanted and there are any left.
-    pub fn take(&mut self, wanted: bool) -> Retry {
+    /// One retry less, where it is wanted and there are any left. `others`: how many requests of the cluster are being tried again
+    /// at the moment, of at most `most`.
+    pub fn take(&mut self, wanted: bool, others: u32, most: u32) -> Retry {
         if !wanted {
             return Retry::No;
         }
-        match self.left.checked_sub(1) {
-            None => Retry::LimitExceeded,
-            Some(left) => {
-                self.left = left;
-                Retry::Yes
-            }
-        }
+        let Some(left) = self.left.checked_sub(1) else { return Retry::LimitExceeded };
+        self.left = left;
+        if others < most { Retry::Yes } else { Retry::Overflow }
     }
 
     /// How long to wait before the next attempt: fully jittered, by a number drawn at random.
@@ -137,5 +136,63 @@ impl RetryOn {
     /// It stands in `x-envoy-retry-grpc-on`, not in `x-envoy-retry-on`.
     fn is_of_grpc(self) -> bool {
         self.grpc_status().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(retry_on: &[RetryOn], num_retries: u32) -> RetryPolicy {
+        RetryPolicy { retry_on: retry_on.to_vec(), num_retries, ..RetryPolicy::default() }
+    }
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields.iter().copied().collect()
+    }
+
+    #[test]
+    fn without_a_condition_nothing_is_tried_again_whatever_number_is_asked_for() {
+        let asked = headers(&[("x-envoy-max-retries", "3")]);
+        assert_eq!(RetryState::new(None, &asked), None);
+        assert_eq!(RetryState::new(Some(&policy(&[], 3)), &asked), None);
+        assert!(RetryState::new(Some(&policy(&[RetryOn::FiveXx], 0)), &asked).is_some());
+    }
+
+    #[test]
+    fn the_number_asked_for_stands_in_the_place_of_the_policys() {
+        let take_all = |asked: &'static str| {
+            let asked = headers(&[("x-envoy-max-retries", asked)]);
+            let mut state =
+                RetryState::new(Some(&policy(&[RetryOn::FiveXx], 2)), &asked).expect("a condition");
+            (0..9).take_while(|_| state.take(true, 0, 3) == Retry::Yes).count()
+        };
+        assert_eq!(["0", "1", "5", "x", "-1"].map(take_all), [0, 1, 5, 2, 2]);
+    }
+
+    #[test]
+    fn one_retry_is_used_up_by_an_overflow_and_none_where_none_is_wanted() {
+        let mut state =
+            RetryState::new(Some(&policy(&[RetryOn::FiveXx], 1)), &headers(&[])).expect("a condition");
+        assert_eq!(state.take(false, 0, 3), Retry::No);
+        assert_eq!(state.take(true, 3, 3), Retry::Overflow);
+        assert_eq!(state.take(true, 0, 3), Retry::LimitExceeded);
+    }
+
+    #[test]
+    fn the_bound_of_the_wait_doubles_up_to_the_longest() {
+        let mut state =
+            RetryState::new(Some(&policy(&[RetryOn::FiveXx], 9)), &headers(&[])).expect("a condition");
+        // One less than the bound leaves all but one millisecond of it.
+        let mut bound = 25;
+        let waits: Vec<u128> = (0..6)
+            .map(|_| {
+                let wait = state.wait(bound - 1).as_millis();
+                bound = (bound * 2).min(250);
+                wait
+            })
+            .collect();
+        assert_eq!(waits, [24, 49, 99, 199, 249, 249]);
+        assert_eq!(state.wait(250).as_millis(), 0);
     }
 }

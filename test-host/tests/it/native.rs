@@ -79,8 +79,9 @@ fn a_callback_has_the_host_return_bytes_once_but_for_those_listed() {
         more,
         [
             ("retry-budget", "on_configure", 6),
-            ("retry-budget", "on_log", 2),
+            ("retry-budget", "on_log", 3),
             ("retry-budget", "on_request_headers", 3),
+            ("retry-budget", "on_tick", 3),
             ("telemetry", "on_configure", 5),
         ]
     );

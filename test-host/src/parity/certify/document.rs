@@ -159,11 +159,16 @@ fn cluster_at(cluster: &mut Value, at: SocketAddr, changes: &mut Vec<String>) {
         remove(fields, field, &format!("cluster {name}: "), changes);
     }
     fields.insert("type".to_owned(), json!("STATIC"));
-    let options = json!({ HTTP_OPTIONS: {
+    let filters =
+        fields.get("typed_extension_protocol_options").map(|own| own[HTTP_OPTIONS]["http_filters"].clone());
+    let mut options = json!({
         "@type": format!("type.googleapis.com/{HTTP_OPTIONS}"),
         "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } }
-    } });
-    fields.insert("typed_extension_protocol_options".to_owned(), options);
+    });
+    if let Some(filters) = filters.filter(|filters| !filters.is_null()) {
+        options["http_filters"] = filters;
+    }
+    fields.insert("typed_extension_protocol_options".to_owned(), json!({ HTTP_OPTIONS: options }));
     let Some(assignment) = cluster.get_mut("load_assignment") else { return };
     for group in items(assignment, "endpoints") {
         for member in items(group, "lb_endpoints") {

@@ -52,6 +52,13 @@ impl InHost {
         self.spec.plugins().map(speaker).collect()
     }
 
+    pub(super) fn has_upstream_filters(&self) -> bool {
+        let of_clusters = self.spec.clusters.values().map(|cluster| cluster.upstream_filters.as_deref());
+        let routers =
+            self.spec.listeners.iter().map(|listener| listener.http.http_filters.upstream_filters());
+        of_clusters.chain(routers).flatten().any(|filters| !filters.is_empty())
+    }
+
     /// The listener that an exchange goes to, as the host chooses it.
     pub(super) fn listener(&self, direction: crate::message::Direction) -> Option<&ListenerSpec> {
         let fits = |listener: &&ListenerSpec| listener.direction == direction;

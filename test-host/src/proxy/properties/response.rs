@@ -36,7 +36,7 @@ pub(super) static ATTRIBUTES: [Entry; 10] = [
     entry("backend_latency", Type::Duration, When::UpstreamComplete, |view| {
         let (stream, _) = view.stream?;
         let (sent, answered) = (stream.route.sent?, stream.route.answered?);
-        stream.manager.response.complete.then(|| Value::nanoseconds(answered.saturating_sub(sent)))
+        view.response?.complete.then(|| Value::nanoseconds(answered.saturating_sub(sent)))
     }),
 ];
 

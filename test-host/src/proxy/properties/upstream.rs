@@ -18,7 +18,7 @@ pub(super) static ATTRIBUTES: [Entry; 18] = [
     }),
     entry("port", Type::Int, When::Upstream, |view| Some(Value::Int(address(view)?.1.into()))),
     entry("local_address", Type::Text, When::Upstream, |view| {
-        endpoint(view)?;
+        connected(view)?;
         let local =
             view.recorded(view.connection()?.upstream_local, "the proxy's address towards the upstream")?;
         Some(Value::owned(local.to_string()))
@@ -35,7 +35,7 @@ pub(super) static ATTRIBUTES: [Entry; 18] = [
     }),
     // Connections take no time here.
     entry("cx_pool_ready_duration", Type::Duration, When::Upstream, |view| {
-        endpoint(view).map(|_| Value::Int(0))
+        connected(view).map(|()| Value::Int(0))
     }),
     entry("request_attempt_count", Type::Uint, When::Stream, |view| {
         let of_stream = view.stream.map(|(stream, _)| u64::from(stream.route.attempts));
@@ -74,6 +74,12 @@ impl<'v> View<'v> {
 pub(super) fn is_known(view: &View<'_>) -> bool {
     view.stream.is_some_and(|(stream, _)| stream.route.sent.is_some())
         || view.tcp.is_some_and(|tcp| tcp.connected)
+}
+
+/// Whether the connection to the endpoint is there.
+fn connected(view: &View<'_>) -> Option<()> {
+    endpoint(view)?;
+    view.stream.is_none_or(|(stream, _)| stream.route.connected).then_some(())
 }
 
 /// The endpoint that was recorded, where the cluster has it; else the first that is healthy.

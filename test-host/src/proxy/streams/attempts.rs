@@ -9,7 +9,7 @@ use crate::proxy::{
     streams::{
         retries::ROUTERS_OWN,
         route_state::Attempt,
-        router_step::refused_headers,
+        router_step::{lacking_status, refused_headers},
         router_timeouts::RouteTimeout,
         state::{End, StreamId, StreamState},
     },
@@ -50,12 +50,16 @@ impl Proxy {
         let Some(stream) = core.streams.get(&id) else { return };
         let cluster = stream.route.cluster().unwrap_or_default();
         let chain = core.upstream_chain(cluster, stream.listener, stream.thread);
+        let idle =
+            chain.as_ref().and_then(|_| core.idle_upstream.get_mut(&(stream.thread, cluster.to_owned())));
+        let is_open = idle.is_some_and(|idle| idle.checked_sub(1).inspect(|less| *idle = *less).is_some());
         let Some(stream) = core.streams.get_mut(&id) else { return };
         let number = stream.route.attempts;
         let attempt = id.attempt(number);
         let has_chain = chain.is_some();
         stream.route.open.push(Attempt { number, awaits_headers: true, hedged: false, has_chain });
         stream.route.sent = Some(now);
+        stream.route.connected = !has_chain || is_open;
         let answer = stream.exchange.answer_to(number);
         let refused = answer.filter(|answer| answer.kind == AnswerKind::Refuses).map(|answer| answer.after);
         let recorded = stream.exchange.answers.is_empty().then(|| stream.recorded_latency());
@@ -83,6 +87,10 @@ impl Proxy {
         self.enter_chain(attempt, &mut filtered);
         self.core_mut().streams.insert(attempt, filtered);
         self.run(attempt);
+        // A connection takes longer than filters that do not wait.
+        if let Some(stream) = self.core_mut().streams.get_mut(&id) {
+            stream.route.connected = refused.is_none();
+        }
     }
 
     /// More of the request, behind its headers.
@@ -131,7 +139,14 @@ impl Proxy {
                 end_of_stream
             }
             Part::Trailers => {
-                let trailers = stream.manager.request.trailers.clone();
+                let own = self
+                    .core_mut()
+                    .streams
+                    .get(&attempt)
+                    .and_then(|own| own.manager.request.trailers.clone());
+                let Some(stream) = self.core_mut().streams.get_mut(&id) else { return };
+                // Where the client sent none, a filter may have.
+                let trailers = stream.manager.request.trailers.clone().or(own);
                 if let Some(sent) = stream.sent_in(attempt.attempt) {
                     sent.trailers = trailers;
                 }
@@ -207,10 +222,15 @@ impl Proxy {
             for name in ROUTERS_OWN {
                 message.headers.remove(name);
             }
+            // Its own filters have it from there already.
+            let details = Some(Bytes::from_static(b"via_upstream"));
             if breaks_off {
                 filtered.manager.receive_without_end(Path::Encode, message);
             } else {
                 filtered.manager.receive(Path::Encode, message);
+            }
+            if let Some(stream) = core.streams.get_mut(&id) {
+                stream.details = details;
             }
             attempt
         } else {
@@ -236,12 +256,18 @@ impl Proxy {
     pub(in crate::proxy) fn router_receives(&mut self, attempt: StreamId, part: Part, data: Bytes) {
         let id = attempt.downstream();
         let Some(filtered) = self.core_mut().streams.get(&attempt) else { return };
+        if matches!(part, Part::Headers { .. }) && filtered.lacks_status() {
+            return self.own_reply(id, lacking_status());
+        }
         let trailers = filtered.manager.response.trailers.clone();
         let mut headers = filtered.manager.response.headers.clone().unwrap_or_default();
         let ends = match part {
             Part::Headers { end_of_stream } | Part::Data { end_of_stream } => end_of_stream,
             Part::Trailers => true,
         };
+        if ends {
+            self.keep_connection(id);
+        }
         if matches!(part, Part::Headers { .. }) && !self.accepts(attempt, &mut headers) {
             return;
         }
@@ -260,6 +286,15 @@ impl Proxy {
             }
         }
         self.run(id);
+    }
+
+    /// The upstream has answered: the connection is there for another attempt.
+    fn keep_connection(&mut self, id: StreamId) {
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get(&id) else { return };
+        if let (Some(cluster), Some(_)) = (stream.route.cluster(), stream.route.request_complete) {
+            *core.idle_upstream.entry((stream.thread, cluster.to_owned())).or_default() += 1;
+        }
     }
 
     /// An attempt is over: its filters are done and deleted. Nothing logs them.
@@ -289,9 +324,8 @@ impl Proxy {
 
     /// All attempts that are under way are given up, the oldest first.
     pub(in crate::proxy) fn end_attempts(&mut self, id: StreamId) {
+        self.core_mut().no_more_attempts(id);
         while let Some(stream) = self.core_mut().streams.get_mut(&id) {
-            stream.route.retry = None;
-            stream.route.pending = 0;
             let Some(attempt) = stream.route.open.first().map(|attempt| attempt.number) else { return };
             stream.route.open.remove(0);
             self.end_attempt(id.attempt(attempt));

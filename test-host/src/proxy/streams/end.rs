@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::proxy::{
-    Proxy,
+    Proxy, asked,
     core::Effect,
     outcome::{OF_THE_CONNECTION, Outcome},
     spec::ServerHeader,
@@ -15,7 +15,7 @@ use crate::proxy::{
 use crate::{
     abi::Callback,
     message::{HeaderMap, Message},
-    stream::{Action, FilterIndex, Part, Path},
+    stream::{Action, FilterIndex, Part, Path, respond},
     trace::FindingKind,
 };
 
@@ -138,6 +138,20 @@ impl Proxy {
         if let Some(Effect::Reply { stream, filter, reply }) = core.effects.remove(at) {
             self.reply_of_filter(stream, filter, reply);
         }
+    }
+
+    /// The reply that an upstream filter asks for behind the end of its stream is shown to the filters of the client's.
+    pub(in crate::proxy) fn reply_behind_closing(&mut self, attempt: StreamId) {
+        let core = self.core_mut();
+        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { stream, .. } if *stream == attempt);
+        let Some(at) = core.effects.iter().position(is_reply) else { return };
+        let Some(Effect::Reply { reply, .. }) = core.effects.remove(at) else { return };
+        self.set_details(attempt, &reply.details);
+        let core = self.core_mut();
+        let Some(stream) = core.streams.get_mut(&attempt.downstream()) else { return };
+        let (headers, _) = respond(stream.reply_form(), asked(reply));
+        stream.manager.response.headers.get_or_insert(headers);
+        stream.reply_prepared = true;
     }
 
     /// A filter resets a stream. Where the same callback asked for a reply, Envoy shows that to the filters all the same,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::proxy::{
     Proxy,
-    core::Due,
+    core::{Core, Due},
     streams::{router_step::OwnReply, state::StreamId},
 };
 use crate::{
@@ -42,7 +42,7 @@ impl Proxy {
                         self.end_attempt(attempt);
                         return false;
                     }
-                    Retry::LimitExceeded => could_not = true,
+                    Retry::LimitExceeded | Retry::Overflow => could_not = true,
                     Retry::No => {}
                 }
             }
@@ -52,10 +52,9 @@ impl Proxy {
             self.end_attempt(attempt);
             return false;
         }
-        stream.route.retry = None;
-        stream.route.pending = 0;
         let others = stream.route.open.iter().map(|open| open.number);
         let others: Vec<u32> = others.filter(|number| *number != attempt.attempt).collect();
+        self.core_mut().no_more_attempts(id);
         for other in others {
             self.end_attempt(id.attempt(other));
         }
@@ -79,13 +78,13 @@ impl Proxy {
                 }
             }
             None => {
-                let told = stream.route.chosen();
-                if told.is_some_and(|route| route.virtual_host.include_attempt_count_in_response) {
-                    headers.set(b"x-envoy-attempt-count", stream.route.attempts.to_string());
-                }
                 if let Some(complete) = stream.route.request_complete {
                     let time = now.saturating_sub(complete).as_millis().to_string();
                     headers.set(b"x-envoy-upstream-service-time", time);
+                }
+                let told = stream.route.chosen();
+                if told.is_some_and(|route| route.virtual_host.include_attempt_count_in_response) {
+                    headers.set(b"x-envoy-attempt-count", stream.route.attempts.to_string());
                 }
             }
         }
@@ -98,13 +97,20 @@ impl Proxy {
     /// One retry less, where it is wanted and there is one; its attempt begins after a while.
     fn take_retry(&mut self, id: StreamId, wanted: bool) -> Retry {
         let core = self.core_mut();
+        core.release_retry(id);
         let Some(stream) = core.streams.get_mut(&id) else { return Retry::No };
+        let cluster = stream.route.cluster().unwrap_or_default().to_owned();
+        let most = core.spec.clusters.get(&cluster).map_or(0, |cluster| cluster.max_retries);
+        let others = core.retrying.get(&cluster).copied().unwrap_or(0);
         let Some(retry) = &mut stream.route.retry else { return Retry::No };
-        let decision = retry.take(wanted);
+        let decision = retry.take(wanted, others, most);
         match decision {
             Retry::No => {}
             Retry::LimitExceeded => stream.response_flags |= ResponseFlag::RetryLimitExceeded.bit(),
+            Retry::Overflow => stream.response_flags |= ResponseFlag::UpstreamOverflow.bit(),
             Retry::Yes => {
+                stream.route.retries = true;
+                *core.retrying.entry(cluster).or_default() += 1;
                 let wait = retry.wait(core.chance.number());
                 stream.route.pending += 1;
                 core.due.push((wait, Due::NextAttempt { stream: id }));
@@ -159,8 +165,9 @@ impl Proxy {
         let id = attempt.downstream();
         let Some(stream) = self.core_mut().streams.get(&id) else { return };
         let retried = stream.route.attempts > 1;
-        let reply = RouterReply::reset(reason, retried);
-        self.give_up_or_retry(attempt, reason, reply.into());
+        let mut reply = OwnReply::from(RouterReply::reset(reason, retried));
+        stream.tell_attempts(&mut reply);
+        self.give_up_or_retry(attempt, reason, reply);
     }
 
     /// Another attempt, if the policy has one for what ended this; else this answer, unless another attempt may have a better.
@@ -197,6 +204,28 @@ impl Proxy {
             && let Some(open) = stream.route.attempt(attempt.attempt)
         {
             open.hedged = true;
+        }
+    }
+}
+
+impl Core {
+    /// The request does not count among those that are being tried again any more.
+    fn release_retry(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if !std::mem::take(&mut stream.route.retries) {
+            return;
+        }
+        if let Some(others) = stream.route.cluster().and_then(|cluster| self.retrying.get_mut(cluster)) {
+            *others = others.saturating_sub(1);
+        }
+    }
+
+    /// Whatever comes of those under way, no further attempt is made.
+    pub(in crate::proxy) fn no_more_attempts(&mut self, id: StreamId) {
+        self.release_retry(id);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.route.retry = None;
+            stream.route.pending = 0;
         }
     }
 }

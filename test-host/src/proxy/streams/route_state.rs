@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::proxy::streams::router_timeouts::Timeouts;
 use crate::router::{RetryState, Route, SelectedRoute, VirtualHost};
+use crate::stream::Reply;
 
 /// A route, with the cluster picked where it goes to one.
 #[derive(Debug)]
@@ -42,6 +43,11 @@ pub(crate) struct RouteState {
     pub(crate) frozen: bool,
     /// When the request's headers went to the upstream.
     pub(crate) sent: Option<Duration>,
+    /// Of the last attempt.
+    pub(crate) connected: bool,
+    /// The router is being shown a part of the request: a reply waits until that is over.
+    pub(crate) in_router: bool,
+    pub(crate) prepared: Option<Reply>,
     /// When the upstream's answer came.
     pub(crate) answered: Option<Duration>,
     /// How many there have been; of a recording, as many as it tells of.
@@ -50,6 +56,8 @@ pub(crate) struct RouteState {
     pub(crate) open: SmallVec<[Attempt; 2]>,
     /// `None`: no further attempt is made.
     pub(crate) retry: Option<RetryState>,
+    /// It counts among the cluster's requests that are being tried again.
+    pub(crate) retries: bool,
     /// Further attempts that wait for their time.
     pub(crate) pending: u32,
     pub(in crate::proxy) timeouts: Timeouts,

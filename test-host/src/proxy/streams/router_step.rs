@@ -202,6 +202,7 @@ impl Proxy {
         } else if of != RouteTimeout::StreamDuration && stream.route.timeouts.alternative_response {
             (reply.status, reply.body) = (204, Bytes::new());
         }
+        stream.tell_attempts(&mut reply);
         match of {
             RouteTimeout::Global => self.own_reply(id, reply),
             RouteTimeout::PerTry => self.attempt_timed_out(stream_or_attempt, reply),
@@ -236,7 +237,7 @@ impl Proxy {
 
     /// A response without a status cannot go out: another goes in its place, past all filters.
     pub(in crate::proxy) fn replace_statusless_response(&mut self, id: StreamId) {
-        let OwnReply { status, headers, body, details, .. } = lacking_header("response", ":status", 502, 0);
+        let OwnReply { status, headers, body, details, .. } = lacking_status();
         self.core_mut().note_proxy(
             id,
             What::RouterReplied { status: status.into(), details: details.clone().into_owned() },
@@ -321,6 +322,11 @@ pub(in crate::proxy) struct OwnReply {
     pub(in crate::proxy) details: Cow<'static, str>,
     /// Bits of `response.flags`.
     pub(in crate::proxy) flags: u64,
+}
+
+/// What the proxy answers where a filter took a response's status away.
+pub(in crate::proxy) fn lacking_status() -> OwnReply {
+    lacking_header("response", ":status", 502, 0)
 }
 
 /// What the proxy answers where a filter took away a header that there must be. `flags`: `response.flags`.
@@ -411,6 +417,14 @@ fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
 }
 
 impl StreamState {
+    /// A reply of the router that comes in the place of an attempt's answer.
+    pub(in crate::proxy) fn tell_attempts(&self, reply: &mut OwnReply) {
+        let told = self.route.chosen();
+        if told.is_some_and(|route| route.virtual_host.include_attempt_count_in_response) {
+            reply.headers.push("x-envoy-attempt-count", self.route.attempts.to_string());
+        }
+    }
+
     /// How long the client waits that left without an answer; `None` where it got one, or where the times are unknown.
     pub(in crate::proxy) fn client_stays(&self) -> Option<Duration> {
         if self.exchange.timing.client_patience.is_some() {
@@ -472,6 +486,7 @@ impl StreamState {
         let count = self.exchange.response.as_ref().and_then(|response| {
             std::str::from_utf8(response.headers.first(b"x-envoy-attempt-count")?).ok()?.parse().ok()
         });
-        count.unwrap_or(1)
+        // Of what is written by hand, this is the first.
+        count.filter(|count| *count > 0 && self.exchange.answers.is_empty()).unwrap_or(1)
     }
 }

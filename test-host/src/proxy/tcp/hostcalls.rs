@@ -34,7 +34,7 @@ impl ActiveContext {
     pub(in crate::proxy) fn filter_state_mut(&mut self) -> Option<&mut FilterState> {
         match self.owner()? {
             Owner::Connection(id, _) => Some(&mut self.core.connections.get_mut(&id)?.filter_state),
-            Owner::Stream(id, _) => Some(&mut self.core.streams.get_mut(&id)?.filter_state),
+            Owner::Stream(id, _) => Some(&mut self.core.streams.get_mut(&id.downstream())?.filter_state),
             Owner::Root(_) => None,
         }
     }
@@ -43,7 +43,7 @@ impl ActiveContext {
     pub(in crate::proxy) fn told_as_lacking(&mut self) -> Option<&mut BTreeSet<&'static str>> {
         match self.owner()? {
             Owner::Connection(id, _) => Some(&mut self.core.connections.get_mut(&id)?.lacking),
-            Owner::Stream(id, _) => Some(&mut self.core.streams.get_mut(&id)?.lacking),
+            Owner::Stream(id, _) => Some(&mut self.core.streams.get_mut(&id.downstream())?.lacking),
             Owner::Root(_) => None,
         }
     }

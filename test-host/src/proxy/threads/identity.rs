@@ -13,7 +13,6 @@ use super::super::{
 };
 use crate::{
     abi::GuestFault,
-    message::Direction,
     vm::{Code, Limits, Modules, Template},
 };
 
@@ -32,19 +31,17 @@ pub(crate) struct PluginKey {
     root_id: String,
     configuration: Bytes,
     name: String,
-    direction: Direction,
     failure_policy: FailurePolicy,
     allow_on_headers_stop_iteration: bool,
     allowed_capabilities: Option<BTreeSet<String>>,
 }
 
 impl PluginKey {
-    pub(super) fn of(plugin: &PluginSpec, direction: Direction) -> Self {
+    pub(super) fn of(plugin: &PluginSpec) -> Self {
         PluginKey {
             root_id: plugin.root_id.clone(),
             configuration: plugin.configuration.bytes(),
             name: plugin.name.clone(),
-            direction,
             failure_policy: plugin.failure_policy,
             allow_on_headers_stop_iteration: plugin.allow_on_headers_stop_iteration,
             allowed_capabilities: plugin.allowed_capabilities.clone(),

@@ -11,12 +11,11 @@ use super::{
         spec::{CodeSource, FilterChain, PluginSpec, ProxySpec},
     },
     BaseVm, Listeners, OfOnes, PluginKey,
-    upstream::{UPSTREAM_DIRECTION, UpstreamChain, UpstreamOf},
+    upstream::{UpstreamChain, UpstreamOf},
 };
 use crate::{
     abi::{Callback, ContextId, GuestFault, LogLevel},
     clock::Rng,
-    message::Direction,
     trace::{AT_START, Entry, FilterNumber, FindingKind, Ledger, Thread, Trace, TraceLevel, What},
     upstream::Services,
     vm::{Code, Limits, LoadError, Modules},
@@ -172,16 +171,16 @@ impl Proxy {
     ) -> Result<Vec<Vec<FilterNumber>>, StartError> {
         for (name, cluster) in &spec.clusters {
             let Some(plugins) = &cluster.upstream_filters else { continue };
-            let filters = self.try_chain(name, UPSTREAM_DIRECTION, 0, plugins)?;
+            let filters = self.try_chain(name, 0, plugins)?;
             let of = UpstreamOf::Cluster(name.clone());
             self.core_mut().upstream_chains.insert(of, UpstreamChain::of(filters));
         }
         let mut chains = Vec::new();
-        for (place, (listener, direction, loggers, plugins)) in spec.chains().enumerate() {
-            chains.push(self.try_chain(listener, direction, loggers, plugins)?);
+        for (place, (listener, loggers, plugins)) in spec.chains().enumerate() {
+            chains.push(self.try_chain(listener, loggers, plugins)?);
             let http = spec.listeners.get(place).map(|listener| &listener.http.http_filters);
             if let Some(plugins) = http.and_then(FilterChain::upstream_filters) {
-                let filters = self.try_chain(listener, UPSTREAM_DIRECTION, 0, plugins)?;
+                let filters = self.try_chain(listener, 0, plugins)?;
                 let of = UpstreamOf::Router(listeners + place);
                 self.core_mut().upstream_chains.insert(of, UpstreamChain::of(filters));
             }
@@ -192,7 +191,6 @@ impl Proxy {
     fn try_chain<'p>(
         &mut self,
         of: &str,
-        direction: Direction,
         loggers: usize,
         plugins: impl IntoIterator<Item = &'p PluginSpec>,
     ) -> Result<Vec<FilterNumber>, StartError> {
@@ -208,7 +206,7 @@ impl Proxy {
                 listener: of.to_owned(),
                 is_logger: nth < loggers,
                 base,
-                key: PluginKey::of(plugin, direction),
+                key: PluginKey::of(plugin),
             });
             self.try_filter(filter, new).map_err(|fault| self.refused(filter, fault))?;
             self.plugin_on(MAIN, filter);
@@ -411,6 +409,8 @@ pub(super) fn empty_core(spec: Arc<ProxySpec>, options: ProxyOptions) -> Core {
         filters: Vec::new(),
         chain_filters: Vec::new(),
         upstream_chains: Default::default(),
+        idle_upstream: Default::default(),
+        retrying: Default::default(),
         current_listeners,
         plugins: Vec::new(),
         chains: vec![Vec::new(); workers.get() as usize],

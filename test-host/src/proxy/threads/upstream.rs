@@ -9,13 +9,7 @@ use super::{
     },
     start::MAIN,
 };
-use crate::{
-    message::Direction,
-    trace::{FilterNumber, Thread},
-};
-
-/// The direction that upstream filters are told, whatever the listener's is (`wasm/config.cc`).
-pub(super) const UPSTREAM_DIRECTION: Direction = Direction::Outbound;
+use crate::trace::{FilterNumber, Thread};
 
 /// What has a chain of upstream filters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,8 +12,8 @@ use wayside::{
 
 use super::envoy;
 
-/// A configuration as a user would write it, with the `script` probe as the filter.
-fn configuration(script: &str) -> Value {
+/// The `script` probe as a filter of this name.
+fn filter(name: &str, script: &str) -> Value {
     let probes = Path::new(env!("CARGO_MANIFEST_DIR")).join("probes");
     let guest = Guest::package("wayside-probes").example("script").manifest_dir(probes).build();
     let module = guest.expect("the probe builds").path;
@@ -21,16 +21,21 @@ fn configuration(script: &str) -> Value {
     let wasm = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
-            "name": "mine",
+            "name": name,
             "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": module } } },
             "configuration": text,
         },
     });
+    json!({ "name": name, "typed_config": wasm })
+}
+
+/// A configuration as a user would write it, with a filter, and one of the upstream's cluster if it has a script.
+fn configuration(script: &str, upstream: Option<&str>) -> Value {
     let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "ingress",
-        "http_filters": [{ "name": "mine", "typed_config": wasm }, { "name": "router", "typed_config": router }],
+        "http_filters": [filter("mine", script), { "name": "router", "typed_config": router }],
         "route_config": { "virtual_hosts": [{
             "name": "all",
             "domains": ["*"],
@@ -44,13 +49,25 @@ fn configuration(script: &str) -> Value {
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address } }] }],
         } })
     };
+    let mut shop = cluster("shop");
+    if let Some(script) = upstream {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        const CODEC: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+        let of_type = |name: &str| format!("type.googleapis.com/{name}");
+        let codec = json!({ "name": "codec", "typed_config": { "@type": of_type(CODEC) } });
+        shop["typed_extension_protocol_options"] = json!({ OPTIONS: {
+            "@type": of_type(OPTIONS),
+            "explicit_http_config": { "http_protocol_options": {} },
+            "http_filters": [filter("theirs", script), codec],
+        } });
+    }
     let filter = json!({ "name": "http", "typed_config": manager });
     json!({ "static_resources": {
         "listeners": [{
             "address": { "socket_address": { "address": "0.0.0.0", "port_value": 8000 } },
             "filter_chains": [{ "filters": [filter] }],
         }],
-        "clusters": [cluster("shop"), cluster("auth")],
+        "clusters": [shop, cluster("auth")],
     } })
 }
 
@@ -82,9 +99,13 @@ fn exchange(path: &str) -> Exchange {
 }
 
 async fn certificate(binary: &Path, script: &str, known: Rules) -> Certificate {
+    certificate_of(binary, configuration(script, None), known).await
+}
+
+async fn certificate_of(binary: &Path, configuration: Value, known: Rules) -> Certificate {
     let folder = tempfile::tempdir().expect("a folder for the configuration");
     let file = folder.path().join("envoy.json");
-    std::fs::write(&file, configuration(script).to_string()).expect("the folder is ours");
+    std::fs::write(&file, configuration.to_string()).expect("the folder is ours");
     let callouts = Script::parse("auth:\n  - answer: { status: 200, body: fine }\n").expect("it is a script");
     let cases = Cases::of([exchange("/a"), exchange("/b")]);
     let subject = Subject { callouts, known, ..Subject::new(file, cases) };
@@ -101,6 +122,18 @@ async fn a_filter_that_calls_logs_and_counts_is_certified() {
     let certificate = certificate(&binary, script, Rules::default()).await;
     assert!(certificate.agrees(), "{}", certificate.text());
     assert_eq!((certificate.compared, certificate.reached_upstream, certificate.metrics), (2, 2, 1));
+}
+
+#[tokio::test]
+async fn so_is_one_that_sees_each_attempt() {
+    let Some(binary) = envoy::binary() else { return };
+    let upstream = "request_headers: number upstream.request_attempt_count; add request x-attempt yes\n\
+                    response_headers: get response x-envoy-upstream-service-time; add response x-attempted yes\n\
+                    done: say done";
+    let configuration = configuration("response_headers: get response x-attempted", Some(upstream));
+    let certificate = certificate_of(&binary, configuration, Rules::default()).await;
+    assert!(certificate.agrees(), "{}", certificate.text());
+    assert_eq!((certificate.compared, certificate.reached_upstream), (2, 2));
 }
 
 #[tokio::test]

@@ -17,9 +17,9 @@ use wayside::{
     proxy::{
         Outcome, StartError,
         spec::{
-            ClusterSpec, DEFAULT_BUFFER_LIMIT, Discovery, EndpointSpec, FilterChain, FilterSpec,
-            HttpConnectionManagerSpec, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec, ServerHeader,
-            StreamTimeouts,
+            ClusterSpec, DEFAULT_BUFFER_LIMIT, DEFAULT_MAX_RETRIES, Discovery, EndpointSpec, FilterChain,
+            FilterSpec, HttpConnectionManagerSpec, ListenerSpec, Locality, NodeSpec, ProxySpec, RouterSpec,
+            ServerHeader, StreamTimeouts,
         },
     },
     replay::{self, Isolation, Options, Replay, Specs},
@@ -266,6 +266,7 @@ impl Cluster {
             endpoints: vec![endpoint],
             metadata: Metadata::default(),
             upstream_filters: None,
+            max_retries: DEFAULT_MAX_RETRIES,
         }
     }
 }

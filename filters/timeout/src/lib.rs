@@ -12,14 +12,18 @@
     )
 )]
 
+pub mod adaptive;
+pub mod attempts;
 pub mod config;
 pub mod deadline;
 pub mod filter;
 pub mod forms;
+pub mod hedge;
 pub mod rejects;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
 
+pub mod share;
 pub mod source;
 pub mod streaming;
 pub mod upstream;

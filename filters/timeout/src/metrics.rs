@@ -19,6 +19,9 @@ pub(crate) struct Metrics {
     left: RuleHistogram<0>,
     pub(crate) overrun: RuleHistogram<0>,
     pub(crate) wasted: RuleHistogram<0>,
+    pub(crate) adaptive: RuleCounter<1>,
+    pub(crate) limit: RuleHistogram<0>,
+    pub(crate) hedged: RuleCounter<0>,
 }
 
 impl Metrics {
@@ -37,6 +40,9 @@ impl Metrics {
             left: metrics.histogram("timeout_left_ms", []),
             overrun: metrics.histogram("timeout_overrun_ms", []),
             wasted: metrics.histogram("timeout_wasted_ms", []),
+            adaptive: metrics.counter("timeout_adaptive_total", ["event"]),
+            limit: metrics.histogram("timeout_adaptive_limit_ms", []),
+            hedged: metrics.counter("timeout_hedged_total", []),
         })
     }
 

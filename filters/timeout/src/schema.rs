@@ -50,6 +50,69 @@ pub struct Config {
     streaming: Streaming,
     /// In which headers the upstream is told what is left.
     propagate: Vec<Told>,
+    /// Has the limit follow how long requests of a rule to a cluster take; it is never above `timeout`.
+    adaptive: Option<Adaptive>,
+    /// Has the router try slow requests a second time, where that does no harm.
+    hedge: Option<Hedge>,
+}
+
+/// How a limit follows latencies.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Adaptive {
+    /// The share of requests that the limit is to let pass, before `headroom`: from 0.5 and less than 1.
+    quantile: Ratio,
+    /// The limit is so many times what that share takes: 1 to 100.
+    headroom: Ratio,
+    /// The least limit: from 1ms to `timeout`.
+    floor: DurationText,
+    /// With fewer requests in the window `timeout` is the limit: 10 to 1000000.
+    #[schemars(range(min = 10, max = 1_000_000))]
+    min_samples: u32,
+    /// How long requests count: 1s to 1h.
+    window: DurationText,
+    /// A request that has less than this share of the median left is refused at once: 0 to 1; `null`: `min_budget` alone decides.
+    min_budget_fraction: Option<Ratio>,
+}
+
+/// When a request is tried a second time while its first try goes on. Needs `delay` or a section `adaptive`, and `budget` or `ratio`.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct Hedge {
+    /// How long the first try is waited for: from 1ms and less than `timeout`.
+    delay: Option<DurationText>,
+    /// Without `delay`: for as long as this share of requests takes, from 0.95 and less than 1; 0.95 unless said.
+    quantile: Option<Ratio>,
+    /// Only what this filter, standing before, has granted a retry.
+    budget: Option<Budget>,
+    /// At most this share of a rule's requests: 0.0001 to 0.5; with `budget` 0.05 unless said.
+    ratio: Option<Ratio>,
+    /// Methods of gRPC that may be sent twice: `/package.Service/Method`.
+    grpc_idempotent_methods: Vec<String>,
+}
+
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum Budget {
+    /// The filter retry-budget, with `enforcement: reserve`.
+    RetryBudget,
+}
+
+impl Default for Adaptive {
+    fn default() -> Adaptive {
+        let text = |text| DurationText::parse(text).unwrap_or_default();
+        Adaptive {
+            quantile: Ratio::from_ten_thousandths(9_900),
+            headroom: Ratio::from_ten_thousandths(15_000),
+            floor: text("10ms"),
+            min_samples: 200,
+            window: text("60s"),
+            min_budget_fraction: None,
+        }
+    }
 }
 
 /// Limits of their own for parts of a stream, each 1ms to 24h.
@@ -159,6 +222,8 @@ impl Default for Config {
             hard_response_deadline: false,
             streaming: Streaming::default(),
             propagate: vec![Told::Grpc, Told::Connect],
+            adaptive: None,
+            hedge: None,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Source {
 }
 
 /// What a header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     Allowance(Duration),
     Moment(Moment),
@@ -102,6 +102,17 @@ impl Sources {
     #[must_use]
     pub const fn contains(self, source: Source) -> bool {
         self.0 & 1 << source as u16 != 0
+    }
+
+    /// As a number, for others of this module.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn of_bits(bits: u16) -> Sources {
+        Sources(bits)
     }
 }
 

@@ -13,21 +13,22 @@ const REST: Allowed<'_> = Allowed {
         ("proxy_record_metric", 1),
         ("proxy_replace_header_map_value", 1),
     ],
-    fuel: 18_600,
+    fuel: 20_800,
 };
 
-/// Two headers more: `grpc-timeout` is rewritten, the caller's expectation removed.
+/// Two headers more: `grpc-timeout` is rewritten, the caller's expectation removed. As an Envoy's router marks so what it sends, one property says
+/// that this is no attempt in an upstream chain.
 const GRPC: Allowed<'_> = Allowed {
     scenario: "steady_grpc",
     hostcalls: &[
         ("clock_time_get", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 1),
+        ("proxy_get_property", 2),
         ("proxy_record_metric", 1),
         ("proxy_remove_header_map_value", 1),
         ("proxy_replace_header_map_value", 2),
     ],
-    fuel: 29_300,
+    fuel: 33_400,
 };
 
 const SWITCHED_OFF: Allowed<'_> = Allowed { scenario: "off", hostcalls: &[], fuel: 3_900 };
@@ -35,7 +36,7 @@ const SWITCHED_OFF: Allowed<'_> = Allowed { scenario: "off", hostcalls: &[], fue
 /// Bytes seen and a little, fuel seen + 10 %.
 #[test]
 fn a_request_costs_no_more_than_it_did() {
-    if let Err(told) = check_cost_of_this_crate(138_700, &[REST, GRPC, SWITCHED_OFF]) {
+    if let Err(told) = check_cost_of_this_crate(169_200, &[REST, GRPC, SWITCHED_OFF]) {
         panic!("{told}");
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::RwLock;
 use wayside::parity;
 
+mod balance;
 mod chain;
 mod rb_10;
 mod rb_11;
@@ -20,6 +21,7 @@ mod to_2;
 mod to_4;
 mod to_5;
 mod to_6;
+mod to_6_attempts;
 mod to_7;
 
 /// The binary: what `ENVOY_BIN` names, else what `cargo xtask envoy` has installed. `None`: there is none, and nobody insists on one

@@ -85,6 +85,10 @@ const BEYOND: [(&str, &[&str]); 4] = [
             "/defaults/streaming/content_types/*",
             "/defaults/streaming/grpc_methods",
             "/defaults/streaming/grpc_methods/*",
+            "/defaults/adaptive/*",
+            "/defaults/hedge",
+            "/defaults/hedge/*",
+            "/defaults/hedge/grpc_idempotent_methods/*",
             "/rules/*/config/timeout",
             "/rules/*/config/per_try",
             "/rules/*/config/min_per_try",
@@ -99,6 +103,10 @@ const BEYOND: [(&str, &[&str]); 4] = [
             "/rules/*/config/streaming/content_types/*",
             "/rules/*/config/streaming/grpc_methods",
             "/rules/*/config/streaming/grpc_methods/*",
+            "/rules/*/config/adaptive/*",
+            "/rules/*/config/hedge",
+            "/rules/*/config/hedge/*",
+            "/rules/*/config/hedge/grpc_idempotent_methods/*",
             MATCH[0],
             MATCH[1],
             MATCH[2],
@@ -262,7 +270,7 @@ fn schema_and_reader_agree_on_every_change_to_what_is_right() {
             .into_iter()
             .filter_map(|at| at.rsplit('/').next().map(str::to_owned))
             .collect();
-        names.extend(["zzz", "key", "secret", "password", "adaptive"].map(str::to_owned));
+        names.extend(["zzz", "key", "secret", "password", "jitter"].map(str::to_owned));
         let mut cases = [0_usize; 4];
         let mut wrong = BTreeSet::new();
         let mut judge = |what: String, document: &Value| {

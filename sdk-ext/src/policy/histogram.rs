@@ -27,6 +27,9 @@ pub struct LogHistogram {
 }
 
 impl Buckets {
+    /// Of milliseconds up to 2^17 (131 s), with 2 bits: 64 buckets. What lies in the last one, from 114 688 on, has no upper end.
+    pub const LATENCIES: Buckets = Buckets { bits: 2, count: 64 };
+
     /// For values up to `highest`; greater ones are counted in the last bucket. `None` for more than 7 bits, or more than 4096
     /// buckets.
     #[must_use]
@@ -95,12 +98,12 @@ impl LogHistogram {
     /// that bucket has no upper one. `None` without values; a share above 1 is 1.
     #[must_use]
     pub fn quantile(&self, share: Ratio) -> Option<u64> {
-        let total = u128::from(self.total());
-        let numerator = u128::from(share.numerator().min(Ratio::DENOMINATOR));
-        let rank = total.saturating_mul(numerator).div_ceil(u128::from(Ratio::DENOMINATOR)).max(1);
-        let mut below: u128 = 0;
+        // 4096 counts of 32 bits, ten thousand times, are within 64 bits.
+        let numerator = u64::from(share.numerator().min(Ratio::DENOMINATOR));
+        let rank = self.total().saturating_mul(numerator).div_ceil(u64::from(Ratio::DENOMINATOR)).max(1);
+        let mut below: u64 = 0;
         let found = self.counts.iter().zip(0_u64..).find(|(count, _)| {
-            below = below.saturating_add(u128::from(**count));
+            below = below.saturating_add(u64::from(**count));
             below >= rank
         });
         let (_, index) = found?;
@@ -175,6 +178,7 @@ mod tests {
             let count = |highest: u64| Buckets::new(bits, highest - 1).unwrap().count();
             assert_eq!((count(1 << 17), count(1 << 27)), (millis, micros), "{bits} bits");
         }
+        assert_eq!(Buckets::new(2, (1 << 17) - 1), Some(Buckets::LATENCIES));
         assert_eq!(Buckets::new(8, 10), None);
         assert_eq!(Buckets::new(7, u64::MAX), None);
         assert_eq!(Buckets::new(5, u64::MAX).unwrap().count(), 1920);

@@ -1,10 +1,12 @@
 //! The filter's configuration: fields as written, then values that cannot be wrong.
 
+mod adaptive;
 mod raw;
 
 pub use raw::RawConfig;
 
 use crate::deadline::Limits;
+use crate::hedge::After;
 use crate::rejects::Cap;
 use crate::source::{ClientSources, LONGEST, Source, Sources};
 use crate::streaming::Streaming;
@@ -37,6 +39,9 @@ pub struct Config {
     pub streaming: Rc<Streaming>,
     /// In which headers the upstream is told what is left.
     pub propagate: Sources,
+    /// How the limit follows latencies; `None`: it is `timeout`.
+    pub adaptive: Option<Rc<crate::adaptive::Settings>>,
+    pub hedge: Option<Rc<crate::hedge::Settings>>,
 }
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -63,6 +68,16 @@ impl Checked for Config {
         let right = durations(&raw, at);
         let phases = phases(&raw.phases, &mut at.at("phases"));
         let streaming = streaming(raw.streaming, &mut at.at("streaming"));
+        let (adaptive, hedge) = (&raw.adaptive, raw.hedge);
+        let adapts = adaptive.is_some();
+        let hedge = hedge.map(|hedge| adaptive::hedge(hedge, adapts, raw.timeout.0, &mut at.at("hedge")));
+        let slow = hedge.iter().flatten().find_map(|hedge| match hedge.after {
+            After::Quantile(slow) => Some(slow),
+            After::Fixed(_) => None,
+        });
+        let adaptive = adaptive.as_ref().map(|raw_adaptive| {
+            adaptive::adaptive(raw_adaptive, raw.timeout.0, slow, &mut at.at("adaptive"))
+        });
         if raw.max_reject_fraction.numerator() > Ratio::DENOMINATOR {
             at.at("max_reject_fraction").refuse("0 to 1", raw.max_reject_fraction);
             return None;
@@ -93,6 +108,15 @@ impl Checked for Config {
             hard: raw.hard_response_deadline,
             streaming: Rc::new(streaming?),
             propagate: raw.propagate.iter().fold(Sources::default(), told),
+            // What was refused was told; nothing is made of it.
+            adaptive: match adaptive {
+                Some(settings) => Some(Rc::new(settings?)),
+                None => None,
+            },
+            hedge: match hedge {
+                Some(settings) => Some(Rc::new(settings?)),
+                None => None,
+            },
         })
     }
 }
@@ -171,15 +195,12 @@ fn streaming(raw: RawStreaming, at: &mut Checks<'_>) -> Option<Streaming> {
         is_media_type,
         "a media type such as text/event-stream",
     );
-    let methods = all_are(
-        &raw.grpc_methods,
-        &mut at.at("grpc_methods"),
-        is_grpc_method,
-        "a gRPC method such as /package.Service/Method",
-    );
+    let methods = all_are(&raw.grpc_methods, &mut at.at("grpc_methods"), is_grpc_method, GRPC_METHOD);
     (types && methods)
         .then_some(Streaming { content_types: raw.content_types, grpc_methods: raw.grpc_methods })
 }
+
+const GRPC_METHOD: &str = "a gRPC method such as /package.Service/Method";
 
 /// Each request is compared with all of them.
 const MOST_LISTED: usize = 1000;

@@ -25,6 +25,49 @@ pub struct RawConfig {
     pub(super) hard_response_deadline: bool,
     pub(super) streaming: RawStreaming,
     pub(super) propagate: Vec<RawTold>,
+    pub(super) adaptive: Option<RawAdaptive>,
+    pub(super) hedge: Option<RawHedge>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAdaptive {
+    pub(super) quantile: Ratio,
+    pub(super) headroom: Ratio,
+    pub(super) floor: DurationText,
+    pub(super) min_samples: u32,
+    pub(super) window: DurationText,
+    pub(super) min_budget_fraction: Option<Ratio>,
+}
+
+impl Default for RawAdaptive {
+    fn default() -> RawAdaptive {
+        RawAdaptive {
+            quantile: Ratio::from_ten_thousandths(9_900),
+            headroom: Ratio::from_ten_thousandths(15_000),
+            floor: millis(10),
+            min_samples: 200,
+            window: millis(60_000),
+            min_budget_fraction: None,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHedge {
+    pub(super) delay: Option<DurationText>,
+    pub(super) quantile: Option<Ratio>,
+    pub(super) budget: Option<RawBudget>,
+    pub(super) ratio: Option<Ratio>,
+    pub(super) grpc_idempotent_methods: Vec<String>,
+}
+
+/// Who has a say in it besides.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawBudget {
+    RetryBudget,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -109,6 +152,8 @@ impl Default for RawConfig {
             hard_response_deadline: false,
             streaming: RawStreaming::default(),
             propagate: vec![RawTold::Grpc, RawTold::Connect],
+            adaptive: None,
+            hedge: None,
         }
     }
 }

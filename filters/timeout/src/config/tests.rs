@@ -117,11 +117,78 @@ fn a_share_is_at_most_all_of_them() {
 }
 
 #[test]
-fn a_field_that_does_nothing_yet_is_refused_by_name() {
-    for field in ["adaptive", "hedge"] {
-        let refused = with(&format!(r#""{field}": null"#)).unwrap_err();
-        assert!(refused.starts_with(&format!("/defaults/{field}: unknown field `{field}`")), "{refused}");
+fn adaptive_and_hedge_are_asked_for_and_have_defaults() {
+    let config = with(r#""adaptive": {}, "hedge": {"ratio": 0.02}"#).unwrap();
+    let adaptive = config.adaptive.unwrap();
+    let ratio = Ratio::from_ten_thousandths;
+    assert_eq!((adaptive.quantile, adaptive.headroom), (ratio(9_900), ratio(15_000)));
+    assert_eq!((adaptive.floor, adaptive.ceiling), (MILLI * 10, SECOND * 15));
+    assert_eq!((adaptive.min_samples, adaptive.window), (200, SECOND * 60));
+    assert_eq!((adaptive.min_budget, adaptive.slow), (None, Some(ratio(9_500))));
+    let hedge = config.hedge.unwrap();
+    assert_eq!((hedge.after, hedge.share), (After::Quantile(ratio(9_500)), ratio(200)));
+    let fixed = with(r#""hedge": {"delay": "30ms", "budget": "retry_budget"}"#).unwrap();
+    assert_eq!(fixed.adaptive, None);
+    let hedge = fixed.hedge.unwrap();
+    assert_eq!((hedge.after, hedge.granted_only, hedge.share), (After::Fixed(MILLI * 30), true, ratio(500)));
+    let none = with(r#""adaptive": null, "hedge": null"#).unwrap();
+    assert_eq!((none.adaptive, none.hedge), (None, None));
+}
+
+#[test]
+fn what_is_wrong_with_adaptive_and_hedge_is_told_at_its_place() {
+    for (defaults, refused) in [
+        (r#""adaptive": {"quantile": 1}"#, "/adaptive/quantile: expected from 0.5 and less than 1, found 1"),
+        (r#""adaptive": {"headroom": 0.9}"#, "/adaptive/headroom: expected 1 to 100, found 0.9"),
+        (
+            r#""timeout": "1s", "adaptive": {"floor": "2s"}"#,
+            "/adaptive/floor: expected from 1ms to `timeout`, found 2s",
+        ),
+        (r#""adaptive": {"min_samples": 9}"#, "/adaptive/min_samples: expected 10 to 1000000, found 9"),
+        (r#""adaptive": {"window": "2h"}"#, "/adaptive/window: expected 1s to 1h, found 2h"),
+        (
+            r#""adaptive": {"min_budget_fraction": 1.1}"#,
+            "/adaptive/min_budget_fraction: expected 0 to 1, found 1.1",
+        ),
+        (
+            r#""hedge": {"ratio": 0.1}"#,
+            "/hedge/delay: expected a delay, or a section `adaptive` that tells one, found neither",
+        ),
+        (
+            r#""hedge": {"delay": "1ms"}"#,
+            "/hedge/ratio: expected a ratio, or `budget`: `retry_budget`, found neither",
+        ),
+        (
+            r#""hedge": {"delay": "15s", "ratio": 0.1}"#,
+            "/hedge/delay: expected from 1ms and less than `timeout`, found 15s",
+        ),
+        (
+            r#""adaptive": {}, "hedge": {"quantile": 0.9, "ratio": 0.1}"#,
+            "/hedge/quantile: expected from 0.95 and less than 1, found 0.9",
+        ),
+        (
+            r#""hedge": {"delay": "1ms", "quantile": 0.99, "ratio": 0.1}"#,
+            "/hedge/quantile: expected no quantile beside `delay`, found 0.99",
+        ),
+        (r#""hedge": {"delay": "1ms", "ratio": 0.6}"#, "/hedge/ratio: expected 0.0001 to 0.5, found 0.6"),
+        (
+            r#""hedge": {"delay": "1ms", "ratio": 0.1, "grpc_idempotent_methods": ["Get"]}"#,
+            "/hedge/grpc_idempotent_methods/0: expected a gRPC method such as /package.Service/Method, found \"Get\"",
+        ),
+        (
+            r#""hedge": {"delay": "1ms", "budget": "own"}"#,
+            "/hedge/budget: expected one of `retry_budget`, found `own`",
+        ),
+    ] {
+        let told = with(defaults).unwrap_err();
+        assert_eq!(told, format!("/defaults{refused}"), "{defaults}");
     }
+    let both = with(r#""adaptive": {"quantile": 0.1, "window": "1ms"}, "hedge": {}"#).unwrap_err();
+    assert_eq!(both.lines().count(), 3, "{both}");
+}
+
+#[test]
+fn a_name_that_is_not_known_is_refused() {
     let refused = with(r#""sources": ["linkerd"]"#).unwrap_err();
     assert!(
         refused.starts_with("/defaults/sources/0: expected one of `grpc`, `connect`, `envoy`"),

@@ -1,10 +1,13 @@
 //! One stream from its request's headers to its log: what is watched of it, and what is done when a limit runs out.
 
+use super::followed::{Followed, Over};
 use super::{Kind, Timeout};
+use crate::attempts::Seen;
 use crate::config::Config;
 use crate::deadline::Assessment;
 use crate::forms::whole_millis;
 use crate::reply;
+use crate::share::Taken;
 use crate::streaming::{Lasts, Streaming};
 use crate::watch::{Limit, Watch};
 use std::cell::{Cell, RefCell};
@@ -34,6 +37,17 @@ pub(super) struct Live {
     /// and need no clock to know it.
     near_at: Cell<Option<Monotonic>>,
     enforced: Cell<bool>,
+    held: Held,
+}
+
+/// What lives as long as a request.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Streams with its id may be its attempts.
+    pub(super) _seen: Seen,
+    pub(super) followed: Option<Followed>,
+    /// There may be a second try.
+    pub(super) hedge: RefCell<Option<Taken>>,
 }
 
 impl Live {
@@ -43,6 +57,7 @@ impl Live {
         rule: &str,
         kind: Kind,
         assessment: &Assessment,
+        held: Held,
     ) -> Live {
         let mut watch = Watch::new(config.phases, assessment.at, assessment.deadline());
         watch.hard = config.hard || kind.lasting(config);
@@ -65,6 +80,7 @@ impl Live {
             near_at: Cell::new(near_at),
             watch: RefCell::new(watch),
             enforced: Cell::new(false),
+            held,
         }
     }
 
@@ -105,6 +121,9 @@ impl Live {
         if self.lasts.is_open() && self.confirmed(response)? {
             self.watch.borrow_mut().exempt(self.callers);
             self.near_at.set(None);
+        }
+        if let Some(followed) = &self.held.followed {
+            followed.answered(&response.headers.block()?);
         }
         if self.is_near(stream)? && self.is_routers(stream)? {
             self.plugin.metrics.enforced.inc(&self.rule, [b"router"]);
@@ -149,6 +168,37 @@ impl Live {
         }
         if watch.answered.is_none() && !self.enforced.get() && client_left(stream) {
             metrics.cancelled.inc(&self.rule, []);
+        }
+        let hedge = self.held.hedge.take();
+        if self.held.followed.is_some() || hedge.is_some() {
+            self.learn(&watch, hedge, stream);
+        }
+    }
+
+    /// Two hostcalls at most, of which one returns bytes, and once a second two more.
+    fn learn(&self, watch: &Watch, hedge: Option<Taken>, stream: &StreamInfo) {
+        let attempts = stream.get(&property::UPSTREAM_ATTEMPTS).ok().flatten().unwrap_or_default();
+        if let Some(taken) = hedge.filter(|_| attempts > 1) {
+            taken.spend();
+            self.plugin.metrics.hedged.inc(&self.rule, []);
+        }
+        // A client that was still sending tells of itself.
+        if let (Some(followed), true, true, Ok(now)) =
+            (&self.held.followed, attempts > 0, watch.uploaded, stream.now())
+        {
+            followed.over(
+                &self.rule,
+                &self.plugin,
+                Over {
+                    now,
+                    took: now.since(watch.arrived),
+                    allowed: watch
+                        .deadline
+                        .map(|deadline| deadline.since(watch.arrived).saturating_sub(ROUTER_EARLY)),
+                    enforced: self.enforced.get() && self.plugin.envelope.mode == Mode::Enforce,
+                    complete: watch.over,
+                },
+            );
         }
     }
 

@@ -1,23 +1,27 @@
 //! From callbacks to the decisions and back: no arithmetic, no parsing.
 
+mod followed;
 mod live;
 
+use crate::adaptive::tracks::Tracks;
+use crate::attempts::{self, Word};
 use crate::config::Config;
-use crate::deadline::{Assessment, Clocks, Verdict, assess};
+use crate::deadline::{Assessment, Clocks, Limits, Verdict, assess};
 use crate::metrics::Metrics;
 use crate::rejects::Rejects;
 use crate::reply;
 use crate::source::{Carried, Source, Speaks};
 use crate::streaming::Lasts;
 use crate::upstream::{Edit, Sent, edits};
-use live::Live;
+use followed::{Followed, Hedges};
+use live::{Held, Live};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wayside_sdk::units::digits;
 use wayside_sdk::{
-    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Monotonic, Name, Plugin,
-    Protocol, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-    Wall, log, name,
+    ConfigErrors, Envelope, Flow, HeaderBlock, Host, HttpFilter, Init, LogCx, Mode, Name, Plugin, Protocol,
+    RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Wall, log,
+    name,
 };
 
 const INTERNAL: Name = name!("x-envoy-internal");
@@ -29,6 +33,8 @@ pub struct Timeout {
     envelope: Envelope<Config>,
     metrics: Metrics,
     rejects: RefCell<Rejects>,
+    tracks: Tracks,
+    hedges: Hedges,
 }
 
 impl Plugin for Timeout {
@@ -41,7 +47,9 @@ impl Plugin for Timeout {
             init.timers(tick);
         }
         let metrics = Metrics::new(init, &envelope.metrics)?;
-        Ok(Timeout { envelope, metrics, rejects: RefCell::default() })
+        let follows = envelope.configs().any(|config| config.adaptive.is_some());
+        let tracks = Tracks::new(if follows { init.root_id()? } else { Vec::new() });
+        Ok(Timeout { envelope, metrics, rejects: RefCell::default(), tracks, hedges: Hedges::default() })
     }
 
     fn stream(self: &Rc<Self>) -> Request {
@@ -105,7 +113,7 @@ impl HttpFilter for Request {
     }
 
     fn on_log(&mut self, cx: &LogCx) {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.live.take() {
             live.over(cx.stream());
         }
     }
@@ -138,9 +146,31 @@ impl Kind {
 }
 
 impl Request {
+    /// In an upstream chain: a request's deadline is kept where the request is.
+    fn attempt(&self, request: &mut RequestHeaders, headers: &HeaderBlock) -> Host<Flow> {
+        let envelope = &self.plugin.envelope;
+        if envelope.mode != Mode::Enforce {
+            return Ok(Flow::Continue);
+        }
+        let word = Word::of(request)?;
+        let propagate = match word {
+            Some(word) => word.propagate,
+            None => envelope.select(request.stream(), headers).config.propagate,
+        };
+        let now = request.stream().now()?;
+        if let Some(left) = attempts::left(word.map(|word| word.deadline), headers, now) {
+            let speaks = Speaks::of(Protocol::of(headers), headers);
+            apply(request, attempts::edits(propagate, headers, speaks, left))?;
+        }
+        Ok(Flow::Continue)
+    }
+
     fn arrive(&mut self, request: &mut RequestHeaders) -> Host<Flow> {
         let plugin = self.plugin.clone();
         let headers = request.headers.block()?;
+        let Some(seen) = attempts::request(request, &headers)? else {
+            return self.attempt(request, &headers);
+        };
         let selected = plugin.envelope.select(request.stream(), &headers);
         let (config, rule) = (selected.config, selected.rule);
         if selected.bad_override {
@@ -150,10 +180,19 @@ impl Request {
         let carried = Carried::of(&headers, kind.speaks, config.trust.allows(headers.all(INTERNAL)));
         let clocks = Clocks { now: request.stream().now()?, wall: wall(config, &carried)? };
         let ceiling = (kind.lasts != Lasts::Certainly).then_some(config.limits.timeout);
-        let assessment = assess(&config.limits, ceiling, &carried, clocks);
-        let verdict = plugin.verdict(config, rule, &assessment, clocks.now);
+        let mut assessment = assess(&config.limits, ceiling, &carried, clocks);
+        let (mut limits, mut hedge) = (config.limits, None);
+        let followed = plugin.follow(config, rule, kind, &assessment, request.stream())?;
+        let enforce = plugin.envelope.mode == Mode::Enforce;
+        if let Some(limit) = followed.as_ref().and_then(Followed::limit).filter(|_| enforce) {
+            assessment = assess(&config.limits, Some(limit), &carried, clocks);
+        }
+        if let Some(least) = followed.as_ref().and_then(Followed::min_budget) {
+            limits.min_budget = limits.min_budget.max(least);
+        }
+        let verdict = plugin.verdict(config, &limits, rule, &assessment);
         plugin.metrics.arrival(rule, &assessment, verdict);
-        if plugin.envelope.mode == Mode::Enforce {
+        if enforce {
             if config.reject_bad_headers && assessment.bad_header().is_some() {
                 return Ok(reply::bad_header(kind.client).into());
             }
@@ -162,20 +201,34 @@ impl Request {
             }
             let granted = headers.first(MAX_RETRIES).and_then(digits).unwrap_or_default();
             let sent = Sent { clocks, lasting: kind.lasting(config), granted };
-            for edit in edits(config, &carried, &assessment, sent) {
-                match edit {
-                    Edit::Set(name, value) => request.headers.set(name, value)?,
-                    Edit::Remove(name) => request.headers.remove(name)?,
-                }
+            apply(request, edits(config, &carried, &assessment, sent))?;
+            let facts = (&headers, &assessment);
+            if let Some((edits, taken)) = plugin.hedge(config, rule, kind, facts, followed.as_ref()) {
+                apply(request, edits)?;
+                hedge = Some(taken);
+            }
+            if let Some(deadline) = assessment.deadline() {
+                Word { deadline, propagate: config.propagate }.leave(request.stream())?;
             }
         }
-        let live = Rc::new(Live::new(&plugin, config, rule, kind, &assessment));
+        let held = Held { _seen: seen, followed, hedge: RefCell::new(hedge) };
+        let live = Rc::new(Live::new(&plugin, config, rule, kind, &assessment, held));
         self.live = Some(live.clone());
         if verdict == Verdict::Pass {
             live.begin(request)?;
         }
         Ok(Flow::Continue)
     }
+}
+
+fn apply(request: &mut RequestHeaders, edits: Vec<Edit>) -> Host<()> {
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => request.headers.set(name, value)?,
+            Edit::Remove(name) => request.headers.remove(name)?,
+        }
+    }
+    Ok(())
 }
 
 /// Read only where a point in time is read or written.
@@ -187,8 +240,8 @@ fn wall(config: &Config, carried: &Carried<'_>) -> Host<Wall> {
 
 impl Timeout {
     /// Too little left is no reason to refuse when too many were refused already.
-    fn verdict(&self, config: &Config, rule: &str, assessment: &Assessment, now: Monotonic) -> Verdict {
-        let verdict = assessment.verdict(&config.limits);
+    fn verdict(&self, config: &Config, limits: &Limits, rule: &str, assessment: &Assessment) -> Verdict {
+        let (verdict, now) = (assessment.verdict(limits), assessment.at);
         let Some(cap) = config.rejects else { return verdict };
         let mut rejects = self.rejects.borrow_mut();
         match verdict {

@@ -67,7 +67,7 @@ pub fn edits(config: &Config, carried: &Carried<'_>, assessment: &Assessment, se
     edits
 }
 
-const TOLD: [(Source, Name); 4] = [
+pub(crate) const TOLD: [(Source, Name); 4] = [
     (Source::Grpc, GRPC_TIMEOUT),
     (Source::Connect, CONNECT_TIMEOUT),
     (Source::RequestTimeout, REQUEST_TIMEOUT),
@@ -75,7 +75,7 @@ const TOLD: [(Source, Name); 4] = [
 ];
 
 /// Never more than was received. `None` where the header's form has nothing so small.
-fn text(source: Source, left: Duration, received: Option<Said>, clocks: Clocks) -> Option<String> {
+pub(crate) fn text(source: Source, left: Duration, received: Option<Said>, clocks: Clocks) -> Option<String> {
     let left = match received {
         Some(Said::Allowance(received)) => left.min(received),
         _ => left,

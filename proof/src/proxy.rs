@@ -58,6 +58,12 @@ impl Proxy {
         self.stat("wasm.envoy.wasm.runtime.v8.created").await
     }
 
+    /// The process's number.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.envoy.id()
+    }
+
     /// Counters and gauges that a regular expression finds and that have counted something.
     ///
     /// # Errors

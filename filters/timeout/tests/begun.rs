@@ -179,7 +179,7 @@ async fn an_answer_that_has_begun_is_broken_off_by_its_limit_and_envoy_lives_on(
     assert!(count == 1 && error.is_reset() && error.is_remote(), "{count} bytes, {error}");
     assert!(matches!(error.reason(), Some(Reason::INTERNAL_ERROR | Reason::NO_ERROR)), "{error}");
 
-    // All of it has passed the filter, and waits in Envoy for a client that does not read: to reset that would crash Envoy.
+    // All of it has passed the filter, and waits in Envoy for a client that does not read: there is nothing left to end, nor to count.
     let slow = get(&client, "/whole").await.expect("headers");
     let endless = get(&client, "/endless").await.expect("headers");
     sleep(TOTAL * 2).await;

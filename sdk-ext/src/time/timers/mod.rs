@@ -59,8 +59,8 @@ impl Parked {
     }
 
     /// Breaks the stream off: HTTP/2 clients see `RST_STREAM`, others their connection closed, and the upstream is reset too. For a
-    /// stream whose response headers have passed, and **only while its response has not come to an end**: to reset it then crashes
-    /// Envoy, which may keep it until a slow client has read it. Two hostcalls, none that returns bytes.
+    /// stream whose response headers have passed and whose response has not ended. Once it has, Envoy may keep the stream until a slow
+    /// client has read all: the client gets it all the same. Two hostcalls, none that returns bytes.
     pub fn reset(&mut self) {
         self.end = Some(End::Reset(|| hostcalls::close_stream(Direction::Response as u32)));
     }

@@ -59,6 +59,7 @@ proptest! {
                     truth.withdrawals.extend((0..grant.from_ratio).map(|_| grant.slot));
                     truth.of_floor += u64::from(grant.from_floor);
                     if grant.from_ratio > 0 {
+                        prop_assert!(grant.slot >= limits.slots.number_at(time), "charged in a slot that is over");
                         let (deposits, withdrawals) = truth.window(&limits, grant.slot);
                         let share = u128::from(deposits) * u128::from(ratio) * 1_000_000_000_000;
                         let taken = u128::from(withdrawals) * 10_000 * 1_000_000_000_000;

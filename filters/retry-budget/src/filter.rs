@@ -70,6 +70,7 @@ impl Plugin for RetryBudget {
     }
 
     fn on_tick(self: &Rc<Self>, root: &mut Root) {
+        self.metrics.tell();
         for budget in self.keys.all() {
             if let Err(error) = budget.tick(root.now(), &self.metrics) {
                 log!(Error, "retry_budget: a budget was not looked after: {error}");
@@ -201,6 +202,9 @@ impl Request {
         }
         let trusted = config.trust.allows(headers.all(name!("x-envoy-internal")));
         let wish = wish(config, &headers, trusted);
+        if wish.denial == Some(Denial::Inbound) && plugin.envelope.mode == Mode::Enforce {
+            tell_the_next(request, &headers)?;
+        }
         let now = request.stream().now()?;
         let Some(budget) = plugin.budget(rule, config, request.stream(), &headers, now)? else {
             // Without a route there is nothing to retry.
@@ -281,7 +285,7 @@ impl RetryBudget {
     fn hear_of(&self, rule: &str, config: &Config, budget: &Budget, wish: &Wish, now: Monotonic) {
         if wish.may_deposit && config.deposit_on == DepositOn::Request {
             budget.deposit(now);
-            self.metrics.deposits.inc(rule, []);
+            self.metrics.deposits.add(rule, 1);
         }
         if let Some(denial) = wish.denial {
             self.metrics.denied.inc(rule, [denial.label()]);
@@ -300,7 +304,7 @@ impl RetryBudget {
         if let Some(denial) = short {
             self.deny(rule, denial, grant.is_empty());
         }
-        self.metrics.granted.add(rule, [], u32::from(grant.retries()));
+        self.metrics.granted.add(rule, u32::from(grant.retries()));
         (grant, short.is_some())
     }
 
@@ -346,8 +350,8 @@ impl RetryBudget {
                 (0, retries.saturating_sub(u32::from(grant.retries())))
             }
         };
-        self.metrics.refunded.add(rule, [], unused);
-        self.metrics.deposits.add(rule, [], u32::from(deposit));
+        self.metrics.refunded.add(rule, unused);
+        self.metrics.deposits.add(rule, u32::from(deposit));
         self.metrics.used.add(rule, [], end.used);
         self.metrics.overdraft.add(rule, [], overdraft);
         self.metrics.attempts.record(rule, [], ending.attempts);
@@ -486,6 +490,14 @@ fn wish(config: &Config, headers: &HeaderBlock, trusted: bool) -> Wish {
 fn time_left(headers: &HeaderBlock) -> Option<Duration> {
     let values = headers.all(TIMEOUT).chain(headers.all(EXPECTED_TIMEOUT));
     values.filter_map(safety::number).filter(|millis| *millis > 0).min().map(Duration::from_millis)
+}
+
+/// Envoy writes its own count over `x-envoy-attempt-count`; this one it leaves as it is, so that proxies further on know of a retry too.
+fn tell_the_next(request: &mut RequestHeaders, headers: &HeaderBlock) -> Host<()> {
+    match headers.all(PREVIOUS_ATTEMPTS).any(|value| safety::number(value).is_some_and(|count| count > 0)) {
+        true => Ok(()),
+        false => request.headers.set(PREVIOUS_ATTEMPTS, "1"),
+    }
 }
 
 /// Zero switches retries off for this request, whatever the route says.

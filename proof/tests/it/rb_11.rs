@@ -30,10 +30,10 @@ async fn rb_11_three_layers_with_nothing_alive_behind_them_add_up_and_do_not_mul
 {
     let Some(envoy) = crate::envoy("RB-11") else { return Ok(()) };
     let _busy = crate::QUIET.read().await;
-    // A layer retries neither its own retries nor those of the layer above it. What came from higher it does not know: Envoy writes
-    // its own count over the one it was told. So the third layer takes the first one's retries for first tries.
+    // Each layer retries first tries only. Envoy writes its own count over the one it was told, so the filter tells of a retry by
+    // `grpc-previous-rpc-attempts` as well.
     let of = u64::from(RATE.requests);
-    let without = of + of / 5 + of / 5 + (of + of / 5) / 5;
+    let without = of + 3 * (of / 5);
     at_the_bottom(&envoy, false, without).await?;
     // The lowest layer says that it has none left, and nobody above it asks again.
     at_the_bottom(&envoy, true, of + of / 5).await

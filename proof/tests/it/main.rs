@@ -16,6 +16,7 @@ mod rb_11;
 mod rb_12;
 mod rb_7;
 mod rb_8;
+mod to_11;
 mod to_12;
 mod to_2;
 mod to_4;

@@ -41,7 +41,16 @@ async fn many_requests_leave_a_budget_balanced_to_the_token_and_memory_flat() ->
     let grown = resident_kib(&proxy)?.saturating_sub(before);
 
     let count = async |name: &str| proxy.counted(&format!("l7_retry_budget_{name}_total")).await;
-    let (granted, refunded, used) = (count("granted").await?, count("refunded").await?, count("used").await?);
+    // Each worker tells once a second.
+    let mut flow = [0; 3];
+    for _ in 0..100 {
+        flow = [count("granted").await?, count("refunded").await?, count("used").await?];
+        if flow[0] == flow[1] + flow[2] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let [granted, refunded, used] = flow;
     let retried = proxy.stat("cluster.door.upstream_rq_retry").await?;
     let seen = proxy.stat("http.door.downstream_rq_total").await?;
     eprintln!(

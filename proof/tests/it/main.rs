@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::RwLock;
 use wayside::parity;
 
+mod acceptance;
 mod balance;
 mod chain;
 mod rb_10;

@@ -490,7 +490,7 @@ fn parity_certifies_a_filter_and_writes_what_was_compared_as_json() {
     let parity = "parity --envoy envoy.json --traffic front.inbound.streamed.json --json parity.json";
     let run = folder.wayside(&format!("{parity} --envoy-bin {}", binary.display()));
     assert_eq!((run.status, run.err.as_str()), (0, ""), "{}", run.out);
-    assert!(run.out.ends_with("13 rules, 0 differences\n"), "{}", run.out);
+    assert!(run.out.ends_with("14 rules, 0 differences\n"), "{}", run.out);
     let written = std::fs::read_to_string(folder.path("parity.json")).expect("it was written");
     let document: Value = serde_json::from_str(&written).expect("it is JSON");
     assert_eq!((&document["schema"], &document["agrees"]), (&json!("wayside.parity/1"), &json!(true)));

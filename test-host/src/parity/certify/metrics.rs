@@ -95,8 +95,10 @@ pub(super) fn compare(rules: &Rules, envoy: &EnvoyStats, host: &Metrics) -> Vec<
             continue;
         }
         if let Some(rule) = rules.for_metric(name)
-            && rule.kind == Kind::CountOnly
-            && theirs.count() == expected.count()
+            && match rule.kind {
+                Kind::CountOnly => theirs.count() == expected.count(),
+                kind => kind == Kind::Value,
+            }
         {
             rule.applied();
             continue;

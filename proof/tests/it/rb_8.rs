@@ -63,6 +63,7 @@ fn bounded(workers: u32, one: &Measured, ratio: u64, floor: u64) -> anyhow::Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn rb_8_by_attempt_the_bound_is_the_same_and_no_request_loses_its_own_error() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("RB-8") else { return Ok(()) };
+    let _busy = crate::QUIET.read().await;
     let by_attempt = Row::ours("by attempt", &by_attempt());
     let rows: Vec<Row> = Failure::ALL
         .iter()
@@ -72,7 +73,9 @@ async fn rb_8_by_attempt_the_bound_is_the_same_and_no_request_loses_its_own_erro
         let mut running = Rows::start(&envoy, &crate::RETRY_BUDGET, workers, &rows).await?;
         for at in 0..rows.len() {
             let one = running.measure(at, RATE, Protocol::BOTH[at % 2]).await?;
-            bounded(workers, &one, one.requests / 5, 0)?;
+            // Envoy has asked for a retry's connection before it can be refused; what is on its way when the first one fails is charged later.
+            let late = if one.row.failure == Failure::Refused { one.requests / 4 } else { 0 };
+            bounded(workers, &one, one.requests / 5, late)?;
             if one.row.failure == Failure::Status503 {
                 // The upstream's answers have no type, Envoy's and the filter's have.
                 let own = one.replies.iter().filter(|reply| !reply.headers.contains_key("content-type"));

@@ -1,0 +1,1 @@
+//! JSON Web Signatures, Keys and Tokens: RFC 7515 to 7519 and 8037, as RFC 8725 wants them used.

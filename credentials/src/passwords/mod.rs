@@ -1,0 +1,1 @@
+//! Passwords and keys, of which only digests are stored.

@@ -8,7 +8,10 @@ pub const MAX_DOCUMENT: usize = 256 * 1024;
 /// How a fetch ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
-    Came { status: u16, body: &'a [u8] },
+    Came {
+        status: u16,
+        body: &'a [u8],
+    },
     /// It had more than [`MAX_DOCUMENT`] bytes.
     TooLarge,
     /// Nothing came, or nothing whole, or it was never sent.

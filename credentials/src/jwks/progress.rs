@@ -153,7 +153,6 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_no_other_bytes_are() {
-        let at = |seconds| Uptime(Duration::from_secs(seconds));
         let record = Progress {
             version: 1,
             confirmed: at(2),
@@ -171,5 +170,50 @@ mod tests {
         }
         bytes.push(0);
         assert_eq!(Progress::decode(&bytes), None);
+    }
+
+    const TERMS: Terms = Terms {
+        refresh: Duration::from_secs(600),
+        min_refetch: Duration::from_secs(30),
+        timeout: Duration::from_secs(2),
+        stale_if_error: Duration::from_secs(3600),
+    };
+
+    fn at(seconds: u64) -> Uptime {
+        Uptime(Duration::from_secs(seconds))
+    }
+
+    fn begun(progress: Progress, now: Uptime) -> (Fetch, Progress) {
+        match progress.on_schedule(&TERMS, now) {
+            Begun::Fetch(fetch, claimed) => (fetch, claimed),
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    /// A first fetch that was given up, and a second one under way.
+    fn two() -> (Fetch, Fetch, Progress) {
+        let (slow, progress) = begun(Progress::default(), at(1));
+        let (second, progress) = begun(progress, at(5));
+        (slow, second, progress)
+    }
+
+    #[test]
+    fn a_late_failure_does_not_end_the_fetch_that_came_after_it() {
+        let (slow, second, progress) = two();
+        assert_eq!(progress.failed(slow, &TERMS, at(6)), None);
+        assert_eq!(progress.on_demand(&TERMS, at(7)), Begun::UnderWay);
+        let progress = progress.failed(second, &TERMS, at(7)).expect("its own end");
+        assert_eq!(progress.failed(second, &TERMS, at(8)), None, "told twice");
+    }
+
+    #[test]
+    fn a_late_success_counts_but_takes_nothing_back() {
+        let (slow, second, progress) = two();
+        let late = progress.succeeded(slow, 1, &TERMS, Jitter(0)).expect("keys are keys");
+        assert_eq!((late.version, late.confirmed), (1, at(1)));
+        assert_eq!(late.on_schedule(&TERMS, at(6)), Begun::UnderWay, "the second is not over");
+        let newer = progress.succeeded(second, 2, &TERMS, Jitter(0)).expect("its own end");
+        assert_eq!(newer.succeeded(slow, 1, &TERMS, Jitter(0)), None);
+        assert_eq!(newer.succeeded(slow, 2, &TERMS, Jitter(0)), None, "unchanged since, but it is older");
     }
 }

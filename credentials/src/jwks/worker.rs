@@ -177,10 +177,7 @@ impl<K: Keys> Worker<K> {
 }
 
 /// Writes the claim, unless somebody else was faster: then what that leaves.
-fn claim<B: Board>(
-    board: &B,
-    begin: impl Fn(Progress) -> Begun,
-) -> Result<Result<Fetch, Begun>, B::Error> {
+fn claim<B: Board>(board: &B, begin: impl Fn(Progress) -> Begun) -> Result<Result<Fetch, Begun>, B::Error> {
     let mut outcome = Err(Begun::NotYet);
     board.change(&mut |progress| match begin(progress) {
         Begun::Fetch(fetch, claimed) => {

@@ -36,17 +36,32 @@ pub(super) enum Manner {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    Pass { millis: u64 },
+    Pass {
+        millis: u64,
+    },
     /// A request with a key of this many generations ago, or with one that never was.
-    Request { worker: usize, age: Option<u64> },
+    Request {
+        worker: usize,
+        age: Option<u64>,
+    },
     Rotate,
-    Provider { manner: Manner, millis: u64 },
+    Provider {
+        manner: Manner,
+        millis: u64,
+    },
     /// The worker's VM is lost, with what it waited for, and another comes.
-    Lose { worker: usize },
+    Lose {
+        worker: usize,
+    },
     /// The next calls of the board fail.
-    Trouble { calls: u8 },
+    Trouble {
+        calls: u8,
+    },
     /// Between the next calls of the board this worker comes in.
-    Meddle { worker: usize, wants: bool },
+    Meddle {
+        worker: usize,
+        wants: bool,
+    },
 }
 
 #[derive(Debug)]

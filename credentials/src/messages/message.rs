@@ -30,14 +30,8 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Malformed`].
     pub fn of(fields: &'a [Field<'a>]) -> Result<Self, Malformed> {
-        let mut message = Self {
-            fields,
-            method: None,
-            scheme: None,
-            authority: None,
-            target: None,
-            status: None,
-        };
+        let mut message =
+            Self { fields, method: None, scheme: None, authority: None, target: None, status: None };
         for (name, value) in fields {
             let place = match *name {
                 b":method" => &mut message.method,

@@ -100,3 +100,89 @@ impl Set {
         Spent::Now
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn ticket(name: &str, until: u64) -> Ticket {
+        Ticket::new(&[name.as_bytes()], Duration::from_secs(until))
+    }
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_is_spent_once_is_spent_until_nobody_would_take_it() {
+        let mut set = Set::default();
+        assert_eq!(set.spend(&ticket("a", 100), at(50), 9), Spent::Now);
+        assert_eq!(set.spend(&ticket("a", 100), at(50), 9), Spent::Before);
+        assert_eq!(set.spend(&ticket("b", 100), at(50), 9), Spent::Now);
+        assert_eq!(set.spend(&ticket("a", 100), at(100), 9), Spent::Before, "in its last second");
+        assert_eq!(set.spend(&ticket("a", 200), at(101), 9), Spent::Now);
+    }
+
+    #[test]
+    fn au_12_a_full_set_refuses_and_has_room_again_when_something_is_over() {
+        let mut set = Set::default();
+        assert_eq!(set.spend(&ticket("a", 100), at(0), 2), Spent::Now);
+        assert_eq!(set.spend(&ticket("b", 200), at(0), 2), Spent::Now);
+        assert_eq!(set.spend(&ticket("c", 300), at(100), 2), Spent::NoRoom);
+        assert_eq!(set.spend(&ticket("a", 100), at(100), 2), Spent::Before, "and is not forgotten");
+        assert_eq!(set.spend(&ticket("c", 300), at(101), 2), Spent::Now);
+        assert_eq!(set.spend(&ticket("d", 300), at(101), 2), Spent::NoRoom);
+        assert_eq!(set.spend(&ticket("d", 300), at(101), 0), Spent::NoRoom);
+    }
+
+    #[test]
+    fn parts_are_told_apart_and_a_begun_second_counts() {
+        let parts = |parts: &[&[u8]]| Ticket::new(parts, at(1)).tag;
+        assert_ne!(parts(&[b"ab", b"c"]), parts(&[b"a", b"bc"]));
+        assert_ne!(parts(&[b"a"]), parts(&[b"a", b""]));
+        assert_eq!(Ticket::new(&[], Duration::from_millis(1500)).until, 2);
+    }
+
+    #[test]
+    fn sets_are_used_alike() {
+        let mut counts = [0_u32; SETS as usize];
+        for number in 0..64_000_u32 {
+            counts[usize::from(Ticket::new(&[&number.to_le_bytes()], at(1)).set())] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn only_whole_entries_are_a_set() {
+        let mut set = Set::default();
+        set.spend(&ticket("a", u64::MAX), at(0), 9);
+        assert_eq!(Set::of(set.bytes()), Some(set.clone()));
+        assert_eq!(Set::of(&set.bytes()[1..]), None);
+        assert_eq!(Set::of(&[]), Some(Set::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_agrees_with_a_map_that_forgets_what_is_over(
+            steps in prop::collection::vec((0_u8..12, 0_u64..20, 0_u64..4), 0..60),
+        ) {
+            let (mut set, mut model, mut now) = (Set::default(), BTreeMap::new(), 0);
+            for (name, lives, passed) in steps {
+                now += passed;
+                model.retain(|_, until| *until >= now);
+                let expected = match model.contains_key(&name) {
+                    true => Spent::Before,
+                    false if model.len() >= 5 => Spent::NoRoom,
+                    false => Spent::Now,
+                };
+                if expected == Spent::Now {
+                    model.insert(name, now + lives);
+                }
+                prop_assert_eq!(set.spend(&ticket(&name.to_string(), now + lives), at(now), 5), expected);
+            }
+        }
+    }
+}

@@ -93,7 +93,11 @@ pub struct Required {
 
 impl Default for Required {
     fn default() -> Self {
-        Self { components: ["@method", "@authority"].map(str::to_owned).to_vec(), target: true, content: true }
+        Self {
+            components: ["@method", "@authority"].map(str::to_owned).to_vec(),
+            target: true,
+            content: true,
+        }
     }
 }
 
@@ -281,9 +285,7 @@ fn chosen<'s>(signers: &'s [Signer], parameters: &Named<'_>) -> Result<(usize, &
     let found = match (parameters.key, signers) {
         (None, [only]) => Some((0, only)),
         (None, _) => None,
-        (Some(id), signers) => {
-            signers.iter().enumerate().find(|(_, signer)| signer.key.id() == Some(id))
-        }
+        (Some(id), signers) => signers.iter().enumerate().find(|(_, signer)| signer.key.id() == Some(id)),
     };
     let (index, signer) = found.ok_or(Refused::UnknownKey)?;
     match parameters.algorithm {

@@ -132,6 +132,3 @@ impl<'a> Parameters<'a> {
         self.entries.is_empty()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,7 +44,9 @@ impl Secret {
     #[must_use]
     pub fn read(profile: Profile, text: &[u8]) -> Option<Self> {
         let bytes = match profile {
-            Profile::StandardWebhooks => STANDARD.decode(text.strip_prefix(b"whsec_").unwrap_or(text)).ok()?,
+            Profile::StandardWebhooks => {
+                STANDARD.decode(text.strip_prefix(b"whsec_").unwrap_or(text)).ok()?
+            }
             Profile::GitHub | Profile::Stripe => text.to_vec(),
         };
         (bytes.len() >= Self::LEAST).then(|| Self(bytes.into()))
@@ -160,7 +162,8 @@ fn stripe(field: &[u8]) -> Option<Parts> {
 /// `v1,<base64>` with spaces between, and other versions that are passed over; signed is `<id>.<seconds>.<content>`.
 fn standard(id: &[u8], time: &[u8], field: &[u8]) -> Option<Parts> {
     // A `.` in the id would let its end be read as the time.
-    let good = (1..=256).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.');
+    let good =
+        (1..=256).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.');
     if !good {
         return None;
     }
@@ -187,7 +190,8 @@ fn only<'a>(message: &Message<'a>, name: &str) -> Result<Option<&'a [u8]>, Refus
 
 /// Digits without a zero in front, at most twelve.
 fn seconds(digits: &[u8]) -> Option<Duration> {
-    if !(1..=12).contains(&digits.len()) || digits.starts_with(b"0") || !digits.iter().all(u8::is_ascii_digit) {
+    if !(1..=12).contains(&digits.len()) || digits.starts_with(b"0") || !digits.iter().all(u8::is_ascii_digit)
+    {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok().map(Duration::from_secs)

@@ -83,7 +83,8 @@ fn what_is_written_otherwise_is_signed_as_rfc_9651_writes_it() {
 
 #[test]
 fn a_signature_counts_from_its_creation_until_it_is_too_old_or_expired() {
-    let at = |created: u64, more: &str| parameters(&format!(r#";created={created};keyid="k"{more}"#)).map(drop);
+    let at =
+        |created: u64, more: &str| parameters(&format!(r#";created={created};keyid="k"{more}"#)).map(drop);
     assert_eq!(at(1_700_000_030, ""), Ok(()), "as far ahead as clocks may be");
     assert_eq!(at(1_700_000_031, ""), Err(Refused::Early));
     assert_eq!(at(1_699_999_700, ""), Ok(()), "in its last second");
@@ -100,9 +101,22 @@ fn a_signature_counts_from_its_creation_until_it_is_too_old_or_expired() {
 #[test]
 fn parameters_of_another_type_or_meaning_are_refused() {
     let created = ";created=1700000000";
-    for wrong in ["created=-1", "created=1.5", "created=\"1\"", "created=@1700000000", "expires", "nonce=a", "keyid=k", "alg=a", "tag=?1"]
-    {
-        assert_eq!(parameters(&format!(r#"{created};keyid="k";{wrong}"#)), Err(Refused::Malformed), "{wrong}");
+    for wrong in [
+        "created=-1",
+        "created=1.5",
+        "created=\"1\"",
+        "created=@1700000000",
+        "expires",
+        "nonce=a",
+        "keyid=k",
+        "alg=a",
+        "tag=?1",
+    ] {
+        assert_eq!(
+            parameters(&format!(r#"{created};keyid="k";{wrong}"#)),
+            Err(Refused::Malformed),
+            "{wrong}"
+        );
     }
     assert_eq!(parameters(&format!(r#"{created};keyid="k";x=1"#)), Err(Refused::Unsupported));
     let twice = parameters(&format!(r#"{created}{created};keyid="k""#));
@@ -111,7 +125,8 @@ fn parameters_of_another_type_or_meaning_are_refused() {
 
 #[test]
 fn the_key_says_with_which_algorithm() {
-    let named = |key: &str, alg: &str| parameters(&format!(r#";created=1700000000;keyid="{key}"{alg}"#)).map(drop);
+    let named =
+        |key: &str, alg: &str| parameters(&format!(r#";created=1700000000;keyid="{key}"{alg}"#)).map(drop);
     assert_eq!(named("k", r#";alg="hmac-sha256""#), Ok(()));
     assert_eq!(named("k", r#";alg="ed25519""#), Err(Refused::OtherAlgorithm));
     assert_eq!(named("k", r#";alg="HMAC-SHA256""#), Err(Refused::OtherAlgorithm));
@@ -134,7 +149,8 @@ fn without_a_name_the_key_is_the_only_one_there_is() {
 fn what_has_to_be_covered_is_covered_whole() {
     let end = r#";created=1700000000;keyid="k""#;
     let covering = |covered: &str, lines: &str| with(&strict(), lines, covered, end).map(drop);
-    let target = "\"@method\": GET\n\"@authority\": example.com\n\"@target-uri\": https://example.com/a?b=c\n";
+    let target =
+        "\"@method\": GET\n\"@authority\": example.com\n\"@target-uri\": https://example.com/a?b=c\n";
     assert_eq!(covering(r#"("@method" "@authority" "@target-uri")"#, target), Ok(()));
     for (covered, missing) in [
         ("()", "all"),
@@ -176,7 +192,8 @@ fn content_has_to_be_covered_by_a_digest_that_is_compared() {
 #[test]
 fn labels_pair_and_stand_once() {
     let base = format!("{LINES}\"@signature-params\": {COVERED};created=1700000000;keyid=\"k\"");
-    let (input, signature) = (format!("s={COVERED};created=1700000000;keyid=\"k\""), format!("s=:{}:", code(&base)));
+    let (input, signature) =
+        (format!("s={COVERED};created=1700000000;keyid=\"k\""), format!("s=:{}:", code(&base)));
     let judge = |input: &str, signature: &str| judged(&strict(), &["k"], input, signature, false).map(drop);
     assert_eq!(judge(&input, &signature), Ok(()));
     assert_eq!(judge(&input, &format!("{signature}, t=:AA==:")), Ok(()), "somebody else's half");
@@ -187,14 +204,12 @@ fn labels_pair_and_stand_once() {
         ("s=\"a\"", &signature, "an item"),
         (&input, "s=\"AA==\"", "a string"),
         (&input, "s=(:AA==:)", "a list"),
-        (&input, &signature.replace(":,", ":;a,").replace("=:", "=:"), ""),
         (&input, &format!("{signature};a"), "a parameter"),
         (&input, &format!("{signature}, {signature}"), "the label twice"),
         (&format!("{input}, {input}"), &signature, "the label twice"),
         ("s=(", &signature, "no field of this type"),
     ] {
-        let expected = if why.is_empty() { Ok(()) } else { Err(Refused::Malformed) };
-        assert_eq!(judge(input, signature), expected, "{why}");
+        assert_eq!(judge(input, signature), Err(Refused::Malformed), "{why}");
     }
     assert_eq!(judge("", ""), Ok(()), "empty fields have no signature");
 }

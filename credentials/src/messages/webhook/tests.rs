@@ -75,7 +75,7 @@ fn standard_webhooks_sign_id_time_and_content() {
     assert_eq!(judge(id, time, code, NOW - TOLERANCE - Duration::from_secs(1)), Err(Refused::Early));
     assert_eq!(judge("msg_2", time, code, NOW), Err(Refused::Wrong));
     assert_eq!(judge(id, "1614265331", code, NOW), Err(Refused::Wrong));
-    let many = vec![code; CODES + 1].join(" ");
+    let many = [code; CODES + 1].join(" ");
     for (id, time, code, why) in [
         ("msg.1", time, code, "a dot in the id"),
         ("", time, code, "no id"),

@@ -6,7 +6,7 @@ use crate::means::Means;
 #[derive(Debug)]
 pub struct Provider {
     pub name: String,
-    pub kind: Box<dyn Kind>,
+    pub kind: Kind,
     /// Whether the upstream must not see the credential
     pub hide: bool,
 }
@@ -14,6 +14,6 @@ pub struct Provider {
 impl Provider {
     /// What its kind makes of a request.
     pub fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
-        self.kind.examine(request, means)
+        self.kind.examiner().examine(request, means)
     }
 }

@@ -195,7 +195,7 @@ fn unauthenticated(
             Finding::Refused(reason) => Some(*reason),
             Finding::Absent | Finding::Valid(_) | Finding::Awaits(_) => None,
         };
-        let challenge = provider.kind.challenge(realm, refused);
+        let challenge = provider.kind.examiner().challenge(realm, refused);
         challenges.extend(challenge.filter(|challenge| !challenges.contains(challenge)));
     }
     Denial { reason, provider: provider.map(|provider| provider.name.clone()), challenges }

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use super::*;
+use crate::kinds::{Examine, Kind, Proof};
 use crate::means::NoProxy;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 
-/// Finds what it is told to find.
-#[derive(Debug)]
-struct Finds(Finding);
-
-impl crate::kinds::Kind for Finds {
+impl Examine for Finding {
     fn examine(&self, _: &View<'_>, _: &dyn Means) -> Finding {
-        self.0.clone()
+        self.clone()
     }
 
     fn sources(&self) -> &[Source] {
@@ -21,7 +18,7 @@ impl crate::kinds::Kind for Finds {
     }
 
     fn challenge(&self, realm: &str, refused: Option<Reason>) -> Option<String> {
-        (self.0 != Finding::Awaits(Awaited::Keys))
+        (*self != Finding::Awaits(Awaited::Keys))
             .then(|| format!("Test {realm} {}", refused.map_or("-", Reason::label)))
     }
 }
@@ -32,7 +29,7 @@ fn provider(name: &str, finds: &str) -> Rc<Provider> {
     let finding = match finds {
         "absent" => Finding::Absent,
         "valid" => holder().into(),
-        "once" => Finding::Valid(crate::kinds::Proof { holder: holder(), once: Some(once) }),
+        "once" => Finding::Valid(Proof { holder: holder(), once: Some(once) }),
         "wrong" => Reason::UnknownCredential.into(),
         "flawed" => Reason::DuplicateCredential.into(),
         "broken" => Reason::Internal.into(),
@@ -40,7 +37,7 @@ fn provider(name: &str, finds: &str) -> Rc<Provider> {
         "body" => Finding::Awaits(Awaited::Body { up_to: 7 }),
         other => panic!("{other}"),
     };
-    Rc::new(Provider { name: name.to_owned(), kind: Box::new(Finds(finding)), hide: false })
+    Rc::new(Provider { name: name.to_owned(), kind: Kind::Told(finding), hide: false })
 }
 
 fn verdict(require: fn(Vec<Rc<Provider>>) -> Require, finds: [&str; 2]) -> String {

@@ -34,19 +34,15 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
     providers
 }
 
-fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Box<dyn Kind>> {
+fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
-        "api_key" => check_api_keys(raw, at).map(boxed),
-        "basic" => check_basic(raw, at).map(boxed),
+        "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
+        "basic" => check_basic(raw, at).map(Kind::Basic),
         _ => {
             at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
-}
-
-fn boxed(kind: impl Kind + 'static) -> Box<dyn Kind> {
-    Box::new(kind)
 }
 
 fn check_api_keys(raw: RawProvider, at: &mut Checks<'_>) -> Option<ApiKeys> {

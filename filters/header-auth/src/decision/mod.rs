@@ -147,7 +147,10 @@ impl Policy {
             };
             edits.extend(self.identity.edits_for(&identity));
             let hidden = access.providers().iter().filter(|provider| provider.hide);
-            edits.extend(hide(hidden.flat_map(|provider| provider.kind.sources()), request.headers));
+            edits.extend(hide(
+                hidden.flat_map(|provider| provider.kind.examiner().sources()),
+                request.headers,
+            ));
         }
         Admitted { admission, once, edits }
     }

@@ -1,6 +1,6 @@
 //! Keys that machines carry, in a header, a query parameter or a cookie.
 
-use super::{Finding, Kind, View};
+use super::{Examine, Finding, View};
 use crate::denial::Reason;
 use crate::means::Means;
 use crate::source::{Source, present};
@@ -12,7 +12,7 @@ pub struct ApiKeys {
     pub keys: KeyStore,
 }
 
-impl Kind for ApiKeys {
+impl Examine for ApiKeys {
     fn examine(&self, request: &View<'_>, _: &dyn Means) -> Finding {
         match present(&self.sources, request.headers, request.max_credential_bytes) {
             Ok(None) => Finding::Absent,

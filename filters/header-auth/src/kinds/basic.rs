@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Finding, Kind, View};
+use super::{Examine, Finding, View};
 use crate::denial::Reason;
 use crate::means::Means;
 use crate::source::{Source, token_of};
@@ -21,7 +21,7 @@ impl Basic {
     }
 }
 
-impl Kind for Basic {
+impl Examine for Basic {
     fn examine(&self, request: &View<'_>, _: &dyn Means) -> Finding {
         let token = match token_of(request.headers, "Basic", request.max_credential_bytes) {
             Ok(None) => return Finding::Absent,

@@ -16,6 +16,8 @@ pub mod composed;
 pub mod drill;
 #[path = "examples/empty.rs"]
 pub mod empty;
+#[path = "examples/errand.rs"]
+pub mod errand;
 #[path = "examples/first.rs"]
 pub mod first;
 #[path = "examples/foreign.rs"]
@@ -55,6 +57,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("bodies", bodies::wayside_vm),
     ("composed", composed::wayside_vm),
     ("drill", drill::wayside_vm),
+    ("errand", errand::wayside_vm),
     ("empty", empty::wayside_vm),
     ("first", first::wayside_vm),
     ("foreign", foreign::wayside_vm),

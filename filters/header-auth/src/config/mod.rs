@@ -256,7 +256,7 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
 /// A credential in an identity header would be removed before anyone could be told that it was refused.
 fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &mut Checks<'_>) {
     for (name, provider) in providers {
-        for (index, source) in provider.kind.sources().iter().enumerate() {
+        for (index, source) in provider.kind.examiner().sources().iter().enumerate() {
             if let Source::Header(header) = source
                 && identity.covers(header.as_bytes())
             {

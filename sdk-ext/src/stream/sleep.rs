@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 impl Stream {
-    /// Waits until the first tick not before `when`, in what is given to [`Flow::wait`](crate::Flow::wait). The same costs and the
-    /// same delay as with [`at`](Self::at), two allocations more, and one hostcall for the stream.
+    /// Waits until the first tick not before `when`, in what is given to [`Flow::wait`](crate::Flow::wait). The costs and the delay of
+    /// [`at`](Self::at), two allocations more, and one hostcall when it is over, of numbers only.
     pub fn sleep_until(&self, when: Monotonic) -> Sleep {
         let over = Rc::new(Cell::new(false));
         let tell = over.clone();

@@ -3,76 +3,58 @@
 use crate::source::Flaw;
 use crate::store::Rejection;
 
-/// The fixed list of reasons, as metrics and the access log name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    AmbiguousPath,
-    MalformedPath,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal, $status:literal;)*) => {
+        /// The fixed list of reasons, as metrics and the access log name them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+
+            /// The response code details of the reply, for the operator's access log.
+            pub const fn details(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("header_auth.", $label),)*
+                }
+            }
+
+            /// The HTTP status of the reply.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Of any request
+    AmbiguousPath = "ambiguous_path", 400;
+    MalformedPath = "malformed_path", 400;
     /// An identity header whose name the proxy cannot be told to remove
-    UnremovableHeader,
-    Missing,
-    DuplicateCredential,
-    MalformedCredential,
-    CredentialTooLong,
-    UnknownCredential,
-    NotYetValid,
-    Expired,
-    NotAuthorized,
+    UnremovableHeader = "unremovable_header", 400;
+    Missing = "missing", 401;
+    NotAuthorized = "not_authorized", 403;
     /// The filter could not do its work
-    Internal,
+    Internal = "internal", 503;
+    // Of any credential
+    DuplicateCredential = "duplicate_credential", 400;
+    MalformedCredential = "malformed_credential", 400;
+    CredentialTooLong = "credential_too_long", 431;
+    UnknownCredential = "unknown_credential", 401;
+    NotYetValid = "not_yet_valid", 401;
+    Expired = "expired", 401;
 }
 
 impl Reason {
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "ambiguous_path",
-            Self::MalformedPath => "malformed_path",
-            Self::UnremovableHeader => "unremovable_header",
-            Self::Missing => "missing",
-            Self::DuplicateCredential => "duplicate_credential",
-            Self::MalformedCredential => "malformed_credential",
-            Self::CredentialTooLong => "credential_too_long",
-            Self::UnknownCredential => "unknown_credential",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Expired => "expired",
-            Self::NotAuthorized => "not_authorized",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// The response code details of the reply, for the operator's access log.
-    pub const fn details(self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "header_auth.ambiguous_path",
-            Self::MalformedPath => "header_auth.malformed_path",
-            Self::UnremovableHeader => "header_auth.unremovable_header",
-            Self::Missing => "header_auth.missing",
-            Self::DuplicateCredential => "header_auth.duplicate_credential",
-            Self::MalformedCredential => "header_auth.malformed_credential",
-            Self::CredentialTooLong => "header_auth.credential_too_long",
-            Self::UnknownCredential => "header_auth.unknown_credential",
-            Self::NotYetValid => "header_auth.not_yet_valid",
-            Self::Expired => "header_auth.expired",
-            Self::NotAuthorized => "header_auth.not_authorized",
-            Self::Internal => "header_auth.internal",
-        }
-    }
-
-    /// The HTTP status of the reply.
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::AmbiguousPath
-            | Self::MalformedPath
-            | Self::UnremovableHeader
-            | Self::DuplicateCredential
-            | Self::MalformedCredential => 400,
-            Self::Missing | Self::UnknownCredential | Self::NotYetValid | Self::Expired => 401,
-            Self::NotAuthorized => 403,
-            Self::CredentialTooLong => 431,
-            Self::Internal => 503,
-        }
-    }
-
     /// The one sentence the sender reads. All refused credentials read alike.
     pub const fn body(self) -> &'static str {
         match self.status() {

@@ -3,16 +3,20 @@
 use std::rc::Rc;
 
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
-use wayside_sdk::property::{CLUSTER_NAME, ROUTE_NAME};
+use wayside_sdk::property::{
+    CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_SHA256_PEER, CONNECTION_SUBJECT_PEER,
+    CONNECTION_URI_SAN_PEER, ROUTE_NAME,
+};
 use wayside_sdk::{
     ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode, OwnedName,
     Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
 };
 
-use crate::access::Admission;
+use crate::access::{Admission, Halt};
 use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
+use crate::means::{CertificatePart, Means, Unavailable};
 use crate::source::{Edit, Header};
 use crate::timestamp::Timestamp;
 
@@ -60,20 +64,30 @@ impl HttpFilter for Stream {
             }
         };
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
-        let view =
-            Request { headers: &headers, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
-        let decision = plugin.policy.decide(&view, snapshot.now);
+        let view = Request {
+            headers: &headers,
+            body: None,
+            route_name: &snapshot.route_name,
+            cluster: &snapshot.cluster,
+        };
+        let decision = plugin.policy.decide(&view, &Proxy(request.stream()), snapshot.now);
         self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
         match (plugin.mode, decision.outcome) {
             (Mode::Shadow | Mode::Off, _) => Flow::Continue,
+            // Nothing is remembered or awaited yet: what needs that is refused.
+            (Mode::Enforce, Ok(Admitted { once, .. })) if !once.is_empty() => {
+                plugin.cannot(decision.rule, format_args!("what is good once cannot be spent"))
+            }
+            (Mode::Enforce, Err(Halt::Awaits { provider, awaited })) => plugin
+                .cannot(decision.rule, format_args!("{provider} awaits {awaited:?}, which does not come")),
             (Mode::Enforce, Ok(admitted)) => match apply(&admitted, &mut request) {
                 Ok(()) => Flow::Continue,
                 Err(error) => {
                     plugin.cannot(decision.rule, format_args!("the identity headers cannot be set: {error}"))
                 }
             },
-            (Mode::Enforce, Err(denial)) => {
+            (Mode::Enforce, Err(Halt::Denied(denial))) => {
                 let provider = denial.provider.as_deref().unwrap_or("none");
                 let (rule, reason) = (decision.rule, denial.reason.label());
                 log!(Debug, "denied: rule {rule}, provider {provider}, reason {reason}");
@@ -147,6 +161,22 @@ impl Snapshot {
             cluster: property(asked.cluster, &CLUSTER_NAME)?,
             now: Timestamp(Wall::now()?.since_epoch()),
         })
+    }
+}
+
+/// The proxy, asked on behalf of one request.
+struct Proxy<'a>(&'a wayside_sdk::Stream);
+
+impl Means for Proxy<'_> {
+    fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
+        let property = match part {
+            CertificatePart::UriSan => &CONNECTION_URI_SAN_PEER,
+            CertificatePart::DnsSan => &CONNECTION_DNS_SAN_PEER,
+            CertificatePart::Subject => &CONNECTION_SUBJECT_PEER,
+            CertificatePart::Sha256 => &CONNECTION_SHA256_PEER,
+        };
+        let value = self.0.get(property).map_err(|_| Unavailable)?;
+        Ok(value.filter(|value| !value.is_empty()))
     }
 }
 
@@ -234,7 +264,9 @@ impl Counters {
             Ok(Admitted { admission: Admission::Known { provider, .. }, .. }) => {
                 self.allowed.inc([provider.name.as_bytes(), rule]);
             }
-            Err(denial) => {
+            // Decided about once more.
+            Err(Halt::Awaits { .. }) => {}
+            Err(Halt::Denied(denial)) => {
                 let provider = denial.provider.as_deref().unwrap_or("none");
                 self.denied.inc([provider.as_bytes(), denial.reason.label().as_bytes(), rule]);
             }

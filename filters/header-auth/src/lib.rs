@@ -20,6 +20,8 @@ pub mod denial;
 pub mod digest;
 pub mod filter;
 pub mod identity;
+pub mod kinds;
+pub mod means;
 pub mod provider;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;

@@ -47,7 +47,7 @@ impl Configuration for Config {
 
 fn read(json: &Json) -> Result<Config, ConfigErrors> {
     check_version(json, 1)?;
-    let raw: RawConfig = json.read("")?;
+    let raw: RawConfig = wayside_sdk::config::read(json, "")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)
@@ -64,11 +64,13 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let default = check_default(&raw.defaults, &known, &mut at.at("defaults"));
     let case = if raw.case_insensitive { PathCase::Folded } else { PathCase::Kept };
     let rules =
-        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| match rule.read(at.pointer()) {
-            Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
-            Err(errors) => {
-                at.absorb(errors);
-                None
+        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| {
+            match wayside_sdk::config::read(&rule, at.pointer()) {
+                Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
+                Err(errors) => {
+                    at.absorb(errors);
+                    None
+                }
             }
         });
     let realm = check_realm(raw.challenge_realm, &mut at.at("challenge_realm"));
@@ -256,7 +258,7 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
 /// A credential in an identity header would be removed before anyone could be told that it was refused.
 fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &mut Checks<'_>) {
     for (name, provider) in providers {
-        for (index, source) in provider.kind.sources().iter().enumerate() {
+        for (index, source) in provider.kind.examiner().sources().iter().enumerate() {
             if let Source::Header(header) = source
                 && identity.covers(header.as_bytes())
             {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
-use wayside_sdk::Mode;
 use wayside_sdk::policy::RawRule;
+use wayside_sdk::{Checks, Mode};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,22 +50,35 @@ pub(super) enum OnAmbiguousPath {
     Reject,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawProvider {
-    pub(super) kind: String,
-    #[serde(default)]
-    pub(super) sources: Option<Vec<RawSource>>,
-    #[serde(default)]
-    pub(super) keys: Option<Vec<RawKey>>,
-    #[serde(default)]
-    pub(super) users: Option<Vec<RawUser>>,
-    #[serde(default = "hidden")]
-    pub(super) hide: bool,
+macro_rules! providers {
+    ($($field:ident: $type:ty,)*) => {
+        /// The fields of all kinds: which of them a kind has, it says itself ([`only`](RawProvider::only)).
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct RawProvider {
+            pub(super) kind: String,
+            /// Most kinds hide what they have verified
+            #[serde(default)]
+            pub(super) hide: Option<bool>,
+            $(#[serde(default)] pub(super) $field: Option<$type>,)*
+        }
+
+        impl RawProvider {
+            /// Refuses what a provider of this kind does not have.
+            pub(super) fn only(&self, fields: &[&str], at: &mut Checks<'_>) {
+                $(if self.$field.is_some() && !fields.contains(&stringify!($field)) {
+                    let expected = format!("no such field in a provider of kind `{}`", self.kind);
+                    at.at(stringify!($field)).refuse(expected, "one");
+                })*
+            }
+        }
+    };
 }
 
-fn hidden() -> bool {
-    true
+providers! {
+    sources: Vec<RawSource>,
+    keys: Vec<RawKey>,
+    users: Vec<RawUser>,
 }
 
 #[derive(serde::Deserialize)]

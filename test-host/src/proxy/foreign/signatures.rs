@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
 use rsa::{
-    Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey,
+    Pkcs1v15Sign,
     pkcs8::{DecodePrivateKey as _, DecodePublicKey as _},
 };
 use sha1::Sha1;
@@ -95,14 +95,14 @@ macro_rules! read {
 }
 
 enum PrivateKey {
-    Rsa(Box<RsaPrivateKey>),
+    Rsa(Box<rsa::PrivateKey>),
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
     P521(p521::ecdsa::SigningKey),
 }
 
 enum PublicKey {
-    Rsa(RsaPublicKey),
+    Rsa(rsa::PublicKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
@@ -116,7 +116,7 @@ enum Unfit {
 
 impl PrivateKey {
     fn read(given: &Given) -> Result<Self, Unfit> {
-        read!(given, RsaPrivateKey, from_pkcs8_der, from_pkcs8_pem)
+        read!(given, rsa::PrivateKey, from_pkcs8_der, from_pkcs8_pem)
             .map(|key| PrivateKey::Rsa(Box::new(key)))
             .or_else(|| {
                 read!(given, p256::SecretKey, from_pkcs8_der, from_pkcs8_pem)
@@ -161,7 +161,7 @@ impl PrivateKey {
 
 impl PublicKey {
     fn read(given: &Given) -> Option<Self> {
-        read!(given, RsaPublicKey, from_public_key_der, from_public_key_pem)
+        read!(given, rsa::PublicKey, from_public_key_der, from_public_key_pem)
             .map(PublicKey::Rsa)
             .or_else(|| {
                 read!(given, p256::PublicKey, from_public_key_der, from_public_key_pem)

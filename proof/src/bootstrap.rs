@@ -21,6 +21,11 @@ pub struct Wasm {
 pub struct Door {
     pub name: String,
     pub upstream: SocketAddr,
+    /// Envoy's own filters, as JSON: before the others.
+    pub native: Vec<Value>,
+    /// Routes before the one for everything; options of the connection manager beside those it has.
+    pub routes: Vec<Value>,
+    pub manager: Value,
     /// Once a request.
     pub filters: Vec<Wasm>,
     /// Once an attempt.
@@ -45,6 +50,9 @@ impl Door {
         Door {
             name: name.to_owned(),
             upstream,
+            native: Vec::new(),
+            routes: Vec::new(),
+            manager: json!({}),
             filters: Vec::new(),
             upstream_filters: Vec::new(),
             retries: None,
@@ -75,7 +83,8 @@ impl Door {
     }
 
     fn listener(&self) -> Value {
-        let mut chain: Vec<Value> = self.filters.iter().map(Wasm::filter).collect();
+        let ours = self.filters.iter().map(Wasm::filter);
+        let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
         } }));
@@ -86,6 +95,8 @@ impl Door {
         if let Some(timeout) = &self.timeout {
             action["timeout"] = json!(timeout);
         }
+        let every = json!({ "name": "every", "match": { "prefix": "/" }, "route": action });
+        let routes: Vec<&Value> = self.routes.iter().chain([&every]).collect();
         let mut manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": self.name,
@@ -96,10 +107,13 @@ impl Door {
                 "name": "all",
                 "domains": ["*"],
                 "include_request_attempt_count": self.counts_attempts,
-                "routes": [{ "name": "every", "match": { "prefix": "/" }, "route": action }],
+                "routes": routes,
             }] },
             "upgrade_configs": [{ "upgrade_type": "websocket" }],
         });
+        for (name, option) in self.manager.as_object().into_iter().flatten() {
+            manager[name] = option.clone();
+        }
         if self.inside {
             manager["internal_address_config"] =
                 json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });

@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 use wayside::parity;
 
 mod acceptance;
+mod au_6;
 mod balance;
 mod chain;
 mod rb_10;
@@ -51,5 +52,6 @@ fn module(package: &str) -> PathBuf {
 /// Who measures time wants the machine for itself.
 static QUIET: RwLock<()> = RwLock::const_new(());
 
+static HEADER_AUTH: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-header-auth"));
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
 static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

@@ -148,7 +148,7 @@ struct Signer {
 
 /// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.
 fn jwk(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "object", "required": ["kty"] })
+    json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} })
 }
 
 /// By its name in the registry of HTTP signature algorithms.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wayside_credentials::jose::{Curve, Key};
+use wayside_credentials::jose::Key;
 use wayside_credentials::messages::component::{Structure, Structures, is_whole};
 use wayside_credentials::messages::signature::{Policy, Required, Signer, algorithm_named, algorithm_names};
 use wayside_sdk::config::Json;
@@ -164,26 +162,11 @@ fn check_jwk(jwk: &Json, at: &mut Checks<'_>) -> Option<Key> {
             return None;
         }
     }
-    let key = public_key(jwk);
+    let key = Key::from_jwk(jwk).ok().filter(|key| !key.is_secret());
     if key.is_none() {
         at.refuse("a public key as JWK: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519", NOT_SHOWN);
     }
     key
-}
-
-fn public_key(jwk: &Json) -> Option<Key> {
-    let text = |field: &str| match jwk.get(field) {
-        Some(Json::Text(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let number = |field: &str| text(field).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    match (text("kty"), text("crv")) {
-        (Some("RSA"), None) => Key::rsa(&number("n")?, &number("e")?).ok(),
-        (Some("EC"), Some("P-256")) => Key::ec(Curve::P256, &number("x")?, &number("y")?).ok(),
-        (Some("EC"), Some("P-384")) => Key::ec(Curve::P384, &number("x")?, &number("y")?).ok(),
-        (Some("OKP"), Some("Ed25519")) => Key::ed25519(&number("x")?).ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

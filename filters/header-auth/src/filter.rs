@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use wayside_credentials::jose::Verifier;
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{
     CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_SHA256_PEER, CONNECTION_SUBJECT_PEER,
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
 use crate::means::{CertificatePart, Means, Unavailable};
+use crate::signatures;
 use crate::source::{Edit, Header};
 use crate::timestamp::Timestamp;
 
@@ -25,6 +27,7 @@ use crate::timestamp::Timestamp;
 pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
+    signatures: signatures::Host,
     counters: Counters,
 }
 
@@ -43,7 +46,12 @@ impl Plugin for HeaderAuth {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let counters = Counters::new(&config, init)?;
-        Ok(Self { mode: config.mode, policy: config.policy, counters })
+        Ok(Self {
+            mode: config.mode,
+            policy: config.policy,
+            signatures: signatures::Host::default(),
+            counters,
+        })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -70,7 +78,11 @@ impl HttpFilter for Stream {
             route_name: &snapshot.route_name,
             cluster: &snapshot.cluster,
         };
-        let decision = plugin.policy.decide(&view, &Proxy(request.stream()), snapshot.now);
+        let decision = plugin.policy.decide(
+            &view,
+            &Proxy { stream: request.stream(), signatures: &plugin.signatures },
+            snapshot.now,
+        );
         self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
         match (plugin.mode, decision.outcome) {
@@ -165,7 +177,10 @@ impl Snapshot {
 }
 
 /// The proxy, asked on behalf of one request.
-struct Proxy<'a>(&'a wayside_sdk::Stream);
+struct Proxy<'a> {
+    stream: &'a wayside_sdk::Stream,
+    signatures: &'a signatures::Host,
+}
 
 impl Means for Proxy<'_> {
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -175,8 +190,12 @@ impl Means for Proxy<'_> {
             CertificatePart::Subject => &CONNECTION_SUBJECT_PEER,
             CertificatePart::Sha256 => &CONNECTION_SHA256_PEER,
         };
-        let value = self.0.get(property).map_err(|_| Unavailable)?;
+        let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    fn verifier(&self) -> &dyn Verifier {
+        self.signatures
     }
 }
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
-use super::NOT_SHOWN;
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
+use super::{NOT_SHOWN, tokens};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
 use crate::kinds::{ApiKeys, Basic, Kind};
@@ -26,7 +26,7 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
-        let hide = raw.hide.unwrap_or(true);
+        let hide = raw.hide.unwrap_or(raw.kind != "jwt");
         if let Some(kind) = check_kind(raw, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
@@ -38,8 +38,9 @@ fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
         "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
         "basic" => check_basic(raw, at).map(Kind::Basic),
+        "jwt" => tokens::check(raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
-            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
+            at.at("kind").refuse("`api_key`, `basic` or `jwt`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
@@ -57,7 +58,7 @@ fn check_basic(raw: RawProvider, at: &mut Checks<'_>) -> Option<Basic> {
     check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Basic::new)
 }
 
-fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
+pub(super) fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
     if raw.is_empty() {
         at.refuse("at least one source", "none");
         return None;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
+use wayside_sdk::units::DurationText;
 use wayside_sdk::{Checks, Mode};
 
 #[derive(serde::Deserialize)]
@@ -79,6 +81,17 @@ providers! {
     sources: Vec<RawSource>,
     keys: Vec<RawKey>,
     users: Vec<RawUser>,
+    issuer: String,
+    audiences: Vec<String>,
+    jwks: Json,
+    algorithms: Vec<String>,
+    typ: String,
+    skew: DurationText,
+    require_exp: bool,
+    max_lifetime: DurationText,
+    require_sub: bool,
+    claims: BTreeMap<String, Json>,
+    max_keys_tried: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -176,11 +189,12 @@ impl<'de> Deserialize<'de> for Hex {
 pub(super) struct RawIdentity {
     pub(super) prefix: String,
     pub(super) headers: RawIdentityHeaders,
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 impl Default for RawIdentity {
     fn default() -> Self {
-        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default() }
+        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default(), claims: BTreeMap::new() }
     }
 }
 
@@ -215,6 +229,7 @@ pub(super) struct RawAuthorize {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) scopes_all: Option<Vec<String>>,
     pub(super) scopes_any: Option<Vec<String>>,
+    pub(super) claims: Option<BTreeMap<String, Json>>,
 }
 
 #[derive(serde::Deserialize)]

@@ -5,12 +5,16 @@
 
 mod api_key;
 mod basic;
+mod jwt;
 
 use std::fmt;
 use std::rc::Rc;
 
+use wayside_credentials::jose::Claims;
+
 pub use self::api_key::ApiKeys;
 pub use self::basic::Basic;
+pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
 use crate::means::Means;
 use crate::source::{Flaw, Header, Source};
@@ -42,6 +46,7 @@ impl fmt::Debug for View<'_> {
 pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
+    Tokens(Box<Tokens>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -52,6 +57,7 @@ impl Kind {
         match self {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
+            Self::Tokens(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }
@@ -92,6 +98,8 @@ pub struct Proof {
     pub holder: Rc<Holder>,
     /// What must not have been used before, of credentials that are good for one request
     pub once: Option<Once>,
+    /// What its issuer says of the holder
+    pub claims: Option<Rc<Claims>>,
 }
 
 /// What is good for one request: it is spent last, when nothing else stands against the request.
@@ -114,7 +122,7 @@ pub enum Awaited {
 
 impl From<Rc<Holder>> for Finding {
     fn from(holder: Rc<Holder>) -> Self {
-        Self::Valid(Proof { holder, once: None })
+        Self::Valid(Proof { holder, once: None, claims: None })
     }
 }
 

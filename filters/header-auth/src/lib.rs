@@ -27,6 +27,7 @@ pub mod provider;
 pub mod schema;
 pub mod signatures;
 pub mod source;
+pub mod spent;
 pub mod store;
 pub mod timestamp;
 

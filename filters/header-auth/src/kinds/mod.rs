@@ -5,6 +5,7 @@
 
 mod api_key;
 mod basic;
+mod http_signature;
 mod jwt;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use wayside_credentials::jose::Claims;
 
 pub use self::api_key::ApiKeys;
 pub use self::basic::Basic;
+pub use self::http_signature::{Entitled, HttpSignature, Replay};
 pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
 use crate::means::Means;
@@ -46,6 +48,7 @@ impl fmt::Debug for View<'_> {
 pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
+    HttpSignature(Box<HttpSignature>),
     Tokens(Box<Tokens>),
     #[cfg(test)]
     Told(Finding),
@@ -57,6 +60,7 @@ impl Kind {
         match self {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
+            Self::HttpSignature(kind) => &**kind,
             Self::Tokens(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,

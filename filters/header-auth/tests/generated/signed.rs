@@ -31,7 +31,7 @@ pub(super) fn is_by_one_of(keys: &[(Algorithm, Arc<Key>)], sent: &Sent) -> bool 
         {
             return false;
         }
-        let lines: String = covered.iter().map(|component| line(component, sent, &joined)).collect();
+        let lines: String = covered.iter().map(|component| line(component, &joined)).collect();
         let base = format!("{lines}\"@signature-params\": ({}", input.trim_end());
         signatures.split(':').any(|text| {
             let Ok(signature) = STANDARD.decode(text) else { return false };
@@ -40,7 +40,7 @@ pub(super) fn is_by_one_of(keys: &[(Algorithm, Arc<Key>)], sent: &Sent) -> bool 
     })
 }
 
-fn line(component: &str, sent: &Sent, joined: &impl Fn(&str) -> String) -> String {
+fn line(component: &str, joined: &impl Fn(&str) -> String) -> String {
     let target = joined(":path");
     let (path, query) = target.split_once('?').map_or((target.as_str(), ""), |(path, query)| (path, query));
     let value = match component.trim_matches('"') {

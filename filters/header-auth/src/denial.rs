@@ -3,82 +3,105 @@
 use crate::source::Flaw;
 use crate::store::Rejection;
 
-/// The fixed list of reasons, as metrics and the access log name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    AmbiguousPath,
-    MalformedPath,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal, $status:literal;)*) => {
+        /// The fixed list of reasons, as metrics and the access log name them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+
+            /// The response code details of the reply, for the operator's access log.
+            pub const fn details(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("header_auth.", $label),)*
+                }
+            }
+
+            /// The HTTP status of the reply.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Of any request
+    AmbiguousPath = "ambiguous_path", 400;
+    MalformedPath = "malformed_path", 400;
     /// An identity header whose name the proxy cannot be told to remove
-    UnremovableHeader,
-    Missing,
-    DuplicateCredential,
-    MalformedCredential,
-    CredentialTooLong,
-    UnknownCredential,
-    NotYetValid,
-    Expired,
-    NotAuthorized,
+    UnremovableHeader = "unremovable_header", 400;
+    Missing = "missing", 401;
+    NotAuthorized = "not_authorized", 403;
     /// The filter could not do its work
-    Internal,
+    Internal = "internal", 503;
+    // Of any credential
+    DuplicateCredential = "duplicate_credential", 400;
+    MalformedCredential = "malformed_credential", 400;
+    CredentialTooLong = "credential_too_long", 431;
+    UnknownCredential = "unknown_credential", 401;
+    NotYetValid = "not_yet_valid", 401;
+    Expired = "expired", 401;
+    /// Good for one request, and that has been
+    Replayed = "replayed", 401;
+    /// It cannot be remembered that it was used
+    ReplayFull = "replay_full", 503;
+    // Of signatures of messages
+    /// What is covered, or how, is not understood
+    SignatureUnsupported = "signature_unsupported", 401;
+    /// Something is covered that the request does not have
+    SignatureAbsent = "signature_absent_component", 401;
+    SignatureUncovered = "signature_uncovered", 401;
+    SignatureUndated = "signature_undated", 401;
+    SignatureWithoutNonce = "signature_without_nonce", 401;
+    SignatureAlgorithm = "signature_algorithm", 401;
+    SignatureWrong = "signature_wrong", 401;
+    DigestMissing = "digest_missing", 401;
+    DigestDiffers = "digest_differs", 401;
+    BodyTooLarge = "body_too_large", 413;
+    // Of tokens
+    TokenParts = "token_parts", 401;
+    TokenEncoding = "token_encoding", 401;
+    TokenHeader = "token_header", 401;
+    TokenAlgorithm = "token_algorithm", 401;
+    TokenCritical = "token_critical", 401;
+    TokenEncrypted = "token_encrypted", 401;
+    TokenType = "token_type", 401;
+    TokenKeyId = "token_key_id", 401;
+    TokenUnknownKey = "token_unknown_key", 401;
+    TokenUnfitKey = "token_unfit_key", 401;
+    TokenAmbiguousKey = "token_ambiguous_key", 401;
+    TokenSignature = "token_signature", 401;
+    TokenClaims = "token_claims", 401;
+    TokenIssuer = "token_issuer", 401;
+    TokenAudience = "token_audience", 401;
+    TokenNoExpiry = "token_no_expiry", 401;
+    TokenExpired = "token_expired", 401;
+    TokenNotYetValid = "token_not_yet_valid", 401;
+    TokenIssuedInFuture = "token_issued_in_future", 401;
+    TokenLifetime = "token_lifetime", 401;
+    TokenSubject = "token_subject", 401;
+    TokenClaim = "token_claim", 401;
 }
 
 impl Reason {
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "ambiguous_path",
-            Self::MalformedPath => "malformed_path",
-            Self::UnremovableHeader => "unremovable_header",
-            Self::Missing => "missing",
-            Self::DuplicateCredential => "duplicate_credential",
-            Self::MalformedCredential => "malformed_credential",
-            Self::CredentialTooLong => "credential_too_long",
-            Self::UnknownCredential => "unknown_credential",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Expired => "expired",
-            Self::NotAuthorized => "not_authorized",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// The response code details of the reply, for the operator's access log.
-    pub const fn details(self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "header_auth.ambiguous_path",
-            Self::MalformedPath => "header_auth.malformed_path",
-            Self::UnremovableHeader => "header_auth.unremovable_header",
-            Self::Missing => "header_auth.missing",
-            Self::DuplicateCredential => "header_auth.duplicate_credential",
-            Self::MalformedCredential => "header_auth.malformed_credential",
-            Self::CredentialTooLong => "header_auth.credential_too_long",
-            Self::UnknownCredential => "header_auth.unknown_credential",
-            Self::NotYetValid => "header_auth.not_yet_valid",
-            Self::Expired => "header_auth.expired",
-            Self::NotAuthorized => "header_auth.not_authorized",
-            Self::Internal => "header_auth.internal",
-        }
-    }
-
-    /// The HTTP status of the reply.
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::AmbiguousPath
-            | Self::MalformedPath
-            | Self::UnremovableHeader
-            | Self::DuplicateCredential
-            | Self::MalformedCredential => 400,
-            Self::Missing | Self::UnknownCredential | Self::NotYetValid | Self::Expired => 401,
-            Self::NotAuthorized => 403,
-            Self::CredentialTooLong => 431,
-            Self::Internal => 503,
-        }
-    }
-
     /// The one sentence the sender reads. All refused credentials read alike.
     pub const fn body(self) -> &'static str {
         match self.status() {
             400 => "bad request",
             401 => "authentication required",
             403 => "forbidden",
+            413 => "content too large",
             431 => "request header field too large",
             _ => "service unavailable",
         }

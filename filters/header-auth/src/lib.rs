@@ -20,10 +20,14 @@ pub mod denial;
 pub mod digest;
 pub mod filter;
 pub mod identity;
+pub mod kinds;
+pub mod means;
 pub mod provider;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
+pub mod signatures;
 pub mod source;
+pub mod spent;
 pub mod store;
 pub mod timestamp;
 

@@ -1,6 +1,7 @@
 //! Who holds which credential. Only digests are stored; a miss costs what a hit costs.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::digest::Digest;
 use crate::timestamp::Timestamp;
@@ -24,7 +25,7 @@ pub enum Rejection {
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub digest: Digest,
-    pub holder: Holder,
+    pub holder: Rc<Holder>,
     pub not_before: Option<Timestamp>,
     /// The first moment at which the key no longer counts
     pub not_after: Option<Timestamp>,
@@ -49,7 +50,7 @@ impl KeyStore {
 
     /// # Errors
     /// No such key, or not at `now`.
-    pub fn verify(&self, presented: &[u8], now: Timestamp) -> Result<&Holder, Rejection> {
+    pub fn verify(&self, presented: &[u8], now: Timestamp) -> Result<Rc<Holder>, Rejection> {
         let digest = Digest::of(&[presented]);
         let mut found = None;
         match self.0.get(&digest.index()) {
@@ -71,7 +72,7 @@ impl KeyStore {
         if key.not_after.is_some_and(|end| now >= end) {
             return Err(Rejection::Expired);
         }
-        Ok(&key.holder)
+        Ok(Rc::clone(&key.holder))
     }
 }
 
@@ -95,7 +96,7 @@ impl std::fmt::Debug for Salt {
 #[derive(Clone, Debug)]
 pub struct User {
     pub password: SaltedPassword,
-    pub holder: Holder,
+    pub holder: Rc<Holder>,
 }
 
 /// Users by the digest of their names, for the same reason as [`KeyStore`].
@@ -117,7 +118,7 @@ impl UserStore {
 
     /// # Errors
     /// No such user or another password; which of them is not said, and both take the same work.
-    pub fn verify(&self, name: &[u8], password: &[u8]) -> Result<&Holder, Rejection> {
+    pub fn verify(&self, name: &[u8], password: &[u8]) -> Result<Rc<Holder>, Rejection> {
         const NOBODY: SaltedPassword = SaltedPassword { salt: Salt([0; 16]), digest: Digest::DUMMY };
         let name = Digest::of(&[name]);
         let user = self
@@ -128,7 +129,7 @@ impl UserStore {
         let stored = user.map_or(NOBODY, |user| user.password);
         let given = Digest::of(&[&stored.salt.0, password]);
         let matches = bool::from(stored.digest.matches(&given));
-        user.filter(|_| matches).map(|user| &user.holder).ok_or(Rejection::Unknown)
+        user.filter(|_| matches).map(|user| Rc::clone(&user.holder)).ok_or(Rejection::Unknown)
     }
 }
 
@@ -138,8 +139,8 @@ mod tests {
 
     use super::*;
 
-    fn holder(name: &str) -> Holder {
-        Holder { name: name.into(), scopes: Vec::new() }
+    fn holder(name: &str) -> Rc<Holder> {
+        Rc::new(Holder { name: name.into(), scopes: Vec::new() })
     }
 
     fn at(seconds: u64) -> Timestamp {

@@ -1,9 +1,11 @@
 //! Keys that verify. One that is weak, or no key at all, cannot be made.
 
+mod roca;
 mod spki;
 
 use std::fmt;
 
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use rsa::BoxedUint;
 use rsa::traits::PublicKeyParts as _;
 
@@ -32,7 +34,7 @@ pub(super) enum Material {
 /// Why there is no such key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// An RSA modulus outside of 2048 to 8192 bits, or even
+    /// An RSA modulus outside of 2048 to 8192 bits, even, or made by a faulty generator (CVE-2017-15361)
     Modulus,
     /// An RSA exponent that is even, below 65537 or above 33 bits
     Exponent,
@@ -67,7 +69,7 @@ impl Key {
         let first = modulus.first().ok_or(Unfit::Modulus)?;
         let bits = modulus.len().saturating_mul(8).saturating_sub(first.leading_zeros() as usize);
         let odd = modulus.last().is_some_and(|last| last & 1 == 1);
-        if !(2048..=8192).contains(&bits) || !odd {
+        if !(2048..=8192).contains(&bits) || !odd || roca::is_suspect(modulus) {
             return Err(Unfit::Modulus);
         }
         let exponent = significant(exponent);
@@ -91,22 +93,21 @@ impl Key {
     /// # Errors
     /// See [`Unfit`].
     pub fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Key, Unfit> {
-        if x.len() != curve.size() || y.len() != curve.size() {
-            return Err(Unfit::Point);
+        // Without a look at compressed points, whose square roots are a lot of code.
+        macro_rules! point {
+            ($curve:ident, $kind:ident) => {{
+                let (x, y) = (x.try_into().ok()?, y.try_into().ok()?);
+                let point = Option::from($curve::AffinePoint::from_coordinates(x, y))?;
+                $curve::ecdsa::VerifyingKey::from_affine(point).ok().map(Box::new).map(Material::$kind)
+            }};
         }
-        let point = [&[4], x, y].concat();
-        let material = match curve {
-            Curve::P256 => {
-                p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P256)
-            }
-            Curve::P384 => {
-                p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P384)
-            }
-            Curve::P521 => {
-                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P521)
-            }
+        let material = || match curve {
+            Curve::P256 => point!(p256, P256),
+            Curve::P384 => point!(p384, P384),
+            Curve::P521 => point!(p521, P521),
         };
-        Ok(Key::of(material.map_err(|_| Unfit::Point)?, spki::ec(curve, &point)))
+        let spki = spki::ec(curve, &[&[4], x, y].concat());
+        Ok(Key::of(material().ok_or(Unfit::Point)?, spki))
     }
 
     /// Ed25519, from its 32 bytes; none of small order, with which a signature would fit many messages.
@@ -172,6 +173,12 @@ impl Key {
         };
         let kept = self.only.is_some_and(|only| only != algorithm);
         (suits && !kept).then_some(Pairing { key: self, algorithm })
+    }
+
+    /// Whether whoever has it can also sign.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.material, Material::Secret(_))
     }
 
     pub(super) fn material(&self) -> &Material {

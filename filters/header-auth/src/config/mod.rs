@@ -2,9 +2,13 @@
 
 mod providers;
 mod raw;
+mod signatures;
+mod tokens;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use wayside_credentials::messages::replay::SETS;
 use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
@@ -25,6 +29,8 @@ const NOT_SHOWN: &str = "another value (not shown)";
 pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
+    /// How much of what is good once is remembered in each set of the table
+    pub replay_room: usize,
     pub metrics: Metrics,
 }
 
@@ -47,7 +53,7 @@ impl Configuration for Config {
 
 fn read(json: &Json) -> Result<Config, ConfigErrors> {
     check_version(json, 1)?;
-    let raw: RawConfig = json.read("")?;
+    let raw: RawConfig = wayside_sdk::config::read(json, "")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)
@@ -64,11 +70,13 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let default = check_default(&raw.defaults, &known, &mut at.at("defaults"));
     let case = if raw.case_insensitive { PathCase::Folded } else { PathCase::Kept };
     let rules =
-        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| match rule.read(at.pointer()) {
-            Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
-            Err(errors) => {
-                at.absorb(errors);
-                None
+        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| {
+            match wayside_sdk::config::read(&rule, at.pointer()) {
+                Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
+                Err(errors) => {
+                    at.absorb(errors);
+                    None
+                }
             }
         });
     let realm = check_realm(raw.challenge_realm, &mut at.at("challenge_realm"));
@@ -77,6 +85,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     if !(1..=65_536).contains(&max_credential_bytes) {
         at.at("max_credential_bytes").refuse("1 to 65536", raw.max_credential_bytes);
     }
+    let replay_room = check_replay(raw.replay.capacity, &mut at.at("replay").at("capacity"));
     let policy = Policy {
         identity: identity?,
         asked: rules.as_ref()?.asked(),
@@ -86,7 +95,15 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
     };
-    Some(Config { mode: raw.mode, policy, metrics })
+    Some(Config { mode: raw.mode, policy, replay_room, metrics })
+}
+
+/// The share of each set of what all of them hold.
+fn check_replay(capacity: u64, at: &mut Checks<'_>) -> usize {
+    if !(64..=65_536).contains(&capacity) {
+        at.refuse("64 to 65536", capacity);
+    }
+    usize::try_from(capacity).unwrap_or(usize::MAX).div_ceil(usize::from(SETS))
 }
 
 /// The providers that rules may name.
@@ -174,8 +191,8 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     let mut good = true;
     let lists =
         [("subjects", &raw.subjects), ("scopes_all", &raw.scopes_all), ("scopes_any", &raw.scopes_any)];
-    if lists.iter().all(|(_, list)| list.is_none()) {
-        at.refuse("at least one of `subjects`, `scopes_all` and `scopes_any`", "none");
+    if lists.iter().all(|(_, list)| list.is_none()) && raw.claims.is_none() {
+        at.refuse("at least one of `subjects`, `scopes_all`, `scopes_any` and `claims`", "none");
         good = false;
     }
     for (field, list) in lists {
@@ -186,10 +203,13 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     }
     good &= check_scopes(raw.scopes_all.as_deref().unwrap_or_default(), &mut at.at("scopes_all"));
     good &= check_scopes(raw.scopes_any.as_deref().unwrap_or_default(), &mut at.at("scopes_any"));
+    let claims = tokens::check_claims(raw.claims.as_ref(), &mut at.at("claims"));
+    good &= claims.is_some();
     good.then(|| Authorize {
         subjects: raw.subjects.clone(),
         scopes_all: raw.scopes_all.clone().unwrap_or_default(),
         scopes_any: raw.scopes_any.clone(),
+        claims: claims.unwrap_or_default(),
     })
 }
 
@@ -217,6 +237,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             return None;
         }
     };
+    let claims = check_claim_headers(raw.claims, &mut at.at("claims"))?;
     let at = &mut at.at("headers");
     let subject = identity_header(raw.headers.subject, &prefix, "subject", at)?;
     let provider = identity_header(raw.headers.provider, &prefix, "provider", at)?;
@@ -225,7 +246,27 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
         at.refuse("three different names", "one name twice");
         return None;
     }
-    Some(IdentityHeaders { prefix, subject, provider, scopes })
+    for name in claims.iter().map(|(_, header)| header) {
+        if [&subject, &provider, &scopes].contains(&name) {
+            at.refuse("other names than those of `claims`", "one of them");
+            return None;
+        }
+    }
+    Some(IdentityHeaders { prefix, subject, provider, scopes, claims })
+}
+
+/// Headers that tell of a token's claims, each of one.
+fn check_claim_headers(raw: BTreeMap<String, String>, at: &mut Checks<'_>) -> Option<Vec<(String, String)>> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (claim, header) in raw {
+        let header = identity_header(Some(header), "", &claim, at)?;
+        if headers.iter().any(|(_, other)| *other == header) {
+            at.at(&claim).refuse("a header of its own", "one that tells of another claim");
+            return None;
+        }
+        headers.push((claim, header));
+    }
+    Some(headers)
 }
 
 fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Checks<'_>) -> Option<String> {
@@ -256,7 +297,7 @@ fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Che
 /// A credential in an identity header would be removed before anyone could be told that it was refused.
 fn check_sources_apart(providers: &Providers, identity: &IdentityHeaders, at: &mut Checks<'_>) {
     for (name, provider) in providers {
-        for (index, source) in provider.kind.sources().iter().enumerate() {
+        for (index, source) in provider.kind.examiner().sources().iter().enumerate() {
             if let Source::Header(header) = source
                 && identity.covers(header.as_bytes())
             {

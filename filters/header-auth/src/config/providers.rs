@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
-use super::NOT_SHOWN;
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
+use super::{NOT_SHOWN, signatures, tokens};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
-use crate::provider::{Kind, Provider};
+use crate::kinds::{ApiKeys, Basic, Kind};
+use crate::provider::Provider;
 use crate::source::Source;
 use crate::store::{ApiKey, Holder, KeyStore, Salt, SaltedPassword, User, UserStore};
 use crate::timestamp::Timestamp;
@@ -25,40 +26,44 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
-        let hide = raw.hide;
-        if let Some(kind) = check_kind(raw, at) {
+        // Whoever has signed a message has signed it for the upstream too, and a token is for whoever can verify it.
+        let hide = raw.hide.unwrap_or(!matches!(raw.kind.as_str(), "http_signature" | "jwt"));
+        if let Some(kind) = check_kind(&name, raw, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
     }
     providers
 }
 
-fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
+fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
-        "api_key" => {
-            if raw.users.is_some() {
-                at.at("users").refuse("no users in a provider of kind `api_key`", "some");
-            }
-            let sources = check_sources(raw.sources.unwrap_or_default(), &mut at.at("sources"));
-            let keys = check_keys(raw.keys.unwrap_or_default(), &mut at.at("keys"));
-            Some(Kind::ApiKey { sources: sources?, keys: keys? })
-        }
-        "basic" => {
-            for (field, given) in [("sources", raw.sources.is_some()), ("keys", raw.keys.is_some())] {
-                if given {
-                    at.at(field).refuse("no such field in a provider of kind `basic`", "one");
-                }
-            }
-            check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Kind::basic)
-        }
+        "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
+        "basic" => check_basic(raw, at).map(Kind::Basic),
+        "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
+        "jwt" => tokens::check(raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
-            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
+            at.at("kind").refuse(
+                "`api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has",
+                NOT_SHOWN,
+            );
             None
         }
     }
 }
 
-fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
+fn check_api_keys(raw: RawProvider, at: &mut Checks<'_>) -> Option<ApiKeys> {
+    raw.only(&["sources", "keys"], at);
+    let sources = check_sources(raw.sources.unwrap_or_default(), &mut at.at("sources"));
+    let keys = check_keys(raw.keys.unwrap_or_default(), &mut at.at("keys"));
+    Some(ApiKeys { sources: sources?, keys: keys? })
+}
+
+fn check_basic(raw: RawProvider, at: &mut Checks<'_>) -> Option<Basic> {
+    raw.only(&["users"], at);
+    check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Basic::new)
+}
+
+pub(super) fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
     if raw.is_empty() {
         at.refuse("at least one source", "none");
         return None;
@@ -181,7 +186,7 @@ fn check_key(raw: RawKey, at: &mut Checks<'_>) -> Option<ApiKey> {
 }
 
 /// `Some(None)` where no time is given, `None` where a bad one is.
-fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>> {
+pub(super) fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>> {
     let Some(text) = text else { return Some(None) };
     match Timestamp::parse(&text) {
         Ok(time) => Some(Some(time)),
@@ -239,11 +244,16 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
     Some(User { password: password.filter(|_| !empty)?, holder: holder? })
 }
 
-fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Holder> {
+pub(super) fn check_holder(
+    name: String,
+    scopes: Vec<String>,
+    field: &str,
+    at: &mut Checks<'_>,
+) -> Option<Rc<Holder>> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
         at.at(field).refuse("1 to 128 bytes without control characters", NOT_SHOWN);
         return None;
     }
     let good = super::check_scopes(&scopes, &mut at.at("scopes"));
-    good.then_some(Holder { name, scopes })
+    good.then(|| Rc::new(Holder { name, scopes }))
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
-use wayside_sdk::Mode;
+use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
+use wayside_sdk::units::DurationText;
+use wayside_sdk::{Checks, Mode};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,8 @@ pub(super) struct RawConfig {
     #[serde(default = "default_max_credential_bytes")]
     pub(super) max_credential_bytes: u64,
     #[serde(default)]
+    pub(super) replay: RawReplayTable,
+    #[serde(default)]
     pub(super) metrics: RawMetrics,
 }
 
@@ -50,22 +54,56 @@ pub(super) enum OnAmbiguousPath {
     Reject,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawProvider {
-    pub(super) kind: String,
-    #[serde(default)]
-    pub(super) sources: Option<Vec<RawSource>>,
-    #[serde(default)]
-    pub(super) keys: Option<Vec<RawKey>>,
-    #[serde(default)]
-    pub(super) users: Option<Vec<RawUser>>,
-    #[serde(default = "hidden")]
-    pub(super) hide: bool,
+macro_rules! providers {
+    ($($field:ident: $type:ty,)*) => {
+        /// The fields of all kinds: which of them a kind has, it says itself ([`only`](RawProvider::only)).
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct RawProvider {
+            pub(super) kind: String,
+            /// Most kinds hide what they have verified
+            #[serde(default)]
+            pub(super) hide: Option<bool>,
+            $(#[serde(default)] pub(super) $field: Option<$type>,)*
+        }
+
+        impl RawProvider {
+            /// Refuses what a provider of this kind does not have.
+            pub(super) fn only(&self, fields: &[&str], at: &mut Checks<'_>) {
+                $(if self.$field.is_some() && !fields.contains(&stringify!($field)) {
+                    let expected = format!("no such field in a provider of kind `{}`", self.kind);
+                    at.at(stringify!($field)).refuse(expected, "one");
+                })*
+            }
+        }
+    };
 }
 
-fn hidden() -> bool {
-    true
+providers! {
+    sources: Vec<RawSource>,
+    keys: Vec<RawKey>,
+    users: Vec<RawUser>,
+    signers: Vec<RawSigner>,
+    label: String,
+    tag: String,
+    required_components: Vec<String>,
+    content_digest: RawContentDigest,
+    max_age: DurationText,
+    skew: DurationText,
+    require_nonce: bool,
+    replay: RawReplay,
+    max_body: u64,
+    structured_fields: BTreeMap<String, RawStructure>,
+    issuer: String,
+    audiences: Vec<String>,
+    jwks: Json,
+    algorithms: Vec<String>,
+    typ: String,
+    require_exp: bool,
+    max_lifetime: DurationText,
+    require_sub: bool,
+    claims: BTreeMap<String, Json>,
+    max_keys_tried: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -99,6 +137,63 @@ pub(super) struct RawKey {
     pub(super) not_after: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+}
+
+/// Whoever signs messages.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSigner {
+    pub(super) id: String,
+    pub(super) algorithm: String,
+    pub(super) jwk: Json,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawContentDigest {
+    Required,
+    IfCovered,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawReplay {
+    Refuse,
+    Allow,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawStructure {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is remembered of all providers together.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplayTable {
+    #[serde(default = "default_replay_capacity")]
+    pub(super) capacity: u64,
+}
+
+impl Default for RawReplayTable {
+    fn default() -> Self {
+        Self { capacity: default_replay_capacity() }
+    }
+}
+
+fn default_replay_capacity() -> u64 {
+    16_384
 }
 
 #[derive(serde::Deserialize)]
@@ -163,11 +258,12 @@ impl<'de> Deserialize<'de> for Hex {
 pub(super) struct RawIdentity {
     pub(super) prefix: String,
     pub(super) headers: RawIdentityHeaders,
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 impl Default for RawIdentity {
     fn default() -> Self {
-        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default() }
+        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default(), claims: BTreeMap::new() }
     }
 }
 
@@ -202,6 +298,7 @@ pub(super) struct RawAuthorize {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) scopes_all: Option<Vec<String>>,
     pub(super) scopes_any: Option<Vec<String>>,
+    pub(super) claims: Option<BTreeMap<String, Json>>,
 }
 
 #[derive(serde::Deserialize)]

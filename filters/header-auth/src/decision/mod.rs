@@ -4,10 +4,12 @@ use wayside_sdk::policy::{
     Asked, CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
 };
 
-use crate::access::{Access, Admission, Terms};
+use crate::access::{Access, Admission, Grant, Halt};
 use crate::authorization::is_token;
 use crate::denial::{Denial, Reason};
 use crate::identity::{Identity, IdentityHeaders, encode_value};
+use crate::kinds::{Once, View};
+use crate::means::Means;
 use crate::source::{Edit, Header, hide, only};
 use crate::timestamp::Timestamp;
 
@@ -30,6 +32,8 @@ pub struct Policy {
 pub struct Request<'a> {
     /// In their order, pseudo headers included
     pub headers: &'a [Header<'a>],
+    /// Needed only where a decision [awaits](Halt::Awaits) it
+    pub body: Option<&'a [u8]>,
     /// Needed only if [`Policy::asked`] says so
     pub route_name: &'a [u8],
     pub cluster: &'a [u8],
@@ -49,19 +53,20 @@ pub struct Decision<'p> {
     pub rule: &'p str,
     /// Whether the request came with identity headers of its own
     pub claimed_identity: bool,
-    pub outcome: Result<Admitted<'p>, Denial>,
+    pub outcome: Result<Admitted<'p>, Halt>,
 }
 
-/// A request that goes on, once `edits` are made in their order.
+/// A request that goes on, once `once` could be spent and `edits` are made in their order.
 #[derive(Debug)]
 pub struct Admitted<'p> {
     pub admission: Admission<'p>,
+    pub once: Vec<Once>,
     pub edits: Vec<Edit>,
 }
 
 impl Policy {
     /// Decides about a request at wall time `now`.
-    pub fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
+    pub fn decide(&self, request: &Request<'_>, means: &dyn Means, now: Timestamp) -> Decision<'_> {
         let claimed = self.identity.claimed(request.headers);
         let claimed_identity = !claimed.is_empty();
         // A rule must not be chosen by an identity that nobody vouches for.
@@ -70,13 +75,20 @@ impl Policy {
         let (rule, access) = match self.select(&Request { headers: &genuine, ..*request }) {
             Ok(selected) => selected,
             Err(reason) => {
-                return Decision { rule: DEFAULT_RULE, claimed_identity, outcome: Err(Denial::of(reason)) };
+                let outcome = Err(Denial::of(reason).into());
+                return Decision { rule: DEFAULT_RULE, claimed_identity, outcome };
             }
         };
         let outcome = if claimed.iter().all(|name| is_removable(name)) {
-            self.admit(access, request.headers, &claimed, now)
+            let view = View {
+                headers: request.headers,
+                body: request.body,
+                max_credential_bytes: self.max_credential_bytes,
+                now,
+            };
+            access.admit(&view, means, &self.realm).map(|grant| self.admitted(access, grant, &view, &claimed))
         } else {
-            Err(Denial::of(Reason::UnremovableHeader))
+            Err(Denial::of(Reason::UnremovableHeader).into())
         };
         Decision { rule, claimed_identity, outcome }
     }
@@ -119,27 +131,31 @@ impl Policy {
         }
     }
 
-    fn admit<'p>(
-        &'p self,
-        access: &'p Access,
-        headers: &[Header<'_>],
+    fn admitted<'p>(
+        &self,
+        access: &Access,
+        Grant { admission, once }: Grant<'p>,
+        request: &View<'_>,
         claimed: &[&[u8]],
-        now: Timestamp,
-    ) -> Result<Admitted<'p>, Denial> {
-        let terms = Terms { max_credential_bytes: self.max_credential_bytes, realm: &self.realm, now };
-        let admission = access.admit(headers, &terms)?;
+    ) -> Admitted<'p> {
         let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
-        if let Admission::Known { provider, holder } = admission {
+        if let Admission::Known { provider, holder, claims } = &admission {
             let identity = Identity {
                 subject: encode_value(&holder.name),
                 provider: provider.name.clone(),
                 scopes: holder.scopes.join(" "),
             };
             edits.extend(self.identity.edits_for(&identity));
+            if let Some(claims) = claims {
+                edits.extend(self.identity.edits_for_claims(claims));
+            }
             let hidden = access.providers().iter().filter(|provider| provider.hide);
-            edits.extend(hide(hidden.flat_map(|provider| provider.kind.sources()), headers));
+            edits.extend(hide(
+                hidden.flat_map(|provider| provider.kind.examiner().sources()),
+                request.headers,
+            ));
         }
-        Ok(Admitted { admission, edits })
+        Admitted { admission, once, edits }
     }
 }
 

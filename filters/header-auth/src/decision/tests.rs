@@ -7,6 +7,7 @@ use wayside_sdk::Configuration as _;
 
 use super::*;
 use crate::config::Config;
+use crate::means::NoProxy;
 
 const KEY: &str = "demo-key-0001-not-a-secret";
 /// `reader:demo-password`
@@ -39,7 +40,14 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Pairs {
 fn decide<'p>(policy: &'p Policy, pairs: &Pairs) -> Decision<'p> {
     let headers: Vec<Header<'_>> =
         pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-    policy.decide(&Request { headers: &headers, route_name: b"", cluster: b"" }, NOW)
+    policy.decide(&Request { headers: &headers, body: None, route_name: b"", cluster: b"" }, &NoProxy, NOW)
+}
+
+fn denial(decision: Decision<'_>) -> Denial {
+    match decision.outcome {
+        Err(Halt::Denied(denial)) => denial,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// `rule: what` with `what` one of `open`, `anonymous`, `provider/subject` and `status reason`.
@@ -48,10 +56,11 @@ fn verdict(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> String {
     let what = match &decision.outcome {
         Ok(Admitted { admission: Admission::Open, .. }) => "open".to_owned(),
         Ok(Admitted { admission: Admission::Anonymous, .. }) => "anonymous".to_owned(),
-        Ok(Admitted { admission: Admission::Known { provider, holder }, .. }) => {
+        Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
             format!("{}/{}", provider.name, holder.name)
         }
-        Err(denial) => format!("{} {}", denial.reason.status(), denial.reason.label()),
+        Err(Halt::Denied(denial)) => format!("{} {}", denial.reason.status(), denial.reason.label()),
+        Err(Halt::Awaits { provider, awaited }) => format!("{provider} awaits {awaited:?}"),
     };
     format!("{}: {what}", decision.rule)
 }
@@ -211,9 +220,9 @@ fn connect_has_no_path_and_falls_to_the_defaults() {
     let policy = example();
     let mut pairs = request("/", &[]);
     pairs.retain(|(name, _)| name != b":path" && name != b":method");
-    assert_eq!(decide(&policy, &pairs).outcome.unwrap_err().reason, Reason::MalformedPath);
+    assert_eq!(denial(decide(&policy, &pairs)).reason, Reason::MalformedPath);
     pairs.push((b":method".to_vec(), b"CONNECT".to_vec()));
-    assert_eq!(decide(&policy, &pairs).outcome.unwrap_err().reason, Reason::Missing);
+    assert_eq!(denial(decide(&policy, &pairs)).reason, Reason::Missing);
 }
 
 #[test]
@@ -313,7 +322,7 @@ fn who_is_known_but_not_meant_is_forbidden() {
 #[test]
 fn challenges_name_every_way_in_and_no_fault() {
     let challenges = |policy: &Policy, headers: &[(&str, &str)]| {
-        decide(policy, &request("/books", headers)).outcome.unwrap_err().challenges
+        denial(decide(policy, &request("/books", headers))).challenges
     };
     let both = ["ApiKey realm=\"bookshop\"", "Basic realm=\"bookshop\", charset=\"UTF-8\""];
     assert_eq!(challenges(&example(), &[]), both);
@@ -342,11 +351,11 @@ fn keys_expire_by_the_time_that_is_handed_in() {
     let pairs = request("/books", &[("x-api-key", KEY)]);
     let headers: Vec<Header<'_>> =
         pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-    let request = Request { headers: &headers, route_name: b"", cluster: b"" };
+    let request = Request { headers: &headers, body: None, route_name: b"", cluster: b"" };
     let end = Timestamp::parse("2099-01-01T00:00:00Z").unwrap();
     let just_before = Timestamp(end.0 - Duration::from_nanos(1));
-    assert!(policy.decide(&request, just_before).outcome.is_ok());
-    assert_eq!(policy.decide(&request, end).outcome.unwrap_err().reason, Reason::Expired);
+    assert!(policy.decide(&request, &NoProxy, just_before).outcome.is_ok());
+    assert_eq!(denial(policy.decide(&request, &NoProxy, end)).reason, Reason::Expired);
 }
 
 proptest! {

@@ -1,0 +1,44 @@
+//! What a decision may ask of the proxy while it is made. Whoever has no proxy says so, and nobody gets in on it.
+
+use wayside_credentials::jose::{Pure, Verifier};
+
+/// A part of the certificate by which the client proved itself to the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificatePart {
+    /// The first URI among its subject alternative names
+    UriSan,
+    /// The first DNS name among them
+    DnsSan,
+    /// The distinguished name, as of RFC 2253
+    Subject,
+    /// Of the whole certificate, in hexadecimal digits
+    Sha256,
+}
+
+/// The proxy could not be asked, which is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// The proxy, as far as a decision needs it.
+pub trait Means {
+    /// `None` where the client has shown no certificate, or its certificate has no such part.
+    ///
+    /// # Errors
+    /// The proxy could not be asked.
+    fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Who verifies public-key signatures.
+    fn verifier(&self) -> &dyn Verifier {
+        &Pure
+    }
+}
+
+/// Where there is no proxy: in tests, fuzzers and tools.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProxy;
+
+impl Means for NoProxy {
+    fn certificate(&self, _: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
+        Err(Unavailable)
+    }
+}

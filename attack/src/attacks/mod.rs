@@ -128,14 +128,15 @@ impl Attacks {
         self.skipped.retain(|skipped| is_kept(skipped.group, &skipped.name));
     }
 
-    /// One of each name is of the list of tokens, whichever provider could make it; the others are further ones.
+    /// One of each name is of the lists of tokens and of forms, whichever provider could make it; the others are further ones.
     fn list_each_token_once(&mut self) {
         fn bare(name: &str) -> &str {
             name.split_once(" (").map_or(name, |(bare, _)| bare)
         }
         let mut listed = BTreeSet::new();
         for attack in &mut self.sent {
-            if attack.group == Group::Tokens && !listed.insert(bare(&attack.name).to_owned()) {
+            let is_listed = matches!(attack.group, Group::Tokens | Group::Forms);
+            if is_listed && !listed.insert(bare(&attack.name).to_owned()) {
                 attack.group = Group::FurtherTokens;
             }
         }

@@ -52,6 +52,23 @@ reasons! {
     UnknownCredential = "unknown_credential", 401;
     NotYetValid = "not_yet_valid", 401;
     Expired = "expired", 401;
+    /// Good for one request, and that has been
+    Replayed = "replayed", 401;
+    /// It cannot be remembered that it was used
+    ReplayFull = "replay_full", 503;
+    // Of signatures of messages
+    /// What is covered, or how, is not understood
+    SignatureUnsupported = "signature_unsupported", 401;
+    /// Something is covered that the request does not have
+    SignatureAbsent = "signature_absent_component", 401;
+    SignatureUncovered = "signature_uncovered", 401;
+    SignatureUndated = "signature_undated", 401;
+    SignatureWithoutNonce = "signature_without_nonce", 401;
+    SignatureAlgorithm = "signature_algorithm", 401;
+    SignatureWrong = "signature_wrong", 401;
+    DigestMissing = "digest_missing", 401;
+    DigestDiffers = "digest_differs", 401;
+    BodyTooLarge = "body_too_large", 413;
 }
 
 impl Reason {
@@ -61,6 +78,7 @@ impl Reason {
             400 => "bad request",
             401 => "authentication required",
             403 => "forbidden",
+            413 => "content too large",
             431 => "request header field too large",
             _ => "service unavailable",
         }

@@ -33,6 +33,7 @@ pub struct ManifestError {
 /// chain:
 ///   - module: timeout                 # timeout.wasm
 ///     config: { version: 1 }
+///     allow_on_headers_stop_iteration: true   # for a filter that holds headers until it has seen the body
 /// exchanges:
 ///   - request: GET /books             # a method and a path
 ///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
@@ -92,6 +93,9 @@ pub struct Link {
     /// Handed to the filter as JSON.
     #[serde(default)]
     pub config: serde_json::Value,
+    /// Whether it may hold headers and be shown the body meanwhile, as in Envoy.
+    #[serde(default)]
+    pub allow_on_headers_stop_iteration: bool,
 }
 
 /// An exchange as written. Header lines are `name: value`; `\xNN` stands for a byte, `\\` for a backslash.
@@ -318,6 +322,7 @@ fn filters_of(
         let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
         let (vm_id, path) = (quoted(&link.module), quoted(&path.display().to_string()));
         let name = quoted(&format!("{}{suffix}", link.module));
+        let allow_stop = link.allow_on_headers_stop_iteration;
         filters.push_str(&format!(
             r#"                  - name: {name}
                     typed_config:
@@ -325,6 +330,7 @@ fn filters_of(
                       config:
                         name: {name}
                         failure_policy: FAIL_RELOAD
+                        allow_on_headers_stop_iteration: {allow_stop}
                         vm_config:
                           vm_id: {vm_id}
                           runtime: envoy.wasm.runtime.v8

@@ -2,9 +2,11 @@
 
 mod providers;
 mod raw;
+mod signatures;
 
 use std::rc::Rc;
 
+use wayside_credentials::messages::replay::SETS;
 use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
@@ -25,6 +27,8 @@ const NOT_SHOWN: &str = "another value (not shown)";
 pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
+    /// How much of what is good once is remembered in each set of the table
+    pub replay_room: usize,
     pub metrics: Metrics,
 }
 
@@ -79,6 +83,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     if !(1..=65_536).contains(&max_credential_bytes) {
         at.at("max_credential_bytes").refuse("1 to 65536", raw.max_credential_bytes);
     }
+    let replay_room = check_replay(raw.replay.capacity, &mut at.at("replay").at("capacity"));
     let policy = Policy {
         identity: identity?,
         asked: rules.as_ref()?.asked(),
@@ -88,7 +93,15 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
     };
-    Some(Config { mode: raw.mode, policy, metrics })
+    Some(Config { mode: raw.mode, policy, replay_room, metrics })
+}
+
+/// The share of each set of what all of them hold.
+fn check_replay(capacity: u64, at: &mut Checks<'_>) -> usize {
+    if !(64..=65_536).contains(&capacity) {
+        at.refuse("64 to 65536", capacity);
+    }
+    usize::try_from(capacity).unwrap_or(usize::MAX).div_ceil(usize::from(SETS))
 }
 
 /// The providers that rules may name.

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
-use super::NOT_SHOWN;
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
+use super::{NOT_SHOWN, signatures};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
 use crate::kinds::{ApiKeys, Basic, Kind};
@@ -26,20 +26,23 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
-        let hide = raw.hide.unwrap_or(true);
-        if let Some(kind) = check_kind(raw, at) {
+        // Whoever has signed a message has signed it for the upstream too.
+        let hide = raw.hide.unwrap_or(raw.kind != "http_signature");
+        if let Some(kind) = check_kind(&name, raw, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
     }
     providers
 }
 
-fn check_kind(raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
+fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
         "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
         "basic" => check_basic(raw, at).map(Kind::Basic),
+        "http_signature" => signatures::check(name, raw, at).map(Kind::HttpSignature),
         _ => {
-            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
+            at.at("kind")
+                .refuse("`api_key`, `basic` or `http_signature`, the kinds this version has", NOT_SHOWN);
             None
         }
     }
@@ -180,7 +183,7 @@ fn check_key(raw: RawKey, at: &mut Checks<'_>) -> Option<ApiKey> {
 }
 
 /// `Some(None)` where no time is given, `None` where a bad one is.
-fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>> {
+pub(super) fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>> {
     let Some(text) = text else { return Some(None) };
     match Timestamp::parse(&text) {
         Ok(time) => Some(Some(time)),
@@ -238,7 +241,12 @@ fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
     Some(User { password: password.filter(|_| !empty)?, holder: holder? })
 }
 
-fn check_holder(name: String, scopes: Vec<String>, field: &str, at: &mut Checks<'_>) -> Option<Rc<Holder>> {
+pub(super) fn check_holder(
+    name: String,
+    scopes: Vec<String>,
+    field: &str,
+    at: &mut Checks<'_>,
+) -> Option<Rc<Holder>> {
     if !(1..=128).contains(&name.len()) || name.chars().any(char::is_control) {
         at.at(field).refuse("1 to 128 bytes without control characters", NOT_SHOWN);
         return None;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
+use wayside_sdk::units::DurationText;
 use wayside_sdk::{Checks, Mode};
 
 #[derive(serde::Deserialize)]
@@ -31,6 +33,8 @@ pub(super) struct RawConfig {
     pub(super) challenge_realm: String,
     #[serde(default = "default_max_credential_bytes")]
     pub(super) max_credential_bytes: u64,
+    #[serde(default)]
+    pub(super) replay: RawReplayTable,
     #[serde(default)]
     pub(super) metrics: RawMetrics,
 }
@@ -79,6 +83,17 @@ providers! {
     sources: Vec<RawSource>,
     keys: Vec<RawKey>,
     users: Vec<RawUser>,
+    signers: Vec<RawSigner>,
+    label: String,
+    tag: String,
+    required_components: Vec<String>,
+    content_digest: RawContentDigest,
+    max_age: DurationText,
+    skew: DurationText,
+    require_nonce: bool,
+    replay: RawReplay,
+    max_body: u64,
+    structured_fields: BTreeMap<String, RawStructure>,
 }
 
 #[derive(serde::Deserialize)]
@@ -112,6 +127,63 @@ pub(super) struct RawKey {
     pub(super) not_after: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+}
+
+/// Whoever signs messages.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSigner {
+    pub(super) id: String,
+    pub(super) algorithm: String,
+    pub(super) jwk: Json,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawContentDigest {
+    Required,
+    IfCovered,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawReplay {
+    Refuse,
+    Allow,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawStructure {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is remembered of all providers together.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplayTable {
+    #[serde(default = "default_replay_capacity")]
+    pub(super) capacity: u64,
+}
+
+impl Default for RawReplayTable {
+    fn default() -> Self {
+        Self { capacity: default_replay_capacity() }
+    }
+}
+
+fn default_replay_capacity() -> u64 {
+    16_384
 }
 
 #[derive(serde::Deserialize)]

@@ -5,12 +5,14 @@
 
 mod api_key;
 mod basic;
+mod http_signature;
 
 use std::fmt;
 use std::rc::Rc;
 
 pub use self::api_key::ApiKeys;
 pub use self::basic::Basic;
+pub use self::http_signature::{Entitled, HttpSignature, Replay};
 use crate::denial::Reason;
 use crate::means::Means;
 use crate::source::{Flaw, Header, Source};
@@ -42,6 +44,7 @@ impl fmt::Debug for View<'_> {
 pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
+    HttpSignature(HttpSignature),
     #[cfg(test)]
     Told(Finding),
 }
@@ -52,6 +55,7 @@ impl Kind {
         match self {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
+            Self::HttpSignature(kind) => kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }

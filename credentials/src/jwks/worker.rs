@@ -9,6 +9,12 @@ use std::rc::Rc;
 pub trait Keys: Sized {
     /// `None` for what is no key set, or one in which no key can be used.
     fn read(document: &[u8]) -> Option<Self>;
+
+    /// How many there are.
+    fn usable(&self) -> usize;
+
+    /// How many more the document has that cannot be used.
+    fn skipped(&self) -> usize;
 }
 
 /// What the provider said, with the serial of the fetch that brought it.

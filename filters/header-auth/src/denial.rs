@@ -69,6 +69,9 @@ reasons! {
     DigestMissing = "digest_missing", 401;
     DigestDiffers = "digest_differs", 401;
     BodyTooLarge = "body_too_large", 413;
+    // Of key sets that are fetched
+    /// There is none, or none that is not too old
+    NoKeys = "no_keys", 503;
 }
 
 impl Reason {

@@ -19,11 +19,13 @@ use crate::access::{Admission, Halt};
 use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
+use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
 use crate::means::{CertificatePart, Means, Unavailable};
 use crate::source::{Edit, Header};
 use crate::spent::Table;
 use crate::timestamp::Timestamp;
+use crate::waiting::{Held, Patience, Waiting, a_moment};
 
 /// The configured filter.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
     spent: Table,
+    waiting: Waiting,
     counters: Counters,
 }
 
@@ -62,8 +65,11 @@ impl Plugin for HeaderAuth {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let counters = Counters::new(&config, init)?;
+        if config.mode != Mode::Off {
+            config.remotes.iter().try_for_each(|remote| remote.start(&counters.jwks, init))?;
+        }
         let spent = Table::new(config.replay_room, config.mode == Mode::Shadow);
-        Ok(Self { mode: config.mode, policy: config.policy, spent, counters })
+        Ok(Self { mode: config.mode, policy: config.policy, spent, waiting: Waiting::default(), counters })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -85,7 +91,8 @@ impl HttpFilter for Stream {
         };
         // Of a request that ends here the body is known.
         let body = request.end_of_stream().then_some(&[][..]);
-        let decision = plugin.decide(&snapshot, body, request.stream());
+        let patience = Patience::new(plugin.mode);
+        let decision = plugin.decide(&snapshot, body, request.stream(), &patience);
         self.claimed_identity = decision.claimed_identity;
         if let Err(Halt::Awaits { provider, awaited: Awaited::Body { up_to } }) = &decision.outcome
             && body.is_none()
@@ -97,6 +104,10 @@ impl HttpFilter for Stream {
                 Mode::Enforce => request.hold_for_body(),
                 Mode::Shadow | Mode::Off => Flow::Continue,
             };
+        }
+        if awaits_keys(&decision) {
+            let body = body.map(<[u8]>::to_vec);
+            return until_there_are_keys(Rc::clone(&self.plugin), request, snapshot, body, patience);
         }
         plugin.carry_out(decision, Some(&mut request.headers))
     }
@@ -129,7 +140,11 @@ impl HttpFilter for Stream {
             (Some(snapshot), Ok(now)) => Snapshot { now, ..snapshot },
             _ => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time")),
         };
-        let decision = plugin.decide(&snapshot, Some(&whole), body.stream());
+        let patience = Patience::new(plugin.mode);
+        let decision = plugin.decide(&snapshot, Some(&whole), body.stream(), &patience);
+        if awaits_keys(&decision) {
+            return until_there_are_keys(Rc::clone(&self.plugin), body, snapshot, Some(whole), patience);
+        }
         plugin.carry_out(decision, body.headers())
     }
 
@@ -172,11 +187,12 @@ impl HeaderAuth {
         snapshot: &Snapshot,
         body: Option<&[u8]>,
         stream: &wayside_sdk::Stream,
+        patience: &Patience,
     ) -> Decision<'p> {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
         let request =
             Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
-        let mut decision = self.policy.decide(&request, &Proxy(stream), snapshot.now);
+        let mut decision = self.policy.decide(&request, &Proxy { stream, patience }, snapshot.now);
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
@@ -269,6 +285,41 @@ impl HeaderAuth {
     }
 }
 
+fn awaits_keys(decision: &Decision<'_>) -> bool {
+    matches!(decision.outcome, Err(Halt::Awaits { awaited: Awaited::Keys, .. }))
+}
+
+/// Decides again and again, until there are keys or the request may wait for them no longer.
+fn until_there_are_keys(
+    plugin: Rc<HeaderAuth>,
+    mut message: impl Held + 'static,
+    mut snapshot: Snapshot,
+    body: Option<Vec<u8>>,
+    mut patience: Patience,
+) -> Flow {
+    let place = plugin.waiting.place();
+    if place.is_none() {
+        patience = Patience::NONE;
+    }
+    Flow::wait(async move {
+        let _place = place;
+        loop {
+            if let Err(error) = a_moment(message.stream()).await {
+                log!(Error, "nobody can wait: {error}");
+                patience = Patience::NONE;
+            }
+            match Timestamp::now() {
+                Ok(now) => snapshot.now = now,
+                Err(error) => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time: {error}")),
+            }
+            let decision = plugin.decide(&snapshot, body.as_deref(), message.stream(), &patience);
+            if !awaits_keys(&decision) {
+                return plugin.carry_out(decision, message.headers());
+            }
+        }
+    })
+}
+
 /// What is read from the proxy for one request.
 #[derive(Debug)]
 struct Snapshot {
@@ -300,7 +351,10 @@ impl Timestamp {
 }
 
 /// The proxy, asked on behalf of one request.
-struct Proxy<'a>(&'a wayside_sdk::Stream);
+struct Proxy<'a> {
+    stream: &'a wayside_sdk::Stream,
+    patience: &'a Patience,
+}
 
 impl Means for Proxy<'_> {
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -310,8 +364,15 @@ impl Means for Proxy<'_> {
             CertificatePart::Subject => &CONNECTION_SUBJECT_PEER,
             CertificatePart::Sha256 => &CONNECTION_SHA256_PEER,
         };
-        let value = self.0.get(property).map_err(|_| Unavailable)?;
+        let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    fn more_keys(&self, keys: &Rc<Remote>) -> More {
+        match keys.want(self.stream) {
+            More::Coming if !self.patience.lasts(self.stream, keys.wait()) => More::No,
+            more => more,
+        }
     }
 }
 
@@ -370,6 +431,7 @@ struct Counters {
     internal: CounterFamily<1>,
     replayed: Counter,
     replay_full: Counter,
+    jwks: Rc<jwks::Counters>,
 }
 
 impl Counters {
@@ -391,6 +453,7 @@ impl Counters {
             internal: init.counter_family(&name("internal"), [rule], &limit),
             replayed: init.counter(&name("replay_hit"))?,
             replay_full: init.counter(&name("replay_full"))?,
+            jwks: Rc::new(jwks::Counters::new(init, prefix, provider, reason, &limit)),
         })
     }
 

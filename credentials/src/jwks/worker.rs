@@ -3,6 +3,7 @@
 use super::answer::{Answer, Flaw};
 use super::progress::{Begun, Fetch, Progress};
 use super::terms::{Jitter, Terms, Uptime};
+use crate::jose::KeySet;
 use std::rc::Rc;
 
 /// Keys read from a provider's document.
@@ -15,6 +16,20 @@ pub trait Keys: Sized {
 
     /// How many more the document has that cannot be used.
     fn skipped(&self) -> usize;
+}
+
+impl Keys for KeySet {
+    fn read(document: &[u8]) -> Option<KeySet> {
+        KeySet::parse(document).ok()
+    }
+
+    fn usable(&self) -> usize {
+        self.keys().count()
+    }
+
+    fn skipped(&self) -> usize {
+        KeySet::skipped(self)
+    }
 }
 
 /// What the provider said, with the serial of the fetch that brought it.

@@ -140,10 +140,11 @@ impl Gateway {
             } },
             "defaults": { "require": { "any": ["corp"] } },
         });
-        let filter =
-            Wasm { module: HEADER_AUTH.clone(), vm_id: "header_auth".to_owned(), configuration };
-        let doors =
-            [Door::new("door", upstream.address).filters([filter]), Door::new("idp", provider.server.address)];
+        let filter = Wasm { module: HEADER_AUTH.clone(), vm_id: "header_auth".to_owned(), configuration };
+        let doors = [
+            Door::new("door", upstream.address).filters([filter]),
+            Door::new("idp", provider.server.address),
+        ];
         let proxy = Proxy::start(envoy, 4, &doors).await?;
         let client = Client::new(Protocol::Http1, proxy.address("door")?);
         Ok(Gateway { provider, proxy, client, _upstream: upstream })
@@ -185,7 +186,8 @@ async fn au_11_ten_thousand_unknown_keys_and_at_most_one_fetch_in_min_refetch() 
     gateway.all_answer(&good(1), 200, "at the start").await?;
     ensure!(gateway.provider.fetches() == 1, "{} fetches at the start", gateway.provider.fetches());
     let began = Instant::now();
-    let replies = gateway.client.closed_loop(10_000, 64, |n| bearing(&token(1, &format!("nobody-{n}")))).await;
+    let replies =
+        gateway.client.closed_loop(10_000, 64, |n| bearing(&token(1, &format!("nobody-{n}")))).await;
     let refused = replies.iter().filter(|reply| reply.status == Some(401)).count();
     let (fetches, gap) = (gateway.provider.fetches(), gateway.provider.shortest_gap());
     eprintln!("10000 unknown keys in {:?}: {fetches} fetches, {gap:?} apart at the least", began.elapsed());
@@ -269,14 +271,17 @@ async fn fails_for_a_while(envoy: &Path, manner: Manner) -> anyhow::Result<Strin
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     gateway.all_answer(&good(1), 200, "when it is well again").await?;
     gateway.proxy.must_be_well()?;
-    Ok(format!("{manner:?}: {times} requests judged rightly in 5 s, {fetches} fetches, {gap:?} apart at the least"))
+    Ok(format!(
+        "{manner:?}: {times} requests judged rightly in 5 s, {fetches} fetches, {gap:?} apart at the least"
+    ))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn au_11_who_comes_before_the_keys_waits_for_them_and_no_longer_than_it_may() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("AU-11, a slow provider") else { return Ok(()) };
     let _busy = crate::QUIET.read().await;
-    let mut gateway = Gateway::start(&envoy, json!({ "min_refetch": "1s", "timeout": "3s", "wait": "1s" })).await?;
+    let mut gateway =
+        Gateway::start(&envoy, json!({ "min_refetch": "1s", "timeout": "3s", "wait": "1s" })).await?;
     gateway.all_answer(&good(1), 200, "at the start").await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     {

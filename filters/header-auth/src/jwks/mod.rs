@@ -8,6 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use wayside_credentials::jose::KeySet;
 use wayside_credentials::jwks::{
     Answer, Fetch, Flaw, Jitter, Keys as _, MAX_DOCUMENT, Terms, Uptime, Wanted, Worker,
 };
@@ -19,19 +20,6 @@ use self::records::Records;
 use crate::denial::Reason;
 use crate::kinds::{Awaited, Finding};
 use crate::means::Means;
-
-pub struct KeySet;
-impl wayside_credentials::jwks::Keys for KeySet {
-    fn read(_: &[u8]) -> Option<Self> {
-        None
-    }
-    fn usable(&self) -> usize {
-        0
-    }
-    fn skipped(&self) -> usize {
-        0
-    }
-}
 
 /// How often each VM looks whether there are other keys, and whether a fetch is due.
 const TICK: Duration = Duration::from_secs(1);

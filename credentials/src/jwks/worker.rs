@@ -92,7 +92,9 @@ pub enum Wanted {
     Fetch(Fetch),
     /// Keys may be coming.
     UnderWay,
-    /// There are none to wait for.
+    /// There are none at all, and the next fetch is due then.
+    Later(Uptime),
+    /// There is no such key.
     No,
 }
 
@@ -139,6 +141,7 @@ impl<K: Keys> Worker<K> {
             return Ok(Wanted::Changed);
         }
         match progress.on_demand(&self.terms, now) {
+            Begun::NotYet if self.keys.is_none() => return Ok(Wanted::Later(progress.due())),
             Begun::NotYet => return Ok(Wanted::No),
             Begun::UnderWay => return Ok(Wanted::UnderWay),
             Begun::Fetch(..) => {}

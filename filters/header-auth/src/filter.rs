@@ -33,6 +33,7 @@ pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
     spent: Table,
+    remotes: Vec<Rc<Remote>>,
     waiting: Waiting,
     counters: Counters,
 }
@@ -69,7 +70,14 @@ impl Plugin for HeaderAuth {
             config.remotes.iter().try_for_each(|remote| remote.start(&counters.jwks, init))?;
         }
         let spent = Table::new(config.replay_room, config.mode == Mode::Shadow);
-        Ok(Self { mode: config.mode, policy: config.policy, spent, waiting: Waiting::default(), counters })
+        Ok(Self {
+            mode: config.mode,
+            policy: config.policy,
+            spent,
+            remotes: config.remotes,
+            waiting: Waiting::default(),
+            counters,
+        })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -227,6 +235,12 @@ impl HeaderAuth {
         Ok(())
     }
 
+    /// Another number whenever something has become of a fetch of keys. `None`: nobody knows.
+    fn news(&self, stream: &wayside_sdk::Stream) -> Option<u64> {
+        let now = stream.now().ok()?;
+        Some(self.remotes.iter().fold(0, |sum, remote| remote.news(now).wrapping_add(sum)))
+    }
+
     /// Counts what was decided and does it, unless the filter only watches.
     fn carry_out(&self, decision: Decision<'_>, headers: Option<&mut Headers<OfRequest>>) -> Flow {
         self.counters.count(&decision);
@@ -303,11 +317,17 @@ fn until_there_are_keys(
     }
     Flow::wait(async move {
         let _place = place;
+        let mut known = None;
         loop {
             if let Err(error) = a_moment(message.stream()).await {
                 log!(Error, "nobody can wait: {error}");
                 patience = Patience::NONE;
             }
+            let news = plugin.news(message.stream());
+            if known == news && known.is_some() && patience.lasts(message.stream()) {
+                continue;
+            }
+            known = news;
             match Timestamp::now() {
                 Ok(now) => snapshot.now = now,
                 Err(error) => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time: {error}")),
@@ -370,7 +390,7 @@ impl Means for Proxy<'_> {
 
     fn more_keys(&self, keys: &Rc<Remote>) -> More {
         match keys.want(self.stream) {
-            More::Coming if !self.patience.lasts(self.stream, keys.wait()) => More::No,
+            More::Coming if !self.patience.lasts_for(keys.wait(), self.stream) => More::No,
             more => more,
         }
     }

@@ -48,22 +48,27 @@ pub(crate) async fn a_moment(stream: &Stream) -> Host<()> {
 #[derive(Debug)]
 pub(crate) struct Patience {
     none: bool,
-    since: Cell<Option<Monotonic>>,
+    until: Cell<Option<Monotonic>>,
 }
 
 impl Patience {
-    pub(crate) const NONE: Patience = Patience { none: true, since: Cell::new(None) };
+    pub(crate) const NONE: Patience = Patience { none: true, until: Cell::new(None) };
 
     /// A filter that only watches holds nobody up.
     pub(crate) fn new(mode: Mode) -> Patience {
-        Patience { none: mode != Mode::Enforce, since: Cell::new(None) }
+        Patience { none: mode != Mode::Enforce, until: Cell::new(None) }
     }
 
-    pub(crate) fn lasts(&self, stream: &Stream, wait: Duration) -> bool {
-        let Some(now) = stream.now().ok().filter(|_| !self.none) else { return false };
-        let since = self.since.get().unwrap_or(now);
-        self.since.set(Some(since));
-        now < since.plus(wait)
+    /// Whether it lasts, if it is to last that long from the beginning.
+    pub(crate) fn lasts_for(&self, wait: Duration, stream: &Stream) -> bool {
+        if let (None, Ok(now)) = (self.until.get(), stream.now()) {
+            self.until.set(Some(now.plus(wait)));
+        }
+        self.lasts(stream)
+    }
+
+    pub(crate) fn lasts(&self, stream: &Stream) -> bool {
+        !self.none && stream.now().is_ok_and(|now| self.until.get().is_some_and(|until| now < until))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wayside_credentials::jose::KeySet;
 use wayside_credentials::jwks::{
-    Answer, Fetch, Flaw, Jitter, Keys as _, MAX_DOCUMENT, Terms, Uptime, Wanted, Worker,
+    Answer, Board as _, Fetch, Flaw, Jitter, Keys as _, MAX_DOCUMENT, Progress, Terms, Uptime, Wanted, Worker,
 };
 use wayside_sdk::callout::Caller;
 use wayside_sdk::{CallError, CallResponse, Cluster, Host, Init, Monotonic, Root, Stream, log, name, rng};
@@ -25,6 +25,9 @@ use crate::means::Means;
 const TICK: Duration = Duration::from_secs(1);
 /// The first look comes soon, but not while Envoy only tries a configuration.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// However many wait: one read of shared data for all of them in this time.
+const LOOKS_APART: Duration = Duration::from_millis(15);
 
 /// Where a key set is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,9 @@ pub struct Remote {
     records: Records,
     worker: RefCell<Worker<KeySet>>,
     changes: Cell<u64>,
+    news: Cell<u64>,
+    /// What was last read for those who wait, and when
+    seen: Cell<(Monotonic, Option<Progress>)>,
     counters: OnceCell<Rc<Counters>>,
 }
 
@@ -99,6 +105,8 @@ impl Remote {
             records: Records::of(place, &terms),
             worker: RefCell::new(Worker::new(terms)),
             changes: Cell::new(0),
+            news: Cell::new(0),
+            seen: Cell::default(),
             counters: OnceCell::new(),
         })
     }
@@ -171,6 +179,9 @@ impl Remote {
                 More::Coming
             }
             Ok(Wanted::UnderWay) => More::Coming,
+            // Who can wait that long may see the next fetch succeed.
+            Ok(Wanted::Later(due)) if due < uptime(now.plus(self.wait)) => More::Coming,
+            Ok(Wanted::Later(_)) => More::No,
             Ok(Wanted::No) => More::No,
             Err(error) => {
                 log!(Error, "the keys of {} cannot be looked after: {error}", self.name);
@@ -205,6 +216,25 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// Another number whenever something has become of a fetch, here or in another VM: until then whoever waits need not look.
+    #[must_use]
+    pub fn news(&self, now: Monotonic) -> u64 {
+        let (looked, known) = self.seen.get();
+        if now.since(looked) < LOOKS_APART {
+            return self.news.get();
+        }
+        match self.records.progress() {
+            Ok(progress) => {
+                self.seen.set((now, progress));
+                if progress != known {
+                    self.news.set(self.news.get().wrapping_add(1));
+                }
+            }
+            Err(error) => log!(Error, "the keys of {} cannot be looked after: {error}", self.name),
+        }
+        self.news.get()
     }
 
     fn note(&self, changed: bool) {

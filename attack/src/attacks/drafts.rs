@@ -12,6 +12,12 @@ use crate::{
 const LIFETIME: u64 = 300;
 
 impl Issuer {
+    /// A good token, of a lifetime in seconds.
+    #[must_use]
+    pub fn token(&self, algorithm: Algorithm, now: u64, lifetime: u64) -> Option<String> {
+        Some(self.draft(algorithm, now)?.claim("exp", now.saturating_add(lifetime)).token())
+    }
+
     /// The key for an algorithm that the provider takes.
     pub(crate) fn key(&self, algorithm: Algorithm) -> Option<&Key> {
         let takes = self.algorithms.contains(&algorithm);

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use wayside_sdk::Mode;
+use wayside_sdk::config::schema::schemars::{Schema, SchemaGenerator, json_schema};
 use wayside_sdk::config::schema::serde::Serialize;
 use wayside_sdk::config::schema::{JsonSchema, RuleSchema, Version1};
+use wayside_sdk::units::DurationText;
 
 /// Who is let in, and how upstreams are told who it is.
 #[derive(Debug, JsonSchema)]
@@ -40,6 +42,8 @@ pub struct Document {
     /// The longest credential that is looked at.
     #[schemars(default = "max_credential_bytes", range(min = 1, max = 65_536))]
     max_credential_bytes: u64,
+    #[schemars(default)]
+    replay: ReplayTable,
     #[schemars(default)]
     metrics: Metrics,
 }
@@ -79,9 +83,33 @@ struct Provider {
     keys: Option<Vec<Key>>,
     /// Only of `basic`, which needs one.
     users: Option<Vec<User>>,
-    /// Whether the credential is taken off the request.
+    /// Whoever may sign; only of `http_signature`, which needs one, as what follows is.
+    signers: Option<Vec<Signer>>,
+    /// Only a signature with this label counts.
+    label: Option<String>,
+    /// Only a signature with this `tag` counts.
+    tag: Option<String>,
+    /// What a signature covers at least, in the place of `@method`, `@authority`, and `@target-uri` or `@path` with `@query`: names of headers in lower
+    /// case, or of derived components.
+    required_components: Option<Vec<String>>,
+    /// Whether content has to be covered by `content-digest`. Default: `required`.
+    content_digest: Option<ContentDigest>,
+    /// How long a signature counts after its creation. Default: 5m.
+    max_age: Option<DurationText>,
+    /// How far ahead clocks may be, up to 5m. Default: 30s.
+    skew: Option<DurationText>,
+    /// Whether a signature without `nonce` is refused. Default: `false`.
+    require_nonce: Option<bool>,
+    /// Whether the same message may come twice. Default: `refuse`.
+    replay: Option<Replay>,
+    /// The longest body that is waited for, in bytes. Default: 1 MiB.
+    #[schemars(range(min = 1, max = 67_108_864))]
+    max_body: Option<u64>,
+    /// Headers that are structured fields, besides those that are registered.
+    structured_fields: Option<BTreeMap<String, Structure>>,
+    /// Whether the credential is taken off the request; not if nothing is said and it is a signature of the whole message.
     #[schemars(default = "yes")]
-    hide: bool,
+    hide: Option<bool>,
 }
 
 fn yes() -> bool {
@@ -93,6 +121,93 @@ fn yes() -> bool {
 enum Kind {
     ApiKey,
     Basic,
+    HttpSignature,
+}
+
+/// Whoever signs messages (RFC 9421).
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Signer {
+    /// The `keyid` of its signatures.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^[ -~]*$"))]
+    id: String,
+    algorithm: Algorithm,
+    /// The public key (RFC 7517).
+    #[schemars(schema_with = "jwk")]
+    jwk: (),
+    /// Whom the upstream is told of. Default: the id.
+    #[schemars(length(min = 1, max = 128))]
+    subject: Option<String>,
+    /// In UTC: `2027-01-01T00:00:00Z`.
+    not_before: Option<String>,
+    not_after: Option<String>,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+/// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.
+fn jwk(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} })
+}
+
+/// By its name in the registry of HTTP signature algorithms.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum Algorithm {
+    #[schemars(rename = "ed25519")]
+    Ed25519,
+    #[schemars(rename = "ecdsa-p256-sha256")]
+    EcdsaP256Sha256,
+    #[schemars(rename = "ecdsa-p384-sha384")]
+    EcdsaP384Sha384,
+    #[schemars(rename = "hmac-sha256")]
+    HmacSha256,
+    #[schemars(rename = "rsa-pss-sha512")]
+    RsaPssSha512,
+    #[schemars(rename = "rsa-v1_5-sha256")]
+    RsaV15Sha256,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum ContentDigest {
+    /// Of a request that has content.
+    Required,
+    /// Content that is not covered is not protected.
+    IfCovered,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Replay {
+    Refuse,
+    Allow,
+}
+
+/// What type of structured field (RFC 9651).
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Structure {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is remembered of what may be used once, by all workers and of all providers together.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct ReplayTable {
+    /// So many at a time; what finds no room is refused.
+    #[schemars(range(min = 64, max = 65_536))]
+    capacity: u64,
+}
+
+impl Default for ReplayTable {
+    fn default() -> ReplayTable {
+        ReplayTable { capacity: 16_384 }
+    }
 }
 
 /// One of `header` (with `scheme` for `authorization`), `query` and `cookie`.

@@ -39,7 +39,7 @@ fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind>
     match raw.kind.as_str() {
         "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
         "basic" => check_basic(raw, at).map(Kind::Basic),
-        "http_signature" => signatures::check(name, raw, at).map(Kind::HttpSignature),
+        "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
         _ => {
             at.at("kind")
                 .refuse("`api_key`, `basic` or `http_signature`, the kinds this version has", NOT_SHOWN);

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wayside_credentials::jose::{Curve, Key};
+use wayside_credentials::jose::Key;
 use wayside_credentials::messages::component::{Structure, Structures, is_whole};
 use wayside_credentials::messages::signature::{Policy, Required, Signer, algorithm_named, algorithm_names};
 use wayside_sdk::config::Json;
@@ -164,24 +162,111 @@ fn check_jwk(jwk: &Json, at: &mut Checks<'_>) -> Option<Key> {
             return None;
         }
     }
-    let key = public_key(jwk);
+    let key = Key::from_jwk(jwk).ok().filter(|key| !key.is_secret());
     if key.is_none() {
         at.refuse("a public key as JWK: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519", NOT_SHOWN);
     }
     key
 }
 
-fn public_key(jwk: &Json) -> Option<Key> {
-    let text = |field: &str| match jwk.get(field) {
-        Some(Json::Text(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let number = |field: &str| text(field).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    match (text("kty"), text("crv")) {
-        (Some("RSA"), None) => Key::rsa(&number("n")?, &number("e")?).ok(),
-        (Some("EC"), Some("P-256")) => Key::ec(Curve::P256, &number("x")?, &number("y")?).ok(),
-        (Some("EC"), Some("P-384")) => Key::ec(Curve::P384, &number("x")?, &number("y")?).ok(),
-        (Some("OKP"), Some("Ed25519")) => Key::ed25519(&number("x")?).ok(),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use wayside_sdk::Configuration as _;
+
+    const ED25519: &str =
+        r#"{"kty": "OKP", "crv": "Ed25519", "x": "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
+
+    fn signer(more: &str) -> String {
+        format!(r#""signers": [{{"id": "k", "algorithm": "ed25519", "jwk": {ED25519}{more}}}]"#)
+    }
+
+    /// A configuration with one provider, which has these fields.
+    fn refusal(fields: &str) -> String {
+        let text = format!(
+            r#"{{"version": 1, "providers": {{"p": {{"kind": "http_signature", {fields}}}}}, "defaults": {{"require": {{"any": ["p"]}}}}}}"#
+        );
+        Config::parse(text.as_bytes()).map_or_else(|errors| errors.to_string(), |_| "accepted".to_owned())
+    }
+
+    #[test]
+    fn signers_have_a_name_an_algorithm_and_a_public_key_that_fits_it() {
+        for more in [
+            "",
+            r#", "subject": "acme", "scopes": ["a"], "not_before": "2026-01-01T00:00:00Z", "not_after": "2027-01-01T00:00:00Z""#,
+        ] {
+            assert_eq!(refusal(&signer(more)), "accepted", "{more}");
+        }
+        let one = |id: &str, algorithm: &str, jwk: &str| {
+            refusal(&format!(r#""signers": [{{"id": "{id}", "algorithm": "{algorithm}", "jwk": {jwk}}}]"#))
+        };
+        for (message, place) in [
+            (refusal(r#""hide": true"#), "signers: expected at least one signer"),
+            (one("", "ed25519", ED25519), "signers/0/id: expected 1 to 256"),
+            (one("k\u{e4}", "ed25519", ED25519), "signers/0/id: expected 1 to 256"),
+            (one("k", "EdDSA", ED25519), "signers/0/algorithm: expected one of ed25519, ecdsa-p256-sha256"),
+            (one("k", "rsa-pss-sha512", ED25519), "signers/0/algorithm: expected an algorithm of this kind"),
+            (one("k", "hmac-sha256", ED25519), "signers/0/algorithm: expected an algorithm of this kind"),
+            (one("k", "ed25519", "{}"), "signers/0/jwk: expected a public key"),
+            (one("k", "ed25519", &ED25519.replace("JrQL", "")), "signers/0/jwk: expected a public key"),
+            (one("k", "ed25519", &ED25519.replace("\"x\"", "\"d\": \"hunter2\", \"x\"")), "signers/0/jwk/d"),
+            (one("k", "hmac-sha256", r#"{"kty": "oct", "k": "hunter2"}"#), "signers/0/jwk/k"),
+            (
+                refusal(
+                    &signer("").replace(
+                        "]",
+                        &format!(r#", {{"id": "k", "algorithm": "ed25519", "jwk": {ED25519}}}]"#),
+                    ),
+                ),
+                "signers/1/id",
+            ),
+            (refusal(&signer(r#", "secret": "hunter2""#)), "signers/0/secret: unknown field"),
+        ] {
+            assert!(message.starts_with(&format!("/providers/p/{place}")), "{place}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_a_signature_has_to_be_is_checked_when_it_is_configured() {
+        for good in [
+            r#""required_components": []"#,
+            r#""required_components": ["@method", "@path", "date"], "content_digest": "if_covered""#,
+            r#""label": "sig1", "tag": "app", "max_age": "99999h", "skew": "5m", "require_nonce": true"#,
+            r#""replay": "allow", "max_body": 1, "structured_fields": {"X-Dict": "dictionary"}, "hide": true"#,
+        ] {
+            assert_eq!(refusal(&format!("{}, {good}", signer(""))), "accepted", "{good}");
+        }
+        for (bad, place) in [
+            (r#""required_components": ["@method", "Date"]"#, "required_components/1"),
+            (r#""required_components": ["@query-param"]"#, "required_components/0"),
+            (r#""required_components": ["@signature-params"]"#, "required_components/0"),
+            (r#""content_digest": "never""#, "content_digest"),
+            (r#""max_age": "0s""#, "max_age: expected more than 0s"),
+            (r#""skew": "301s""#, "skew: expected 0s to 5m"),
+            (r#""replay": "maybe""#, "replay"),
+            (r#""max_body": 0"#, "max_body: expected 1 to 67108864 bytes"),
+            (r#""structured_fields": {"a b": "list"}"#, "structured_fields: expected names of headers"),
+            (r#""keys": []"#, "keys: expected no such field in a provider of kind `http_signature`"),
+        ] {
+            let message = refusal(&format!("{}, {bad}", signer("")));
+            assert!(message.starts_with(&format!("/providers/p/{place}")), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_what_was_used_has_bounds() {
+        let with = |capacity: u64| {
+            let text = format!(
+                r#"{{"version": 1, "replay": {{"capacity": {capacity}}}, "defaults": {{"require": "none"}}}}"#
+            );
+            Config::parse(text.as_bytes())
+                .map(|config| config.replay_room)
+                .map_err(|errors| errors.to_string())
+        };
+        assert_eq!((with(64), with(16_384), with(65_536)), (Ok(1), Ok(256), Ok(1024)));
+        for capacity in [0, 63, 65_537] {
+            assert!(with(capacity).unwrap_err().starts_with("/replay/capacity: expected 64 to 65536"));
+        }
     }
 }

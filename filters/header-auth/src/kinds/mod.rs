@@ -45,7 +45,7 @@ impl fmt::Debug for View<'_> {
 pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
-    HttpSignature(HttpSignature),
+    HttpSignature(Box<HttpSignature>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -56,7 +56,7 @@ impl Kind {
         match self {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
-            Self::HttpSignature(kind) => kind,
+            Self::HttpSignature(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use wayside_credentials::jose::Verifier;
 use wayside_credentials::messages::replay::Spent;
 use wayside_sdk::headers::{Headers, Request as OfRequest};
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
@@ -21,6 +22,7 @@ use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
 use crate::kinds::Awaited;
 use crate::means::{CertificatePart, Means, Unavailable};
+use crate::signatures;
 use crate::source::{Edit, Header};
 use crate::spent::Table;
 use crate::timestamp::Timestamp;
@@ -30,6 +32,7 @@ use crate::timestamp::Timestamp;
 pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
+    signatures: signatures::Host,
     spent: Table,
     counters: Counters,
 }
@@ -63,7 +66,8 @@ impl Plugin for HeaderAuth {
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let counters = Counters::new(&config, init)?;
         let spent = Table::new(config.replay_room, config.mode == Mode::Shadow);
-        Ok(Self { mode: config.mode, policy: config.policy, spent, counters })
+        let signatures = signatures::Host::default();
+        Ok(Self { mode: config.mode, policy: config.policy, signatures, spent, counters })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -176,7 +180,8 @@ impl HeaderAuth {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
         let request =
             Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
-        let mut decision = self.policy.decide(&request, &Proxy(stream), snapshot.now);
+        let mut decision =
+            self.policy.decide(&request, &Proxy { stream, signatures: &self.signatures }, snapshot.now);
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
@@ -300,7 +305,10 @@ impl Timestamp {
 }
 
 /// The proxy, asked on behalf of one request.
-struct Proxy<'a>(&'a wayside_sdk::Stream);
+struct Proxy<'a> {
+    stream: &'a wayside_sdk::Stream,
+    signatures: &'a signatures::Host,
+}
 
 impl Means for Proxy<'_> {
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -310,8 +318,12 @@ impl Means for Proxy<'_> {
             CertificatePart::Subject => &CONNECTION_SUBJECT_PEER,
             CertificatePart::Sha256 => &CONNECTION_SHA256_PEER,
         };
-        let value = self.0.get(property).map_err(|_| Unavailable)?;
+        let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    fn verifier(&self) -> &dyn Verifier {
+        self.signatures
     }
 }
 

@@ -57,8 +57,11 @@ pub enum Discord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
     object: Json,
-    expiry: Option<f64>,
+    expiry: Option<Duration>,
 }
+
+/// JSON has no number that differs from itself.
+impl Eq for Claims {}
 
 impl Claims {
     /// Judges the payload of a token whose signature was good. `now` is since 1970.
@@ -94,7 +97,8 @@ impl Claims {
         if expected.require_sub && subject.is_none_or(str::is_empty) {
             return Err(Discord::Subject);
         }
-        let claims = Claims { object, expiry: exp };
+        let expiry = exp.map(|exp| Duration::try_from_secs_f64(exp).unwrap_or(Duration::MAX));
+        let claims = Claims { object, expiry };
         if !expected.claims.iter().all(|wanted| claims.has(wanted)) {
             return Err(Discord::Claim);
         }
@@ -109,7 +113,7 @@ impl Claims {
     /// Until when they hold, since 1970, on the issuer's clock; `None` for ever.
     #[must_use]
     pub fn expiry(&self) -> Option<Duration> {
-        self.expiry.map(|expiry| Duration::try_from_secs_f64(expiry).unwrap_or(Duration::MAX))
+        self.expiry
     }
 
     /// What its holder may do: `scope` with spaces between (RFC 8693 section 4.2), or `scp`, which some write as a list.

@@ -31,8 +31,6 @@ pub enum NoKeySet {
     Syntax,
     /// More than [`MOST_KEYS`]
     TooMany,
-    /// Secrets beside public keys: whoever verifies with one could be made to take the other for it
-    Mixed,
     /// Not one key in it that can be used
     Empty,
 }
@@ -42,6 +40,7 @@ pub enum NoKeySet {
 pub struct KeySet {
     keys: Vec<Key>,
     skipped: usize,
+    broken: usize,
 }
 
 /// Why a set has no keys for a signature.
@@ -57,7 +56,7 @@ pub enum NoKey {
 
 impl KeySet {
     /// Reads a set (RFC 7517 section 5). Entries that cannot be used are left out and counted; where one is broken, so is every other by its
-    /// name.
+    /// name. Secrets beside public keys are left out too: who publishes a set publishes them, and who takes one for the other lets anybody sign.
     ///
     /// # Errors
     /// See [`NoKeySet`].
@@ -77,27 +76,30 @@ impl KeySet {
             return Err(NoKeySet::TooMany);
         }
         let mut keys = Vec::with_capacity(entries.len());
-        let mut broken = Vec::new();
+        let mut broken = 0_usize;
+        let mut suspect = Vec::new();
         for entry in entries {
             match Key::from_jwk(entry) {
                 // The same key twice is no second one.
                 Ok(key) if keys.contains(&key) => {}
                 Ok(key) => keys.push(key),
                 Err(Unusable::Purpose | Unusable::Kind) => {}
-                Err(Unusable::Member(_) | Unusable::Unfit(_)) => broken.extend(reading::text(entry, "kid")),
+                Err(Unusable::Member(_) | Unusable::Unfit(_)) => {
+                    broken = broken.saturating_add(1);
+                    suspect.extend(reading::text(entry, "kid"));
+                }
             }
         }
         // Who knows which of the two its owner meant.
-        keys.retain(|key: &Key| key.id().is_none_or(|id| !broken.contains(&id)));
-        let secret = keys.iter().filter(|key| key.is_secret()).count();
+        keys.retain(|key: &Key| key.id().is_none_or(|id| !suspect.contains(&id)));
+        if keys.iter().any(|key| !key.is_secret()) {
+            keys.retain(|key| !key.is_secret());
+        }
         if keys.is_empty() {
             return Err(NoKeySet::Empty);
         }
-        if secret != 0 && secret != keys.len() {
-            return Err(NoKeySet::Mixed);
-        }
         let skipped = entries.len().saturating_sub(keys.len());
-        Ok(KeySet { keys, skipped })
+        Ok(KeySet { keys, skipped, broken })
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -108,6 +110,12 @@ impl KeySet {
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
+    }
+
+    /// Entries that were meant to be keys, and are none.
+    #[must_use]
+    pub fn broken(&self) -> usize {
+        self.broken
     }
 
     /// The keys with which a signature may have been made. A name is compared whole and leads to one key; without a name, up to `most` are

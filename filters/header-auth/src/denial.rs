@@ -69,6 +69,29 @@ reasons! {
     DigestMissing = "digest_missing", 401;
     DigestDiffers = "digest_differs", 401;
     BodyTooLarge = "body_too_large", 413;
+    // Of tokens
+    TokenParts = "token_parts", 401;
+    TokenEncoding = "token_encoding", 401;
+    TokenHeader = "token_header", 401;
+    TokenAlgorithm = "token_algorithm", 401;
+    TokenCritical = "token_critical", 401;
+    TokenEncrypted = "token_encrypted", 401;
+    TokenType = "token_type", 401;
+    TokenKeyId = "token_key_id", 401;
+    TokenUnknownKey = "token_unknown_key", 401;
+    TokenUnfitKey = "token_unfit_key", 401;
+    TokenAmbiguousKey = "token_ambiguous_key", 401;
+    TokenSignature = "token_signature", 401;
+    TokenClaims = "token_claims", 401;
+    TokenIssuer = "token_issuer", 401;
+    TokenAudience = "token_audience", 401;
+    TokenNoExpiry = "token_no_expiry", 401;
+    TokenExpired = "token_expired", 401;
+    TokenNotYetValid = "token_not_yet_valid", 401;
+    TokenIssuedInFuture = "token_issued_in_future", 401;
+    TokenLifetime = "token_lifetime", 401;
+    TokenSubject = "token_subject", 401;
+    TokenClaim = "token_claim", 401;
     // Of key sets that are fetched
     /// There is none, or none that is not too old
     NoKeys = "no_keys", 503;

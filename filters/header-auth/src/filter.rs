@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use wayside_credentials::jose::Verifier;
 use wayside_credentials::messages::replay::Spent;
 use wayside_sdk::headers::{Headers, Request as OfRequest};
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
@@ -22,6 +23,7 @@ use crate::denial::{Denial, Reason};
 use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
 use crate::means::{CertificatePart, Means, Unavailable};
+use crate::signatures;
 use crate::source::{Edit, Header};
 use crate::spent::Table;
 use crate::timestamp::Timestamp;
@@ -32,6 +34,7 @@ use crate::waiting::{Held, Patience, Waiting, a_moment};
 pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
+    signatures: signatures::Host,
     spent: Table,
     remotes: Vec<Rc<Remote>>,
     waiting: Waiting,
@@ -73,6 +76,7 @@ impl Plugin for HeaderAuth {
         Ok(Self {
             mode: config.mode,
             policy: config.policy,
+            signatures: signatures::Host::default(),
             spent,
             remotes: config.remotes,
             waiting: Waiting::default(),
@@ -200,7 +204,8 @@ impl HeaderAuth {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
         let request =
             Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
-        let mut decision = self.policy.decide(&request, &Proxy { stream, patience }, snapshot.now);
+        let proxy = Proxy { stream, patience, signatures: &self.signatures };
+        let mut decision = self.policy.decide(&request, &proxy, snapshot.now);
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
@@ -374,6 +379,7 @@ impl Timestamp {
 struct Proxy<'a> {
     stream: &'a wayside_sdk::Stream,
     patience: &'a Patience,
+    signatures: &'a signatures::Host,
 }
 
 impl Means for Proxy<'_> {
@@ -393,6 +399,10 @@ impl Means for Proxy<'_> {
             More::Coming if !self.patience.lasts_for(keys.wait(), self.stream) => More::No,
             more => more,
         }
+    }
+
+    fn verifier(&self) -> &dyn Verifier {
+        self.signatures
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::jwks::{More, Remote};
+use wayside_credentials::jose::{Pure, Verifier};
 
 /// A part of the certificate by which the client proved itself to the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,11 @@ pub trait Means {
     /// Has a provider's keys fetched anew, if they may be.
     fn more_keys(&self, _: &Rc<Remote>) -> More {
         More::No
+    }
+
+    /// Who verifies public-key signatures.
+    fn verifier(&self) -> &dyn Verifier {
+        &Pure
     }
 }
 

@@ -96,7 +96,7 @@ struct Provider {
     content_digest: Option<ContentDigest>,
     /// How long a signature counts after its creation. Default: 5m.
     max_age: Option<DurationText>,
-    /// How far ahead clocks may be, up to 5m. Default: 30s.
+    /// How far clocks may be apart, up to 5m; also of `jwt`. Default: 30s.
     skew: Option<DurationText>,
     /// Whether a signature without `nonce` is refused. Default: `false`.
     require_nonce: Option<bool>,
@@ -107,7 +107,32 @@ struct Provider {
     max_body: Option<u64>,
     /// Headers that are structured fields, besides those that are registered.
     structured_fields: Option<BTreeMap<String, Structure>>,
-    /// Whether the credential is taken off the request; not if nothing is said and it is a signature of the whole message.
+    /// The `iss` of its tokens; only of `jwt`, which needs one, as what follows is.
+    #[schemars(length(min = 1))]
+    issuer: Option<String>,
+    /// One of them must be in a token's `aud`. Without any, a token that has an `aud` is refused (RFC 7519, 4.1.3).
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    audiences: Option<Vec<String>>,
+    /// The issuer's keys (RFC 7517); `jwt` needs them.
+    jwks: Option<KeySet>,
+    /// The only ones that are taken. Default: all that the keys are for, and never secrets beside public keys.
+    #[schemars(length(min = 1))]
+    algorithms: Option<Vec<TokenAlgorithm>>,
+    /// What kind of token it must say it is, such as `at+jwt` (RFC 8725, 3.11).
+    #[schemars(length(min = 1))]
+    typ: Option<String>,
+    /// Whether a token without `exp` is refused. Default: `true`.
+    require_exp: Option<bool>,
+    /// From `iat` to `exp`, up to a year; both must be there then.
+    max_lifetime: Option<DurationText>,
+    /// Whether a token without `sub` is refused. Default: `false`.
+    require_sub: Option<bool>,
+    /// Claims that a token must have: by name, or with a slash in front by the way down to it (RFC 6901).
+    claims: Option<WantedClaims>,
+    /// How many keys are tried on a token that names none. Default: 4.
+    #[schemars(range(min = 1, max = 16))]
+    max_keys_tried: Option<u64>,
+    /// Whether the credential is taken off the request; not if nothing is said and it is a token or a signature of the whole message.
     #[schemars(default = "yes")]
     hide: Option<bool>,
 }
@@ -122,6 +147,57 @@ enum Kind {
     ApiKey,
     Basic,
     HttpSignature,
+    Jwt,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+struct KeySet(#[schemars(schema_with = "key_set")] ());
+
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct WantedClaims(#[schemars(schema_with = "wanted_claims")] ());
+
+/// RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519, or secrets of 32 bytes and more.
+fn key_set(_: &mut SchemaGenerator) -> Schema {
+    let key = json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} });
+    json_schema!({
+        "type": "object",
+        "required": ["keys"],
+        "properties": { "keys": { "type": "array", "items": key, "minItems": 1, "maxItems": 100 } },
+        "additionalProperties": {},
+    })
+}
+
+/// A value, or several, each of which must be the claim or one of its members.
+fn wanted_claims(_: &mut SchemaGenerator) -> Schema {
+    let value = json_schema!({ "type": ["string", "integer", "boolean"] });
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": { "anyOf": [value, { "type": "array", "items": value, "minItems": 1 }] },
+    })
+}
+
+/// RFC 7518, 3.1, and RFC 8037; `Ed25519` is `EdDSA` by the name of RFC 9864.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum TokenAlgorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+    Ed25519,
+    HS256,
+    HS384,
+    HS512,
 }
 
 /// Whoever signs messages (RFC 9421).
@@ -275,6 +351,8 @@ struct Identity {
     #[schemars(regex(pattern = "-$"), length(min = 3))]
     prefix: String,
     headers: IdentityHeaders,
+    /// Claims of a token by name, or with a slash in front by the way down to it (RFC 6901), and the headers that tell of them.
+    claims: BTreeMap<String, String>,
 }
 
 /// Three different names. Default: the prefix and the field's name.
@@ -292,7 +370,11 @@ struct IdentityHeaders {
 
 impl Default for Identity {
     fn default() -> Identity {
-        Identity { prefix: "x-auth-".to_owned(), headers: IdentityHeaders::default() }
+        Identity {
+            prefix: "x-auth-".to_owned(),
+            headers: IdentityHeaders::default(),
+            claims: BTreeMap::new(),
+        }
     }
 }
 
@@ -331,6 +413,8 @@ struct Authorize {
     scopes_all: Option<Vec<String>>,
     #[schemars(length(min = 1), inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes_any: Option<Vec<String>>,
+    /// Of a token: by name, or with a slash in front by the way down to it (RFC 6901).
+    claims: Option<WantedClaims>,
 }
 
 /// How metrics are named and bounded.

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use wayside_credentials::jose::{Claims, Wanted};
+
 use crate::denial::{Denial, Reason};
 use crate::kinds::{Awaited, Finding, Once, View};
 use crate::means::Means;
@@ -26,6 +28,7 @@ pub struct Authorize {
     pub subjects: Option<Vec<String>>,
     pub scopes_all: Vec<String>,
     pub scopes_any: Option<Vec<String>>,
+    pub claims: Vec<Wanted>,
 }
 
 /// One rule's demands.
@@ -45,6 +48,7 @@ pub enum Admission<'a> {
     Known {
         provider: &'a Provider,
         holder: Rc<Holder>,
+        claims: Option<Rc<Claims>>,
     },
 }
 
@@ -131,7 +135,9 @@ impl Access {
             return Ok(grant);
         };
         match &grant.admission {
-            Admission::Known { holder, .. } if authorize.allows(holder) => Ok(grant),
+            Admission::Known { holder, claims, .. } if authorize.allows(holder, claims.as_deref()) => {
+                Ok(grant)
+            }
             Admission::Known { provider, .. } => Err(refused(Reason::NotAuthorized, provider).into()),
             Admission::Open | Admission::Anonymous => Err(Denial::of(Reason::NotAuthorized).into()),
         }
@@ -139,13 +145,14 @@ impl Access {
 }
 
 impl Authorize {
-    fn allows(&self, holder: &Holder) -> bool {
+    fn allows(&self, holder: &Holder, claims: Option<&Claims>) -> bool {
         self.subjects.as_ref().is_none_or(|subjects| subjects.contains(&holder.name))
             && self.scopes_all.iter().all(|scope| holder.scopes.contains(scope))
             && self
                 .scopes_any
                 .as_ref()
                 .is_none_or(|any| any.iter().any(|scope| holder.scopes.contains(scope)))
+            && self.claims.iter().all(|wanted| claims.is_some_and(|claims| claims.has(wanted)))
     }
 }
 
@@ -165,7 +172,8 @@ fn refusals<'a>(findings: &Findings<'a>) -> impl Iterator<Item = (&'a Provider, 
 fn known<'a>(findings: &Findings<'a>) -> Option<Grant<'a>> {
     findings.iter().find_map(|(provider, finding)| match finding {
         Finding::Valid(proof) => {
-            let admission = Admission::Known { provider, holder: Rc::clone(&proof.holder) };
+            let (holder, claims) = (Rc::clone(&proof.holder), proof.claims.clone());
+            let admission = Admission::Known { provider, holder, claims };
             Some(Grant { admission, once: proof.once.into_iter().collect() })
         }
         Finding::Absent | Finding::Refused(_) | Finding::Awaits(_) => None,

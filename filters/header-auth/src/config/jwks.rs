@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wayside_credentials::jwks::Terms;
 use wayside_sdk::Checks;
+use wayside_sdk::config::{Json, read};
 use wayside_sdk::units::DurationText;
 
 use super::NOT_SHOWN;
@@ -13,21 +14,21 @@ use crate::jwks::{Place, Remote};
 /// A `jwks` that is kept at the provider.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawRemote {
-    pub(super) uri: String,
-    pub(super) cluster: String,
+struct RawRemote {
+    uri: String,
+    cluster: String,
     #[serde(default)]
-    pub(super) host: Option<String>,
+    host: Option<String>,
     #[serde(default = "ten_minutes")]
-    pub(super) refresh: DurationText,
+    refresh: DurationText,
     #[serde(default = "half_a_minute")]
-    pub(super) min_refetch: DurationText,
+    min_refetch: DurationText,
     #[serde(default = "two_seconds")]
-    pub(super) timeout: DurationText,
+    timeout: DurationText,
     #[serde(default = "a_day")]
-    pub(super) stale_if_error: DurationText,
+    stale_if_error: DurationText,
     #[serde(default = "two_seconds")]
-    pub(super) wait: DurationText,
+    wait: DurationText,
 }
 
 fn ten_minutes() -> DurationText {
@@ -46,7 +47,17 @@ fn a_day() -> DurationText {
     DurationText(Duration::from_secs(86_400))
 }
 
-pub(super) fn check(name: &str, raw: RawRemote, at: &mut Checks<'_>) -> Option<Rc<Remote>> {
+pub(super) fn check(name: &str, json: &Json, at: &mut Checks<'_>) -> Option<Rc<Remote>> {
+    match read::<RawRemote>(json, at.pointer()) {
+        Ok(raw) => check_read(name, raw, at),
+        Err(errors) => {
+            at.absorb(errors);
+            None
+        }
+    }
+}
+
+fn check_read(name: &str, raw: RawRemote, at: &mut Checks<'_>) -> Option<Rc<Remote>> {
     let visible = |text: &str, most| {
         (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };

@@ -4,7 +4,9 @@ mod jwks;
 mod providers;
 mod raw;
 mod signatures;
+mod tokens;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use wayside_credentials::messages::replay::SETS;
@@ -195,8 +197,8 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     let mut good = true;
     let lists =
         [("subjects", &raw.subjects), ("scopes_all", &raw.scopes_all), ("scopes_any", &raw.scopes_any)];
-    if lists.iter().all(|(_, list)| list.is_none()) {
-        at.refuse("at least one of `subjects`, `scopes_all` and `scopes_any`", "none");
+    if lists.iter().all(|(_, list)| list.is_none()) && raw.claims.is_none() {
+        at.refuse("at least one of `subjects`, `scopes_all`, `scopes_any` and `claims`", "none");
         good = false;
     }
     for (field, list) in lists {
@@ -207,10 +209,13 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     }
     good &= check_scopes(raw.scopes_all.as_deref().unwrap_or_default(), &mut at.at("scopes_all"));
     good &= check_scopes(raw.scopes_any.as_deref().unwrap_or_default(), &mut at.at("scopes_any"));
+    let claims = tokens::check_claims(raw.claims.as_ref(), &mut at.at("claims"));
+    good &= claims.is_some();
     good.then(|| Authorize {
         subjects: raw.subjects.clone(),
         scopes_all: raw.scopes_all.clone().unwrap_or_default(),
         scopes_any: raw.scopes_any.clone(),
+        claims: claims.unwrap_or_default(),
     })
 }
 
@@ -238,6 +243,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             return None;
         }
     };
+    let claims = check_claim_headers(raw.claims, &mut at.at("claims"))?;
     let at = &mut at.at("headers");
     let subject = identity_header(raw.headers.subject, &prefix, "subject", at)?;
     let provider = identity_header(raw.headers.provider, &prefix, "provider", at)?;
@@ -246,7 +252,27 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
         at.refuse("three different names", "one name twice");
         return None;
     }
-    Some(IdentityHeaders { prefix, subject, provider, scopes })
+    for name in claims.iter().map(|(_, header)| header) {
+        if [&subject, &provider, &scopes].contains(&name) {
+            at.refuse("other names than those of `claims`", "one of them");
+            return None;
+        }
+    }
+    Some(IdentityHeaders { prefix, subject, provider, scopes, claims })
+}
+
+/// Headers that tell of a token's claims, each of one.
+fn check_claim_headers(raw: BTreeMap<String, String>, at: &mut Checks<'_>) -> Option<Vec<(String, String)>> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (claim, header) in raw {
+        let header = identity_header(Some(header), "", &claim, at)?;
+        if headers.iter().any(|(_, other)| *other == header) {
+            at.at(&claim).refuse("a header of its own", "one that tells of another claim");
+            return None;
+        }
+        headers.push((claim, header));
+    }
+    Some(headers)
 }
 
 fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Checks<'_>) -> Option<String> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use wayside_sdk::{Checks, OwnedName};
 
 use super::raw::{RawKey, RawProvider, RawSource, RawUser};
-use super::{NOT_SHOWN, signatures};
+use super::{NOT_SHOWN, signatures, tokens};
 use crate::authorization::is_token;
 use crate::digest::{Digest, bytes_from_hex};
 use crate::kinds::{ApiKeys, Basic, Kind};
@@ -26,8 +26,8 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
-        // Whoever has signed a message has signed it for the upstream too.
-        let hide = raw.hide.unwrap_or(raw.kind != "http_signature");
+        // Whoever has signed a message has signed it for the upstream too, and a token is for whoever can verify it.
+        let hide = raw.hide.unwrap_or(!matches!(raw.kind.as_str(), "http_signature" | "jwt"));
         if let Some(kind) = check_kind(&name, raw, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
@@ -40,9 +40,12 @@ fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind>
         "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
         "basic" => check_basic(raw, at).map(Kind::Basic),
         "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
+        "jwt" => tokens::check(name, raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
-            at.at("kind")
-                .refuse("`api_key`, `basic` or `http_signature`, the kinds this version has", NOT_SHOWN);
+            at.at("kind").refuse(
+                "`api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has",
+                NOT_SHOWN,
+            );
             None
         }
     }
@@ -60,7 +63,7 @@ fn check_basic(raw: RawProvider, at: &mut Checks<'_>) -> Option<Basic> {
     check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Basic::new)
 }
 
-fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
+pub(super) fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
     if raw.is_empty() {
         at.refuse("at least one source", "none");
         return None;

@@ -94,6 +94,16 @@ providers! {
     replay: RawReplay,
     max_body: u64,
     structured_fields: BTreeMap<String, RawStructure>,
+    issuer: String,
+    audiences: Vec<String>,
+    jwks: Json,
+    algorithms: Vec<String>,
+    typ: String,
+    require_exp: bool,
+    max_lifetime: DurationText,
+    require_sub: bool,
+    claims: BTreeMap<String, Json>,
+    max_keys_tried: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -248,11 +258,12 @@ impl<'de> Deserialize<'de> for Hex {
 pub(super) struct RawIdentity {
     pub(super) prefix: String,
     pub(super) headers: RawIdentityHeaders,
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 impl Default for RawIdentity {
     fn default() -> Self {
-        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default() }
+        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default(), claims: BTreeMap::new() }
     }
 }
 
@@ -287,6 +298,7 @@ pub(super) struct RawAuthorize {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) scopes_all: Option<Vec<String>>,
     pub(super) scopes_any: Option<Vec<String>>,
+    pub(super) claims: Option<BTreeMap<String, Json>>,
 }
 
 #[derive(serde::Deserialize)]

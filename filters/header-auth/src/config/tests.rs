@@ -145,9 +145,9 @@ fn sources_are_places_that_hold_one_credential() {
 #[test]
 fn kinds_and_fields_of_later_versions_are_refused_today() {
     check(
-        r#"{"version": 1, "providers": {"corp": {"kind": "jwt"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
+        r#"{"version": 1, "providers": {"corp": {"kind": "oidc"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
         expect![
-            "/providers/corp/kind: expected `api_key`, `basic` or `http_signature`, the kinds this version has, found another value (not shown)"
+            "/providers/corp/kind: expected `api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has, found another value (not shown)"
         ],
     );
     for (more, place) in [

@@ -139,13 +139,16 @@ impl Policy {
         claimed: &[&[u8]],
     ) -> Admitted<'p> {
         let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
-        if let Admission::Known { provider, holder } = &admission {
+        if let Admission::Known { provider, holder, claims } = &admission {
             let identity = Identity {
                 subject: encode_value(&holder.name),
                 provider: provider.name.clone(),
                 scopes: holder.scopes.join(" "),
             };
             edits.extend(self.identity.edits_for(&identity));
+            if let Some(claims) = claims {
+                edits.extend(self.identity.edits_for_claims(claims));
+            }
             let hidden = access.providers().iter().filter(|provider| provider.hide);
             edits.extend(hide(
                 hidden.flat_map(|provider| provider.kind.examiner().sources()),

@@ -56,7 +56,7 @@ fn verdict(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> String {
     let what = match &decision.outcome {
         Ok(Admitted { admission: Admission::Open, .. }) => "open".to_owned(),
         Ok(Admitted { admission: Admission::Anonymous, .. }) => "anonymous".to_owned(),
-        Ok(Admitted { admission: Admission::Known { provider, holder }, .. }) => {
+        Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
             format!("{}/{}", provider.name, holder.name)
         }
         Err(Halt::Denied(denial)) => format!("{} {}", denial.reason.status(), denial.reason.label()),

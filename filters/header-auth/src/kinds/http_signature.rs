@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use wayside_credentials::jose::{Pure, Verifier};
+use wayside_credentials::jose::Verifier;
 use wayside_credentials::messages::signature::{Policy, Refused, Signer};
 use wayside_credentials::messages::{Message, digest, replay};
 
@@ -102,13 +102,13 @@ impl HttpSignature {
             ]),
             until: Timestamp(verified.until),
         });
-        Ok(Finding::Valid(Proof { holder, once }))
+        Ok(Finding::Valid(Proof { holder, once, claims: None }))
     }
 }
 
 impl Examine for HttpSignature {
-    fn examine(&self, request: &View<'_>, _: &dyn Means) -> Finding {
-        self.judged(request, &Pure).unwrap_or_else(Finding::Refused)
+    fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
+        self.judged(request, means.verifier()).unwrap_or_else(Finding::Refused)
     }
 
     fn sources(&self) -> &[Source] {

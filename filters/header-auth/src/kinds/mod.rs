@@ -6,13 +6,17 @@
 mod api_key;
 mod basic;
 mod http_signature;
+mod jwt;
 
 use std::fmt;
 use std::rc::Rc;
 
+use wayside_credentials::jose::Claims;
+
 pub use self::api_key::ApiKeys;
 pub use self::basic::Basic;
 pub use self::http_signature::{Entitled, HttpSignature, Replay};
+pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
 use crate::jwks::Remote;
 use crate::means::Means;
@@ -46,6 +50,7 @@ pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
     HttpSignature(Box<HttpSignature>),
+    Tokens(Box<Tokens>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -57,6 +62,7 @@ impl Kind {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
             Self::HttpSignature(kind) => &**kind,
+            Self::Tokens(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }
@@ -102,6 +108,8 @@ pub struct Proof {
     pub holder: Rc<Holder>,
     /// What must not have been used before, of credentials that are good for one request
     pub once: Option<Once>,
+    /// What its issuer says of the holder
+    pub claims: Option<Rc<Claims>>,
 }
 
 /// What is good for one request: it is spent last, when nothing else stands against the request.
@@ -124,7 +132,7 @@ pub enum Awaited {
 
 impl From<Rc<Holder>> for Finding {
     fn from(holder: Rc<Holder>) -> Self {
-        Self::Valid(Proof { holder, once: None })
+        Self::Valid(Proof { holder, once: None, claims: None })
     }
 }
 

@@ -9,9 +9,9 @@ use wayside_sdk::Checks;
 use wayside_sdk::config::Json;
 use wayside_sdk::units::DurationText;
 
-use super::{NOT_SHOWN, jwks};
 use super::providers::check_sources;
 use super::raw::RawProvider;
+use super::{NOT_SHOWN, jwks};
 use crate::kinds::{Keys, Seen, Tokens};
 use crate::source::Source;
 
@@ -33,7 +33,8 @@ const FIELDS: [&str; 12] = [
 pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Tokens> {
     raw.only(&FIELDS, at);
     let keys = match &raw.jwks {
-        Some(remote) if remote.get("uri").is_some() => {
+        // A set may have members that mean nothing to us.
+        Some(remote) if remote.get("uri").is_some() && remote.get("keys").is_none() => {
             jwks::check(name, remote, &mut at.at("jwks")).map(Keys::Fetched)
         }
         configured => check_keys(configured.as_ref(), &mut at.at("jwks")).map(Keys::Configured),

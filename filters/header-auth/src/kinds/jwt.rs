@@ -53,12 +53,11 @@ impl Examine for Tokens {
                 if let Err(defect) = Unverified::parse(&token, &self.terms) {
                     return Finding::Refused(defect.into());
                 }
-                let judged = remote.judged(means, |keys| {
-                    match self.judge(&token, keys, means, request.now) {
+                let judged =
+                    remote.judged(means, |keys| match self.judge(&token, keys, means, request.now) {
                         Err(Reason::TokenUnknownKey) => None,
                         judged => Some(judged),
-                    }
-                });
+                    });
                 match judged {
                     Ok(judged) => judged,
                     Err(lack) => return lack.finding(Reason::TokenUnknownKey),

@@ -318,7 +318,7 @@ fn until_there_are_keys(
 ) -> Flow {
     let place = plugin.waiting.place();
     if place.is_none() {
-        patience = Patience::NONE;
+        patience = Patience::none();
     }
     Flow::wait(async move {
         let _place = place;
@@ -326,7 +326,7 @@ fn until_there_are_keys(
         loop {
             if let Err(error) = a_moment(message.stream()).await {
                 log!(Error, "nobody can wait: {error}");
-                patience = Patience::NONE;
+                patience = Patience::none();
             }
             let news = plugin.news(message.stream());
             if known == news && known.is_some() && patience.lasts(message.stream()) {

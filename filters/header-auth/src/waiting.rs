@@ -52,7 +52,9 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) const NONE: Patience = Patience { none: true, until: Cell::new(None) };
+    pub(crate) fn none() -> Patience {
+        Patience { none: true, until: Cell::new(None) }
+    }
 
     /// A filter that only watches holds nobody up.
     pub(crate) fn new(mode: Mode) -> Patience {

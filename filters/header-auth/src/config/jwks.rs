@@ -103,3 +103,43 @@ fn check_read(name: &str, raw: RawRemote, at: &mut Checks<'_>) -> Option<Rc<Remo
     let place = Place { cluster: raw.cluster, host, path: raw.uri };
     good.then(|| Remote::new(name.to_owned(), &place, terms, raw.wait.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use wayside_sdk::Configuration as _;
+
+    use crate::config::Config;
+
+    fn told(jwks: &str) -> String {
+        let text = format!(
+            r#"{{"version": 1, "providers": {{"p": {{"kind": "jwt", "issuer": "i", "jwks": {{{jwks}}}}}}}, "defaults": {{"require": {{"any": ["p"]}}}}}}"#
+        );
+        match Config::parse(text.as_bytes()) {
+            Ok(config) => format!("{} fetched", config.remotes.len()),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_path_and_a_cluster_will_do() {
+        assert_eq!(told(r#""uri": "/jwks.json", "cluster": "idp""#), "1 fetched");
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_or_makes_no_sense_is_refused_all_at_once() {
+        let refused = told(
+            r#""uri": "https://idp/keys", "cluster": "", "host": "a/b", "refresh": "10s", "timeout": "0s", "stale_if_error": "9999h", "wait": "2m""#,
+        );
+        let places: Vec<&str> =
+            refused.lines().filter_map(|line| Some(line.split_once(": ")?.0.trim())).collect();
+        let fields = ["uri", "cluster", "host", "timeout", "stale_if_error", "wait", "refresh"];
+        assert_eq!(places, fields.map(|field| format!("/providers/p/jwks/{field}")), "{refused}");
+        assert!(!refused.contains("https") && !refused.contains("a/b"), "{refused}");
+    }
+
+    #[test]
+    fn a_field_that_is_no_field_is_refused_by_its_place() {
+        let refused = told(r#""uri": "/jwks.json", "cluster": "idp", "refrehs": "1m""#);
+        assert!(refused.contains("refrehs"), "{refused}");
+    }
+}

@@ -11,7 +11,9 @@ use wayside::parity;
 
 mod acceptance;
 mod au_11;
+mod au_12;
 mod au_6;
+mod au_7;
 mod balance;
 mod chain;
 mod rb_10;
@@ -19,6 +21,7 @@ mod rb_11;
 mod rb_12;
 mod rb_7;
 mod rb_8;
+mod signed;
 mod to_11;
 mod to_12;
 mod to_2;

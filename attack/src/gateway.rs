@@ -22,6 +22,8 @@ pub struct Gateway {
     pub guarded: Vec<String>,
     pub case_insensitive: bool,
     pub bypass_preflight: bool,
+    /// What requests say whom they mean, where a signature covers it.
+    pub authority: String,
     pub max_credential_bytes: usize,
 }
 
@@ -43,6 +45,7 @@ pub enum Kind {
         user: Option<(String, Secret)>,
     },
     Jwt(Issuer),
+    Signatures(Signers),
     /// One that is not attacked yet: it is listed.
     Other(String),
 }
@@ -60,6 +63,17 @@ pub struct Issuer {
     pub keys: Vec<Key>,
     /// Of every good token, beside those that the configuration asks for.
     pub claims: Map<String, Value>,
+}
+
+/// Who signs messages (RFC 9421).
+#[derive(Debug)]
+pub struct Signers {
+    pub label: Option<String>,
+    pub tag: Option<String>,
+    /// Whether the gateway takes the same message twice.
+    pub replays: bool,
+    /// Each with the `keyid` that the gateway knows it by as `kid`, and with what the gateway expects of it.
+    pub keys: Vec<(Algorithm, Key)>,
 }
 
 /// A credential's text, which no debug print shows.
@@ -173,6 +187,7 @@ impl Gateway {
             guarded: places.guarded,
             case_insensitive: is_on("case_insensitive"),
             bypass_preflight: is_on("bypass_preflight"),
+            authority: "lab.example".to_owned(),
             max_credential_bytes: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(8192),
         })
     }
@@ -195,14 +210,14 @@ fn kind(name: &str, provider: &Value, given: Credentials) -> Result<Kind, BadGat
     Ok(match text(provider, "/kind") {
         Some("api_key") => Kind::ApiKey { sources, key: given.key },
         Some("basic") => Kind::Basic { user: given.user.zip(given.password) },
+        Some("http_signature") => Kind::Signatures(Signers {
+            label: text(provider, "/label").map(str::to_owned),
+            tag: text(provider, "/tag").map(str::to_owned),
+            replays: text(provider, "/replay") == Some("allow"),
+            keys: signing(provider, keys(name, given.jwks)?),
+        }),
         Some("jwt") => {
-            let mut keys = Vec::new();
-            for (index, jwk) in given.jwks.map(|jwks| jwks.keys).unwrap_or_default().iter().enumerate() {
-                let key = Key::from_jwk(jwk);
-                keys.push(key.map_err(|error| {
-                    bad(format!("credentials/{name}/jwks/keys/{index}"), error.to_string())
-                })?);
-            }
+            let keys = keys(name, given.jwks)?;
             let named = texts(provider.get("algorithms"));
             let algorithms: Vec<Algorithm> = if named.is_empty() {
                 let signing = |key: &Key| key.algorithms().first().copied();
@@ -230,6 +245,33 @@ fn kind(name: &str, provider: &Value, given: Credentials) -> Result<Kind, BadGat
             ));
         }
     })
+}
+
+fn keys(name: &str, given: Option<Jwks>) -> Result<Vec<Key>, BadGateway> {
+    let keys = given.map(|jwks| jwks.keys).unwrap_or_default();
+    let read = |(index, jwk)| {
+        let at = || format!("credentials/{name}/jwks/keys/{index}");
+        Key::from_jwk(jwk).map_err(|error| bad(at(), error.to_string()))
+    };
+    keys.iter().enumerate().map(read).collect()
+}
+
+/// Keys with the algorithms by which the configuration knows them.
+fn signing(provider: &Value, keys: Vec<Key>) -> Vec<(Algorithm, Key)> {
+    let signers = provider.get("signers").and_then(Value::as_array);
+    let of = |key: &Key| {
+        let signer = signers?.iter().find(|signer| signer["id"].as_str() == key.kid())?;
+        let algorithm = match signer["algorithm"].as_str()? {
+            "ed25519" => Algorithm::EdDsa,
+            "ecdsa-p256-sha256" => Algorithm::Es256,
+            "ecdsa-p384-sha384" => Algorithm::Es384,
+            "rsa-pss-sha512" => Algorithm::Ps512,
+            "rsa-v1_5-sha256" => Algorithm::Rs256,
+            _ => return None,
+        };
+        key.algorithms().contains(&algorithm).then_some(algorithm)
+    };
+    keys.into_iter().filter_map(|key| Some((of(&key)?, key))).collect()
 }
 
 fn sources(value: Option<&Value>) -> Vec<Source> {

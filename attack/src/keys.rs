@@ -8,9 +8,11 @@ use ring::{
     rand::SystemRandom,
     rsa::KeyPairComponents,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-        RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
-        RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+        RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        UnparsedPublicKey, VerificationAlgorithm,
     },
 };
 use serde_json::Value;
@@ -193,6 +195,29 @@ impl Key {
                 Some(signature)
             }
             _ => None,
+        }
+    }
+
+    /// Whether a signature is this key's: said by `ring`, as an oracle for those who verify by other means.
+    #[must_use]
+    pub fn is_signed(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        let with = |verifying: &'static dyn VerificationAlgorithm, key: &[u8]| {
+            UnparsedPublicKey::new(verifying, key).verify(message, signature).is_ok()
+        };
+        match (&self.secret, algorithm) {
+            (Secret::P256(pair), Algorithm::Es256) => {
+                with(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref())
+            }
+            (Secret::P384(pair), Algorithm::Es384) => {
+                with(&ECDSA_P384_SHA384_FIXED, pair.public_key().as_ref())
+            }
+            (Secret::Ed25519(pair), Algorithm::EdDsa) => with(&ED25519, pair.public_key().as_ref()),
+            (Secret::Rsa(pair), Algorithm::Rs256) => {
+                with(&RSA_PKCS1_2048_8192_SHA256, pair.public().as_ref())
+            }
+            (Secret::Rsa(pair), Algorithm::Ps512) => with(&RSA_PSS_2048_8192_SHA512, pair.public().as_ref()),
+            (Secret::Oct(key), _) => mac(key, algorithm, message).is_some_and(|code| code == signature),
+            _ => false,
         }
     }
 

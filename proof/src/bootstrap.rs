@@ -28,6 +28,8 @@ pub struct Door {
     pub manager: Value,
     /// Once a request.
     pub filters: Vec<Wasm>,
+    /// Whether those may look at a body before they let the headers go.
+    pub may_hold_headers: bool,
     /// Once an attempt.
     pub upstream_filters: Vec<Wasm>,
     /// The route's `retry_policy`, and its `timeout`; Envoy's own defaults otherwise.
@@ -54,6 +56,7 @@ impl Door {
             routes: Vec::new(),
             manager: json!({}),
             filters: Vec::new(),
+            may_hold_headers: false,
             upstream_filters: Vec::new(),
             retries: None,
             timeout: None,
@@ -83,7 +86,7 @@ impl Door {
     }
 
     fn listener(&self) -> Value {
-        let ours = self.filters.iter().map(Wasm::filter);
+        let ours = self.filters.iter().map(|filter| filter.filter(self.may_hold_headers));
         let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
@@ -138,7 +141,7 @@ impl Door {
         for (name, limit) in self.limits.as_object().into_iter().flatten() {
             limits[name] = limit.clone();
         }
-        let mut chain: Vec<Value> = self.upstream_filters.iter().map(Wasm::filter).collect();
+        let mut chain: Vec<Value> = self.upstream_filters.iter().map(|filter| filter.filter(false)).collect();
         chain.push(json!({ "name": "codec", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
         } }));
@@ -167,7 +170,7 @@ impl Wasm {
         Wasm { module: module.to_owned(), vm_id: vm_id.to_owned(), configuration }
     }
 
-    fn filter(&self) -> Value {
+    fn filter(&self, may_hold_headers: bool) -> Value {
         let configuration = self.configuration.to_string();
         json!({ "name": self.vm_id, "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -175,6 +178,7 @@ impl Wasm {
                 "name": self.vm_id,
                 "root_id": self.vm_id,
                 "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": may_hold_headers,
                 "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration },
                 "vm_config": {
                     "vm_id": self.vm_id,

@@ -20,7 +20,7 @@ pub(super) fn add(attacks: &mut Attacks, gateway: &Gateway, now: u64) {
     let asked = Message::get(place).method("OPTIONS").header("origin", "https://elsewhere.example");
     add("a preflight", preflight, asked.header("access-control-request-method", "GET"));
     add("OPTIONS *", Must::Either, Message::get("*").method("OPTIONS"));
-    if let Some(known) = good(&provider.kind, Message::get(place), now) {
+    if let Some(known) = good(gateway, provider, Message::get(place), now) {
         add("te: trailers, with a good credential", Must::Pass, known.header("te", "trailers"));
     }
 }

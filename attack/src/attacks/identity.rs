@@ -13,7 +13,7 @@ pub(super) fn add(attacks: &mut Attacks, gateway: &Gateway, now: u64) {
     let known = gateway
         .providers
         .iter()
-        .find_map(|provider| good(&provider.kind, Message::get(provider.place.as_str()), now));
+        .find_map(|provider| good(gateway, provider, Message::get(provider.place.as_str()), now));
     let guarded = gateway.providers.first().map(|provider| Message::get(provider.place.as_str()));
     let places = [
         ("on a public path", Must::Pass, gateway.public.as_deref().map(Message::get)),

@@ -7,13 +7,14 @@ mod forms;
 mod framing;
 mod identity;
 mod paths;
+mod signatures;
 mod tokens;
 mod tokens_further;
 
 use std::fmt;
 
 use crate::{
-    gateway::{Gateway, Kind},
+    gateway::{Gateway, Kind, Provider},
     message::Message,
 };
 
@@ -38,6 +39,7 @@ pub enum Group {
     FurtherPaths,
     ApiKeys,
     Basic,
+    Signatures,
     Identity,
     Framing,
 }
@@ -54,6 +56,7 @@ impl Group {
             Group::FurtherPaths => "further paths",
             Group::ApiKeys => "API keys",
             Group::Basic => "Basic",
+            Group::Signatures => "signatures",
             Group::Identity => "identity headers",
             Group::Framing => "framing",
         }
@@ -146,7 +149,7 @@ pub fn all(gateway: &Gateway, now: u64) -> Attacks {
             message.clone(),
         );
         attacks.sent.push(open);
-        match good(&provider.kind, message, now) {
+        match good(gateway, provider, message, now) {
             Some(message) => {
                 let rule = "the configuration";
                 attacks.sent.push(Attack::new(
@@ -171,6 +174,7 @@ pub fn all(gateway: &Gateway, now: u64) -> Attacks {
                 api_keys::add(&mut attacks, gateway, provider, sources, key.as_ref());
             }
             Kind::Basic { user } => basic::add(&mut attacks, gateway, provider, user.as_ref()),
+            Kind::Signatures(signers) => signatures::add(&mut attacks, gateway, provider, signers, now),
             Kind::Other(kind) => {
                 attacks.skip(
                     Group::Controls,
@@ -188,8 +192,8 @@ pub fn all(gateway: &Gateway, now: u64) -> Attacks {
 }
 
 /// The message with a credential that is good.
-fn good(kind: &Kind, message: Message, now: u64) -> Option<Message> {
-    match kind {
+fn good(gateway: &Gateway, provider: &Provider, message: Message, now: u64) -> Option<Message> {
+    match &provider.kind {
         Kind::ApiKey { sources, key } => Some(sources.first()?.carry(message, &key.as_ref()?.0)),
         Kind::Basic { user } => {
             let (user, password) = user.as_ref()?;
@@ -201,6 +205,7 @@ fn good(kind: &Kind, message: Message, now: u64) -> Option<Message> {
             let token = issuer.draft(algorithm, now)?.token();
             Some(issuer.sources.first()?.carry(message, token))
         }
+        Kind::Signatures(signers) => signatures::good(gateway, provider, signers, now),
         Kind::Other(_) => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Tokens and keys by the vectors of others.
 
+mod rfcs;
 mod wycheproof;
 
 use wayside_credentials::jose::{Algorithm, Defect, KeySet, Pure, Terms, Unverified};

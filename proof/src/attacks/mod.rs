@@ -82,7 +82,7 @@ fn door(guard: Guard, module: &Path, upstream: &Upstream) -> anyhow::Result<Door
     if guard == Guard::Ours {
         let configuration = serde_json::from_str(LAB.0).context("the lab's configuration")?;
         let filter = Wasm { module: module.to_owned(), vm_id: "header-auth".to_owned(), configuration };
-        return Ok(door.filters([filter]));
+        return Ok(Door { may_hold_headers: true, ..door.filters([filter]) });
     }
     let strict = guard == Guard::NativeStrict;
     let manager = if strict {
@@ -121,7 +121,11 @@ pub async fn table(binary: &Path, module: &Path, now: u64) -> anyhow::Result<Tab
     let mut chapters: Vec<&str> = first.rows.iter().map(|row| row.group).collect();
     chapters.dedup();
     for chapter in chapters {
-        let counts = reports.iter().map(|report| {
+        let counts = measured.iter().map(|Measured { guard, report }| {
+            // What Envoy has no filter for lets everybody in.
+            if *guard != Guard::Ours && chapter == "signatures" {
+                return "no such filter".to_owned();
+            }
             let of_it: Vec<&Row> = report.rows.iter().filter(|row| row.group == chapter).collect();
             let wrong = of_it.iter().filter(|row| row.verdict.is_wrong()).count();
             format!("{wrong} of {} wrong", of_it.len())

@@ -10,7 +10,8 @@ pub(super) fn run(arguments: &AttackArguments) -> Result<Verdict, BadInput> {
     let target = Target::new(&arguments.target, arguments.allow_remote).map_err(BadInput::of)?;
     let config = read(&arguments.auth_config)?;
     let credentials = arguments.credentials.as_deref().map(read).transpose()?;
-    let gateway = Gateway::new(&config, credentials.as_deref()).map_err(BadInput::of)?;
+    let mut gateway = Gateway::new(&config, credentials.as_deref()).map_err(BadInput::of)?;
+    gateway.authority.clone_from(&target.authority);
     let mut attacks = attacks::all(&gateway, seconds_since_1970()?);
     if let Some(part) = &arguments.only {
         attacks.keep(|group, name| group.name().contains(part.as_str()) || name.contains(part.as_str()));

@@ -3,6 +3,7 @@
 
 mod oracle;
 mod requests;
+mod signed;
 
 use std::{
     path::PathBuf,
@@ -75,6 +76,9 @@ impl Guarded {
             exchange.id.number = number;
             exchange.timing.request_headers = Some(Duration::from_secs(NOW));
             exchange.request.headers = headers(sent);
+            if !sent.body.is_empty() {
+                exchange.request.body = vec![sent.body.clone().into()];
+            }
             exchange
         });
         let recording = Recording { exchanges: exchanges.collect(), ..Recording::default() };
@@ -142,6 +146,7 @@ fn configuration(file: &str) -> Value {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
             "name": "header_auth",
+            "allow_on_headers_stop_iteration": true,
             "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": LAB.0 },
             "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": file } } },
         },

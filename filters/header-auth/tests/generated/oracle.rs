@@ -1,13 +1,17 @@
 //! Who may pass, said independently of the filter: a credential counts if the kit handed out exactly this text, and if nothing else
 //! in the request could be taken for one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use wayside::proxy::Outcome;
-use wayside_attack::gateway::{Kind, Secret, Source};
+use wayside_attack::{
+    Gateway,
+    gateway::{Kind, Secret, Signers, Source},
+    keys::{Algorithm, Key},
+};
 
-use super::{Requests, Sent};
+use super::{Requests, Sent, signed};
 
 pub(crate) struct Oracle {
     /// Prefixes of paths, each with what is asked for there.
@@ -24,6 +28,8 @@ enum Credentials {
     User(String),
     /// All that were signed as they should be.
     Tokens(BTreeSet<Vec<u8>>),
+    /// Signatures over the message: these keys'.
+    Messages(Vec<(Algorithm, Arc<Key>)>),
 }
 
 impl Oracle {
@@ -32,6 +38,7 @@ impl Oracle {
         let tokens: BTreeSet<Vec<u8>> =
             tokens.filter_map(|value| Some(value.rsplit(|byte| *byte == b' ').next()?.to_vec())).collect();
         let config: serde_json::Value = serde_json::from_str(wayside_attack::LAB.0).expect("the lab");
+        let signers = signers(&requests.gateway);
         let mut guarded = Vec::new();
         for rule in config["rules"].as_array().expect("rules") {
             let prefix = rule["match"]["path"]["prefix"].as_str().expect("a prefix");
@@ -47,6 +54,7 @@ impl Oracle {
                     Credentials::User(format!("{user}:{password}"))
                 }
                 Kind::Jwt(_) => Credentials::Tokens(tokens.clone()),
+                Kind::Signatures(_) => Credentials::Messages(signers.clone()),
                 other => panic!("no credentials of {other:?}"),
             };
             guarded.push((prefix.to_owned(), Asked { provider: name.to_owned(), credentials }));
@@ -91,6 +99,14 @@ impl Oracle {
         true
     }
 
+    /// Whether some signer has signed this message.
+    #[allow(dead_code, reason = "the fuzzer has no use for it")]
+    pub(crate) fn is_signed(&self, sent: &Sent) -> bool {
+        self.guarded
+            .iter()
+            .any(|(_, asked)| matches!(asked.credentials, Credentials::Messages(_)) && asked.is_shown(sent))
+    }
+
     fn asked(&self, path: &str) -> Option<&Asked> {
         let inside = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -99,7 +115,32 @@ impl Oracle {
     }
 }
 
-fn values<'s>(sent: &'s Sent, name: &'s [u8]) -> impl Iterator<Item = &'s [u8]> {
+/// The keys of all who sign messages.
+fn signers(gateway: &Gateway) -> Vec<(Algorithm, Arc<Key>)> {
+    let credentials: serde_json::Value = serde_json::from_str(wayside_attack::LAB.1).expect("the lab");
+    let of = |signers: &Signers| {
+        signers
+            .keys
+            .iter()
+            .map(|(algorithm, key)| (*algorithm, key.kid().map(str::to_owned)))
+            .collect::<Vec<_>>()
+    };
+    let known = gateway.providers.iter().filter_map(|provider| match &provider.kind {
+        Kind::Signatures(signers) => Some((provider.name.as_str(), of(signers))),
+        _ => None,
+    });
+    let mut keys = Vec::new();
+    for (name, signers) in known {
+        for jwk in credentials[name]["jwks"]["keys"].as_array().expect("keys") {
+            let key = Arc::new(Key::from_jwk(jwk).expect("a key"));
+            let algorithm = signers.iter().find(|(_, kid)| kid.as_deref() == key.kid());
+            keys.extend(algorithm.map(|(algorithm, _)| (*algorithm, key)));
+        }
+    }
+    keys
+}
+
+pub(super) fn values<'s>(sent: &'s Sent, name: &'s [u8]) -> impl Iterator<Item = &'s [u8]> {
     sent.headers.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_slice())
 }
 
@@ -119,6 +160,7 @@ impl Asked {
             Credentials::User(user) => authorization().is_some_and(|(scheme, rest)| {
                 scheme == b"basic" && STANDARD.decode(rest).is_ok_and(|decoded| decoded == user.as_bytes())
             }),
+            Credentials::Messages(keys) => signed::is_by_one_of(keys, sent),
             Credentials::Tokens(tokens) => {
                 authorization().is_some_and(|(scheme, rest)| scheme == b"bearer" && tokens.contains(&rest))
             }

@@ -7,6 +7,7 @@ use wayside_attack::{Attack, Gateway, LAB, Must, attacks};
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl std::fmt::Debug for Sent {
@@ -148,5 +149,5 @@ fn of(attack: &Attack) -> Sent {
     for (name, value) in &mut headers {
         tidy(name, value);
     }
-    Sent { headers }
+    Sent { headers, body: message.body.clone() }
 }

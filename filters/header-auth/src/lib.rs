@@ -20,6 +20,7 @@ pub mod denial;
 pub mod digest;
 pub mod filter;
 pub mod identity;
+pub mod jwks;
 pub mod kinds;
 pub mod means;
 pub mod provider;
@@ -30,6 +31,7 @@ pub mod source;
 pub mod spent;
 pub mod store;
 pub mod timestamp;
+mod waiting;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::HeaderAuth);

@@ -1,5 +1,6 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
+mod jwks;
 mod providers;
 mod raw;
 mod signatures;
@@ -18,6 +19,7 @@ use self::raw::{RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, Raw
 use crate::access::{Access, Authorize, Require};
 use crate::decision::Policy;
 use crate::identity::IdentityHeaders;
+use crate::jwks::Remote;
 use crate::provider::Provider;
 use crate::source::Source;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub policy: Policy,
     /// How much of what is good once is remembered in each set of the table
     pub replay_room: usize,
+    /// Key sets that are fetched
+    pub remotes: Vec<Rc<Remote>>,
     pub metrics: Metrics,
 }
 
@@ -95,7 +99,9 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
     };
-    Some(Config { mode: raw.mode, policy, replay_room, metrics })
+    let remotes =
+        providers.values().filter_map(|provider| provider.kind.examiner().remote().cloned()).collect();
+    Some(Config { mode: raw.mode, policy, replay_room, remotes, metrics })
 }
 
 /// The share of each set of what all of them hold.

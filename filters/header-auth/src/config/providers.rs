@@ -40,7 +40,7 @@ fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind>
         "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
         "basic" => check_basic(raw, at).map(Kind::Basic),
         "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
-        "jwt" => tokens::check(raw, at).map(Box::new).map(Kind::Tokens),
+        "jwt" => tokens::check(name, raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
             at.at("kind").refuse(
                 "`api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has",

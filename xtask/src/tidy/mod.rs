@@ -4,6 +4,7 @@
 mod docs;
 mod files;
 mod layout;
+mod merges;
 mod sources;
 
 use files::Tree;
@@ -16,6 +17,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut findings = sources::check(&tree);
     findings.extend(layout::check(&tree));
     findings.extend(docs::check(&tree));
+    findings.extend(merges::check(&tree));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &findings {
         eprintln!("{finding}");

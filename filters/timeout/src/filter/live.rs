@@ -62,7 +62,7 @@ impl Live {
         let mut watch = Watch::new(config.phases, assessment.at, assessment.deadline());
         watch.hard = config.hard || kind.lasting(config);
         if !kind.lasting(config) {
-            watch.grace = config.tick.map_or(Duration::ZERO, |tick| tick / 2);
+            watch.grace = config.tick.and_then(|tick| tick.checked_div(2)).unwrap_or_default();
         }
         if kind.lasts == Lasts::Certainly {
             watch.exempt(assessment.callers_deadline());

@@ -1,5 +1,6 @@
 //! The glue: what the proxy knows goes into the decision, what was decided goes to the proxy.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
@@ -8,15 +9,16 @@ use wayside_sdk::property::{
     CONNECTION_URI_SAN_PEER, ROUTE_NAME,
 };
 use wayside_sdk::{
-    ConfigErrors, CounterFamily, Flow, GrpcCode, HeaderBlock, Host, HttpFilter, Init, Mode, OwnedName,
-    Plugin, Reply, RequestHeaders, RequestTrailers, Wall, log, name,
+    ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock, Histogram, Host,
+    HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestHeaders, RequestTrailers,
+    Wall, log, name, rng,
 };
 
 use crate::access::{Admission, Halt};
 use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
-use crate::means::{CertificatePart, Means, Unavailable};
+use crate::means::{CertificatePart, Event, Means, Unavailable, Vm};
 use crate::source::{Edit, Header};
 use crate::timestamp::Timestamp;
 
@@ -42,6 +44,7 @@ impl Plugin for HeaderAuth {
     type Filter = Stream;
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
+        config.arm(&ThisVm::default())?;
         let counters = Counters::new(&config, init)?;
         Ok(Self { mode: config.mode, policy: config.policy, counters })
     }
@@ -70,7 +73,9 @@ impl HttpFilter for Stream {
             route_name: &snapshot.route_name,
             cluster: &snapshot.cluster,
         };
-        let decision = plugin.policy.decide(&view, &Proxy(request.stream()), snapshot.now);
+        let proxy = Proxy::new(request.stream(), &plugin.counters);
+        let decision = plugin.policy.decide(&view, &proxy, snapshot.now);
+        proxy.over();
         self.claimed_identity = decision.claimed_identity;
         plugin.counters.count(&decision);
         match (plugin.mode, decision.outcome) {
@@ -164,10 +169,55 @@ impl Snapshot {
     }
 }
 
+/// The VM this runs in, asked for what a configuration needs of it and for nothing else.
+#[derive(Default)]
+struct ThisVm {
+    environment: OnceCell<Environment>,
+    random: OnceCell<Option<[u8; 32]>>,
+}
+
+impl Vm for ThisVm {
+    fn secret(&self, name: &str) -> Option<Redacted<Vec<u8>>> {
+        self.environment.get_or_init(|| Environment::of_vm().unwrap_or_default()).get(name).cloned()
+    }
+
+    fn random(&self) -> Option<[u8; 32]> {
+        *self.random.get_or_init(|| rng::bytes().ok())
+    }
+}
+
 /// The proxy, asked on behalf of one request.
-struct Proxy<'a>(&'a wayside_sdk::Stream);
+struct Proxy<'a> {
+    stream: &'a wayside_sdk::Stream,
+    counters: &'a Counters,
+    /// Since when a credential is being verified
+    verifies: Cell<Option<Monotonic>>,
+}
+
+impl<'a> Proxy<'a> {
+    fn new(stream: &'a wayside_sdk::Stream, counters: &'a Counters) -> Self {
+        Self { stream, counters, verifies: Cell::new(None) }
+    }
+
+    /// The decision is made.
+    fn over(self) {
+        if let (Some(since), Ok(now)) = (self.verifies.get(), Monotonic::now()) {
+            let micros = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
+            self.counters.verify.record(micros);
+        }
+    }
+}
 
 impl Means for Proxy<'_> {
+    fn noticed(&self, event: Event) {
+        match event {
+            Event::CacheHit => self.counters.cache_hit.inc(),
+            Event::CacheMiss => self.counters.cache_miss.inc(),
+            Event::Verifies if self.verifies.get().is_none() => self.verifies.set(Monotonic::now().ok()),
+            Event::Verifies => {}
+        }
+    }
+
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
         let property = match part {
             CertificatePart::UriSan => &CONNECTION_URI_SAN_PEER,
@@ -175,7 +225,7 @@ impl Means for Proxy<'_> {
             CertificatePart::Subject => &CONNECTION_SUBJECT_PEER,
             CertificatePart::Sha256 => &CONNECTION_SHA256_PEER,
         };
-        let value = self.0.get(property).map_err(|_| Unavailable)?;
+        let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
     }
 }
@@ -231,6 +281,9 @@ struct Counters {
     anonymous: CounterFamily<1>,
     stripped: CounterFamily<1>,
     internal: CounterFamily<1>,
+    cache_hit: Counter,
+    cache_miss: Counter,
+    verify: Histogram,
 }
 
 impl Counters {
@@ -250,6 +303,9 @@ impl Counters {
             anonymous: init.counter_family(&name("anonymous"), [rule], &limit),
             stripped: init.counter_family(&name("identity_stripped"), [rule], &limit),
             internal: init.counter_family(&name("internal"), [rule], &limit),
+            cache_hit: init.counter(&format!("{prefix}_auth_cache_hit"))?,
+            cache_miss: init.counter(&format!("{prefix}_auth_cache_miss"))?,
+            verify: init.histogram(&format!("{prefix}_auth_verify_us"))?,
         })
     }
 

@@ -17,7 +17,6 @@ pub mod authorization;
 pub mod config;
 pub mod decision;
 pub mod denial;
-pub mod digest;
 pub mod filter;
 pub mod identity;
 pub mod kinds;
@@ -27,7 +26,8 @@ pub mod provider;
 pub mod schema;
 pub mod source;
 pub mod store;
-pub mod timestamp;
+
+pub use wayside_credentials::timestamp;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::HeaderAuth);

@@ -1,6 +1,6 @@
 //! `scenario.yaml`: what was written, and what it means.
 
-use std::{net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ pub struct ManifestError {
 /// chain:
 ///   - module: timeout                 # timeout.wasm
 ///     config: { version: 1 }
+///     environment: { PEPPER: abc }    # variables of its VM
 /// exchanges:
 ///   - request: GET /books             # a method and a path
 ///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
@@ -92,6 +93,9 @@ pub struct Link {
     /// Handed to the filter as JSON.
     #[serde(default)]
     pub config: serde_json::Value,
+    /// Of its VM: `vm_config.environment_variables`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// An exchange as written. Header lines are `name: value`; `\xNN` stands for a byte, `\\` for a backslash.
@@ -318,6 +322,7 @@ fn filters_of(
         let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
         let (vm_id, path) = (quoted(&link.module), quoted(&path.display().to_string()));
         let name = quoted(&format!("{}{suffix}", link.module));
+        let environment = serde_json::json!({ "key_values": link.environment });
         filters.push_str(&format!(
             r#"                  - name: {name}
                     typed_config:
@@ -328,6 +333,7 @@ fn filters_of(
                         vm_config:
                           vm_id: {vm_id}
                           runtime: envoy.wasm.runtime.v8
+                          environment_variables: {environment}
                           code: {{ local: {{ filename: {path} }} }}
 "#
         ));

@@ -1,5 +1,6 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
+mod passwords;
 mod providers;
 mod raw;
 
@@ -14,6 +15,7 @@ use self::raw::{RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, Raw
 use crate::access::{Access, Authorize, Require};
 use crate::decision::Policy;
 use crate::identity::IdentityHeaders;
+use crate::means::Vm;
 use crate::provider::Provider;
 use crate::source::Source;
 
@@ -25,6 +27,7 @@ const NOT_SHOWN: &str = "another value (not shown)";
 pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
+    providers: Vec<Rc<Provider>>,
     pub metrics: Metrics,
 }
 
@@ -37,6 +40,21 @@ pub struct Metrics {
     pub labels: Vec<String>,
     /// Series of all metrics together
     pub max_series: usize,
+}
+
+impl Config {
+    /// Has every provider take what it needs of the VM: after this, requests can be decided about.
+    ///
+    /// # Errors
+    /// What the VM lacks.
+    pub fn arm(&self, vm: &dyn Vm) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let mut at = Checks::new("/providers", &mut errors);
+        for provider in &self.providers {
+            provider.kind.examiner().arm(vm, &mut at.at(&provider.name));
+        }
+        errors.or(Some(()))
+    }
 }
 
 impl Configuration for Config {
@@ -55,7 +73,7 @@ fn read(json: &Json) -> Result<Config, ConfigErrors> {
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let names: Vec<String> = raw.providers.keys().cloned().collect();
-    let providers = providers::check(raw.providers, &mut at.at("providers"));
+    let providers = providers::check(raw.providers, raw.allow_plaintext, &mut at.at("providers"));
     let identity = check_identity(raw.identity, &mut at.at("identity"));
     if let Some(identity) = &identity {
         check_sources_apart(&providers, identity, &mut at.at("providers"));
@@ -86,7 +104,8 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
     };
-    Some(Config { mode: raw.mode, policy, metrics })
+    let providers = providers.into_values().collect();
+    Some(Config { mode: raw.mode, policy, providers, metrics })
 }
 
 /// The providers that rules may name.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
-use wayside_sdk::{Checks, Mode};
+use wayside_sdk::{Checks, ConfigErrors, Mode, Redacted};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +28,8 @@ pub(super) struct RawConfig {
     pub(super) on_ambiguous_path: OnAmbiguousPath,
     #[serde(default)]
     pub(super) case_insensitive: bool,
+    #[serde(default)]
+    pub(super) allow_plaintext: bool,
     #[serde(default = "default_realm")]
     pub(super) challenge_realm: String,
     #[serde(default = "default_max_credential_bytes")]
@@ -77,8 +80,12 @@ macro_rules! providers {
 
 providers! {
     sources: Vec<RawSource>,
+    form: RawForm,
     keys: Vec<RawKey>,
+    pepper_env: String,
+    allow_slow_hash: bool,
     users: Vec<RawUser>,
+    allow_sha1: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -98,14 +105,20 @@ pub(super) struct RawSource {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawKey {
     pub(super) id: String,
-    /// Before `sha256`, so that who forgot to hash is told so
-    #[serde(default, rename = "key")]
-    _key: Plaintext,
+    #[serde(default)]
+    pub(super) key: Option<Plaintext>,
     #[serde(default, rename = "secret")]
-    _secret: Plaintext,
+    _secret: NotHere,
     #[serde(default, rename = "password")]
-    _password: Plaintext,
-    pub(super) sha256: Hex,
+    _password: NotHere,
+    #[serde(default)]
+    pub(super) sha256: Option<Hex>,
+    #[serde(default)]
+    pub(super) hmac_sha256: Option<Hex>,
+    #[serde(default)]
+    pub(super) bcrypt: Option<String>,
+    #[serde(default)]
+    pub(super) argon2id: Option<String>,
     #[serde(default)]
     pub(super) not_before: Option<String>,
     #[serde(default)]
@@ -119,12 +132,19 @@ pub(super) struct RawKey {
 pub(super) struct RawUser {
     pub(super) name: String,
     #[serde(default, rename = "key")]
-    _key: Plaintext,
+    _key: NotHere,
     #[serde(default, rename = "secret")]
-    _secret: Plaintext,
-    #[serde(default, rename = "password")]
-    _password: Plaintext,
-    pub(super) sha256_salted: RawSalted,
+    _secret: NotHere,
+    #[serde(default)]
+    pub(super) password: Option<Plaintext>,
+    #[serde(default)]
+    pub(super) sha256_salted: Option<RawSalted>,
+    #[serde(default)]
+    pub(super) bcrypt: Option<String>,
+    #[serde(default)]
+    pub(super) argon2id: Option<String>,
+    #[serde(default)]
+    pub(super) sha1: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
 }
@@ -136,17 +156,52 @@ pub(super) struct RawSalted {
     pub(super) digest: Hex,
 }
 
+/// How an API key is written.
+#[derive(serde::Deserialize, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RawForm {
+    #[serde(rename = "key")]
+    Key,
+    #[serde(rename = "id.secret")]
+    IdSecret,
+}
+
+const HASH_IT: &str = "plaintext credentials are refused; `wayside hash-key` makes what can be stored in their place \
+    (with `allow_plaintext`, they are taken as texts in the field `key` of a key and `password` of a user)";
+
 /// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
 #[derive(Default)]
-struct Plaintext;
+struct NotHere;
+
+impl<'de> Deserialize<'de> for NotHere {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom(HASH_IT))
+    }
+}
+
+/// A secret as it is shown.
+pub(super) struct Plaintext(Redacted<Option<String>>);
+
+impl Plaintext {
+    /// The secret, where it may be written and is a text; refused without being repeated otherwise.
+    pub(super) fn allowed(self, allowed: bool, at: &mut Checks<'_>) -> Option<Redacted<String>> {
+        match self.0.into_inner() {
+            Some(secret) if allowed && !secret.is_empty() => Some(Redacted::new(secret)),
+            _ => {
+                at.absorb(ConfigErrors::one(at.pointer(), HASH_IT));
+                None
+            }
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Plaintext {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom(
-            "plaintext credentials are refused; store the SHA-256 of the secret in hexadecimal digits instead \
-             (`sha256` of a key; `sha256_salted` with `salt` and `digest` of a user)",
-        ))
+        let secret = match Json::deserialize(deserializer)? {
+            Json::Text(secret) => Some(secret),
+            _ => None,
+        };
+        Ok(Self(Redacted::new(secret)))
     }
 }
 

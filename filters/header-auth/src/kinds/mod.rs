@@ -9,10 +9,13 @@ mod basic;
 use std::fmt;
 use std::rc::Rc;
 
-pub use self::api_key::ApiKeys;
+use wayside_credentials::passwords::Rejection;
+use wayside_sdk::Checks;
+
+pub use self::api_key::{ApiKeys, Keys};
 pub use self::basic::Basic;
 use crate::denial::Reason;
-use crate::means::Means;
+use crate::means::{Means, Vm};
 use crate::source::{Flaw, Header, Source};
 use crate::store::Holder;
 use crate::timestamp::Timestamp;
@@ -63,6 +66,10 @@ impl Kind {
 /// A kind may remember what it has verified (one VM is one thread), but what may happen once only is not for it to do: see
 /// [`Proof::once`].
 pub trait Examine {
+    /// Takes what it needs of the VM before the first request: secrets that no configuration holds, chance. What is missing is
+    /// refused.
+    fn arm(&self, _vm: &dyn Vm, _at: &mut Checks<'_>) {}
+
     /// Looks for this kind's credential and judges it.
     fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding;
 
@@ -127,5 +134,13 @@ impl From<Reason> for Finding {
 impl From<Flaw> for Finding {
     fn from(flaw: Flaw) -> Self {
         Self::Refused(flaw.into())
+    }
+}
+
+/// What a store found of a secret.
+fn found(verdict: Result<&Rc<Holder>, Rejection>) -> Finding {
+    match verdict {
+        Ok(holder) => Rc::clone(holder).into(),
+        Err(rejection) => Reason::from(rejection).into(),
     }
 }

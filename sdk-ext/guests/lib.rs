@@ -16,6 +16,8 @@ pub mod composed;
 pub mod drill;
 #[path = "examples/empty.rs"]
 pub mod empty;
+#[path = "examples/errand.rs"]
+pub mod errand;
 #[path = "examples/first.rs"]
 pub mod first;
 #[path = "examples/foreign.rs"]
@@ -56,6 +58,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     ("composed", composed::wayside_vm),
     ("drill", drill::wayside_vm),
     ("empty", empty::wayside_vm),
+    ("errand", errand::wayside_vm),
     ("first", first::wayside_vm),
     ("foreign", foreign::wayside_vm),
     ("grpc", grpc::wayside_vm),

@@ -65,6 +65,7 @@ pub use state::{Atomic, Lease, Reservation};
 pub use stream::attempts::{Opened, PerRequest};
 pub use stream::protocol::Protocol;
 pub use stream::reply::{Flow, FlowResult, GrpcCode, Reply, Wait};
+pub use stream::sleep::Sleep;
 pub use stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId, StreamInfo,
 };

@@ -114,7 +114,7 @@ enum RawOnAbsent {
 impl Configuration for Config {
     fn from_json(json: &Json) -> Result<Self, ConfigErrors> {
         check_version(json, 1)?;
-        let raw: RawConfig = json.read("")?;
+        let raw: RawConfig = wayside_sdk::config::read(json, "")?;
         let mut errors = ConfigErrors::default();
         let config = check(raw, &mut Checks::new("", &mut errors));
         errors.or(config)
@@ -123,7 +123,7 @@ impl Configuration for Config {
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
-        match config.read::<RawNothing>(at.pointer()) {
+        match wayside_sdk::config::read::<RawNothing>(&config, at.pointer()) {
             Ok(_) => Some(()),
             Err(errors) => {
                 at.absorb(errors);

@@ -1,7 +1,10 @@
 //! Calls of a stream to other clusters, awaited while the stream is paused: of HTTP here, of gRPC in `grpc`.
 
+mod for_root;
 mod grpc;
 
+pub use for_root::Caller;
+pub(crate) use for_root::receiver as receiver_for_root;
 pub(crate) use grpc::receiver as grpc_receiver;
 pub use grpc::{GrpcError, GrpcStatus, PendingUnary, Unary};
 
@@ -9,8 +12,8 @@ use crate::headers::{AsName, HeaderBlock};
 use crate::hostcalls::{self, Buffer, Host, HostError, HttpCall, Map};
 use crate::log::{self, Level};
 use crate::plugin::Table;
-use crate::stream::waiting;
 use crate::stream::{Stream, StreamId};
+use crate::stream::{sleep, waiting};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -123,22 +126,27 @@ impl<'a> Call<'a> {
         if !waiting::runs(stream) {
             return Err(CallError::NotNow);
         }
-        let timeout = millis(self.timeout)?;
-        let headers = HeaderBlock::from_pairs(
-            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
-        );
-        let token = hostcalls::http_call(&HttpCall {
-            cluster: self.cluster.as_bytes(),
-            headers: headers.as_pairs(),
-            body: self.body,
-            timeout,
-        })?;
-        let answer = Rc::new(Answer { read_body: self.read_body, result: RefCell::new(None) });
+        let read_body = self.read_body;
+        let token = self.start()?;
+        let answer = Rc::new(Answer { read_body, result: RefCell::new(None) });
         let call = UnderWay { stream, answer: answer.clone() };
         let before = UNDER_WAY.with_borrow_mut(|calls| calls.insert(token, call));
         drop(before);
         ARRIVED.set(Some(arrived));
         Ok(Sent { token, answer })
+    }
+
+    fn start(self) -> Result<u32, CallError> {
+        let timeout = millis(self.timeout)?;
+        let headers = HeaderBlock::from_pairs(
+            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
+        );
+        Ok(hostcalls::http_call(&HttpCall {
+            cluster: self.cluster.as_bytes(),
+            headers: headers.as_pairs(),
+            body: self.body,
+            timeout,
+        })?)
     }
 }
 
@@ -255,10 +263,11 @@ pub(crate) fn receiver() -> Option<Arrived> {
     ARRIVED.get()
 }
 
-/// Whether an answer is still to come for this stream.
+/// Whether an answer is still to come for this stream, or a time.
 pub(crate) fn outstanding(stream: StreamId) -> bool {
     UNDER_WAY.with_borrow(|calls| calls.iter().any(|(_, call)| call.stream == stream))
         || grpc_receiver().is_some_and(|receiver| (receiver.outstanding)(stream))
+        || sleep::used().is_some_and(|used| (used.sleeps)(stream))
 }
 
 /// Keeps an answer, which can be read in this callback only, and makes its stream the one that hostcalls are for. `None` when
@@ -274,13 +283,13 @@ fn arrived(token: u32, headers: u32, body_size: usize) -> Option<StreamId> {
 }
 
 /// Makes this stream the one that hostcalls are for, if it is there.
-fn current(stream: StreamId) -> Option<StreamId> {
+pub(crate) fn current(stream: StreamId) -> Option<StreamId> {
     match hostcalls::set_effective_context(stream.0) {
         Ok(()) => Some(stream),
         Err(error) => {
             // Of no stream: not with `log!`, which would have its code in modules that log nothing.
             if log::enabled(Level::Debug) {
-                log::write(Level::Debug, format_args!("an answer came for a stream that is gone: {error}"));
+                log::write(Level::Debug, format_args!("what came for a stream came too late: {error}"));
             }
             None
         }

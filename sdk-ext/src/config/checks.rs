@@ -3,6 +3,7 @@
 use super::Quoted;
 use crate::hostcalls::HostError;
 use std::fmt;
+use wayside_json::child;
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,20 +217,6 @@ impl<'a> Checks<'a> {
     pub fn pointer(&self) -> &str {
         &self.pointer
     }
-}
-
-/// The pointer of a child, escaped as RFC 6901 section 3 says.
-pub(crate) fn child(pointer: &str, step: &str) -> String {
-    let mut child = pointer.as_bytes().to_vec();
-    child.push(b'/');
-    for byte in step.as_bytes() {
-        match byte {
-            b'~' => child.extend_from_slice(b"~0"),
-            b'/' => child.extend_from_slice(b"~1"),
-            byte => child.push(*byte),
-        }
-    }
-    String::from_utf8(child).unwrap_or_default()
 }
 
 #[cfg(test)]

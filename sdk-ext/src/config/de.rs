@@ -1,8 +1,7 @@
 //! serde's view of a [`Json`] tree, stricter than serde_json's in what a struct may be written as, and with the place
 //! of every error.
 
-use super::checks::{ConfigErrors, child};
-use super::json::Json;
+use super::checks::ConfigErrors;
 use super::quoted::Quoted;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
@@ -10,6 +9,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 use std::fmt;
+use wayside_json::{Json, child};
 
 /// What serde refused, and the way down to it. Boxed: it is in the result of every function that reads.
 #[derive(Debug)]

@@ -215,14 +215,14 @@ impl<C: Checked> Configuration for Envelope<C> {
         super::check_version(json, 1)?;
         let raw = RawEnvelope::read(json).map_err(|error| error.at(""))?;
         let base = raw.defaults;
-        let defaults: C::Raw = base.read("/defaults")?;
+        let defaults: C::Raw = super::read(&base, "/defaults")?;
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("", &mut errors);
         let defaults = C::check(defaults, &mut at.at("defaults"));
         let rules = Rules::parse(raw.rules, PathCase::Kept, &mut at.at("rules"), |config, at| {
             // What a rule inherits is reported where it stands, once.
             let config = if defaults.is_some() { base.overlaid(&config) } else { config };
-            match config.read(at.pointer()) {
+            match super::read(&config, at.pointer()) {
                 Ok(config) => C::check(config, at),
                 Err(errors) => {
                     at.absorb(errors);

@@ -1,125 +1,53 @@
-//! A JSON document as a tree in which no key was lost: duplicates are errors, order is kept.
+//! A configuration's text as a tree, and typed values from the tree.
+
+use serde::de::DeserializeOwned;
+use wayside_json::{Json, Limits, Refused};
 
 use super::checks::ConfigErrors;
-use super::{de, text};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::fmt;
+use super::de;
 
-/// A JSON value. A number without a fraction is whole, however it is written: JSON has one kind of number, and tools rewrite one
-/// form into the other.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Json {
-    Null,
-    Bool(bool),
-    Unsigned(u64),
-    Negative(i64),
-    Float(f64),
-    Text(String),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+/// What a configuration may be.
+const LIMITS: Limits = Limits { depth: 127, fields: 1000 };
+
+/// Envoy's documentation says that a `Struct` arrives as JSON; Envoy 1.40 sends its protobuf bytes.
+const STRUCT_HINT: &str = "; Envoy hands over a google.protobuf.Struct as protobuf bytes, \
+    so write the JSON into a google.protobuf.StringValue";
+
+/// Parses a document; no text at all counts as `{}`.
+///
+/// # Errors
+/// A syntax error with line and column, or every duplicate key.
+pub fn document(text: &[u8]) -> Result<Json, ConfigErrors> {
+    match text.trim_ascii() {
+        b"" => Ok(Json::Object(Vec::new())),
+        _ => wayside_json::parse(text, LIMITS).map_err(|refused| told(text, refused)),
+    }
 }
 
-impl Json {
-    /// Parses a document; no text at all counts as `{}`.
-    ///
-    /// # Errors
-    /// A syntax error with line and column, or every duplicate key.
-    pub fn parse(text: &[u8]) -> Result<Json, ConfigErrors> {
-        match text.trim_ascii() {
-            b"" => Ok(Json::Object(Vec::new())),
-            _ => text::parse(text),
+#[cold]
+fn told(text: &[u8], refused: Refused) -> ConfigErrors {
+    let mut errors = ConfigErrors::default();
+    match refused {
+        Refused::Syntax { what, line, column } => {
+            let binary = text.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+            let hint = if binary { STRUCT_HINT } else { "" };
+            errors.push("", format_args!("not JSON: {what} at line {line} column {column}{hint}"));
         }
-    }
-
-    /// Reads a typed value; `pointer` is where this tree stands in the document.
-    ///
-    /// # Errors
-    /// The first field that does not fit.
-    pub fn read<T: DeserializeOwned>(&self, pointer: &str) -> Result<T, ConfigErrors> {
-        T::deserialize(de::Reader(self)).map_err(|error| error.at(pointer))
-    }
-
-    /// The value of this key of an object.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Json> {
-        match self {
-            Json::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-
-    /// `over` laid on `self`: objects field by field at every depth, anything else replaced.
-    #[must_use]
-    pub fn overlaid(&self, over: &Json) -> Json {
-        let (Json::Object(base), Json::Object(over)) = (self, over) else {
-            return over.clone();
-        };
-        let mut fields = base.clone();
-        for (key, value) in over {
-            match fields.iter_mut().find(|(name, _)| name == key) {
-                Some((_, old)) => *old = old.overlaid(value),
-                None => fields.push((key.clone(), value.clone())),
+        Refused::Fields(unwanted) => {
+            for field in unwanted {
+                errors.push(field.pointer, field.message);
             }
         }
-        Json::Object(fields)
     }
+    errors
 }
 
-/// A part of a configuration that is read later, as another type.
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
-        deserializer.deserialize_any(Tree)
-    }
-}
-
-struct Tree;
-
-impl<'de> Visitor<'de> for Tree {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Unsigned(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(u64::try_from(value).map_or(Json::Negative(value), Json::Unsigned))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Json::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = object.next_entry()? {
-            fields.push(field);
-        }
-        Ok(Json::Object(fields))
-    }
+/// Reads a typed value; `pointer` is where this tree stands in the document.
+///
+/// # Errors
+/// The first field that does not fit.
+pub fn read<T: DeserializeOwned>(json: &Json, pointer: &str) -> Result<T, ConfigErrors> {
+    T::deserialize(de::Reader(json)).map_err(|error| error.at(pointer))
 }
 
 #[cfg(test)]
@@ -127,7 +55,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Json, String> {
-        Json::parse(text.as_bytes()).map_err(|errors| errors.to_string())
+        document(text.as_bytes()).map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -149,27 +77,5 @@ mod tests {
         }
         assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("recursion limit"));
         assert_eq!(parse(" \n"), Ok(Json::Object(vec![])));
-    }
-
-    #[test]
-    fn a_number_without_a_fraction_is_whole_however_it_is_written() {
-        assert_eq!(
-            parse("[1, 1.0, 1e3, -2.0, 0.5, 1e22]"),
-            Ok(Json::List(vec![
-                Json::Unsigned(1),
-                Json::Unsigned(1),
-                Json::Unsigned(1000),
-                Json::Negative(-2),
-                Json::Float(0.5),
-                Json::Float(1e22)
-            ]))
-        );
-    }
-
-    #[test]
-    fn an_overlay_changes_fields_and_keeps_their_neighbours() {
-        let base = parse(r#"{"a": {"x": 1, "y": [1]}, "b": 2}"#).unwrap();
-        let over = parse(r#"{"a": {"y": [2, 3]}, "c": null}"#).unwrap();
-        assert_eq!(Ok(base.overlaid(&over)), parse(r#"{"a": {"x": 1, "y": [2, 3]}, "b": 2, "c": null}"#));
     }
 }

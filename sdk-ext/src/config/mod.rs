@@ -12,17 +12,17 @@ mod per_route;
 mod quoted;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
-mod text;
 mod version;
 
-pub(crate) use checks::child as below;
 pub use checks::{Checks, ConfigError, ConfigErrors};
 pub(crate) use de::listed;
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
-pub use json::Json;
+pub use json::{document, read};
 pub use per_route::{KEPT_TEXTS, PerRoute, PerRouteError};
 pub use quoted::Quoted;
 pub use version::check_version;
+pub use wayside_json::Json;
+pub(crate) use wayside_json::child as below;
 
 use serde::de::DeserializeOwned;
 
@@ -39,12 +39,12 @@ pub trait Configuration: Sized {
     /// # Errors
     /// Every duplicate key, or what [`from_json`](Self::from_json) refuses.
     fn parse(text: &[u8]) -> Result<Self, ConfigErrors> {
-        Self::from_json(&Json::parse(text)?)
+        Self::from_json(&document(text)?)
     }
 }
 
 impl<T: DeserializeOwned> Configuration for T {
     fn from_json(json: &Json) -> Result<T, ConfigErrors> {
-        json.read("")
+        read(json, "")
     }
 }

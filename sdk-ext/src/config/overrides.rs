@@ -43,7 +43,7 @@ impl<C> Overrides<C> {
 
 /// Reads a rule's configuration from a route's metadata, laid over the defaults.
 pub(super) fn read<C: Checked>(text: &[u8], base: &Json) -> Result<C, ConfigErrors> {
-    let raw: C::Raw = base.overlaid(&Json::parse(text)?).read("")?;
+    let raw: C::Raw = super::read(&base.overlaid(&super::document(text)?), "")?;
     let mut errors = ConfigErrors::default();
     let config = C::check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)

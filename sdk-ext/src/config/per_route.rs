@@ -129,7 +129,7 @@ mod tests {
     impl Configuration for Even {
         fn from_json(json: &Json) -> Result<Even, ConfigErrors> {
             READS.set(READS.get() + 1);
-            let number: u32 = json.read("")?;
+            let number: u32 = crate::config::read(json, "")?;
             if number.is_multiple_of(2) { Ok(Even(number)) } else { Err(ConfigErrors::default()) }
         }
     }

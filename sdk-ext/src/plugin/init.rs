@@ -8,6 +8,7 @@ use crate::metrics::{
 };
 use crate::property::{Expression, PropValue, Props, Together};
 use crate::state::Atomic;
+use crate::time::Monotonic;
 use crate::time::timers::{TimerId, Timers};
 use std::rc::Rc;
 use std::time::Duration;
@@ -151,5 +152,13 @@ impl Init {
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn every(&mut self, period: Duration, action: impl FnMut(&mut Root) + 'static) -> Host<TimerId> {
         self.timers.every(period, Box::new(action))
+    }
+
+    /// Runs `action` once, at the first tick not before `when`, as [`Root::at`] does. Two hostcalls at most, of numbers only.
+    ///
+    /// # Errors
+    /// When the host refuses to start the tick; the timer is then not set.
+    pub fn at(&mut self, when: Monotonic, action: impl FnOnce(&mut Root) + 'static) -> Host<TimerId> {
+        self.timers.at(when, Box::new(action))
     }
 }

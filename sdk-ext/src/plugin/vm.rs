@@ -5,7 +5,9 @@ use super::context::{Part, Plugged, StreamContext};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
 use crate::body::{self, RequestBody, ResponseBody};
+use crate::log::Level;
 use crate::stream::reply::Flow;
+use crate::stream::sleep;
 use crate::stream::waiting::{self, Direction, Running};
 use crate::stream::{
     LogCx, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers, Stream, StreamId,
@@ -96,6 +98,11 @@ impl<P: Plugin> Callbacks for Vm<P> {
         if let Some(root) = self.root(root) {
             root.tick();
         }
+        if let Some(used) = sleep::used() {
+            for stream in (used.take_woken)() {
+                self.go_on(callout::current(stream));
+            }
+        }
     }
 
     fn on_request_headers(&self, id: u32, _count: u32, end_of_stream: bool) -> u32 {
@@ -124,7 +131,18 @@ impl<P: Plugin> Callbacks for Vm<P> {
         self.action(id, Direction::Response, Part::Trailers)
     }
 
-    fn on_http_call_response(&self, _root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
+    fn on_http_call_response(&self, root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
+        if let Some(arrived) = callout::receiver_for_root() {
+            let _running = Running::root();
+            match arrived(root, token, headers, body_size) {
+                Ok(false) => {}
+                Ok(true) => return,
+                Err(error) => {
+                    log::write(Level::Critical, format_args!("{}: an answer is lost: {error}", P::NAME));
+                    return;
+                }
+            }
+        }
         let Some(arrived) = callout::receiver() else { return };
         let _running = Running::root();
         self.go_on(arrived(token, headers, body_size));

@@ -144,11 +144,11 @@ fn check_name(name: &str, taken: &[String], at: &mut Checks<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigErrors;
+    use crate::config::{ConfigErrors, document, read};
 
     fn parse(text: &str) -> Result<Rules<Json>, String> {
-        let raw: Vec<RawRule> = Json::parse(text.as_bytes())
-            .and_then(|json| json.read("/rules"))
+        let raw: Vec<RawRule> = document(text.as_bytes())
+            .and_then(|json| read(&json, "/rules"))
             .map_err(|error| error.to_string())?;
         let mut errors = ConfigErrors::default();
         let rules =

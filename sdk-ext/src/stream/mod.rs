@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod protocol;
 pub(crate) mod reply;
+pub(crate) mod sleep;
 pub(crate) mod waiting;
 
 use crate::body::Resize;

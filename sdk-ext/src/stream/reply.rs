@@ -218,8 +218,9 @@ impl Flow {
     /// Holds the message until `flow` is ready, and does what it then says. While the message is held, its headers can be read
     /// and written by what waits, which owns the phase's token.
     ///
-    /// What can be awaited is what this crate sends ([`Call::send`](crate::callout::Call::send)). A stream that waits when no
-    /// answer is to come for it is ended with 500, and one whose client left is forgotten with everything it owns.
+    /// What can be awaited is what this crate sends ([`Call::send`](crate::callout::Call::send)), and a
+    /// [time](crate::Stream::sleep_until). A stream that waits when neither is to come for it is ended with 500, and one whose client left is
+    /// forgotten with everything it owns.
     ///
     /// Two allocations, and one hostcall when it goes on, nothing returned.
     pub fn wait<F: Into<Flow>>(flow: impl Future<Output = F> + 'static) -> Flow {

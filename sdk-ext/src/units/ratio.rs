@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Percent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Json;
+    use crate::config::{document, read};
 
     #[test]
     fn every_ratio_of_four_places_is_exact_and_finer_ones_are_refused() {
@@ -146,11 +146,11 @@ mod tests {
     fn a_percentage_is_a_share_of_two_places_more() {
         for hundredths in 0..=10_000_u32 {
             let text = Ratio(hundredths * 100).to_string();
-            let read: Percent = Json::parse(text.as_bytes()).unwrap().read("").unwrap();
+            let read: Percent = read(&document(text.as_bytes()).unwrap(), "").unwrap();
             assert_eq!((read.share(), read.to_string()), (Ratio(hundredths), format!("{text}%")));
         }
         for wrong in ["101", "100.01", "12.345", "-1", "\"20\"", "1e300"] {
-            assert!(Json::parse(wrong.as_bytes()).unwrap().read::<Percent>("").is_err(), "{wrong}");
+            assert!(read::<Percent>(&document(wrong.as_bytes()).unwrap(), "").is_err(), "{wrong}");
         }
     }
 }

@@ -65,7 +65,7 @@ impl Configuration for Config {
 
 fn read(json: &Json) -> Result<Config, ConfigErrors> {
     check_version(json, 1)?;
-    let raw: RawConfig = json.read("")?;
+    let raw: RawConfig = wayside_sdk::config::read(json, "")?;
     let mut errors = ConfigErrors::default();
     let config = check(raw, &mut Checks::new("", &mut errors));
     errors.or(config)
@@ -82,11 +82,13 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let default = check_default(&raw.defaults, &known, &mut at.at("defaults"));
     let case = if raw.case_insensitive { PathCase::Folded } else { PathCase::Kept };
     let rules =
-        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| match rule.read(at.pointer()) {
-            Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
-            Err(errors) => {
-                at.absorb(errors);
-                None
+        Rules::parse(raw.rules, case, &mut at.at("rules"), |rule, at| {
+            match wayside_sdk::config::read(&rule, at.pointer()) {
+                Ok(rule) => check_rule(&rule, &raw.defaults, &known, at),
+                Err(errors) => {
+                    at.absorb(errors);
+                    None
+                }
             }
         });
     let realm = check_realm(raw.challenge_realm, &mut at.at("challenge_realm"));

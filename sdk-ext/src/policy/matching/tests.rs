@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, document};
 
 fn parsed(json: &serde_json::Value, case: PathCase) -> Result<Match, String> {
-    let json = Json::parse(json.to_string().as_bytes()).unwrap();
+    let json = document(json.to_string().as_bytes()).unwrap();
     let raw = RawMatch::read(&json).map_err(|error| error.at("/match").to_string())?;
     let mut errors = ConfigErrors::default();
     let rule = Match::parse(raw, case, &mut Checks::new("/match", &mut errors));

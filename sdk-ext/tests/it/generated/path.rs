@@ -1,7 +1,7 @@
 //! Any bytes as a path: read as RFC 3986 says, step by step, and matched as a plain comparison of segments would.
 
 use wayside_sdk::Checks;
-use wayside_sdk::config::{ConfigErrors, Json};
+use wayside_sdk::config::{ConfigErrors, document, read};
 use wayside_sdk::policy::{PathCase, PathReading, RawRule, RequestView, Rules, read_path};
 
 pub(crate) fn case(bytes: &[u8]) {
@@ -83,7 +83,7 @@ fn matched(path: &str) {
         let text = format!(
             r#"[{{"match": {{"path": {{"prefix": {quoted}}}}}}}, {{"match": {{"path": {{"exact": {quoted}}}}}}}]"#
         );
-        let raw: Vec<RawRule> = Json::parse(text.as_bytes()).expect("JSON").read("").expect("rules");
+        let raw: Vec<RawRule> = read(&document(text.as_bytes()).expect("JSON"), "").expect("rules");
         let mut errors = ConfigErrors::default();
         let Some(rules) =
             Rules::parse(raw, PathCase::Kept, &mut Checks::new("", &mut errors), |_, _| Some(()))

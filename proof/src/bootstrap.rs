@@ -21,8 +21,15 @@ pub struct Wasm {
 pub struct Door {
     pub name: String,
     pub upstream: SocketAddr,
+    /// Envoy's own filters, as JSON: before the others.
+    pub native: Vec<Value>,
+    /// Routes before the one for everything; options of the connection manager beside those it has.
+    pub routes: Vec<Value>,
+    pub manager: Value,
     /// Once a request.
     pub filters: Vec<Wasm>,
+    /// Whether those may look at a body before they let the headers go.
+    pub may_hold_headers: bool,
     /// Once an attempt.
     pub upstream_filters: Vec<Wasm>,
     /// The route's `retry_policy`, and its `timeout`; Envoy's own defaults otherwise.
@@ -45,7 +52,11 @@ impl Door {
         Door {
             name: name.to_owned(),
             upstream,
+            native: Vec::new(),
+            routes: Vec::new(),
+            manager: json!({}),
             filters: Vec::new(),
+            may_hold_headers: false,
             upstream_filters: Vec::new(),
             retries: None,
             timeout: None,
@@ -75,7 +86,8 @@ impl Door {
     }
 
     fn listener(&self) -> Value {
-        let mut chain: Vec<Value> = self.filters.iter().map(Wasm::filter).collect();
+        let ours = self.filters.iter().map(|filter| filter.filter(self.may_hold_headers));
+        let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
         } }));
@@ -86,6 +98,8 @@ impl Door {
         if let Some(timeout) = &self.timeout {
             action["timeout"] = json!(timeout);
         }
+        let every = json!({ "name": "every", "match": { "prefix": "/" }, "route": action });
+        let routes: Vec<&Value> = self.routes.iter().chain([&every]).collect();
         let mut manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": self.name,
@@ -96,10 +110,13 @@ impl Door {
                 "name": "all",
                 "domains": ["*"],
                 "include_request_attempt_count": self.counts_attempts,
-                "routes": [{ "name": "every", "match": { "prefix": "/" }, "route": action }],
+                "routes": routes,
             }] },
             "upgrade_configs": [{ "upgrade_type": "websocket" }],
         });
+        for (name, option) in self.manager.as_object().into_iter().flatten() {
+            manager[name] = option.clone();
+        }
         if self.inside {
             manager["internal_address_config"] =
                 json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
@@ -124,7 +141,7 @@ impl Door {
         for (name, limit) in self.limits.as_object().into_iter().flatten() {
             limits[name] = limit.clone();
         }
-        let mut chain: Vec<Value> = self.upstream_filters.iter().map(Wasm::filter).collect();
+        let mut chain: Vec<Value> = self.upstream_filters.iter().map(|filter| filter.filter(false)).collect();
         chain.push(json!({ "name": "codec", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
         } }));
@@ -153,7 +170,7 @@ impl Wasm {
         Wasm { module: module.to_owned(), vm_id: vm_id.to_owned(), configuration }
     }
 
-    fn filter(&self) -> Value {
+    fn filter(&self, may_hold_headers: bool) -> Value {
         let configuration = self.configuration.to_string();
         json!({ "name": self.vm_id, "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -161,6 +178,7 @@ impl Wasm {
                 "name": self.vm_id,
                 "root_id": self.vm_id,
                 "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": may_hold_headers,
                 "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration },
                 "vm_config": {
                     "vm_id": self.vm_id,

@@ -4,6 +4,7 @@
 //! One row of a table, or one case, is a [`Door`]: a listener, its route and its cluster, all of one name. An Envoy may have many.
 
 pub mod amplification;
+pub mod attacks;
 pub mod bootstrap;
 pub mod chain;
 pub mod load;

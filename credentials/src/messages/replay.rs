@@ -21,16 +21,21 @@ pub struct Ticket {
     until: u64,
 }
 
+/// A digest of these parts, which are taken one by one: `["ab", "c"]` is not `["a", "bc"]`.
+#[must_use]
+pub fn digest_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
 impl Ticket {
-    /// Of these parts, which are taken one by one: `["ab", "c"]` is not `["a", "bc"]`.
+    /// For what has this [digest](digest_of), and would be taken until then, since 1970.
     #[must_use]
-    pub fn new(parts: &[&[u8]], until: std::time::Duration) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let digest: [u8; 32] = hash.finalize().into();
+    pub fn new(digest: [u8; 32], until: std::time::Duration) -> Self {
         let mut tag = [0; TAG];
         for (to, from) in tag.iter_mut().zip(digest) {
             *to = from;
@@ -109,7 +114,7 @@ mod tests {
     use std::time::Duration;
 
     fn ticket(name: &str, until: u64) -> Ticket {
-        Ticket::new(&[name.as_bytes()], Duration::from_secs(until))
+        Ticket::new(digest_of(&[name.as_bytes()]), Duration::from_secs(until))
     }
 
     const fn at(seconds: u64) -> Duration {
@@ -140,17 +145,17 @@ mod tests {
 
     #[test]
     fn parts_are_told_apart_and_a_begun_second_counts() {
-        let parts = |parts: &[&[u8]]| Ticket::new(parts, at(1)).tag;
+        let parts = |parts: &[&[u8]]| Ticket::new(digest_of(parts), at(1)).tag;
         assert_ne!(parts(&[b"ab", b"c"]), parts(&[b"a", b"bc"]));
         assert_ne!(parts(&[b"a"]), parts(&[b"a", b""]));
-        assert_eq!(Ticket::new(&[], Duration::from_millis(1500)).until, 2);
+        assert_eq!(Ticket::new([0; 32], Duration::from_millis(1500)).until, 2);
     }
 
     #[test]
     fn sets_are_used_alike() {
         let mut counts = [0_u32; SETS as usize];
         for number in 0..64_000_u32 {
-            counts[usize::from(Ticket::new(&[&number.to_le_bytes()], at(1)).set())] += 1;
+            counts[usize::from(Ticket::new(digest_of(&[&number.to_le_bytes()]), at(1)).set())] += 1;
         }
         assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
     }

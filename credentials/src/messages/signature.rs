@@ -75,6 +75,12 @@ impl Signer {
         Some(Self { key, algorithm, name })
     }
 
+    /// The `keyid` of its signatures.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.key.id()
+    }
+
     fn pairing(&self) -> Option<Pairing<'_>> {
         self.key.with(self.algorithm)
     }

@@ -53,6 +53,46 @@ reasons! {
     UnknownCredential = "unknown_credential", 401;
     NotYetValid = "not_yet_valid", 401;
     Expired = "expired", 401;
+    /// Good for one request, and that has been
+    Replayed = "replayed", 401;
+    /// It cannot be remembered that it was used
+    ReplayFull = "replay_full", 503;
+    // Of signatures of messages
+    /// What is covered, or how, is not understood
+    SignatureUnsupported = "signature_unsupported", 401;
+    /// Something is covered that the request does not have
+    SignatureAbsent = "signature_absent_component", 401;
+    SignatureUncovered = "signature_uncovered", 401;
+    SignatureUndated = "signature_undated", 401;
+    SignatureWithoutNonce = "signature_without_nonce", 401;
+    SignatureAlgorithm = "signature_algorithm", 401;
+    SignatureWrong = "signature_wrong", 401;
+    DigestMissing = "digest_missing", 401;
+    DigestDiffers = "digest_differs", 401;
+    BodyTooLarge = "body_too_large", 413;
+    // Of tokens
+    TokenParts = "token_parts", 401;
+    TokenEncoding = "token_encoding", 401;
+    TokenHeader = "token_header", 401;
+    TokenAlgorithm = "token_algorithm", 401;
+    TokenCritical = "token_critical", 401;
+    TokenEncrypted = "token_encrypted", 401;
+    TokenType = "token_type", 401;
+    TokenKeyId = "token_key_id", 401;
+    TokenUnknownKey = "token_unknown_key", 401;
+    TokenUnfitKey = "token_unfit_key", 401;
+    TokenAmbiguousKey = "token_ambiguous_key", 401;
+    TokenSignature = "token_signature", 401;
+    TokenClaims = "token_claims", 401;
+    TokenIssuer = "token_issuer", 401;
+    TokenAudience = "token_audience", 401;
+    TokenNoExpiry = "token_no_expiry", 401;
+    TokenExpired = "token_expired", 401;
+    TokenNotYetValid = "token_not_yet_valid", 401;
+    TokenIssuedInFuture = "token_issued_in_future", 401;
+    TokenLifetime = "token_lifetime", 401;
+    TokenSubject = "token_subject", 401;
+    TokenClaim = "token_claim", 401;
 }
 
 impl Reason {
@@ -62,6 +102,7 @@ impl Reason {
             400 => "bad request",
             401 => "authentication required",
             403 => "forbidden",
+            413 => "content too large",
             431 => "request header field too large",
             _ => "service unavailable",
         }

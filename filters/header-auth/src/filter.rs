@@ -3,23 +3,29 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
+use wayside_credentials::jose::Verifier;
+use wayside_credentials::messages::replay::Spent;
+use wayside_sdk::headers::{Headers, Request as OfRequest};
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{
     CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_SHA256_PEER, CONNECTION_SUBJECT_PEER,
     CONNECTION_URI_SAN_PEER, ROUTE_NAME,
 };
 use wayside_sdk::{
-    ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock, Histogram, Host,
-    HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestHeaders, RequestTrailers,
-    Wall, log, name, rng,
+    Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
+    Histogram, Host, HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestBody,
+    RequestHeaders, RequestTrailers, Wall, log, name, rng,
 };
 
 use crate::access::{Admission, Halt};
 use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
+use crate::kinds::Awaited;
 use crate::means::{CertificatePart, Event, Means, Unavailable, Vm};
+use crate::signatures;
 use crate::source::{Edit, Header};
+use crate::spent::Table;
 use crate::timestamp::Timestamp;
 
 /// The configured filter.
@@ -27,6 +33,8 @@ use crate::timestamp::Timestamp;
 pub struct HeaderAuth {
     mode: Mode,
     policy: Policy,
+    signatures: signatures::Host,
+    spent: Table,
     counters: Counters,
 }
 
@@ -36,6 +44,19 @@ pub struct Stream {
     plugin: Rc<HeaderAuth>,
     /// Whether it came with identity headers of its own: trailers do not count it again
     claimed_identity: bool,
+    waiting: Option<Box<ForBody>>,
+}
+
+/// A request about which nothing can be said before its body is there.
+#[derive(Debug)]
+struct ForBody {
+    snapshot: Snapshot,
+    /// Who asks for it
+    rule: String,
+    provider: String,
+    up_to: usize,
+    /// What has passed, where the filter only watches; otherwise the proxy holds it
+    passed: Vec<u8>,
 }
 
 impl Plugin for HeaderAuth {
@@ -46,11 +67,13 @@ impl Plugin for HeaderAuth {
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         config.arm(&ThisVm::default())?;
         let counters = Counters::new(&config, init)?;
-        Ok(Self { mode: config.mode, policy: config.policy, counters })
+        let spent = Table::new(config.replay_room, config.mode == Mode::Shadow);
+        let signatures = signatures::Host::default();
+        Ok(Self { mode: config.mode, policy: config.policy, signatures, spent, counters })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
-        Stream { plugin: Rc::clone(self), claimed_identity: false }
+        Stream { plugin: Rc::clone(self), claimed_identity: false, waiting: None }
     }
 }
 
@@ -66,39 +89,54 @@ impl HttpFilter for Stream {
                 return plugin.cannot(DEFAULT_RULE, format_args!("the request cannot be read: {error}"));
             }
         };
-        let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
-        let view = Request {
-            headers: &headers,
-            body: None,
-            route_name: &snapshot.route_name,
-            cluster: &snapshot.cluster,
-        };
-        let proxy = Proxy::new(request.stream(), &plugin.counters);
-        let decision = plugin.policy.decide(&view, &proxy, snapshot.now);
-        proxy.over();
+        // Of a request that ends here the body is known.
+        let body = request.end_of_stream().then_some(&[][..]);
+        let decision = plugin.decide(&snapshot, body, request.stream());
         self.claimed_identity = decision.claimed_identity;
-        plugin.counters.count(&decision);
-        match (plugin.mode, decision.outcome) {
-            (Mode::Shadow | Mode::Off, _) => Flow::Continue,
-            // Nothing is remembered or awaited yet: what needs that is refused.
-            (Mode::Enforce, Ok(Admitted { once, .. })) if !once.is_empty() => {
-                plugin.cannot(decision.rule, format_args!("what is good once cannot be spent"))
-            }
-            (Mode::Enforce, Err(Halt::Awaits { provider, awaited })) => plugin
-                .cannot(decision.rule, format_args!("{provider} awaits {awaited:?}, which does not come")),
-            (Mode::Enforce, Ok(admitted)) => match apply(&admitted, &mut request) {
-                Ok(()) => Flow::Continue,
-                Err(error) => {
-                    plugin.cannot(decision.rule, format_args!("the identity headers cannot be set: {error}"))
-                }
-            },
-            (Mode::Enforce, Err(Halt::Denied(denial))) => {
-                let provider = denial.provider.as_deref().unwrap_or("none");
-                let (rule, reason) = (decision.rule, denial.reason.label());
-                log!(Debug, "denied: rule {rule}, provider {provider}, reason {reason}");
-                refuse(&denial).into()
-            }
+        if let Err(Halt::Awaits { provider, awaited: Awaited::Body { up_to } }) = &decision.outcome
+            && body.is_none()
+        {
+            let (rule, provider) = (decision.rule.to_owned(), provider.clone());
+            let waiting = ForBody { rule, provider, up_to: *up_to, passed: Vec::new(), snapshot };
+            self.waiting = Some(Box::new(waiting));
+            return match plugin.mode {
+                Mode::Enforce => request.hold_for_body(),
+                Mode::Shadow | Mode::Off => Flow::Continue,
+            };
         }
+        plugin.carry_out(decision, Some(&mut request.headers))
+    }
+
+    /// Nothing of a request goes on before its body has been seen, if it takes the body to decide.
+    fn on_request_body(&mut self, mut body: RequestBody) -> Flow {
+        let Some(waiting) = &mut self.waiting else {
+            return Flow::Continue;
+        };
+        let plugin = &*self.plugin;
+        let collected = match plugin.mode {
+            Mode::Enforce => Collect::up_to(waiting.up_to).whole(&body),
+            Mode::Shadow | Mode::Off => waiting.take_in(&body),
+        };
+        let whole = match (collected, plugin.mode) {
+            (Ok(Some(whole)), _) => whole,
+            (Ok(None), Mode::Enforce) => return Flow::Buffer,
+            (Ok(None), Mode::Shadow | Mode::Off) => return Flow::Continue,
+            (Err(CollectError::TooLarge { .. }), _) => {
+                let flow = plugin.too_large(waiting);
+                self.waiting = None;
+                return flow;
+            }
+            (Err(CollectError::Unreadable(error)), _) => {
+                self.waiting = None;
+                return plugin.cannot(DEFAULT_RULE, format_args!("the body cannot be read: {error}"));
+            }
+        };
+        let snapshot = match (self.waiting.take().map(|waiting| waiting.snapshot), now()) {
+            (Some(snapshot), Ok(now)) => Snapshot { now, ..snapshot },
+            _ => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time")),
+        };
+        let decision = plugin.decide(&snapshot, Some(&whole), body.stream());
+        plugin.carry_out(decision, body.headers())
     }
 
     /// Trailers are no place for an identity either: some servers add them to the headers.
@@ -121,7 +159,105 @@ impl HttpFilter for Stream {
     }
 }
 
+impl ForBody {
+    /// Of a body that passes: the whole of it, once it has.
+    fn take_in(&mut self, body: &RequestBody) -> Result<Option<Vec<u8>>, CollectError> {
+        let came = self.passed.len().saturating_add(body.len());
+        if came > self.up_to {
+            return Err(CollectError::TooLarge { came, request: true });
+        }
+        self.passed.extend(body.read(body.len()).map_err(CollectError::Unreadable)?);
+        Ok(body.is_complete().then(|| std::mem::take(&mut self.passed)))
+    }
+}
+
 impl HeaderAuth {
+    /// What is decided about a request, with what is good once spent.
+    fn decide<'p>(
+        &'p self,
+        snapshot: &Snapshot,
+        body: Option<&[u8]>,
+        stream: &wayside_sdk::Stream,
+    ) -> Decision<'p> {
+        let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
+        let request =
+            Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
+        let proxy = Proxy {
+            stream,
+            signatures: &self.signatures,
+            counters: &self.counters,
+            verifies: Cell::new(None),
+        };
+        let mut decision = self.policy.decide(&request, &proxy, snapshot.now);
+        proxy.over();
+        if let Ok(admitted) = &decision.outcome
+            && let Err(reason) = self.spend(admitted, snapshot.now)
+        {
+            let provider = match &admitted.admission {
+                Admission::Known { provider, .. } => Some(provider.name.clone()),
+                Admission::Open | Admission::Anonymous => None,
+            };
+            decision.outcome = Err(Denial { provider, ..Denial::of(reason) }.into());
+        }
+        decision
+    }
+
+    /// Spends what is good once. Unless it is certain that this is the first time, the request does not pass.
+    fn spend(&self, admitted: &Admitted<'_>, now: Timestamp) -> Result<(), Reason> {
+        for once in &admitted.once {
+            match self.spent.spend(once, now) {
+                Ok(Spent::Now) => {}
+                Ok(Spent::Before) => {
+                    self.counters.replayed.inc();
+                    return Err(Reason::Replayed);
+                }
+                Ok(Spent::NoRoom) => {
+                    self.counters.replay_full.inc();
+                    return Err(Reason::ReplayFull);
+                }
+                Err(error) => {
+                    log!(Error, "what is good once cannot be spent: {error}");
+                    return Err(Reason::Internal);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what was decided and does it, unless the filter only watches.
+    fn carry_out(&self, decision: Decision<'_>, headers: Option<&mut Headers<OfRequest>>) -> Flow {
+        self.counters.count(&decision);
+        match (self.mode, decision.outcome) {
+            (Mode::Shadow | Mode::Off, _) => Flow::Continue,
+            (Mode::Enforce, Ok(admitted)) => match apply(&admitted, headers) {
+                Ok(()) => Flow::Continue,
+                Err(error) => {
+                    self.cannot(decision.rule, format_args!("the identity headers cannot be set: {error}"))
+                }
+            },
+            (Mode::Enforce, Err(Halt::Awaits { provider, awaited })) => {
+                self.cannot(decision.rule, format_args!("{provider} awaits {awaited:?}, which does not come"))
+            }
+            (Mode::Enforce, Err(Halt::Denied(denial))) => {
+                let provider = denial.provider.as_deref().unwrap_or("none");
+                let (rule, reason) = (decision.rule, denial.reason.label());
+                log!(Debug, "denied: rule {rule}, provider {provider}, reason {reason}");
+                refuse(&denial).into()
+            }
+        }
+    }
+
+    /// More of a body has come than anybody looks at.
+    fn too_large(&self, waiting: &ForBody) -> Flow {
+        let reason = Reason::BodyTooLarge;
+        let labels = [&waiting.provider, reason.label(), &waiting.rule];
+        self.counters.denied.inc(labels.map(str::as_bytes));
+        match self.mode {
+            Mode::Enforce => refuse(&Denial::of(reason)).into(),
+            Mode::Shadow | Mode::Off => Flow::Continue,
+        }
+    }
+
     /// Takes identities out of trailers, unless it only watches. Whether there were any.
     fn strip(&self, request: &mut RequestTrailers) -> Result<bool, EditError> {
         let block = request.headers.block()?;
@@ -147,6 +283,7 @@ impl HeaderAuth {
 }
 
 /// What is read from the proxy for one request.
+#[derive(Debug)]
 struct Snapshot {
     block: HeaderBlock,
     route_name: Vec<u8>,
@@ -164,7 +301,7 @@ impl Snapshot {
             block: request.headers.block()?,
             route_name: property(asked.route_name, &ROUTE_NAME)?,
             cluster: property(asked.cluster, &CLUSTER_NAME)?,
-            now: Timestamp(Wall::now()?.since_epoch()),
+            now: now()?,
         })
     }
 }
@@ -186,19 +323,20 @@ impl Vm for ThisVm {
     }
 }
 
+fn now() -> Host<Timestamp> {
+    Ok(Timestamp(Wall::now()?.since_epoch()))
+}
+
 /// The proxy, asked on behalf of one request.
 struct Proxy<'a> {
     stream: &'a wayside_sdk::Stream,
+    signatures: &'a signatures::Host,
     counters: &'a Counters,
     /// Since when a credential is being verified
     verifies: Cell<Option<Monotonic>>,
 }
 
-impl<'a> Proxy<'a> {
-    fn new(stream: &'a wayside_sdk::Stream, counters: &'a Counters) -> Self {
-        Self { stream, counters, verifies: Cell::new(None) }
-    }
-
+impl Proxy<'_> {
     /// The decision is made.
     fn over(self) {
         if let (Some(since), Ok(now)) = (self.verifies.get(), Monotonic::now()) {
@@ -228,6 +366,10 @@ impl Means for Proxy<'_> {
         let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
     }
+
+    fn verifier(&self) -> &dyn Verifier {
+        self.signatures
+    }
 }
 
 /// What stopped an edit: the host, or a name the host cannot be told.
@@ -237,10 +379,12 @@ enum EditError {
     Host(#[from] wayside_sdk::HostError),
     #[error("a header name is no name")]
     Name,
+    #[error("the headers have gone on")]
+    Gone,
 }
 
-fn apply(admitted: &Admitted<'_>, request: &mut RequestHeaders) -> Result<(), EditError> {
-    let headers = &mut request.headers;
+fn apply(admitted: &Admitted<'_>, headers: Option<&mut Headers<OfRequest>>) -> Result<(), EditError> {
+    let headers = headers.ok_or(EditError::Gone)?;
     for edit in &admitted.edits {
         match edit {
             Edit::Set(name, path) if name == b":path" => headers.set(name!(":path"), path)?,
@@ -261,7 +405,7 @@ fn refuse(denial: &Denial) -> Reply {
         400 => GrpcCode::InvalidArgument,
         401 => GrpcCode::Unauthenticated,
         403 => GrpcCode::PermissionDenied,
-        431 => GrpcCode::ResourceExhausted,
+        413 | 431 => GrpcCode::ResourceExhausted,
         _ => GrpcCode::Unavailable,
     };
     let reply = Reply::new(denial.reason.status(), denial.reason.details())
@@ -284,6 +428,8 @@ struct Counters {
     cache_hit: Counter,
     cache_miss: Counter,
     verify: Histogram,
+    replayed: Counter,
+    replay_full: Counter,
 }
 
 impl Counters {
@@ -303,12 +449,15 @@ impl Counters {
             anonymous: init.counter_family(&name("anonymous"), [rule], &limit),
             stripped: init.counter_family(&name("identity_stripped"), [rule], &limit),
             internal: init.counter_family(&name("internal"), [rule], &limit),
-            cache_hit: init.counter(&format!("{prefix}_auth_cache_hit"))?,
-            cache_miss: init.counter(&format!("{prefix}_auth_cache_miss"))?,
+            cache_hit: init.counter(&name("cache_hit"))?,
+            cache_miss: init.counter(&name("cache_miss"))?,
             verify: init.histogram(&format!("{prefix}_auth_verify_us"))?,
+            replayed: init.counter(&name("replay_hit"))?,
+            replay_full: init.counter(&name("replay_full"))?,
         })
     }
 
+    /// A decision that is final.
     fn count(&self, decision: &Decision<'_>) {
         let rule = decision.rule.as_bytes();
         if decision.claimed_identity {
@@ -320,7 +469,7 @@ impl Counters {
             Ok(Admitted { admission: Admission::Known { provider, .. }, .. }) => {
                 self.allowed.inc([provider.name.as_bytes(), rule]);
             }
-            // Decided about once more.
+            // What does not come is told as a fault.
             Err(Halt::Awaits { .. }) => {}
             Err(Halt::Denied(denial)) => {
                 let provider = denial.provider.as_deref().unwrap_or("none");

@@ -1,5 +1,8 @@
 //! The headers by which the upstream learns who is calling: nobody else may write them, in any spelling.
 
+use wayside_credentials::jose::Claims;
+use wayside_sdk::config::Json;
+
 use crate::source::{Edit, Header};
 
 /// Which headers carry an identity.
@@ -10,11 +13,14 @@ pub struct IdentityHeaders {
     pub subject: String,
     pub provider: String,
     pub scopes: String,
+    /// Claims of a token by name, and the headers that tell of them
+    pub claims: Vec<(String, String)>,
 }
 
 /// Who a credential belongs to. The strings are ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// Empty for nobody in particular
     pub subject: String,
     pub provider: String,
     /// Space separated; empty for none
@@ -40,6 +46,7 @@ impl IdentityHeaders {
         starts_like(name, &self.prefix)
             || [&self.subject, &self.provider, &self.scopes]
                 .into_iter()
+                .chain(self.claims.iter().map(|(_, header)| header))
                 .any(|known| name.len() == known.len() && starts_like(name, known))
     }
 
@@ -50,12 +57,42 @@ impl IdentityHeaders {
 
     pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
         let set = |name: &str, value: &str| Edit::Set(name.as_bytes().to_vec(), value.as_bytes().to_vec());
-        let mut edits = vec![set(&self.subject, &identity.subject), set(&self.provider, &identity.provider)];
-        if !identity.scopes.is_empty() {
-            edits.push(set(&self.scopes, &identity.scopes));
-        }
-        edits
+        [
+            (&self.subject, &identity.subject),
+            (&self.provider, &identity.provider),
+            (&self.scopes, &identity.scopes),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| set(name, value))
+        .collect()
     }
+
+    /// Claims that are texts, whole numbers or truth values, or lists of those.
+    pub fn edits_for_claims(&self, claims: &Claims) -> Vec<Edit> {
+        let headers = self.claims.iter();
+        let told = headers.filter_map(|(claim, header)| Some((header, value_of(claims.get(claim)?)?)));
+        told.map(|(header, value)| Edit::Set(header.as_bytes().to_vec(), value.into_bytes())).collect()
+    }
+}
+
+/// A claim as a header's value; members of a list with commas between. `None` for what has no such form.
+fn value_of(claim: &Json) -> Option<String> {
+    let members = match claim {
+        Json::List(members) => members.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let told: Option<Vec<String>> = members
+        .iter()
+        .map(|member| match member {
+            Json::Text(text) => Some(encode_value(text).replace(',', "%2C")),
+            Json::Bool(told) => Some(if *told { "true" } else { "false" }.to_owned()),
+            Json::Unsigned(number) => Some(number.to_string()),
+            Json::Negative(number) => Some(number.to_string()),
+            Json::Null | Json::Float(_) | Json::List(_) | Json::Object(_) => None,
+        })
+        .collect();
+    told.map(|told| told.join(",")).filter(|told| !told.is_empty())
 }
 
 fn starts_like(name: &[u8], known: &str) -> bool {
@@ -92,6 +129,7 @@ mod tests {
             subject: "x-auth-subject".into(),
             provider: "x-auth-provider".into(),
             scopes: "x-scopes".into(),
+            claims: Vec::new(),
         }
     }
 

@@ -24,7 +24,9 @@ pub mod means;
 pub mod provider;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
+pub mod signatures;
 pub mod source;
+pub mod spent;
 pub mod store;
 
 pub use wayside_credentials::timestamp;

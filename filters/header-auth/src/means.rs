@@ -1,5 +1,6 @@
 //! What a decision may ask of the proxy while it is made. Whoever has no proxy says so, and nobody gets in on it.
 
+use wayside_credentials::jose::{Pure, Verifier};
 use wayside_sdk::Redacted;
 
 /// A part of the certificate by which the client proved itself to the proxy.
@@ -57,6 +58,11 @@ pub trait Means {
     /// # Errors
     /// The proxy could not be asked.
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Who verifies public-key signatures.
+    fn verifier(&self) -> &dyn Verifier {
+        &Pure
+    }
 }
 
 /// Where there is no proxy: in tests, fuzzers and tools.

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use wayside_sdk::Mode;
+use wayside_sdk::config::schema::schemars::{Schema, SchemaGenerator, json_schema};
 use wayside_sdk::config::schema::serde::Serialize;
 use wayside_sdk::config::schema::{JsonSchema, RuleSchema, Version1};
+use wayside_sdk::units::DurationText;
 
 /// Who is let in, and how upstreams are told who it is.
 #[derive(Debug, JsonSchema)]
@@ -34,12 +36,21 @@ pub struct Document {
     /// Whether the servers behind take `/Admin` for `/admin`.
     #[schemars(default)]
     case_insensitive: bool,
+    /// Whether what browsers ask before a request of another origin (`OPTIONS` with `origin` and `access-control-request-method`) passes
+    /// without a credential.
+    #[schemars(default)]
+    bypass_preflight: bool,
+    /// Whether secrets may stand here as they are: for trying things out.
+    #[schemars(default)]
+    allow_plaintext: bool,
     /// In challenges: visible ASCII without `"` and `\`.
     #[schemars(default = "realm", regex(pattern = "^[ !#-\\[\\]-~]{1,128}$"))]
     challenge_realm: String,
     /// The longest credential that is looked at.
     #[schemars(default = "max_credential_bytes", range(min = 1, max = 65_536))]
     max_credential_bytes: u64,
+    #[schemars(default)]
+    replay: ReplayTable,
     #[schemars(default)]
     metrics: Metrics,
 }
@@ -75,17 +86,86 @@ struct Provider {
     kind: Kind,
     /// Where an API key may stand; only of `api_key`, which needs one.
     sources: Option<Vec<Source>>,
+    /// Whether a key is shown alone or after its id and a dot; only of `api_key`. Default: `key`.
+    form: Option<Form>,
     /// Only of `api_key`, which needs one.
     keys: Option<Vec<Key>>,
+    /// The variable in `vm_config.environment_variables` that holds the pepper of `hmac_sha256`, at least 32 bytes; only of `api_key`.
+    #[schemars(length(min = 1))]
+    pepper_env: Option<String>,
+    /// Whether keys may be stored as `bcrypt` and `argon2id`, each check of which holds up a worker; only of `api_key`. Default: `false`.
+    allow_slow_hash: Option<bool>,
     /// Only of `basic`, which needs one.
     users: Option<Vec<User>>,
-    /// Whether the credential is taken off the request.
+    /// Whether users may have a `sha1`; only of `basic`. Default: `false`.
+    allow_sha1: Option<bool>,
+    /// Whoever may sign; only of `http_signature`, which needs one, as what follows is.
+    signers: Option<Vec<Signer>>,
+    /// Only a signature with this label counts.
+    label: Option<String>,
+    /// Only a signature with this `tag` counts.
+    tag: Option<String>,
+    /// What a signature covers at least, in the place of `@method`, `@authority`, and `@target-uri` or `@path` with `@query`: names of headers in lower
+    /// case, or of derived components.
+    required_components: Option<Vec<String>>,
+    /// Whether content has to be covered by `content-digest`. Default: `required`.
+    content_digest: Option<ContentDigest>,
+    /// How long a signature counts after its creation. Default: 5m.
+    max_age: Option<DurationText>,
+    /// How far clocks may be apart, up to 5m; also of `jwt`. Default: 30s.
+    skew: Option<DurationText>,
+    /// Whether a signature without `nonce` is refused. Default: `false`.
+    require_nonce: Option<bool>,
+    /// Whether the same message may come twice. Default: `refuse`.
+    replay: Option<Replay>,
+    /// The longest body that is waited for, in bytes. Default: 1 MiB.
+    #[schemars(range(min = 1, max = 67_108_864))]
+    max_body: Option<u64>,
+    /// Headers that are structured fields, besides those that are registered.
+    structured_fields: Option<BTreeMap<String, Structure>>,
+    /// The `iss` of its tokens; only of `jwt`, which needs one, as what follows is.
+    #[schemars(length(min = 1))]
+    issuer: Option<String>,
+    /// One of them must be in a token's `aud`. Without any, a token that has an `aud` is refused (RFC 7519, 4.1.3).
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    audiences: Option<Vec<String>>,
+    /// The issuer's keys (RFC 7517); `jwt` needs them.
+    jwks: Option<KeySet>,
+    /// The only ones that are taken. Default: all that the keys are for, and never secrets beside public keys.
+    #[schemars(length(min = 1))]
+    algorithms: Option<Vec<TokenAlgorithm>>,
+    /// What kind of token it must say it is, such as `at+jwt` (RFC 8725, 3.11).
+    #[schemars(length(min = 1))]
+    typ: Option<String>,
+    /// Whether a token without `exp` is refused. Default: `true`.
+    require_exp: Option<bool>,
+    /// From `iat` to `exp`, up to a year; both must be there then.
+    max_lifetime: Option<DurationText>,
+    /// Whether a token without `sub` is refused. Default: `false`.
+    require_sub: Option<bool>,
+    /// Claims that a token must have: by name, or with a slash in front by the way down to it (RFC 6901).
+    claims: Option<WantedClaims>,
+    /// How many keys are tried on a token that names none. Default: 4.
+    #[schemars(range(min = 1, max = 16))]
+    max_keys_tried: Option<u64>,
+    /// Whether the credential is taken off the request; not if nothing is said and it is a token or a signature of the whole message.
     #[schemars(default = "yes")]
-    hide: bool,
+    hide: Option<bool>,
 }
 
 fn yes() -> bool {
     true
+}
+
+/// How an API key is shown.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum Form {
+    #[schemars(rename = "key")]
+    Key,
+    /// The id says which, the secret is compared.
+    #[schemars(rename = "id.secret")]
+    IdSecret,
 }
 
 #[derive(Debug, JsonSchema)]
@@ -93,6 +173,144 @@ fn yes() -> bool {
 enum Kind {
     ApiKey,
     Basic,
+    HttpSignature,
+    Jwt,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+struct KeySet(#[schemars(schema_with = "key_set")] ());
+
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct WantedClaims(#[schemars(schema_with = "wanted_claims")] ());
+
+/// RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519, or secrets of 32 bytes and more.
+fn key_set(_: &mut SchemaGenerator) -> Schema {
+    let key = json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} });
+    json_schema!({
+        "type": "object",
+        "required": ["keys"],
+        "properties": { "keys": { "type": "array", "items": key, "minItems": 1, "maxItems": 100 } },
+        "additionalProperties": {},
+    })
+}
+
+/// A value, or several, each of which must be the claim or one of its members.
+fn wanted_claims(_: &mut SchemaGenerator) -> Schema {
+    let value = json_schema!({ "type": ["string", "integer", "boolean"] });
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": { "anyOf": [value, { "type": "array", "items": value, "minItems": 1 }] },
+    })
+}
+
+/// RFC 7518, 3.1, and RFC 8037; `Ed25519` is `EdDSA` by the name of RFC 9864.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum TokenAlgorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+    Ed25519,
+    HS256,
+    HS384,
+    HS512,
+}
+
+/// Whoever signs messages (RFC 9421).
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Signer {
+    /// The `keyid` of its signatures.
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^[ -~]*$"))]
+    id: String,
+    algorithm: Algorithm,
+    /// The public key (RFC 7517).
+    #[schemars(schema_with = "jwk")]
+    jwk: (),
+    /// Whom the upstream is told of. Default: the id.
+    #[schemars(length(min = 1, max = 128))]
+    subject: Option<String>,
+    /// In UTC: `2027-01-01T00:00:00Z`.
+    not_before: Option<String>,
+    not_after: Option<String>,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+/// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.
+fn jwk(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} })
+}
+
+/// By its name in the registry of HTTP signature algorithms.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum Algorithm {
+    #[schemars(rename = "ed25519")]
+    Ed25519,
+    #[schemars(rename = "ecdsa-p256-sha256")]
+    EcdsaP256Sha256,
+    #[schemars(rename = "ecdsa-p384-sha384")]
+    EcdsaP384Sha384,
+    #[schemars(rename = "hmac-sha256")]
+    HmacSha256,
+    #[schemars(rename = "rsa-pss-sha512")]
+    RsaPssSha512,
+    #[schemars(rename = "rsa-v1_5-sha256")]
+    RsaV15Sha256,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum ContentDigest {
+    /// Of a request that has content.
+    Required,
+    /// Content that is not covered is not protected.
+    IfCovered,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Replay {
+    Refuse,
+    Allow,
+}
+
+/// What type of structured field (RFC 9651).
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Structure {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is remembered of what may be used once, by all workers and of all providers together.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
+#[serde(crate = "wayside_sdk::config::schema::serde")]
+struct ReplayTable {
+    /// So many at a time; what finds no room is refused.
+    #[schemars(range(min = 64, max = 65_536))]
+    capacity: u64,
+}
+
+impl Default for ReplayTable {
+    fn default() -> ReplayTable {
+        ReplayTable { capacity: 16_384 }
+    }
 }
 
 /// One of `header` (with `scheme` for `authorization`), `query` and `cookie`.
@@ -114,9 +332,18 @@ struct Key {
     /// Whom the upstream is told of.
     #[schemars(length(min = 1, max = 128))]
     id: String,
-    /// Of the key, in hexadecimal digits; the key itself is refused.
+    /// The key itself; only with `allow_plaintext`.
+    key: Option<String>,
+    /// Of the key, in hexadecimal digits.
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
-    sha256: String,
+    sha256: Option<String>,
+    /// The same with the pepper as key (RFC 2104).
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    hmac_sha256: Option<String>,
+    /// `$2b$`, a cost of 04 to 12, and salt and hash.
+    bcrypt: Option<String>,
+    /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+    argon2id: Option<String>,
     /// In UTC: `2027-01-01T00:00:00Z`.
     not_before: Option<String>,
     not_after: Option<String>,
@@ -135,7 +362,15 @@ struct User {
     /// Whom the upstream is told of; without `:`.
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[^:]*$"))]
     name: String,
-    sha256_salted: Salted,
+    /// The password itself; only with `allow_plaintext`.
+    password: Option<String>,
+    sha256_salted: Option<Salted>,
+    /// `$2b$`, a cost of 04 to 12, and salt and hash.
+    bcrypt: Option<String>,
+    /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+    argon2id: Option<String>,
+    /// `{SHA}` and base64; only with `allow_sha1`.
+    sha1: Option<String>,
     /// RFC 6749, 3.3.
     #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes: Vec<String>,
@@ -160,6 +395,8 @@ struct Identity {
     #[schemars(regex(pattern = "-$"), length(min = 3))]
     prefix: String,
     headers: IdentityHeaders,
+    /// Claims of a token by name, or with a slash in front by the way down to it (RFC 6901), and the headers that tell of them.
+    claims: BTreeMap<String, String>,
 }
 
 /// Three different names. Default: the prefix and the field's name.
@@ -177,7 +414,11 @@ struct IdentityHeaders {
 
 impl Default for Identity {
     fn default() -> Identity {
-        Identity { prefix: "x-auth-".to_owned(), headers: IdentityHeaders::default() }
+        Identity {
+            prefix: "x-auth-".to_owned(),
+            headers: IdentityHeaders::default(),
+            claims: BTreeMap::new(),
+        }
     }
 }
 
@@ -216,6 +457,11 @@ struct Authorize {
     scopes_all: Option<Vec<String>>,
     #[schemars(length(min = 1), inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes_any: Option<Vec<String>>,
+    /// `GET` is also `HEAD`.
+    #[schemars(length(min = 1), inner(regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")))]
+    methods: Option<Vec<String>>,
+    /// Of a token: by name, or with a slash in front by the way down to it (RFC 6901).
+    claims: Option<WantedClaims>,
 }
 
 /// How metrics are named and bounded.

@@ -10,6 +10,9 @@ use tokio::sync::RwLock;
 use wayside::parity;
 
 mod acceptance;
+mod au_12;
+mod au_6;
+mod au_7;
 mod balance;
 mod chain;
 mod rb_10;
@@ -17,6 +20,7 @@ mod rb_11;
 mod rb_12;
 mod rb_7;
 mod rb_8;
+mod signed;
 mod to_11;
 mod to_12;
 mod to_2;
@@ -51,5 +55,6 @@ fn module(package: &str) -> PathBuf {
 /// Who measures time wants the machine for itself.
 static QUIET: RwLock<()> = RwLock::const_new(());
 
+static HEADER_AUTH: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-header-auth"));
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
 static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use wayside_schemas::FILTERS;
-use wayside_sdk::config::Json;
+use wayside_sdk::config::{self, Json};
 
 /// The first byte chooses the filter, the rest is the document.
 pub(crate) fn case(bytes: &[u8]) {
     let Some((first, text)) = bytes.split_first() else { return };
     let plain = serde_json::from_slice::<Value>(text);
-    match Json::parse(text) {
+    match config::document(text) {
         Ok(_) if text.trim_ascii().is_empty() => {}
         Ok(json) => {
             let Ok(plain) = plain else { panic!("{}: {}", text.escape_ascii(), plain.expect_err("refused")) };

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Parity(ParityArguments),
     /// Show what a module, a recording or an Envoy configuration holds
     Inspect(InspectArguments),
+    /// Send forged tokens, keys, headers and paths to a gateway of yours, and tell what it lets in
+    Attack(AttackArguments),
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +130,29 @@ pub(super) struct InspectArguments {
     /// Only what a module needs of its VM, as the field `capability_restriction_config` beside its `vm_config`
     #[arg(long)]
     pub(super) capabilities: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttackArguments {
+    /// The gateway: `http://127.0.0.1:8080`
+    #[arg(long, value_name = "URL")]
+    pub(super) target: String,
+    /// What header-auth is configured with there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) auth_config: PathBuf,
+    /// Credentials that are good there, as JSON by the provider's name: `key`; `user` and `password`; `jwks` of private keys with
+    /// the `claims` of a good token. Without them, what needs one is not sent
+    #[arg(long, value_name = "FILE")]
+    pub(super) credentials: Option<PathBuf>,
+    /// Also a target that is not on this machine. Attack only what is yours
+    #[arg(long)]
+    pub(super) allow_remote: bool,
+    /// Only attacks whose name or chapter has this in it
+    #[arg(long, value_name = "TEXT")]
+    pub(super) only: Option<String>,
+    /// Write the table as JSON (schema wayside.attack/1)
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod args;
+mod attack;
 mod check;
 mod inspect;
 mod parity;
@@ -48,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Command::Check(arguments) => check::run(&arguments),
         args::Command::Parity(arguments) => parity::run(&arguments),
         args::Command::Inspect(arguments) => inspect::run(&arguments),
+        args::Command::Attack(arguments) => attack::run(&arguments),
     };
     match verdict {
         Ok(Verdict::AsExpected) => ExitCode::SUCCESS,

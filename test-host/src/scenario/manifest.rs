@@ -34,6 +34,7 @@ pub struct ManifestError {
 ///   - module: timeout                 # timeout.wasm
 ///     config: { version: 1 }
 ///     environment: { PEPPER: abc }    # variables of its VM
+///     allow_on_headers_stop_iteration: true   # for a filter that holds headers until it has seen the body
 /// exchanges:
 ///   - request: GET /books             # a method and a path
 ///     headers: ["x-request-id: 1", "grpc-timeout: 0m"]
@@ -96,6 +97,9 @@ pub struct Link {
     /// Of its VM: `vm_config.environment_variables`.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// Whether it may hold headers and be shown the body meanwhile, as in Envoy.
+    #[serde(default)]
+    pub allow_on_headers_stop_iteration: bool,
 }
 
 /// An exchange as written. Header lines are `name: value`; `\xNN` stands for a byte, `\\` for a backslash.
@@ -323,6 +327,7 @@ fn filters_of(
         let (vm_id, path) = (quoted(&link.module), quoted(&path.display().to_string()));
         let name = quoted(&format!("{}{suffix}", link.module));
         let environment = serde_json::json!({ "key_values": link.environment });
+        let allow_stop = link.allow_on_headers_stop_iteration;
         filters.push_str(&format!(
             r#"                  - name: {name}
                     typed_config:
@@ -330,6 +335,7 @@ fn filters_of(
                       config:
                         name: {name}
                         failure_policy: FAIL_RELOAD
+                        allow_on_headers_stop_iteration: {allow_stop}
                         vm_config:
                           vm_id: {vm_id}
                           runtime: envoy.wasm.runtime.v8

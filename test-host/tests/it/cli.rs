@@ -496,3 +496,60 @@ fn parity_certifies_a_filter_and_writes_what_was_compared_as_json() {
     assert_eq!((&document["schema"], &document["agrees"]), (&json!("wayside.parity/1"), &json!(true)));
     assert_eq!(document["compared"], json!(2));
 }
+
+const ATTACK: &str = "attack --auth-config auth.json --credentials good.json";
+
+/// The lab of the kit, and a gateway on this machine that answers every request with one status.
+fn attacked(status: &str) -> (Folder, String) {
+    let folder = Folder::new();
+    let (config, credentials) = wayside_attack::LAB;
+    folder.write("auth.json", config).write("good.json", credentials);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            use std::io::{Read as _, Write as _};
+            drop(stream.read(&mut [0; 4096]));
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    (folder, target)
+}
+
+#[test]
+fn attack_ends_with_1_at_a_gateway_that_lets_everybody_in_and_with_0_where_nobody_must() {
+    let (folder, target) = attacked("200 OK");
+    let run = folder.wayside(&format!("{ATTACK} --target {target} --only credential --json out.json"));
+    assert_eq!((run.status, run.err.as_str()), (1, ""), "{}", run.out);
+    assert!(run.out.contains("LET IN"), "{}", run.out);
+    let document: Value = serde_json::from_str(&folder.read("out.json")).expect("it is JSON");
+    assert_eq!(document["schema"], "wayside.attack/1");
+    let rows = document["report"]["rows"].as_array().expect("a table");
+    assert!(rows.iter().any(|row| row["verdict"] == "let_in" && row["seen"] == "200"), "{rows:?}");
+
+    let (folder, target) = attacked("401 Unauthorized");
+    let run = folder.wayside(&format!("{ATTACK} --target {target} --only near"));
+    assert_eq!(run.status, 2, "nothing of that name: {}", run.err);
+    let run = folder.wayside(&format!("{ATTACK} --target {target} --only admin"));
+    assert_eq!((run.status, run.err.as_str()), (0, ""), "{}", run.out);
+}
+
+#[test]
+fn attack_goes_nowhere_else_unless_it_is_allowed() {
+    let (folder, _) = attacked("200 OK");
+    check_refused(
+        &folder,
+        &format!("{ATTACK} --target http://192.0.2.1"),
+        expect![[r#"
+            error: --target: 192.0.2.1:80 is not on this machine; attack only what is yours, and say so with --allow-remote
+        "#]],
+    );
+    check_refused(
+        &folder,
+        "attack --auth-config good.json --target http://127.0.0.1:1",
+        expect![[r#"
+            error: /providers: found no object, expected header-auth's providers
+        "#]],
+    );
+}

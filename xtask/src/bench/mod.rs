@@ -20,6 +20,8 @@ pub(crate) enum Bench {
     Budget(budget::Args),
     /// What an upstream that fails gets for each request: Envoy's own limits beside retry-budget
     Amplification(proofs::Amplification),
+    /// What a list of attacks finds open: Envoy's own filters beside header-auth
+    Attacks(proofs::Attacks),
     /// What is worked behind three Envoys for callers who have gone, with their own timeouts and with timeout
     Chain(proofs::Chain),
     /// How long an outage outlives its cause under each policy, simulated
@@ -36,6 +38,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Envoy(args) => envoy::run(args),
         Bench::Budget(args) => budget::run(args),
         Bench::Amplification(args) => proofs::amplification(args),
+        Bench::Attacks(args) => proofs::attacks(args),
         Bench::Chain(args) => proofs::chain(args),
         Bench::Recovery(args) => proofs::recovery(args),
         Bench::Uploads(args) => proofs::uploads(args),

@@ -1,9 +1,9 @@
 //! `cargo xtask bench amplification` and its like: what `wayside-proof` measures, printed, and written into READMEs.
 
-use std::path::Path;
+use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context as _, ensure};
-use wayside_proof::{Rate, amplification, chain, recovery, table::Table, uploads};
+use wayside_proof::{Rate, amplification, attacks, chain, recovery, table::Table, uploads};
 
 use crate::envoy::envoy_binary;
 
@@ -86,6 +86,22 @@ pub(crate) struct Recovery {
 pub(super) fn recovery(args: &Recovery) -> anyhow::Result<()> {
     ensure!(args.seeds > 0, "--seeds: expected more than 0");
     show(&recovery::table(args.seeds), args.write, "filters/retry-budget/README.md", "recovery")
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Attacks {
+    /// Into the README of the filter
+    #[arg(long)]
+    write: bool,
+}
+
+#[expect(clippy::disallowed_methods, reason = "tokens are minted for the real Envoy's clock")]
+pub(super) fn attacks(args: &Attacks) -> anyhow::Result<()> {
+    let envoy = envoy_binary()?;
+    let module = wayside::build::guest("wayside-header-auth")?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let table = run(attacks::table(&envoy, &module.path, now))?;
+    show(&table, args.write, "filters/header-auth/README.md", "attacks")
 }
 
 fn run<T>(measured: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -1,5 +1,6 @@
 //! Keys that verify. One that is weak, or no key at all, cannot be made.
 
+mod roca;
 mod spki;
 
 use std::fmt;
@@ -32,7 +33,7 @@ pub(super) enum Material {
 /// Why there is no such key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// An RSA modulus outside of 2048 to 8192 bits, or even
+    /// An RSA modulus outside of 2048 to 8192 bits, even, or made by a faulty generator (CVE-2017-15361)
     Modulus,
     /// An RSA exponent that is even, below 65537 or above 33 bits
     Exponent,
@@ -67,7 +68,7 @@ impl Key {
         let first = modulus.first().ok_or(Unfit::Modulus)?;
         let bits = modulus.len().saturating_mul(8).saturating_sub(first.leading_zeros() as usize);
         let odd = modulus.last().is_some_and(|last| last & 1 == 1);
-        if !(2048..=8192).contains(&bits) || !odd {
+        if !(2048..=8192).contains(&bits) || !odd || roca::is_suspect(modulus) {
             return Err(Unfit::Modulus);
         }
         let exponent = significant(exponent);
@@ -172,6 +173,12 @@ impl Key {
         };
         let kept = self.only.is_some_and(|only| only != algorithm);
         (suits && !kept).then_some(Pairing { key: self, algorithm })
+    }
+
+    /// Whether whoever has it can also sign.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.material, Material::Secret(_))
     }
 
     pub(super) fn material(&self) -> &Material {

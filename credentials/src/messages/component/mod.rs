@@ -104,7 +104,7 @@ impl<'a> Component<'a> {
         Ok(Self { name, kind: kind.ok_or(Refused::Unsupported)? })
     }
 
-    fn plain(name: &str) -> Option<Kind<'a>> {
+    fn plain(name: &str) -> Option<Kind<'static>> {
         Some(match name {
             "@method" => Kind::Method,
             "@target-uri" => Kind::TargetUri,
@@ -181,6 +181,12 @@ impl<'a> Component<'a> {
             Kind::Bytes => wrapped(message, self.name)?.into(),
         })
     }
+}
+
+/// Whether this names a component without parameters: a field, or what can be derived of a message.
+#[must_use]
+pub fn is_whole(name: &str) -> bool {
+    Component::plain(name).is_some()
 }
 
 /// A token (RFC 9110, 5.6.2) without upper case.

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
+use wayside_credentials::jose::{Claims, Wanted};
+
 use crate::denial::{Denial, Reason};
 use crate::kinds::{Awaited, Finding, Once, View};
 use crate::means::Means;
 use crate::provider::Provider;
+use crate::source::only;
 use crate::store::Holder;
 
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Authorize {
     pub subjects: Option<Vec<String>>,
     pub scopes_all: Vec<String>,
     pub scopes_any: Option<Vec<String>>,
+    pub methods: Option<Vec<String>>,
+    pub claims: Vec<Wanted>,
 }
 
 /// One rule's demands.
@@ -45,6 +50,7 @@ pub enum Admission<'a> {
     Known {
         provider: &'a Provider,
         holder: Rc<Holder>,
+        claims: Option<Rc<Claims>>,
     },
 }
 
@@ -94,7 +100,7 @@ impl Access {
             (Require::None, _) => return Ok(Grant { admission: Admission::Open, once: Vec::new() }),
             (Require::Any(_), refusal) => {
                 if let Some(found) = known(&findings) {
-                    return self.authorized(found);
+                    return self.authorized(found, request);
                 }
                 waits(&findings)?;
                 let (provider, reason) = refusal.unzip();
@@ -116,7 +122,7 @@ impl Access {
             Finding::Valid(proof) => proof.once,
             Finding::Absent | Finding::Refused(_) | Finding::Awaits(_) => None,
         });
-        self.authorized(Grant { once: once.collect(), ..first })
+        self.authorized(Grant { once: once.collect(), ..first }, request)
     }
 
     pub fn providers(&self) -> &[Rc<Provider>] {
@@ -126,12 +132,16 @@ impl Access {
         }
     }
 
-    fn authorized<'a>(&self, grant: Grant<'a>) -> Result<Grant<'a>, Halt> {
+    fn authorized<'a>(&self, grant: Grant<'a>, request: &View<'_>) -> Result<Grant<'a>, Halt> {
         let Some(authorize) = &self.authorize else {
             return Ok(grant);
         };
         match &grant.admission {
-            Admission::Known { holder, .. } if authorize.allows(holder) => Ok(grant),
+            Admission::Known { holder, claims, .. }
+                if authorize.allows(holder, claims.as_deref()) && authorize.allows_method(request) =>
+            {
+                Ok(grant)
+            }
             Admission::Known { provider, .. } => Err(refused(Reason::NotAuthorized, provider).into()),
             Admission::Open | Admission::Anonymous => Err(Denial::of(Reason::NotAuthorized).into()),
         }
@@ -139,13 +149,25 @@ impl Access {
 }
 
 impl Authorize {
-    fn allows(&self, holder: &Holder) -> bool {
+    /// `GET` is also `HEAD`, as in rules.
+    fn allows_method(&self, request: &View<'_>) -> bool {
+        let Some(methods) = &self.methods else { return true };
+        let method = match only(request.headers, ":method") {
+            Ok(Some(b"HEAD")) if methods.iter().any(|allowed| allowed == "GET") => return true,
+            Ok(Some(method)) => method,
+            _ => return false,
+        };
+        methods.iter().any(|allowed| allowed.as_bytes() == method)
+    }
+
+    fn allows(&self, holder: &Holder, claims: Option<&Claims>) -> bool {
         self.subjects.as_ref().is_none_or(|subjects| subjects.contains(&holder.name))
             && self.scopes_all.iter().all(|scope| holder.scopes.contains(scope))
             && self
                 .scopes_any
                 .as_ref()
                 .is_none_or(|any| any.iter().any(|scope| holder.scopes.contains(scope)))
+            && self.claims.iter().all(|wanted| claims.is_some_and(|claims| claims.has(wanted)))
     }
 }
 
@@ -165,7 +187,8 @@ fn refusals<'a>(findings: &Findings<'a>) -> impl Iterator<Item = (&'a Provider, 
 fn known<'a>(findings: &Findings<'a>) -> Option<Grant<'a>> {
     findings.iter().find_map(|(provider, finding)| match finding {
         Finding::Valid(proof) => {
-            let admission = Admission::Known { provider, holder: Rc::clone(&proof.holder) };
+            let (holder, claims) = (Rc::clone(&proof.holder), proof.claims.clone());
+            let admission = Admission::Known { provider, holder, claims };
             Some(Grant { admission, once: proof.once.into_iter().collect() })
         }
         Finding::Absent | Finding::Refused(_) | Finding::Awaits(_) => None,

@@ -29,7 +29,7 @@ fn provider(name: &str, finds: &str) -> Rc<Provider> {
     let finding = match finds {
         "absent" => Finding::Absent,
         "valid" => holder().into(),
-        "once" => Finding::Valid(Proof { holder: holder(), once: Some(once) }),
+        "once" => Finding::Valid(Proof { holder: holder(), once: Some(once), claims: None }),
         "wrong" => Reason::UnknownCredential.into(),
         "flawed" => Reason::DuplicateCredential.into(),
         "broken" => Reason::Internal.into(),

@@ -3,9 +3,13 @@
 mod passwords;
 mod providers;
 mod raw;
+mod signatures;
+mod tokens;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use wayside_credentials::messages::replay::SETS;
 use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
@@ -13,6 +17,7 @@ use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 use self::providers::Providers;
 use self::raw::{RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, RawRequire};
 use crate::access::{Access, Authorize, Require};
+use crate::authorization::is_token;
 use crate::decision::Policy;
 use crate::identity::IdentityHeaders;
 use crate::means::Vm;
@@ -28,6 +33,8 @@ pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
     providers: Vec<Rc<Provider>>,
+    /// How much of what is good once is remembered in each set of the table
+    pub replay_room: usize,
     pub metrics: Metrics,
 }
 
@@ -97,6 +104,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     if !(1..=65_536).contains(&max_credential_bytes) {
         at.at("max_credential_bytes").refuse("1 to 65536", raw.max_credential_bytes);
     }
+    let replay_room = check_replay(raw.replay.capacity, &mut at.at("replay").at("capacity"));
     let policy = Policy {
         identity: identity?,
         asked: rules.as_ref()?.asked(),
@@ -105,9 +113,18 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         realm: realm?,
         max_credential_bytes,
         case,
+        bypass_preflight: raw.bypass_preflight,
     };
     let providers = providers.into_values().collect();
-    Some(Config { mode: raw.mode, policy, providers, metrics })
+    Some(Config { mode: raw.mode, policy, providers, replay_room, metrics })
+}
+
+/// The share of each set of what all of them hold.
+fn check_replay(capacity: u64, at: &mut Checks<'_>) -> usize {
+    if !(64..=65_536).contains(&capacity) {
+        at.refuse("64 to 65536", capacity);
+    }
+    usize::try_from(capacity).unwrap_or(usize::MAX).div_ceil(usize::from(SETS))
 }
 
 /// The providers that rules may name.
@@ -193,10 +210,14 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
 
 fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize> {
     let mut good = true;
-    let lists =
-        [("subjects", &raw.subjects), ("scopes_all", &raw.scopes_all), ("scopes_any", &raw.scopes_any)];
-    if lists.iter().all(|(_, list)| list.is_none()) {
-        at.refuse("at least one of `subjects`, `scopes_all` and `scopes_any`", "none");
+    let lists = [
+        ("subjects", &raw.subjects),
+        ("scopes_all", &raw.scopes_all),
+        ("scopes_any", &raw.scopes_any),
+        ("methods", &raw.methods),
+    ];
+    if lists.iter().all(|(_, list)| list.is_none()) && raw.claims.is_none() {
+        at.refuse("at least one of `subjects`, `scopes_all`, `scopes_any`, `methods` and `claims`", "none");
         good = false;
     }
     for (field, list) in lists {
@@ -207,10 +228,20 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     }
     good &= check_scopes(raw.scopes_all.as_deref().unwrap_or_default(), &mut at.at("scopes_all"));
     good &= check_scopes(raw.scopes_any.as_deref().unwrap_or_default(), &mut at.at("scopes_any"));
+    for (index, method) in raw.methods.iter().flatten().enumerate() {
+        if method.is_empty() || !method.bytes().all(is_token) {
+            at.at("methods").at(index).refuse("a method", NOT_SHOWN);
+            good = false;
+        }
+    }
+    let claims = tokens::check_claims(raw.claims.as_ref(), &mut at.at("claims"));
+    good &= claims.is_some();
     good.then(|| Authorize {
         subjects: raw.subjects.clone(),
         scopes_all: raw.scopes_all.clone().unwrap_or_default(),
         scopes_any: raw.scopes_any.clone(),
+        methods: raw.methods.clone(),
+        claims: claims.unwrap_or_default(),
     })
 }
 
@@ -238,6 +269,7 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
             return None;
         }
     };
+    let claims = check_claim_headers(raw.claims, &mut at.at("claims"))?;
     let at = &mut at.at("headers");
     let subject = identity_header(raw.headers.subject, &prefix, "subject", at)?;
     let provider = identity_header(raw.headers.provider, &prefix, "provider", at)?;
@@ -246,7 +278,27 @@ fn check_identity(raw: RawIdentity, at: &mut Checks<'_>) -> Option<IdentityHeade
         at.refuse("three different names", "one name twice");
         return None;
     }
-    Some(IdentityHeaders { prefix, subject, provider, scopes })
+    for name in claims.iter().map(|(_, header)| header) {
+        if [&subject, &provider, &scopes].contains(&name) {
+            at.refuse("other names than those of `claims`", "one of them");
+            return None;
+        }
+    }
+    Some(IdentityHeaders { prefix, subject, provider, scopes, claims })
+}
+
+/// Headers that tell of a token's claims, each of one.
+fn check_claim_headers(raw: BTreeMap<String, String>, at: &mut Checks<'_>) -> Option<Vec<(String, String)>> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (claim, header) in raw {
+        let header = identity_header(Some(header), "", &claim, at)?;
+        if headers.iter().any(|(_, other)| *other == header) {
+            at.at(&claim).refuse("a header of its own", "one that tells of another claim");
+            return None;
+        }
+        headers.push((claim, header));
+    }
+    Some(headers)
 }
 
 fn identity_header(name: Option<String>, prefix: &str, field: &str, at: &mut Checks<'_>) -> Option<String> {

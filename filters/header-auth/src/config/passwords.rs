@@ -10,7 +10,7 @@ use wayside_sdk::{Checks, Redacted};
 use super::NOT_SHOWN;
 use super::providers::{check_holder, check_sources, moment};
 use super::raw::{Hex, RawForm, RawKey, RawProvider, RawSalted, RawUser};
-use crate::kinds::{ApiKeys, Basic, Keys};
+use crate::kinds::{ApiKeys, Basic, StoredKeys};
 use crate::store::Holder;
 
 pub(super) fn check_api_keys(raw: RawProvider, plaintext: bool, at: &mut Checks<'_>) -> Option<ApiKeys> {
@@ -41,7 +41,7 @@ struct Terms {
     plaintext: bool,
 }
 
-fn check_keys(raw: Vec<RawKey>, terms: &Terms, at: &mut Checks<'_>) -> Option<Keys> {
+fn check_keys(raw: Vec<RawKey>, terms: &Terms, at: &mut Checks<'_>) -> Option<StoredKeys> {
     if raw.is_empty() {
         at.refuse("at least one key", "none");
         return None;
@@ -75,8 +75,8 @@ fn check_keys(raw: Vec<RawKey>, terms: &Terms, at: &mut Checks<'_>) -> Option<Ke
         }
     }
     good.then_some(match terms.form {
-        RawForm::Key => Keys::Whole(whole),
-        RawForm::IdSecret => Keys::Named(named),
+        RawForm::Key => StoredKeys::Whole(whole),
+        RawForm::IdSecret => StoredKeys::Named(named),
     })
 }
 

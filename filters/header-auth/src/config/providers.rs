@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
-use super::NOT_SHOWN;
-use super::passwords;
 use super::raw::{RawProvider, RawSource};
+use super::{NOT_SHOWN, passwords, signatures, tokens};
 use crate::authorization::is_token;
 use crate::kinds::Kind;
 use crate::provider::Provider;
@@ -26,20 +25,26 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, plaintext: bool, at: &mu
         if !(1..=64).contains(&name.len()) || !name.bytes().all(letters) {
             at.refuse("a name of 1 to 64 of a-z, 0-9, _ and -", NOT_SHOWN);
         }
-        let hide = raw.hide.unwrap_or(true);
-        if let Some(kind) = check_kind(raw, plaintext, at) {
+        // Whoever has signed a message has signed it for the upstream too, and a token is for whoever can verify it.
+        let hide = raw.hide.unwrap_or(!matches!(raw.kind.as_str(), "http_signature" | "jwt"));
+        if let Some(kind) = check_kind(&name, raw, plaintext, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
     }
     providers
 }
 
-fn check_kind(raw: RawProvider, plaintext: bool, at: &mut Checks<'_>) -> Option<Kind> {
+fn check_kind(name: &str, raw: RawProvider, plaintext: bool, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
         "api_key" => passwords::check_api_keys(raw, plaintext, at).map(Kind::ApiKeys),
         "basic" => passwords::check_basic(raw, plaintext, at).map(Kind::Basic),
+        "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
+        "jwt" => tokens::check(raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
-            at.at("kind").refuse("`api_key` or `basic`, the kinds this version has", NOT_SHOWN);
+            at.at("kind").refuse(
+                "`api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has",
+                NOT_SHOWN,
+            );
             None
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
+use wayside_sdk::units::DurationText;
 use wayside_sdk::{Checks, ConfigErrors, Mode, Redacted};
 
 #[derive(serde::Deserialize)]
@@ -29,11 +30,15 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) case_insensitive: bool,
     #[serde(default)]
+    pub(super) bypass_preflight: bool,
+    #[serde(default)]
     pub(super) allow_plaintext: bool,
     #[serde(default = "default_realm")]
     pub(super) challenge_realm: String,
     #[serde(default = "default_max_credential_bytes")]
     pub(super) max_credential_bytes: u64,
+    #[serde(default)]
+    pub(super) replay: RawReplayTable,
     #[serde(default)]
     pub(super) metrics: RawMetrics,
 }
@@ -86,6 +91,27 @@ providers! {
     allow_slow_hash: bool,
     users: Vec<RawUser>,
     allow_sha1: bool,
+    signers: Vec<RawSigner>,
+    label: String,
+    tag: String,
+    required_components: Vec<String>,
+    content_digest: RawContentDigest,
+    max_age: DurationText,
+    skew: DurationText,
+    require_nonce: bool,
+    replay: RawReplay,
+    max_body: u64,
+    structured_fields: BTreeMap<String, RawStructure>,
+    issuer: String,
+    audiences: Vec<String>,
+    jwks: Json,
+    algorithms: Vec<String>,
+    typ: String,
+    require_exp: bool,
+    max_lifetime: DurationText,
+    require_sub: bool,
+    claims: BTreeMap<String, Json>,
+    max_keys_tried: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -127,6 +153,63 @@ pub(super) struct RawKey {
     pub(super) scopes: Vec<String>,
 }
 
+/// Whoever signs messages.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSigner {
+    pub(super) id: String,
+    pub(super) algorithm: String,
+    pub(super) jwk: Json,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawContentDigest {
+    Required,
+    IfCovered,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawReplay {
+    Refuse,
+    Allow,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawStructure {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is remembered of all providers together.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplayTable {
+    #[serde(default = "default_replay_capacity")]
+    pub(super) capacity: u64,
+}
+
+impl Default for RawReplayTable {
+    fn default() -> Self {
+        Self { capacity: default_replay_capacity() }
+    }
+}
+
+fn default_replay_capacity() -> u64 {
+    16_384
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUser {
@@ -165,8 +248,8 @@ pub(super) enum RawForm {
     IdSecret,
 }
 
-const HASH_IT: &str = "plaintext credentials are refused; `wayside hash-key` makes what can be stored in their place \
-    (with `allow_plaintext`, they are taken as texts in the field `key` of a key and `password` of a user)";
+const HASH_IT: &str = "plaintext credentials are refused; store a hash of the secret instead (with `allow_plaintext`, \
+    they are taken as texts in the field `key` of a key and `password` of a user)";
 
 /// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
 #[derive(Default)]
@@ -231,11 +314,12 @@ impl<'de> Deserialize<'de> for Hex {
 pub(super) struct RawIdentity {
     pub(super) prefix: String,
     pub(super) headers: RawIdentityHeaders,
+    pub(super) claims: BTreeMap<String, String>,
 }
 
 impl Default for RawIdentity {
     fn default() -> Self {
-        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default() }
+        Self { prefix: "x-auth-".to_owned(), headers: RawIdentityHeaders::default(), claims: BTreeMap::new() }
     }
 }
 
@@ -270,6 +354,8 @@ pub(super) struct RawAuthorize {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) scopes_all: Option<Vec<String>>,
     pub(super) scopes_any: Option<Vec<String>>,
+    pub(super) methods: Option<Vec<String>>,
+    pub(super) claims: Option<BTreeMap<String, Json>>,
 }
 
 #[derive(serde::Deserialize)]

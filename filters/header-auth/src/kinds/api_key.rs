@@ -1,4 +1,4 @@
-//! Keys that machines carry, in a header, a query parameter or a cookie.
+//! StoredKeys that machines carry, in a header, a query parameter or a cookie.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -15,14 +15,14 @@ use crate::store::Holder;
 #[derive(Debug)]
 pub struct ApiKeys {
     sources: Vec<Source>,
-    keys: Keys,
+    keys: StoredKeys,
     /// The variable of the VM's environment that holds the pepper
     pepper_env: Option<String>,
     pepper: OnceCell<Pepper>,
 }
 
 #[derive(Debug)]
-pub enum Keys {
+pub enum StoredKeys {
     /// Each names itself
     Whole(KeyStore<Rc<Holder>>),
     /// `id.secret`: the id says which, the secret is compared
@@ -30,21 +30,21 @@ pub enum Keys {
 }
 
 impl ApiKeys {
-    pub fn new(sources: Vec<Source>, keys: Keys, pepper_env: Option<String>) -> Self {
+    pub fn new(sources: Vec<Source>, keys: StoredKeys, pepper_env: Option<String>) -> Self {
         Self { sources, keys, pepper_env, pepper: OnceCell::new() }
     }
 
     fn needs_pepper(&self) -> bool {
         match &self.keys {
-            Keys::Whole(keys) => keys.needs_pepper(),
-            Keys::Named(keys) => keys.needs_pepper(),
+            StoredKeys::Whole(keys) => keys.needs_pepper(),
+            StoredKeys::Named(keys) => keys.needs_pepper(),
         }
     }
 }
 
 impl Examine for ApiKeys {
     fn arm(&self, vm: &dyn Vm, at: &mut Checks<'_>) {
-        if let Keys::Named(keys) = &self.keys
+        if let StoredKeys::Named(keys) = &self.keys
             && keys.is_slow()
         {
             keys.keep(vm.random().as_ref().and_then(Verdicts::new));
@@ -74,8 +74,8 @@ impl Examine for ApiKeys {
             return Reason::Internal.into();
         }
         let verdict = match &self.keys {
-            Keys::Whole(keys) => keys.verify(&key, pepper, request.now),
-            Keys::Named(keys) => {
+            StoredKeys::Whole(keys) => keys.verify(&key, pepper, request.now),
+            StoredKeys::Named(keys) => {
                 let dot = key.iter().position(|byte| *byte == b'.').unwrap_or(key.len());
                 // Without a dot there is no secret, and no stored one is empty.
                 let (id, secret) = key.split_at_checked(dot).unwrap_or_default();

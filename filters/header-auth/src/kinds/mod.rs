@@ -5,15 +5,20 @@
 
 mod api_key;
 mod basic;
+mod http_signature;
+mod jwt;
 
 use std::fmt;
 use std::rc::Rc;
 
+use wayside_credentials::jose::Claims;
 use wayside_credentials::passwords::Rejection;
 use wayside_sdk::Checks;
 
-pub use self::api_key::{ApiKeys, Keys};
+pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
+pub use self::http_signature::{Entitled, HttpSignature, Replay};
+pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
 use crate::means::{Means, Vm};
 use crate::source::{Flaw, Header, Source};
@@ -45,6 +50,8 @@ impl fmt::Debug for View<'_> {
 pub enum Kind {
     ApiKeys(ApiKeys),
     Basic(Basic),
+    HttpSignature(Box<HttpSignature>),
+    Tokens(Box<Tokens>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -55,6 +62,8 @@ impl Kind {
         match self {
             Self::ApiKeys(kind) => kind,
             Self::Basic(kind) => kind,
+            Self::HttpSignature(kind) => &**kind,
+            Self::Tokens(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }
@@ -99,6 +108,8 @@ pub struct Proof {
     pub holder: Rc<Holder>,
     /// What must not have been used before, of credentials that are good for one request
     pub once: Option<Once>,
+    /// What its issuer says of the holder
+    pub claims: Option<Rc<Claims>>,
 }
 
 /// What is good for one request: it is spent last, when nothing else stands against the request.
@@ -121,7 +132,7 @@ pub enum Awaited {
 
 impl From<Rc<Holder>> for Finding {
     fn from(holder: Rc<Holder>) -> Self {
-        Self::Valid(Proof { holder, once: None })
+        Self::Valid(Proof { holder, once: None, claims: None })
     }
 }
 

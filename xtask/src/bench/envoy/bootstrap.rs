@@ -9,7 +9,7 @@ pub(super) fn proxy(rows: &[Row], upstream: u16) -> Value {
     let bases = Setup::ALL.map(|setup| listener(setup.base(), setup, Vec::new()));
     let measured = rows.iter().map(|row| {
         let once = row.chain.iter().enumerate();
-        let chain = once.map(|(at, stage)| wasm(&format!("{} {at}", row.name), stage));
+        let chain = once.map(|(at, stage)| filter(&format!("{} {at}", row.name), stage));
         let chain: Vec<Value> = chain.collect();
         listener(&row.name, row.setup, std::iter::repeat_n(chain, row.copies).flatten().collect())
     });
@@ -60,8 +60,11 @@ fn listener(name: &str, setup: Setup, mut chain: Vec<Value>) -> Value {
 }
 
 /// Equal filters of one listener share a VM, as they would anywhere.
-fn wasm(name: &str, stage: &Stage) -> Value {
-    let text = &stage.configuration;
+fn filter(name: &str, stage: &Stage) -> Value {
+    let (module, text) = match stage {
+        Stage::Native(config) => return json!({ "name": name, "typed_config": config }),
+        Stage::Wasm { module, configuration } => (module, configuration),
+    };
     json!({ "name": "envoy.filters.http.wasm", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
@@ -70,7 +73,7 @@ fn wasm(name: &str, stage: &Stage) -> Value {
             "vm_config": {
                 "vm_id": name,
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": { "local": { "filename": stage.module } },
+                "code": { "local": { "filename": module } },
             },
         },
     } })

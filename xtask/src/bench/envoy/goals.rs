@@ -34,7 +34,16 @@ fn times(name: &'static str, row: &str, at_most: f64) -> Goal {
 /// so for F7 alone (30 of 34).
 fn all() -> Vec<Goal> {
     let eight = |what: &str| format!("{what} ×{EIGHT}");
-    let mut goals = Vec::new();
+    let mut goals = vec![
+        added("F1", &eight("header-auth, ours"), &eight("Lua, get and set"), 0.75),
+        added("F1", &eight("header-auth, ours"), &eight("api_key_auth"), 3.8),
+        added("F2", "header-auth, ours", "Lua, get and set", 1.45),
+        added("F3", &eight("header-auth, HS256"), &eight("jwt_authn, HS256"), 0.5),
+        added("F3", "header-auth, HS256", "jwt_authn, HS256", 0.65),
+        added("F4", "header-auth, RS256", "jwt_authn, RS256", 1.15),
+        added("F4", "header-auth, ES256", "jwt_authn, ES256", 1.15),
+        added("F4", &eight("header-auth, a token seen before"), &eight("header-auth, ours"), 1.3),
+    ];
     for (filter, at_most) in [("timeout", 6.0 / 7.2), ("telemetry", 7.5 / 8.7), ("retry-budget", 7.0 / 9.2)] {
         let [ours, sketch] = ["ours", "sketch"].map(|whose| eight(&format!("{filter}, {whose}")));
         goals.push(added("F5", &ours, &sketch, at_most));

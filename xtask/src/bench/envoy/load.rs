@@ -71,7 +71,7 @@ impl Load {
     ///
     /// # Errors
     /// When a request is not answered with a status of 200 to 299.
-    pub(super) async fn run(&self, setup: Setup, port: u16) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, setup: Setup, port: u16, more: &[String]) -> anyhow::Result<()> {
         let (program, arguments) = self.launcher.split_first().context("no program to run")?;
         let mut command = Command::new(program);
         command.args(arguments).arg("--requests").arg(self.requests.to_string());
@@ -79,7 +79,7 @@ impl Load {
             Setup::Direct => command.args(["--clients", "4", "--max-concurrent-streams", "8"]),
             Setup::Proxied => command.args(["--h1", "--clients", "16"]),
         };
-        for header in HEADERS {
+        for header in HEADERS.into_iter().chain(more.iter().map(String::as_str)) {
             command.args(["--header", header]);
         }
         let output = command.arg(format!("http://127.0.0.1:{port}{PATH}")).output().await?;

@@ -4,6 +4,7 @@
 //! filters and as many to the row's, in random order, and the difference of what Envoy's threads (all but the main one) spent
 //! on the processor. A row is measured once a round, so rows can be compared within rounds.
 
+mod auth;
 mod bootstrap;
 mod goals;
 mod load;
@@ -37,9 +38,9 @@ pub(crate) struct Args {
     /// Requests of one sample
     #[arg(long, default_value_t = 1000)]
     requests: u32,
-    /// Only rows whose name has this in it (goals that lack a row are left out)
-    #[arg(long)]
-    only: Option<String>,
+    /// Only rows whose name has one of these in it (goals that lack a row are left out)
+    #[arg(long, value_delimiter = ';')]
+    only: Vec<String>,
     /// Order of samples, and the resampling of the intervals
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let modules = modules::build(folder.path())?;
     let mut rows = if args.starts { rows::starts(&modules) } else { rows::all(&modules) };
-    rows.retain(|row| args.only.as_ref().is_none_or(|part| row.name.contains(part.as_str())));
+    rows.retain(|row| args.only.is_empty() || args.only.iter().any(|part| row.name.contains(part.as_str())));
     ensure!(!rows.is_empty(), "no row is named so");
     let runtime = tokio::runtime::Runtime::new()?;
     if args.starts {
@@ -104,7 +105,8 @@ async fn measure(
             let base = listener_port(&proxy, row.setup.base())?;
             let own = listener_port(&proxy, &row.name)?;
             let sample = async |port| -> anyhow::Result<f64> {
-                let measured = samples::processor_time(process, || load.run(row.setup, port)).await;
+                let measured =
+                    samples::processor_time(process, || load.run(row.setup, port, &row.headers)).await;
                 let measured = measured.with_context(|| format!("{}: {:?}", row.name, proxy.log()))?;
                 Ok(measured.as_nanos() as f64 / 1e3 / f64::from(args.requests))
             };

@@ -1,10 +1,10 @@
 //! What is measured: chains of filters, and how requests come to them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::modules::Modules;
+use super::{auth, modules::Modules};
 
 /// How requests come, and where they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,16 @@ impl Setup {
     }
 }
 
-/// A Wasm filter of a chain.
+/// A filter of a chain.
 #[derive(Clone, Debug)]
-pub(super) struct Stage {
-    pub(super) module: PathBuf,
-    /// Its plugin configuration.
-    pub(super) configuration: String,
+pub(super) enum Stage {
+    Wasm {
+        module: PathBuf,
+        /// Its plugin configuration.
+        configuration: String,
+    },
+    /// One of Envoy's own, as its `typed_config`.
+    Native(Value),
 }
 
 /// A listener, its name, and its chain.
@@ -43,12 +47,24 @@ pub(super) struct Row {
     pub(super) chain: Vec<Stage>,
     /// How often the chain stands in its listener: of eight equal filters the average is told, with an eighth of the noise.
     pub(super) copies: usize,
+    /// What its requests carry beside what all carry; so do those without the filters that it is compared with.
+    pub(super) headers: Vec<String>,
 }
 
 impl Row {
     /// Of all its modules.
     pub(super) fn bytes(&self) -> anyhow::Result<u64> {
-        self.chain.iter().map(|stage| Ok(std::fs::metadata(&stage.module)?.len())).sum()
+        let modules = self.chain.iter().filter_map(Stage::module);
+        modules.map(|module| Ok(std::fs::metadata(module)?.len())).sum()
+    }
+}
+
+impl Stage {
+    fn module(&self) -> Option<&Path> {
+        match self {
+            Stage::Wasm { module, .. } => Some(module),
+            Stage::Native(_) => None,
+        }
     }
 }
 
@@ -63,7 +79,7 @@ fn file(filter: &str) -> String {
 
 /// What lets the shipped filters do the sketches' jobs, and all else that they always do. Where they stand one behind the other, the key
 /// must stay in the request for the next.
-fn configuration(filter: &str, copies: usize) -> Value {
+pub(super) fn configuration(filter: &str, copies: usize) -> Value {
     match filter {
         "header-auth" => json!({
             "version": 1,
@@ -82,8 +98,11 @@ fn configuration(filter: &str, copies: usize) -> Value {
 
 /// What an Envoy is started with: each module once.
 pub(super) fn starts(modules: &Modules) -> Vec<Row> {
-    let mut rows: Vec<Row> =
-        all(modules).into_iter().filter(|row| row.setup == Setup::Direct && row.chain.len() == 1).collect();
+    let has_module = |row: &Row| row.chain.iter().all(|stage| stage.module().is_some());
+    let mut rows: Vec<Row> = all(modules)
+        .into_iter()
+        .filter(|row| row.setup == Setup::Direct && row.chain.len() == 1 && has_module(row))
+        .collect();
     for row in &mut rows {
         row.copies = 1;
         row.name = row.name.trim_end_matches(&format!(" ×{EIGHT}")).to_owned();
@@ -97,7 +116,7 @@ pub(super) fn starts(modules: &Modules) -> Vec<Row> {
 /// Rows whose modules there are.
 pub(super) fn all(modules: &Modules) -> Vec<Row> {
     let stage = |name: &str, configuration: String| {
-        modules.get(name).map(|module| Stage { module: module.clone(), configuration })
+        modules.get(name).map(|module| Stage::Wasm { module: module.clone(), configuration })
     };
     let ours = |filter: &str, copies| stage(&file(filter), configuration(filter, copies).to_string());
     let sketch = |name: &str| stage(&format!("sketch/{name}"), String::new());
@@ -107,7 +126,13 @@ pub(super) fn all(modules: &Modules) -> Vec<Row> {
     };
     let mut rows = Vec::new();
     let mut add = |name: &str, setup, copies, chain: Option<Vec<Stage>>| {
-        rows.extend(chain.map(|chain| Row { name: name.to_owned(), setup, chain, copies }));
+        rows.extend(chain.map(|chain| Row {
+            name: name.to_owned(),
+            setup,
+            chain,
+            copies,
+            headers: Vec::new(),
+        }));
     };
     let one = |stage: Option<Stage>| stage.map(|stage| vec![stage]);
 
@@ -130,5 +155,6 @@ pub(super) fn all(modules: &Modules) -> Vec<Row> {
     }
     add("four in one, sketch, proxied", Setup::Proxied, 1, one(sketch("fused")));
     add("four in one, ours, proxied", Setup::Proxied, 1, one(bundle(1)));
+    rows.extend(auth::rows(modules));
     rows
 }

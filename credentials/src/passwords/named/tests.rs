@@ -1,3 +1,5 @@
+//! Names and secrets in, holders out; what is kept of slow hashes.
+
 use std::time::Duration;
 
 use super::*;

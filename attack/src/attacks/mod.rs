@@ -11,7 +11,7 @@ mod signatures;
 mod tokens;
 mod tokens_further;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{
     gateway::{Gateway, Kind, Provider},
@@ -128,6 +128,25 @@ impl Attacks {
         self.skipped.retain(|skipped| is_kept(skipped.group, &skipped.name));
     }
 
+    /// One of each name is of the lists of tokens and of forms, whichever provider could make it; the others are further ones.
+    fn list_each_token_once(&mut self) {
+        fn bare(name: &str) -> &str {
+            name.split_once(" (").map_or(name, |(bare, _)| bare)
+        }
+        let mut listed = BTreeSet::new();
+        for attack in &mut self.sent {
+            let is_listed = matches!(attack.group, Group::Tokens | Group::Forms);
+            if is_listed && !listed.insert(bare(&attack.name).to_owned()) {
+                attack.group = Group::FurtherTokens;
+            }
+        }
+        let of_tokens = |group| matches!(group, Group::Tokens | Group::FurtherTokens);
+        let sent = self.sent.iter().filter(|attack| of_tokens(attack.group));
+        let made: BTreeSet<String> = sent.map(|attack| bare(&attack.name).to_owned()).collect();
+        let by_another = |name: &str| made.contains(bare(name));
+        self.skipped.retain(|skipped| !(of_tokens(skipped.group) && by_another(&skipped.name)));
+    }
+
     fn skip(&mut self, group: Group, name: impl Into<String>, why: impl Into<String>) {
         self.skipped.push(Skipped { group, name: name.into(), why: why.into() });
     }
@@ -187,6 +206,7 @@ pub fn all(gateway: &Gateway, now: u64) -> Attacks {
     paths::add(&mut attacks, gateway);
     identity::add(&mut attacks, gateway, now);
     framing::add(&mut attacks, gateway, now);
+    attacks.list_each_token_once();
     attacks.sent.sort_by_key(|attack| attack.group);
     attacks
 }

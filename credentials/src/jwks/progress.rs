@@ -17,7 +17,6 @@ pub struct Progress {
     pending_until: Uptime,
     /// Fetches without a good answer since the last good one, the one under way included.
     failures: u32,
-    /// When the next fetch is due without anybody asking.
     due: Uptime,
 }
 
@@ -45,6 +44,12 @@ impl Progress {
     #[must_use]
     pub fn is_good(&self, terms: &Terms, now: Uptime) -> bool {
         self.version > 0 && now < terms.good_until(self.confirmed)
+    }
+
+    /// When the next fetch is due without anybody asking.
+    #[must_use]
+    pub fn due(&self) -> Uptime {
+        self.due
     }
 
     /// Nobody asked: the start, a refresh, or another try after a failure.

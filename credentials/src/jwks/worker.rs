@@ -3,12 +3,33 @@
 use super::answer::{Answer, Flaw};
 use super::progress::{Begun, Fetch, Progress};
 use super::terms::{Jitter, Terms, Uptime};
+use crate::jose::KeySet;
 use std::rc::Rc;
 
 /// Keys read from a provider's document.
 pub trait Keys: Sized {
     /// `None` for what is no key set, or one in which no key can be used.
     fn read(document: &[u8]) -> Option<Self>;
+
+    /// How many there are.
+    fn usable(&self) -> usize;
+
+    /// How many more the document has that cannot be used.
+    fn skipped(&self) -> usize;
+}
+
+impl Keys for KeySet {
+    fn read(document: &[u8]) -> Option<KeySet> {
+        KeySet::parse(document).ok()
+    }
+
+    fn usable(&self) -> usize {
+        self.keys().count()
+    }
+
+    fn skipped(&self) -> usize {
+        KeySet::skipped(self)
+    }
 }
 
 /// What the provider said, with the serial of the fetch that brought it.
@@ -71,7 +92,9 @@ pub enum Wanted {
     Fetch(Fetch),
     /// Keys may be coming.
     UnderWay,
-    /// There are none to wait for.
+    /// There are none at all, and the next fetch is due then.
+    Later(Uptime),
+    /// There is no such key.
     No,
 }
 
@@ -118,6 +141,7 @@ impl<K: Keys> Worker<K> {
             return Ok(Wanted::Changed);
         }
         match progress.on_demand(&self.terms, now) {
+            Begun::NotYet if self.keys.is_none() => return Ok(Wanted::Later(progress.due())),
             Begun::NotYet => return Ok(Wanted::No),
             Begun::UnderWay => return Ok(Wanted::UnderWay),
             Begun::Fetch(..) => {}

@@ -93,6 +93,9 @@ reasons! {
     TokenLifetime = "token_lifetime", 401;
     TokenSubject = "token_subject", 401;
     TokenClaim = "token_claim", 401;
+    // Of key sets that are fetched
+    /// There is none, or none that is not too old
+    NoKeys = "no_keys", 503;
 }
 
 impl Reason {

@@ -21,12 +21,14 @@ use crate::access::{Admission, Halt};
 use crate::config::Config;
 use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
+use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
 use crate::means::{CertificatePart, Event, Means, Unavailable, Vm};
 use crate::signatures;
 use crate::source::{Edit, Header};
 use crate::spent::Table;
 use crate::timestamp::Timestamp;
+use crate::waiting::{Held, Patience, Waiting, a_moment};
 
 /// The configured filter.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct HeaderAuth {
     policy: Policy,
     signatures: signatures::Host,
     spent: Table,
+    remotes: Vec<Rc<Remote>>,
+    waiting: Waiting,
     counters: Counters,
 }
 
@@ -67,9 +71,19 @@ impl Plugin for HeaderAuth {
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         config.arm(&ThisVm::default())?;
         let counters = Counters::new(&config, init)?;
+        if config.mode != Mode::Off {
+            config.remotes.iter().try_for_each(|remote| remote.start(&counters.jwks, init))?;
+        }
         let spent = Table::new(config.replay_room, config.mode == Mode::Shadow);
-        let signatures = signatures::Host::default();
-        Ok(Self { mode: config.mode, policy: config.policy, signatures, spent, counters })
+        Ok(Self {
+            mode: config.mode,
+            policy: config.policy,
+            signatures: signatures::Host::default(),
+            spent,
+            remotes: config.remotes,
+            waiting: Waiting::default(),
+            counters,
+        })
     }
 
     fn stream(self: &Rc<Self>) -> Stream {
@@ -91,7 +105,8 @@ impl HttpFilter for Stream {
         };
         // Of a request that ends here the body is known.
         let body = request.end_of_stream().then_some(&[][..]);
-        let decision = plugin.decide(&snapshot, body, request.stream());
+        let patience = Patience::new(plugin.mode);
+        let decision = plugin.decide(&snapshot, body, request.stream(), &patience);
         self.claimed_identity = decision.claimed_identity;
         if let Err(Halt::Awaits { provider, awaited: Awaited::Body { up_to } }) = &decision.outcome
             && body.is_none()
@@ -103,6 +118,10 @@ impl HttpFilter for Stream {
                 Mode::Enforce => request.hold_for_body(),
                 Mode::Shadow | Mode::Off => Flow::Continue,
             };
+        }
+        if awaits_keys(&decision) {
+            let body = body.map(<[u8]>::to_vec);
+            return until_there_are_keys(Rc::clone(&self.plugin), request, snapshot, body, patience);
         }
         plugin.carry_out(decision, Some(&mut request.headers))
     }
@@ -135,7 +154,11 @@ impl HttpFilter for Stream {
             (Some(snapshot), Ok(now)) => Snapshot { now, ..snapshot },
             _ => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time")),
         };
-        let decision = plugin.decide(&snapshot, Some(&whole), body.stream());
+        let patience = Patience::new(plugin.mode);
+        let decision = plugin.decide(&snapshot, Some(&whole), body.stream(), &patience);
+        if awaits_keys(&decision) {
+            return until_there_are_keys(Rc::clone(&self.plugin), body, snapshot, Some(whole), patience);
+        }
         plugin.carry_out(decision, body.headers())
     }
 
@@ -178,12 +201,14 @@ impl HeaderAuth {
         snapshot: &Snapshot,
         body: Option<&[u8]>,
         stream: &wayside_sdk::Stream,
+        patience: &Patience,
     ) -> Decision<'p> {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
         let request =
             Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
         let proxy = Proxy {
             stream,
+            patience,
             signatures: &self.signatures,
             counters: &self.counters,
             verifies: Cell::new(None),
@@ -222,6 +247,12 @@ impl HeaderAuth {
             }
         }
         Ok(())
+    }
+
+    /// Another number whenever something has become of a fetch of keys. `None`: nobody knows.
+    fn news(&self, stream: &wayside_sdk::Stream) -> Option<u64> {
+        let now = stream.now().ok()?;
+        Some(self.remotes.iter().fold(0, |sum, remote| remote.news(now).wrapping_add(sum)))
     }
 
     /// Counts what was decided and does it, unless the filter only watches.
@@ -282,6 +313,47 @@ impl HeaderAuth {
     }
 }
 
+fn awaits_keys(decision: &Decision<'_>) -> bool {
+    matches!(decision.outcome, Err(Halt::Awaits { awaited: Awaited::Keys, .. }))
+}
+
+/// Decides again and again, until there are keys or the request may wait for them no longer.
+fn until_there_are_keys(
+    plugin: Rc<HeaderAuth>,
+    mut message: impl Held + 'static,
+    mut snapshot: Snapshot,
+    body: Option<Vec<u8>>,
+    mut patience: Patience,
+) -> Flow {
+    let place = plugin.waiting.place();
+    if place.is_none() {
+        patience = Patience::none();
+    }
+    Flow::wait(async move {
+        let _place = place;
+        let mut known = None;
+        loop {
+            if let Err(error) = a_moment(message.stream()).await {
+                log!(Error, "nobody can wait: {error}");
+                patience = Patience::none();
+            }
+            let news = plugin.news(message.stream());
+            if known == news && known.is_some() && patience.lasts(message.stream()) {
+                continue;
+            }
+            known = news;
+            match now() {
+                Ok(now) => snapshot.now = now,
+                Err(error) => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time: {error}")),
+            }
+            let decision = plugin.decide(&snapshot, body.as_deref(), message.stream(), &patience);
+            if !awaits_keys(&decision) {
+                return plugin.carry_out(decision, message.headers());
+            }
+        }
+    })
+}
+
 /// What is read from the proxy for one request.
 #[derive(Debug)]
 struct Snapshot {
@@ -330,6 +402,7 @@ fn now() -> Host<Timestamp> {
 /// The proxy, asked on behalf of one request.
 struct Proxy<'a> {
     stream: &'a wayside_sdk::Stream,
+    patience: &'a Patience,
     signatures: &'a signatures::Host,
     counters: &'a Counters,
     /// Since when a credential is being verified
@@ -365,6 +438,13 @@ impl Means for Proxy<'_> {
         };
         let value = self.stream.get(property).map_err(|_| Unavailable)?;
         Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    fn more_keys(&self, keys: &Rc<Remote>) -> More {
+        match keys.want(self.stream) {
+            More::Coming if !self.patience.lasts_for(keys.wait(), self.stream) => More::No,
+            more => more,
+        }
     }
 
     fn verifier(&self) -> &dyn Verifier {
@@ -430,6 +510,7 @@ struct Counters {
     verify: Histogram,
     replayed: Counter,
     replay_full: Counter,
+    jwks: Rc<jwks::Counters>,
 }
 
 impl Counters {
@@ -454,6 +535,7 @@ impl Counters {
             verify: init.histogram(&format!("{prefix}_auth_verify_us"))?,
             replayed: init.counter(&name("replay_hit"))?,
             replay_full: init.counter(&name("replay_full"))?,
+            jwks: Rc::new(jwks::Counters::new(init, prefix, provider, reason, &limit)),
         })
     }
 

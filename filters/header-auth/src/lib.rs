@@ -19,6 +19,7 @@ pub mod decision;
 pub mod denial;
 pub mod filter;
 pub mod identity;
+pub mod jwks;
 pub mod kinds;
 pub mod means;
 pub mod provider;
@@ -28,6 +29,7 @@ pub mod signatures;
 pub mod source;
 pub mod spent;
 pub mod store;
+mod waiting;
 
 pub use wayside_credentials::timestamp;
 

@@ -1,5 +1,8 @@
 //! What a decision may ask of the proxy while it is made. Whoever has no proxy says so, and nobody gets in on it.
 
+use std::rc::Rc;
+
+use crate::jwks::{More, Remote};
 use wayside_credentials::jose::{Pure, Verifier};
 use wayside_sdk::Redacted;
 
@@ -58,6 +61,11 @@ pub trait Means {
     /// # Errors
     /// The proxy could not be asked.
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable>;
+
+    /// Has a provider's keys fetched anew, if they may be.
+    fn more_keys(&self, _: &Rc<Remote>) -> More {
+        More::No
+    }
 
     /// Who verifies public-key signatures.
     fn verifier(&self) -> &dyn Verifier {

@@ -129,8 +129,8 @@ struct Provider {
     /// One of them must be in a token's `aud`. Without any, a token that has an `aud` is refused (RFC 7519, 4.1.3).
     #[schemars(length(min = 1), inner(length(min = 1)))]
     audiences: Option<Vec<String>>,
-    /// The issuer's keys (RFC 7517); `jwt` needs them.
-    jwks: Option<KeySet>,
+    /// The issuer's keys (RFC 7517), or where they are fetched; `jwt` needs them.
+    jwks: Option<Keys>,
     /// The only ones that are taken. Default: all that the keys are for, and never secrets beside public keys.
     #[schemars(length(min = 1))]
     algorithms: Option<Vec<TokenAlgorithm>>,
@@ -175,6 +175,38 @@ enum Kind {
     Basic,
     HttpSignature,
     Jwt,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", untagged)]
+enum Keys {
+    Configured(KeySet),
+    Fetched(Fetched),
+}
+
+/// A key set that is kept at its provider.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Fetched {
+    /// Its path.
+    #[schemars(length(max = 2048), regex(pattern = "^/[!-\"$-~]*$"))]
+    uri: String,
+    /// Of Envoy's.
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[!-~]*$"))]
+    cluster: String,
+    /// What is sent as `:authority`: a host, with or without a port. Default: the cluster's name.
+    #[schemars(length(min = 1, max = 255))]
+    host: Option<String>,
+    /// After this time it is fetched anew; `min_refetch` or more, up to 168h. Default: 10m.
+    refresh: Option<DurationText>,
+    /// What requests ask for is fetched no more often than this: 1s to 1h. Default: 30s.
+    min_refetch: Option<DurationText>,
+    /// Of a fetch: 1ms to 1m. Default: 2s.
+    timeout: Option<DurationText>,
+    /// How long it is used after a refresh was due and failed, up to 720h. Default: 24h.
+    stale_if_error: Option<DurationText>,
+    /// How long a request may wait for a key that is being fetched, up to 1m. Default: 2s.
+    wait: Option<DurationText>,
 }
 
 #[derive(Debug, JsonSchema)]

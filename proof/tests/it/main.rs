@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 use wayside::parity;
 
 mod acceptance;
+mod au_11;
 mod au_12;
 mod au_6;
 mod au_7;

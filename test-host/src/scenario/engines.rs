@@ -1,14 +1,16 @@
 //! One filter, two engines: every scenario as a module and as Rust of this process, and nothing may differ.
 
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Bless, Ran, ScenarioError, ThisCrate, check_with, discover, folder_of_this_crate};
+use super::{Bless, Manifest, Ran, ScenarioError, ThisCrate, check_with, discover, folder_of_this_crate};
 use crate::{
     native::Constructor,
     replay::{self, Replay},
+    upstream::Services,
     vm::Modules,
 };
 
@@ -26,6 +28,28 @@ pub fn natively(text: &str, filters: &[(&str, Constructor)]) -> Result<Replay, S
     let filters = filters.iter();
     let modules = filters.fold(Modules::new(), |modules, (name, make)| modules.natively(name, *make));
     Ran::of(text, Path::new("in the test"), &Arc::new(modules), &no_file).map(|ran| ran.replay)
+}
+
+/// The same in a proxy with several workers, each exchange on a connection of its own, and with services that are the test's: they
+/// may answer otherwise each time, which a script does not.
+///
+/// # Errors
+/// The scenario cannot be run.
+pub fn natively_among(
+    text: &str,
+    filters: &[(&str, Constructor)],
+    workers: NonZeroU32,
+    services: &dyn Fn() -> Services,
+) -> Result<Replay, ScenarioError> {
+    const PLACE: &str = "in the test";
+    let filters = filters.iter();
+    let modules = filters.fold(Modules::new(), |modules, (name, make)| modules.natively(name, *make));
+    let manifest = Manifest::parse(text, PLACE)?;
+    let mut recording = manifest.recording(Path::new(PLACE))?;
+    for exchange in &mut recording.exchanges {
+        exchange.connection.remote = None;
+    }
+    manifest.replay(recording, workers, services, (PLACE, &Arc::new(modules), &no_file))
 }
 
 /// Runs every scenario in the `scenarios` folder of the crate whose test this is through its filter as Rust, and holds each story

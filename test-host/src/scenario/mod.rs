@@ -10,20 +10,23 @@ mod story;
 
 use std::{
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 pub use cost::{Allowed, check_cost_of_this_crate};
 #[cfg(feature = "native")]
-pub use engines::{check_engines_of_this_crate, check_this_crate_as_rust, natively};
+pub use engines::{check_engines_of_this_crate, check_this_crate_as_rust, natively, natively_among};
 pub use manifest::{Manifest, ManifestError};
 
 use crate::{
     build::Artifact,
+    message::Recording,
     proxy::StartError,
     replay::{self, Options, Replay, Specs},
     report::Report,
+    upstream::Services,
     vm::Modules,
 };
 
@@ -222,13 +225,27 @@ impl Ran {
     ) -> Result<Self, ScenarioError> {
         let shown = place.display().to_string();
         let manifest = Manifest::parse(text, &shown)?;
-        let specs = Specs::Everywhere(Arc::new(manifest.spec(&shown, resolve)?));
         let recording = manifest.recording(place)?;
-        let (chunking, isolation) = (manifest.chunking, manifest.isolation);
-        let options = Options { chunking, isolation, ledger: true, ..Options::default() };
-        let replay = replay::replay(modules, &specs, recording, &options, |_| manifest.callouts.services())
-            .map_err(|source| ScenarioError::Start { place: shown, source: Box::new(source) })?;
+        let services = || manifest.callouts.services();
+        let replay = manifest.replay(recording, NonZeroU32::MIN, &services, (&shown, modules, resolve))?;
         Ok(Ran { manifest, replay })
+    }
+}
+
+impl Manifest {
+    /// What comes of the traffic in a proxy with so many workers.
+    fn replay(
+        &self,
+        recording: Recording,
+        workers: NonZeroU32,
+        services: &dyn Fn() -> Services,
+        (place, modules, resolve): (&str, &Arc<Modules>, Resolve<'_>),
+    ) -> Result<Replay, ScenarioError> {
+        let specs = Specs::Everywhere(Arc::new(self.spec(place, resolve)?));
+        let (chunking, isolation) = (self.chunking, self.isolation);
+        let options = Options { chunking, isolation, workers, ledger: true, ..Options::default() };
+        replay::replay(modules, &specs, recording, &options, |_| services())
+            .map_err(|source| ScenarioError::Start { place: place.to_owned(), source: Box::new(source) })
     }
 }
 

@@ -5,6 +5,7 @@ mod spki;
 
 use std::fmt;
 
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use rsa::BoxedUint;
 use rsa::traits::PublicKeyParts as _;
 
@@ -92,22 +93,21 @@ impl Key {
     /// # Errors
     /// See [`Unfit`].
     pub fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Key, Unfit> {
-        if x.len() != curve.size() || y.len() != curve.size() {
-            return Err(Unfit::Point);
+        // Without a look at compressed points, whose square roots are a lot of code.
+        macro_rules! point {
+            ($curve:ident, $kind:ident) => {{
+                let (x, y) = (x.try_into().ok()?, y.try_into().ok()?);
+                let point = Option::from($curve::AffinePoint::from_coordinates(x, y))?;
+                $curve::ecdsa::VerifyingKey::from_affine(point).ok().map(Box::new).map(Material::$kind)
+            }};
         }
-        let point = [&[4], x, y].concat();
-        let material = match curve {
-            Curve::P256 => {
-                p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P256)
-            }
-            Curve::P384 => {
-                p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P384)
-            }
-            Curve::P521 => {
-                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Box::new).map(Material::P521)
-            }
+        let material = || match curve {
+            Curve::P256 => point!(p256, P256),
+            Curve::P384 => point!(p384, P384),
+            Curve::P521 => point!(p521, P521),
         };
-        Ok(Key::of(material.map_err(|_| Unfit::Point)?, spki::ec(curve, &point)))
+        let spki = spki::ec(curve, &[&[4], x, y].concat());
+        Ok(Key::of(material().ok_or(Unfit::Point)?, spki))
     }
 
     /// Ed25519, from its 32 bytes; none of small order, with which a signature would fit many messages.

@@ -21,6 +21,14 @@ impl Keys for Generation {
         let number = std::str::from_utf8(document).ok()?.strip_prefix("keys ")?;
         number.parse().ok().map(Generation)
     }
+
+    fn usable(&self) -> usize {
+        1
+    }
+
+    fn skipped(&self) -> usize {
+        0
+    }
 }
 
 /// How the provider answers.

@@ -195,11 +195,16 @@ fn known<'a>(findings: &Findings<'a>) -> Option<Grant<'a>> {
     })
 }
 
+/// The body first: while a request waits for keys, nobody can begin to wait for its body.
 fn waits(findings: &Findings<'_>) -> Result<(), Halt> {
-    findings.iter().try_for_each(|(provider, finding)| match finding {
-        Finding::Awaits(awaited) => Err(Halt::Awaits { provider: provider.name.clone(), awaited: *awaited }),
-        Finding::Absent | Finding::Valid(_) | Finding::Refused(_) => Ok(()),
-    })
+    let awaited = findings.iter().filter_map(|(provider, finding)| match finding {
+        Finding::Awaits(awaited) => Some((provider, *awaited)),
+        Finding::Absent | Finding::Valid(_) | Finding::Refused(_) => None,
+    });
+    match awaited.min_by_key(|(_, awaited)| *awaited == Awaited::Keys) {
+        Some((provider, awaited)) => Err(Halt::Awaits { provider: provider.name.clone(), awaited }),
+        None => Ok(()),
+    }
 }
 
 fn refused(reason: Reason, provider: &Provider) -> Denial {

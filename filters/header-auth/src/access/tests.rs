@@ -89,7 +89,7 @@ fn all_waits_only_where_nothing_else_stands_against_the_request() {
         (["valid", "absent"], "missing - Test r -"),
         (["keys", "absent"], "missing - Test r -"),
         (["body", "wrong"], "unknown_credential bb Test r -, Test r unknown_credential"),
-        (["keys", "body"], "a awaits Keys"),
+        (["keys", "body"], "bb awaits Body { up_to: 7 }"),
         (["valid", "keys"], "bb awaits Keys"),
         (["valid", "broken"], "internal bb"),
         (["flawed", "wrong"], "duplicate_credential a"),

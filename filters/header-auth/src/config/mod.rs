@@ -1,5 +1,6 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
+mod jwks;
 mod passwords;
 mod providers;
 mod raw;
@@ -20,6 +21,7 @@ use crate::access::{Access, Authorize, Require};
 use crate::authorization::is_token;
 use crate::decision::Policy;
 use crate::identity::IdentityHeaders;
+use crate::jwks::Remote;
 use crate::means::Vm;
 use crate::provider::Provider;
 use crate::source::Source;
@@ -35,6 +37,8 @@ pub struct Config {
     providers: Vec<Rc<Provider>>,
     /// How much of what is good once is remembered in each set of the table
     pub replay_room: usize,
+    /// Key sets that are fetched
+    pub remotes: Vec<Rc<Remote>>,
     pub metrics: Metrics,
 }
 
@@ -115,8 +119,10 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         case,
         bypass_preflight: raw.bypass_preflight,
     };
+    let remotes =
+        providers.values().filter_map(|provider| provider.kind.examiner().remote().cloned()).collect();
     let providers = providers.into_values().collect();
-    Some(Config { mode: raw.mode, policy, providers, replay_room, metrics })
+    Some(Config { mode: raw.mode, policy, providers, replay_room, remotes, metrics })
 }
 
 /// The share of each set of what all of them hold.

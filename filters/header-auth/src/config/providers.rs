@@ -39,7 +39,7 @@ fn check_kind(name: &str, raw: RawProvider, plaintext: bool, at: &mut Checks<'_>
         "api_key" => passwords::check_api_keys(raw, plaintext, at).map(Kind::ApiKeys),
         "basic" => passwords::check_basic(raw, plaintext, at).map(Kind::Basic),
         "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
-        "jwt" => tokens::check(raw, at).map(Box::new).map(Kind::Tokens),
+        "jwt" => tokens::check(name, raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
             at.at("kind").refuse(
                 "`api_key`, `basic`, `http_signature` or `jwt`, the kinds this version has",

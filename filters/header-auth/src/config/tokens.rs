@@ -9,9 +9,9 @@ use wayside_sdk::Checks;
 use wayside_sdk::config::Json;
 use wayside_sdk::units::DurationText;
 
-use super::NOT_SHOWN;
 use super::providers::check_sources;
 use super::raw::RawProvider;
+use super::{NOT_SHOWN, jwks};
 use crate::kinds::{Keys, Seen, Tokens};
 use crate::source::Source;
 
@@ -30,10 +30,20 @@ const FIELDS: [&str; 12] = [
     "max_keys_tried",
 ];
 
-pub(super) fn check(raw: RawProvider, at: &mut Checks<'_>) -> Option<Tokens> {
+pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Tokens> {
     raw.only(&FIELDS, at);
-    let keys = check_keys(raw.jwks.as_ref(), &mut at.at("jwks"));
-    let algorithms = check_algorithms(raw.algorithms.as_deref(), keys.as_deref(), &mut at.at("algorithms"));
+    let keys = match &raw.jwks {
+        // A set may have members that mean nothing to us.
+        Some(remote) if remote.get("uri").is_some() && remote.get("keys").is_none() => {
+            jwks::check(name, remote, &mut at.at("jwks")).map(Keys::Fetched)
+        }
+        configured => check_keys(configured.as_ref(), &mut at.at("jwks")).map(Keys::Configured),
+    };
+    let configured = match &keys {
+        Some(Keys::Configured(keys)) => Some(&**keys),
+        _ => None,
+    };
+    let algorithms = check_algorithms(raw.algorithms.as_deref(), configured, &mut at.at("algorithms"));
     let sources = match raw.sources {
         Some(sources) => check_sources(sources, &mut at.at("sources")),
         None => Some(vec![Source::Scheme("Bearer".to_owned())]),
@@ -62,7 +72,7 @@ pub(super) fn check(raw: RawProvider, at: &mut Checks<'_>) -> Option<Tokens> {
     };
     let max_keys_tried = usize::try_from(max_keys_tried).unwrap_or(4);
     let terms = Terms { algorithms: algorithms?, typ, max_keys_tried };
-    Some(Tokens { sources: sources?, keys: Keys::Configured(keys?), terms, expected, seen: Seen::default() })
+    Some(Tokens { sources: sources?, keys: keys?, terms, expected, seen: Seen::default() })
 }
 
 fn check_keys(raw: Option<&Json>, at: &mut Checks<'_>) -> Option<Rc<KeySet>> {

@@ -1,6 +1,6 @@
 //! JSON Web Tokens: RFC 7519, verified with keys that are configured or fetched.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use wayside_credentials::jose::{Claims, Defect, Discord, Expectations, KeySet, T
 
 use super::{Examine, Finding, Proof, View};
 use crate::denial::Reason;
+use crate::jwks::Remote;
 use crate::means::Means;
 use crate::source::{Source, present};
 use crate::store::Holder;
@@ -28,6 +29,7 @@ pub struct Tokens {
 #[derive(Debug)]
 pub enum Keys {
     Configured(Rc<KeySet>),
+    Fetched(Rc<Remote>),
 }
 
 impl Examine for Tokens {
@@ -37,14 +39,41 @@ impl Examine for Tokens {
             Ok(Some(token)) => token,
             Err(flaw) => return flaw.into(),
         };
+        if let Keys::Fetched(remote) = &self.keys {
+            self.seen.hold_for(remote.changes());
+        }
         let digest = Sha256::digest(&token).into();
         if let Some(proof) = self.seen.get(&digest, request.now) {
             return Finding::Valid(proof);
         }
-        let Keys::Configured(keys) = &self.keys;
-        match self.judge(&token, keys, means, request.now) {
+        let judged = match &self.keys {
+            Keys::Configured(keys) => self.judge(&token, keys, means, request.now),
+            Keys::Fetched(remote) => {
+                // For what is refused by any key nobody need fetch one.
+                if let Err(defect) = Unverified::parse(&token, &self.terms) {
+                    return Finding::Refused(defect.into());
+                }
+                let judged =
+                    remote.judged(means, |keys| match self.judge(&token, keys, means, request.now) {
+                        Err(Reason::TokenUnknownKey) => None,
+                        judged => Some(judged),
+                    });
+                match judged {
+                    Ok(judged) => judged,
+                    Err(lack) => return lack.finding(Reason::TokenUnknownKey),
+                }
+            }
+        };
+        match judged {
             Ok(claims) => Finding::Valid(self.proof(digest, claims)),
             Err(reason) => Finding::Refused(reason),
+        }
+    }
+
+    fn remote(&self) -> Option<&Rc<Remote>> {
+        match &self.keys {
+            Keys::Configured(_) => None,
+            Keys::Fetched(remote) => Some(remote),
         }
     }
 
@@ -96,6 +125,8 @@ fn is_scope(scope: &str) -> bool {
 /// Tokens that were found good, by their digests: those that were not seen lately are forgotten, by the half.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// Which keys they were verified with, by a number
+    keys: Cell<u64>,
     lately: RefCell<BTreeMap<[u8; 32], Good>>,
     before: RefCell<BTreeMap<[u8; 32], Good>>,
 }
@@ -132,10 +163,12 @@ impl Seen {
         lately.insert(digest, good);
     }
 
-    /// What was verified with other keys counts no longer.
-    pub fn forget(&self) {
-        self.lately.borrow_mut().clear();
-        self.before.borrow_mut().clear();
+    /// What was verified with other keys than these counts no longer.
+    fn hold_for(&self, keys: u64) {
+        if self.keys.replace(keys) != keys {
+            self.lately.borrow_mut().clear();
+            self.before.borrow_mut().clear();
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub use self::basic::Basic;
 pub use self::http_signature::{Entitled, HttpSignature, Replay};
 pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
+use crate::jwks::Remote;
 use crate::means::{Means, Vm};
 use crate::source::{Flaw, Header, Source};
 use crate::store::Holder;
@@ -88,6 +89,11 @@ pub trait Examine {
     /// What a client is told that it could have sent (RFC 9110, 11.6.1), `refused` being what was wrong with what it did send.
     /// `None` where no header would help.
     fn challenge(&self, realm: &str, refused: Option<Reason>) -> Option<String>;
+
+    /// Its keys, where they are fetched.
+    fn remote(&self) -> Option<&Rc<Remote>> {
+        None
+    }
 }
 
 /// What a kind says about one request.

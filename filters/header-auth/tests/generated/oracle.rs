@@ -15,7 +15,7 @@ use super::{Requests, Sent, signed};
 
 pub(crate) struct Oracle {
     /// Prefixes of paths, each with what is asked for there.
-    guarded: Vec<(String, Asked)>,
+    guarded: Vec<(String, Vec<Asked>)>,
 }
 
 struct Asked {
@@ -34,30 +34,15 @@ enum Credentials {
 
 impl Oracle {
     pub(crate) fn new(requests: &Requests) -> Oracle {
-        let tokens = requests.believable().flat_map(|sent| values(sent, b"authorization"));
-        let tokens: BTreeSet<Vec<u8>> =
-            tokens.filter_map(|value| Some(value.rsplit(|byte| *byte == b' ').next()?.to_vec())).collect();
         let config: serde_json::Value = serde_json::from_str(wayside_attack::LAB.0).expect("the lab");
         let signers = signers(&requests.gateway);
         let mut guarded = Vec::new();
         for rule in config["rules"].as_array().expect("rules") {
             let prefix = rule["match"]["path"]["prefix"].as_str().expect("a prefix");
             let names = rule["config"]["require"]["any"].as_array().expect("providers");
-            let [name] = names.as_slice() else { panic!("one provider at each place") };
-            let name = name.as_str().expect("a name");
-            let provider = requests.gateway.providers.iter().find(|provider| provider.name == name);
-            let credentials = match &provider.expect("it is there").kind {
-                Kind::ApiKey { sources, key: Some(Secret(key)) } => {
-                    Credentials::Keys(sources.clone(), key.clone())
-                }
-                Kind::Basic { user: Some((user, Secret(password))) } => {
-                    Credentials::User(format!("{user}:{password}"))
-                }
-                Kind::Jwt(_) => Credentials::Tokens(tokens.clone()),
-                Kind::Signatures(_) => Credentials::Messages(signers.clone()),
-                other => panic!("no credentials of {other:?}"),
-            };
-            guarded.push((prefix.to_owned(), Asked { provider: name.to_owned(), credentials }));
+            let asked =
+                names.iter().map(|name| Asked::of(requests, &signers, name.as_str().expect("a name")));
+            guarded.push((prefix.to_owned(), asked.collect()));
         }
         Oracle { guarded }
     }
@@ -78,9 +63,10 @@ impl Oracle {
             return false;
         };
         let path = values(sent, b":path").next().unwrap_or_default();
-        let asked: Vec<&Asked> = readings(path).iter().filter_map(|path| self.asked(path)).collect();
+        let asked: Vec<&[Asked]> = readings(path).iter().filter_map(|path| self.asked(path)).collect();
         for asked in &asked {
-            assert!(asked.is_shown(sent), "let in without a credential of {}: {sent:?}", asked.provider);
+            let shown = asked.iter().any(|asked| asked.is_shown(sent));
+            assert!(shown, "let in without a credential of {}: {sent:?}", asked[0].provider);
         }
         for header in upstream.headers.iter() {
             let (name, value) = (&header.name, &header.value);
@@ -91,6 +77,7 @@ impl Oracle {
             if plain.starts_with(b"x-auth-") {
                 let told = asked
                     .iter()
+                    .flat_map(|asked| asked.iter())
                     .any(|asked| plain != b"x-auth-provider" || **value == *asked.provider.as_bytes());
                 assert!(told, "an identity nobody vouches for: {sent:?}");
                 assert!(!value.starts_with(b"wayside-intruder"), "an identity of the client's own: {sent:?}");
@@ -104,14 +91,15 @@ impl Oracle {
     pub(crate) fn is_signed(&self, sent: &Sent) -> bool {
         self.guarded
             .iter()
-            .any(|(_, asked)| matches!(asked.credentials, Credentials::Messages(_)) && asked.is_shown(sent))
+            .flat_map(|(_, asked)| asked)
+            .any(|asked| matches!(asked.credentials, Credentials::Messages(_)) && asked.is_shown(sent))
     }
 
-    fn asked(&self, path: &str) -> Option<&Asked> {
+    fn asked(&self, path: &str) -> Option<&[Asked]> {
         let inside = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.guarded.iter().find(|(prefix, _)| inside(prefix)).map(|(_, asked)| asked)
+        self.guarded.iter().find(|(prefix, _)| inside(prefix)).map(|(_, asked)| asked.as_slice())
     }
 }
 
@@ -145,6 +133,22 @@ pub(super) fn values<'s>(sent: &'s Sent, name: &'s [u8]) -> impl Iterator<Item =
 }
 
 impl Asked {
+    fn of(requests: &Requests, signers: &[(Algorithm, Arc<Key>)], name: &str) -> Asked {
+        let provider = requests.gateway.providers.iter().find(|provider| provider.name == name);
+        let credentials = match &provider.expect("it is there").kind {
+            Kind::ApiKey { sources, key: Some(Secret(key)) } => {
+                Credentials::Keys(sources.clone(), key.clone())
+            }
+            Kind::Basic { user: Some((user, Secret(password))) } => {
+                Credentials::User(format!("{user}:{password}"))
+            }
+            Kind::Jwt(_) => Credentials::Tokens(requests.tokens_of(name)),
+            Kind::Signatures(_) => Credentials::Messages(signers.to_vec()),
+            other => panic!("no credentials of {other:?}"),
+        };
+        Asked { provider: name.to_owned(), credentials }
+    }
+
     fn is_shown(&self, sent: &Sent) -> bool {
         let authorization = || {
             let mut values = values(sent, b"authorization");

@@ -1,5 +1,7 @@
 //! Requests as they come to a filter: those of the kit, and those with other bytes in them.
 
+use std::collections::BTreeSet;
+
 use arbitrary::{Arbitrary as _, Unstructured};
 use wayside_attack::{Attack, Gateway, LAB, Must, attacks};
 
@@ -37,6 +39,16 @@ impl Requests {
     pub(crate) fn believable(&self) -> impl Iterator<Item = &Sent> {
         let may = self.attacks.iter().zip(&self.all).filter(|(attack, _)| attack.must != Must::Refuse);
         may.map(|(_, sent)| sent)
+    }
+
+    /// Tokens of a provider that are signed as they should be, and say nothing that nobody may believe.
+    pub(crate) fn tokens_of(&self, provider: &str) -> BTreeSet<Vec<u8>> {
+        let ends = format!("({provider})");
+        let its = self.attacks.iter().zip(&self.all);
+        its.filter(|(attack, _)| attack.must != Must::Refuse && attack.name.ends_with(&ends))
+            .flat_map(|(_, sent)| sent.headers.iter().filter(|(name, _)| name == b"authorization"))
+            .filter_map(|(_, value)| Some(value.rsplit(|byte| *byte == b' ').next()?.to_vec()))
+            .collect()
     }
 
     /// One of the kit's requests after some changes. `None` where the bytes are at their end.

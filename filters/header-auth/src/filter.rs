@@ -412,7 +412,9 @@ struct Proxy<'a> {
 impl Proxy<'_> {
     /// The decision is made.
     fn over(self) {
-        if let (Some(since), Ok(now)) = (self.verifies.get(), Monotonic::now()) {
+        if let Some(since) = self.verifies.get()
+            && let Ok(now) = Monotonic::now()
+        {
             let micros = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
             self.counters.verify.record(micros);
         }

@@ -190,10 +190,14 @@ pub struct Carried<'a> {
 impl<'a> Carried<'a> {
     #[must_use]
     pub fn of(headers: &'a HeaderBlock, speaks: Speaks, trusted: bool) -> Carried<'a> {
-        let values = CONTROLS
-            .into_iter()
-            .flat_map(|(source, name)| headers.all(name).map(move |value| (source, name, value)));
-        Carried { values: values.collect(), speaks, trusted }
+        let mut values = Vec::new();
+        // Nearly always there are none of nearly all.
+        for (source, name) in &CONTROLS {
+            if headers.first(*name).is_some() {
+                values.extend(headers.all(*name).map(|value| (*source, *name, value)));
+            }
+        }
+        Carried { values, speaks, trusted }
     }
 
     #[must_use]

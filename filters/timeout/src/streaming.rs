@@ -39,12 +39,13 @@ impl Lasts {
         if request.first(name!("upgrade")).is_some() {
             return Lasts::IfUpgraded;
         }
-        let path = request.path();
-        if grpc && streaming.grpc_methods.iter().any(|method| method.as_bytes() == path) {
+        let is_listed = |path: &[u8]| streaming.grpc_methods.iter().any(|method| method.as_bytes() == path);
+        if grpc && is_listed(request.path()) {
             return Lasts::Certainly;
         }
-        let mut ranges = request.all(ACCEPT).flat_map(|accept| accept.split(|byte| *byte == b','));
-        if ranges.any(|range| streaming.has(range)) {
+        let shortest = streaming.content_types.iter().map(String::len).min().unwrap_or(usize::MAX);
+        let mut long = request.all(ACCEPT).filter(|accept| accept.len() >= shortest);
+        if long.any(|accept| accept.split(|byte| *byte == b',').any(|range| streaming.has(range))) {
             return Lasts::IfAnswered;
         }
         Lasts::No

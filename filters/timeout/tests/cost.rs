@@ -13,7 +13,7 @@ const REST: Allowed<'_> = Allowed {
         ("proxy_record_metric", 1),
         ("proxy_replace_header_map_value", 1),
     ],
-    fuel: 20_800,
+    fuel: 17_200,
 };
 
 /// Two headers more: `grpc-timeout` is rewritten, the caller's expectation removed. As an Envoy's router marks so what it sends, one property says
@@ -28,7 +28,7 @@ const GRPC: Allowed<'_> = Allowed {
         ("proxy_remove_header_map_value", 1),
         ("proxy_replace_header_map_value", 2),
     ],
-    fuel: 33_400,
+    fuel: 29_500,
 };
 
 const SWITCHED_OFF: Allowed<'_> = Allowed { scenario: "off", hostcalls: &[], fuel: 3_900 };

@@ -54,17 +54,17 @@ impl HeaderBlock {
     /// after it. `None` when sizes and bytes do not agree.
     #[must_use]
     pub fn decode(bytes: Vec<u8>) -> Option<HeaderBlock> {
-        let Some((count, sizes)) = bytes.split_first_chunk() else {
+        let Some((count, behind)) = bytes.split_first_chunk() else {
             return bytes.is_empty().then_some(HeaderBlock { bytes, count: 0, lengths: Lengths::default() });
         };
         let count = size(*count);
-        let sizes = sizes.get(..count.checked_mul(2 * WORD)?)?;
-        let (mut end, mut lengths) = (WORD.checked_add(sizes.len())?, Lengths::default());
-        for [a, b, c, d, e, f, g, h] in sizes.as_chunks().0 {
-            let name = size([*a, *b, *c, *d]);
+        let all = behind.get(..count.checked_mul(2 * WORD)?)?;
+        let (mut end, mut lengths) = (WORD.checked_add(all.len())?, Lengths::default());
+        for both in all.as_chunks().0 {
+            let (name, value) = sizes(*both);
             lengths.insert(name);
             // A NUL after each: nobody reads it.
-            end = end.checked_add(name)?.checked_add(size([*e, *f, *g, *h]))?.checked_add(2)?;
+            end = end.checked_add(name)?.checked_add(value)?.checked_add(2)?;
         }
         (end == bytes.len()).then_some(HeaderBlock { bytes, count, lengths })
     }
@@ -234,18 +234,24 @@ pub(super) struct Span {
 
 impl<'a> Entries<'a> {
     pub(super) fn next_span(&mut self) -> Option<Span> {
-        let [a, b, c, d, e, f, g, h] = *self.sizes.next()?;
-        let name = self.at..self.at.wrapping_add(size([a, b, c, d]));
-        let value = name.end.wrapping_add(1);
-        let value = value..value.wrapping_add(size([e, f, g, h]));
+        let (name, value) = sizes(*self.sizes.next()?);
+        let name = self.at..self.at.wrapping_add(name);
+        let value_at = name.end.wrapping_add(1);
+        let value = value_at..value_at.wrapping_add(value);
         self.at = value.end.wrapping_add(1);
         Some(Span { name, value })
     }
 
+    /// Most entries are passed over, most of the time: by two additions each.
     fn next_named(&mut self, wanted: &[u8]) -> Option<&'a [u8]> {
-        while let Some(Span { name, value }) = self.next_span() {
-            if name.len() == wanted.len() && self.bytes.get(name) == Some(wanted) {
-                return self.bytes.get(value);
+        for both in self.sizes.by_ref() {
+            let (name, value) = sizes(*both);
+            let value_at = self.at.wrapping_add(name).wrapping_add(1);
+            let found =
+                name == wanted.len() && self.bytes.get(self.at..).is_some_and(|entry| begins(entry, wanted));
+            self.at = value_at.wrapping_add(value).wrapping_add(1);
+            if found {
+                return self.bytes.get(value_at..value_at.wrapping_add(value));
             }
         }
         None
@@ -255,6 +261,29 @@ impl<'a> Entries<'a> {
         let Span { name, value } = self.next_span()?;
         Some((self.bytes.get(name)?, self.bytes.get(value)?))
     }
+}
+
+/// Whether these bytes begin with a name. By words, the last of which may overlap the one before: the comparison that modules come with
+/// goes byte by byte.
+fn begins(bytes: &[u8], name: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..name.len()) else { return false };
+    match (name.first_chunk::<4>(), name.first_chunk::<8>()) {
+        (_, Some(_)) => {
+            let words = bytes.as_chunks::<8>().0.iter().zip(name.as_chunks::<8>().0);
+            bytes.last_chunk::<8>() == name.last_chunk() && words.into_iter().all(|(one, other)| one == other)
+        }
+        (Some(first), None) => {
+            bytes.first_chunk() == Some(first) && bytes.last_chunk::<4>() == name.last_chunk()
+        }
+        (None, None) => bytes.iter().eq(name),
+    }
+}
+
+/// Of a name and its value, from one load.
+fn sizes(both: [u8; 2 * WORD]) -> (usize, usize) {
+    let both = u64::from_le_bytes(both);
+    let half = |half: u64| usize::try_from(half & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+    (half(both), half(both >> 32))
 }
 
 fn size(word: [u8; WORD]) -> usize {
@@ -294,6 +323,20 @@ mod tests {
         assert_eq!(block.only(name!("mnopqr")), Only::Missing, "70 modulo 64 is 6, as long as these");
         assert_eq!(block.first(name!("nothing-so-long")), None);
         assert!(OwnedName::parse(&long).is_some_and(|name| block.first(&name) == Some(b"3")));
+    }
+
+    #[test]
+    fn a_name_differs_by_any_byte_of_it() {
+        for length in 0..40 {
+            let name = vec![b'x'; length];
+            assert!(begins(&[&name[..], b"rest"].concat(), &name), "{length}");
+            assert!(length == 0 || !begins(&name[1..], &name), "{length}");
+            for place in 0..length {
+                let mut other = name.clone();
+                other[place] = b'y';
+                assert!(!begins(&other, &name), "{length}, {place}");
+            }
+        }
     }
 
     #[test]

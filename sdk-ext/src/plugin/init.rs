@@ -131,8 +131,9 @@ impl Init {
         HistogramFamily::new(base, labels, limit)
     }
 
-    /// How late a timer of a stream may run: at least 1 ms, 10 ms unless said. The smaller, the more ticks. The host ticks only
-    /// while a timer is set, and no sooner than the first is due. No hostcall.
+    /// How long timers of streams may be kept waiting after others have run, so that those due close together run in one tick: 10 ms
+    /// unless said. The smaller, the more ticks. The host ticks only while a timer is set, and no sooner than the first is due; with
+    /// nothing before it, a timer runs within its millisecond. No hostcall.
     pub fn timers(&mut self, resolution: Duration) {
         self.timers.set_resolution(resolution);
     }

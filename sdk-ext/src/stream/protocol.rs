@@ -33,6 +33,10 @@ impl Protocol {
         if matches!(content_type.strip_prefix(b"application/grpc"), Some([] | [b'+', ..])) {
             return Protocol::Grpc;
         }
+        if content_type.is_empty() {
+            let connect = request.method() == b"GET" && asks_of_connect(request.path());
+            return if connect { Protocol::Connect } else { Protocol::Http };
+        }
         let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let media_type = media_type.to_ascii_lowercase();
         let connect = one(name!("connect-protocol-version")) == b"1";

@@ -61,6 +61,9 @@ impl Live {
     ) -> Live {
         let mut watch = Watch::new(config.phases, assessment.at, assessment.deadline());
         watch.hard = config.hard || kind.lasting(config);
+        if !kind.lasting(config) {
+            watch.grace = config.tick.map_or(Duration::ZERO, |tick| tick / 2);
+        }
         if kind.lasts == Lasts::Certainly {
             watch.exempt(assessment.callers_deadline());
         }
@@ -158,7 +161,7 @@ impl Live {
         if let Some(deadline) = watch.deadline
             && self.near_at.get().is_none()
             && let Ok(now) = stream.now()
-            && now > deadline
+            && (self.enforced.get() || now > deadline)
         {
             let late = whole_millis(now.since(deadline));
             metrics.overrun.record(&self.rule, [], late);

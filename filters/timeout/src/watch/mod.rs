@@ -79,6 +79,9 @@ pub struct Watch {
     pub deadline: Option<Monotonic>,
     /// Whether the deadline holds for an answer that has begun, too.
     pub hard: bool,
+    /// How long the router is left to keep the deadline itself once it has the whole request: what it ends counts as a timeout for
+    /// its statistics and for outlier detection, what a filter ends does not.
+    pub grace: Duration,
     /// When the client last sent something.
     pub sent: Monotonic,
     /// Whether it has sent everything.
@@ -97,6 +100,7 @@ impl Watch {
             arrived,
             deadline,
             hard: false,
+            grace: Duration::ZERO,
             sent: arrived,
             uploaded: false,
             answered: None,
@@ -126,7 +130,7 @@ impl Watch {
                 total,
             ],
             (None, true) => [
-                (self.deadline, Limit::Upstream),
+                (self.deadline.map(|deadline| deadline.plus(self.grace)), Limit::Upstream),
                 (after(self.sent, self.phases.first_byte), Limit::FirstByte),
                 (None, Limit::Total),
                 total,

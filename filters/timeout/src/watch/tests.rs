@@ -47,6 +47,8 @@ fn the_deadline_holds_until_the_answer_begins_and_beyond_only_if_it_is_hard() {
     watch.uploaded = true;
     assert_eq!(watch.next(), Some((at(2000), Limit::Upstream)));
     assert_eq!((watch.due(at(1999)), watch.due(at(2000))), (None, Some(Limit::Upstream)));
+    watch.grace = Duration::from_millis(5);
+    assert_eq!((watch.due(at(2004)), watch.due(at(2005))), (None, Some(Limit::Upstream)));
     watch.answered = Some(at(1500));
     assert_eq!(watch.next(), None);
     watch.hard = true;

@@ -83,7 +83,7 @@ enum Action {
     Root(OfRoot),
 }
 
-const DEFAULT_RESOLUTION_MS: u64 = 10;
+const DEFAULT_RESOLUTION: Duration = Duration::from_millis(10);
 
 /// The host is asked to tick within this time, however far the first timer is: 2³¹ ms is where its numbers end.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
@@ -92,8 +92,10 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 pub(crate) struct Timers {
     root: u32,
     queue: RefCell<Queue<Action>>,
-    /// How late a timer of a stream may run, in milliseconds.
-    resolution: Cell<Option<u64>>,
+    /// How long after timers of streams have run the next may be kept waiting.
+    resolution: Cell<Option<Duration>>,
+    /// When timers of streams last ran.
+    visited: Cell<Option<Monotonic>>,
     /// How often `Plugin::on_tick` runs; zero when it does not.
     tick: Cell<Duration>,
     next_tick: Cell<Monotonic>,
@@ -134,6 +136,7 @@ impl Timers {
             root,
             queue: RefCell::default(),
             resolution: Cell::default(),
+            visited: Cell::default(),
             tick: Cell::default(),
             next_tick: Cell::default(),
             period: Cell::default(),
@@ -165,7 +168,6 @@ impl Timers {
 
     /// The finest that was asked for counts.
     pub(crate) fn set_resolution(&self, resolution: Duration) {
-        let resolution = whole_millis(resolution).max(1);
         let finest = self.resolution.get().map_or(resolution, |asked| asked.min(resolution));
         self.resolution.set(Some(finest));
     }
@@ -263,7 +265,10 @@ impl Timers {
             let due = self.queue.borrow_mut().pop_due(now, before);
             let Some(Entry { timer, action, .. }) = due else { return };
             match action {
-                Action::Stream(stream, action) => self.visit(stream, now, action),
+                Action::Stream(stream, action) => {
+                    self.visited.set(Some(now));
+                    self.visit(stream, now, action);
+                }
                 Action::Root(action) => action(self, now, timer),
             }
         }
@@ -294,18 +299,21 @@ impl Timers {
     /// Milliseconds from `now` to the tick that the first timer needs. Zero when none is set: an idle proxy does not wake.
     fn wait(&self, now: Monotonic) -> u32 {
         let timer = self.queue.borrow().first().map(|entry| {
-            let step = if entry.stream.is_some() {
-                self.resolution.get().unwrap_or(DEFAULT_RESOLUTION_MS)
-            } else {
-                1
-            };
-            in_steps(entry.timer.when.since(now), step)
+            let when = entry.timer.when;
+            let due = if entry.stream.is_some() { self.spaced(when) } else { when };
+            millis_until(due, now)
         });
         if self.tick.get().is_zero() {
             return timer.unwrap_or_default();
         }
-        let tick = in_steps(self.next_tick.get().since(now), 1);
+        let tick = millis_until(self.next_tick.get(), now);
         timer.map_or(tick, |timer| timer.min(tick))
+    }
+
+    /// When a stream's timer may run: those that are due close together run in one tick.
+    fn spaced(&self, when: Monotonic) -> Monotonic {
+        let resolution = self.resolution.get().unwrap_or(DEFAULT_RESOLUTION);
+        self.visited.get().map_or(when, |visited| when.max(visited.plus(resolution)))
     }
 
     /// Has the host tick in time for the first timer. Nothing to tell it when a tick comes before.
@@ -345,10 +353,9 @@ fn whole_millis(time: Duration) -> u64 {
     whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
 }
 
-/// Milliseconds, in whole steps and at least one.
-fn in_steps(left: Duration, step: u64) -> u32 {
-    let steps = whole_millis(left).min(LONGEST_WAIT_MS).div_ceil(step.max(1)).max(1);
-    u32::try_from(steps.saturating_mul(step).min(LONGEST_WAIT_MS.max(step))).unwrap_or(u32::MAX)
+/// At least one.
+fn millis_until(due: Monotonic, now: Monotonic) -> u32 {
+    u32::try_from(whole_millis(due.since(now)).clamp(1, LONGEST_WAIT_MS)).unwrap_or(u32::MAX)
 }
 
 /// Sets itself again when it has run, unless it was cancelled meanwhile.

@@ -15,3 +15,4 @@ pub mod jose;
 pub mod jwks;
 pub mod messages;
 pub mod passwords;
+pub mod timestamp;

@@ -27,7 +27,7 @@ pub enum PostlinkError {
     Malformed(String),
     /// A dependency wants something no proxy offers.
     #[error(
-        "imports {}: a proxy offers env.proxy_* and, of WASI, clock_time_get and random_get; a dependency brought it in \
+        "imports {}: a proxy offers env.proxy_* and, of WASI, clock_time_get, random_get and environ_get; a dependency brought it in \
          (`cargo tree --target wasm32-unknown-unknown` shows which), often for a clock, randomness or a browser",
         listed(.0)
     )]
@@ -100,7 +100,10 @@ pub fn is_unfinished(module: &[u8]) -> bool {
         .is_ok_and(|module| module.exports.iter().any(|(name, ..)| callbacks::is_probe(name)))
 }
 
-/// What the module wants from a host besides Proxy-Wasm's own calls and the two of WASI that every host has.
+/// Of WASI, what every host has.
+const WASI: [&str; 4] = ["clock_time_get", "random_get", "environ_sizes_get", "environ_get"];
+
+/// What the module wants from a host besides Proxy-Wasm's own calls and those of WASI that every host has.
 ///
 /// # Errors
 /// [`PostlinkError::ForeignImports`], or [`PostlinkError::Malformed`].
@@ -111,7 +114,7 @@ pub fn check_imports(module: &[u8]) -> Result<(), PostlinkError> {
         .iter()
         .filter(|import| match import.module {
             "env" => !import.name.starts_with("proxy_"),
-            "wasi_snapshot_preview1" => !["clock_time_get", "random_get"].contains(&import.name),
+            "wasi_snapshot_preview1" => !WASI.contains(&import.name),
             _ => true,
         })
         .map(|import| Import { module: import.module.to_owned(), name: import.name.to_owned() })

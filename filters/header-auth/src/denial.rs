@@ -1,7 +1,8 @@
 //! Why a request is not let through, and what its sender is told: less than the operator is.
 
+use wayside_credentials::passwords::Rejection;
+
 use crate::source::Flaw;
-use crate::store::Rejection;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal, $status:literal;)*) => {

@@ -1,5 +1,6 @@
 //! The glue: what the proxy knows goes into the decision, what was decided goes to the proxy.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use wayside_credentials::jose::Verifier;
@@ -11,9 +12,9 @@ use wayside_sdk::property::{
     CONNECTION_URI_SAN_PEER, ROUTE_NAME,
 };
 use wayside_sdk::{
-    Collect, CollectError, ConfigErrors, Counter, CounterFamily, Flow, GrpcCode, HeaderBlock, Host,
-    HttpFilter, Init, Mode, OwnedName, Plugin, Reply, RequestBody, RequestHeaders, RequestTrailers, Wall,
-    log, name,
+    Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
+    Histogram, Host, HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestBody,
+    RequestHeaders, RequestTrailers, Wall, log, name, rng,
 };
 
 use crate::access::{Admission, Halt};
@@ -22,7 +23,7 @@ use crate::decision::{Admitted, Decision, Policy, Request};
 use crate::denial::{Denial, Reason};
 use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
-use crate::means::{CertificatePart, Means, Unavailable};
+use crate::means::{CertificatePart, Event, Means, Unavailable, Vm};
 use crate::signatures;
 use crate::source::{Edit, Header};
 use crate::spent::Table;
@@ -68,6 +69,7 @@ impl Plugin for HeaderAuth {
     type Filter = Stream;
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
+        config.arm(&ThisVm::default())?;
         let counters = Counters::new(&config, init)?;
         if config.mode != Mode::Off {
             config.remotes.iter().try_for_each(|remote| remote.start(&counters.jwks, init))?;
@@ -148,7 +150,7 @@ impl HttpFilter for Stream {
                 return plugin.cannot(DEFAULT_RULE, format_args!("the body cannot be read: {error}"));
             }
         };
-        let snapshot = match (self.waiting.take().map(|waiting| waiting.snapshot), Timestamp::now()) {
+        let snapshot = match (self.waiting.take().map(|waiting| waiting.snapshot), now()) {
             (Some(snapshot), Ok(now)) => Snapshot { now, ..snapshot },
             _ => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time")),
         };
@@ -204,8 +206,15 @@ impl HeaderAuth {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
         let request =
             Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
-        let proxy = Proxy { stream, patience, signatures: &self.signatures };
+        let proxy = Proxy {
+            stream,
+            patience,
+            signatures: &self.signatures,
+            counters: &self.counters,
+            verifies: Cell::new(None),
+        };
         let mut decision = self.policy.decide(&request, &proxy, snapshot.now);
+        proxy.over();
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
@@ -333,7 +342,7 @@ fn until_there_are_keys(
                 continue;
             }
             known = news;
-            match Timestamp::now() {
+            match now() {
                 Ok(now) => snapshot.now = now,
                 Err(error) => return plugin.cannot(DEFAULT_RULE, format_args!("there is no time: {error}")),
             }
@@ -364,15 +373,30 @@ impl Snapshot {
             block: request.headers.block()?,
             route_name: property(asked.route_name, &ROUTE_NAME)?,
             cluster: property(asked.cluster, &CLUSTER_NAME)?,
-            now: Timestamp::now()?,
+            now: now()?,
         })
     }
 }
 
-impl Timestamp {
-    fn now() -> Host<Self> {
-        Ok(Self(Wall::now()?.since_epoch()))
+/// The VM this runs in, asked for what a configuration needs of it and for nothing else.
+#[derive(Default)]
+struct ThisVm {
+    environment: OnceCell<Environment>,
+    random: OnceCell<Option<[u8; 32]>>,
+}
+
+impl Vm for ThisVm {
+    fn secret(&self, name: &str) -> Option<Redacted<Vec<u8>>> {
+        self.environment.get_or_init(|| Environment::of_vm().unwrap_or_default()).get(name).cloned()
     }
+
+    fn random(&self) -> Option<[u8; 32]> {
+        *self.random.get_or_init(|| rng::bytes().ok())
+    }
+}
+
+fn now() -> Host<Timestamp> {
+    Ok(Timestamp(Wall::now()?.since_epoch()))
 }
 
 /// The proxy, asked on behalf of one request.
@@ -380,9 +404,33 @@ struct Proxy<'a> {
     stream: &'a wayside_sdk::Stream,
     patience: &'a Patience,
     signatures: &'a signatures::Host,
+    counters: &'a Counters,
+    /// Since when a credential is being verified
+    verifies: Cell<Option<Monotonic>>,
+}
+
+impl Proxy<'_> {
+    /// The decision is made.
+    fn over(self) {
+        if let Some(since) = self.verifies.get()
+            && let Ok(now) = Monotonic::now()
+        {
+            let micros = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX);
+            self.counters.verify.record(micros);
+        }
+    }
 }
 
 impl Means for Proxy<'_> {
+    fn noticed(&self, event: Event) {
+        match event {
+            Event::CacheHit => self.counters.cache_hit.inc(),
+            Event::CacheMiss => self.counters.cache_miss.inc(),
+            Event::Verifies if self.verifies.get().is_none() => self.verifies.set(Monotonic::now().ok()),
+            Event::Verifies => {}
+        }
+    }
+
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
         let property = match part {
             CertificatePart::UriSan => &CONNECTION_URI_SAN_PEER,
@@ -459,6 +507,9 @@ struct Counters {
     anonymous: CounterFamily<1>,
     stripped: CounterFamily<1>,
     internal: CounterFamily<1>,
+    cache_hit: Counter,
+    cache_miss: Counter,
+    verify: Histogram,
     replayed: Counter,
     replay_full: Counter,
     jwks: Rc<jwks::Counters>,
@@ -481,6 +532,9 @@ impl Counters {
             anonymous: init.counter_family(&name("anonymous"), [rule], &limit),
             stripped: init.counter_family(&name("identity_stripped"), [rule], &limit),
             internal: init.counter_family(&name("internal"), [rule], &limit),
+            cache_hit: init.counter(&name("cache_hit"))?,
+            cache_miss: init.counter(&name("cache_miss"))?,
+            verify: init.histogram(&format!("{prefix}_auth_verify_us"))?,
             replayed: init.counter(&name("replay_hit"))?,
             replay_full: init.counter(&name("replay_full"))?,
             jwks: Rc::new(jwks::Counters::new(init, prefix, provider, reason, &limit)),

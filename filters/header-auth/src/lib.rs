@@ -17,7 +17,6 @@ pub mod authorization;
 pub mod config;
 pub mod decision;
 pub mod denial;
-pub mod digest;
 pub mod filter;
 pub mod identity;
 pub mod jwks;
@@ -30,8 +29,9 @@ pub mod signatures;
 pub mod source;
 pub mod spent;
 pub mod store;
-pub mod timestamp;
 mod waiting;
+
+pub use wayside_credentials::timestamp;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::HeaderAuth);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::jwks::{More, Remote};
 use wayside_credentials::jose::{Pure, Verifier};
+use wayside_sdk::Redacted;
 
 /// A part of the certificate by which the client proved itself to the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,39 @@ pub enum CertificatePart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 
+/// What happened in a kind that the operator counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A verdict was still known
+    CacheHit,
+    CacheMiss,
+    /// What follows may be work, and how long it takes is measured
+    Verifies,
+}
+
+/// The VM, as far as a configuration needs it.
+pub trait Vm {
+    /// The value of an environment variable.
+    fn secret(&self, name: &str) -> Option<Redacted<Vec<u8>>>;
+
+    /// This VM's own, the same for all who ask.
+    fn random(&self) -> Option<[u8; 32]>;
+}
+
 /// The proxy, as far as a decision needs it.
 pub trait Means {
+    /// Once a request at most for each event of a kind.
+    fn noticed(&self, _: Event) {}
+
+    /// Whether a kept verdict was used, where one could have been.
+    fn noticed_kept(&self, kept: Option<bool>) {
+        match kept {
+            Some(true) => self.noticed(Event::CacheHit),
+            Some(false) => self.noticed(Event::CacheMiss),
+            None => {}
+        }
+    }
+
     /// `None` where the client has shown no certificate, or its certificate has no such part.
     ///
     /// # Errors

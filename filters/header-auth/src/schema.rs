@@ -36,6 +36,13 @@ pub struct Document {
     /// Whether the servers behind take `/Admin` for `/admin`.
     #[schemars(default)]
     case_insensitive: bool,
+    /// Whether what browsers ask before a request of another origin (`OPTIONS` with `origin` and `access-control-request-method`) passes
+    /// without a credential.
+    #[schemars(default)]
+    bypass_preflight: bool,
+    /// Whether secrets may stand here as they are: for trying things out.
+    #[schemars(default)]
+    allow_plaintext: bool,
     /// In challenges: visible ASCII without `"` and `\`.
     #[schemars(default = "realm", regex(pattern = "^[ !#-\\[\\]-~]{1,128}$"))]
     challenge_realm: String,
@@ -79,10 +86,19 @@ struct Provider {
     kind: Kind,
     /// Where an API key may stand; only of `api_key`, which needs one.
     sources: Option<Vec<Source>>,
+    /// Whether a key is shown alone or after its id and a dot; only of `api_key`. Default: `key`.
+    form: Option<Form>,
     /// Only of `api_key`, which needs one.
     keys: Option<Vec<Key>>,
+    /// The variable in `vm_config.environment_variables` that holds the pepper of `hmac_sha256`, at least 32 bytes; only of `api_key`.
+    #[schemars(length(min = 1))]
+    pepper_env: Option<String>,
+    /// Whether keys may be stored as `bcrypt` and `argon2id`, each check of which holds up a worker; only of `api_key`. Default: `false`.
+    allow_slow_hash: Option<bool>,
     /// Only of `basic`, which needs one.
     users: Option<Vec<User>>,
+    /// Whether users may have a `sha1`; only of `basic`. Default: `false`.
+    allow_sha1: Option<bool>,
     /// Whoever may sign; only of `http_signature`, which needs one, as what follows is.
     signers: Option<Vec<Signer>>,
     /// Only a signature with this label counts.
@@ -139,6 +155,17 @@ struct Provider {
 
 fn yes() -> bool {
     true
+}
+
+/// How an API key is shown.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum Form {
+    #[schemars(rename = "key")]
+    Key,
+    /// The id says which, the secret is compared.
+    #[schemars(rename = "id.secret")]
+    IdSecret,
 }
 
 #[derive(Debug, JsonSchema)]
@@ -337,9 +364,18 @@ struct Key {
     /// Whom the upstream is told of.
     #[schemars(length(min = 1, max = 128))]
     id: String,
-    /// Of the key, in hexadecimal digits; the key itself is refused.
+    /// The key itself; only with `allow_plaintext`.
+    key: Option<String>,
+    /// Of the key, in hexadecimal digits.
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
-    sha256: String,
+    sha256: Option<String>,
+    /// The same with the pepper as key (RFC 2104).
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    hmac_sha256: Option<String>,
+    /// `$2b$`, a cost of 04 to 12, and salt and hash.
+    bcrypt: Option<String>,
+    /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+    argon2id: Option<String>,
     /// In UTC: `2027-01-01T00:00:00Z`.
     not_before: Option<String>,
     not_after: Option<String>,
@@ -358,7 +394,15 @@ struct User {
     /// Whom the upstream is told of; without `:`.
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[^:]*$"))]
     name: String,
-    sha256_salted: Salted,
+    /// The password itself; only with `allow_plaintext`.
+    password: Option<String>,
+    sha256_salted: Option<Salted>,
+    /// `$2b$`, a cost of 04 to 12, and salt and hash.
+    bcrypt: Option<String>,
+    /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+    argon2id: Option<String>,
+    /// `{SHA}` and base64; only with `allow_sha1`.
+    sha1: Option<String>,
     /// RFC 6749, 3.3.
     #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes: Vec<String>,
@@ -445,6 +489,9 @@ struct Authorize {
     scopes_all: Option<Vec<String>>,
     #[schemars(length(min = 1), inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes_any: Option<Vec<String>>,
+    /// `GET` is also `HEAD`.
+    #[schemars(length(min = 1), inner(regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")))]
+    methods: Option<Vec<String>>,
     /// Of a token: by name, or with a slash in front by the way down to it (RFC 6901).
     claims: Option<WantedClaims>,
 }

@@ -1,5 +1,6 @@
 //! Every call to the host, as functions that answer `Result` and never panic.
 
+pub(crate) mod environment;
 #[cfg(test)]
 pub(crate) mod model;
 mod raw;
@@ -153,6 +154,11 @@ pub(crate) fn monotonic_nanos() -> Host<u64> {
 
 pub(crate) fn random(buffer: &mut [u8]) -> Host<()> {
     check("random_get", raw::random(buffer))
+}
+
+pub(crate) fn environment() -> Host<Vec<u8>> {
+    let (status, text) = raw::environment();
+    check("environ_get", status).map(|()| text)
 }
 
 pub(crate) fn set_tick_period(millis: u32) -> Host<()> {

@@ -124,6 +124,8 @@ imports! {
 imports! {
     "wasi_snapshot_preview1":
     fn random_get(buffer: *mut u8, size: usize);
+    fn environ_sizes_get(count: *mut u32, bytes: *mut u32);
+    fn environ_get(places: *mut u32, text: *mut u8);
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64);
 }
 
@@ -176,6 +178,20 @@ pub(super) fn monotonic_nanos() -> (u32, u64) {
 pub(super) fn random(buffer: &mut [u8]) -> u32 {
     // SAFETY: the host writes `buffer.len()` bytes to a live slice.
     unsafe { random_get(buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// Every variable as `NAME=value`, each ended by a NUL.
+pub(super) fn environment() -> (u32, Vec<u8>) {
+    let (mut count, mut bytes) = (0, 0);
+    // SAFETY: the host writes two u32 to live variables.
+    let status = unsafe { environ_sizes_get(&mut count, &mut bytes) };
+    if status != 0 || count == 0 {
+        return (status, Vec::new());
+    }
+    let (mut places, mut text) = (vec![0; count as usize], vec![0; bytes as usize]);
+    // SAFETY: the host writes as many addresses and bytes as it has just said.
+    let status = unsafe { environ_get(places.as_mut_ptr(), text.as_mut_ptr()) };
+    (status, text)
 }
 
 pub(super) fn set_tick_period(millis: u32) -> u32 {

@@ -160,19 +160,17 @@ pub(crate) fn environ_sizes_get<G: Guest>(guest: &mut G, count: u32, bytes: u32)
     Ok(in_memory(written))
 }
 
-pub(crate) fn environ_get<G: Guest>(guest: &mut G, pointers: u32, text: u32) -> WasiResult {
-    let environment = guest.host().environment();
-    let (mut slot, mut at) = (pointers, text);
-    for (name, value) in environment {
-        let entry = format!("{name}={value}\0");
-        let written = guest.write_u32(slot, at).and_then(|()| guest.write(at, entry.as_bytes()));
-        if written.is_err() {
-            return Ok(Errno::Fault);
-        }
-        slot = slot.wrapping_add(4);
-        at = at.wrapping_add(entry.len() as u32);
+/// All places, then all texts: natively an address is the beginning of something, and nothing can be added to it.
+pub(crate) fn environ_get<G: Guest>(guest: &mut G, places: u32, to: u32) -> WasiResult {
+    let (mut slots, mut text) = (Vec::new(), String::new());
+    for (name, value) in guest.host().environment() {
+        slots.extend_from_slice(&to.wrapping_add(text.len() as u32).to_le_bytes());
+        text.extend([name.as_str(), "=", &value, "\0"]);
     }
-    Ok(Errno::Success)
+    if text.is_empty() {
+        return Ok(Errno::Success);
+    }
+    Ok(in_memory(guest.write(places, &slots).and_then(|()| guest.write(to, text.as_bytes()))))
 }
 
 pub(crate) fn args_sizes_get<G: Guest>(guest: &mut G, count: u32, bytes: u32) -> WasiResult {

@@ -48,6 +48,8 @@ pub(super) fn call<H: HostCalls + 'static>(
     // Of WASI what `wayside-sdk` imports.
     answer! { guest, import, arguments, errno;
         random_get(to: Address, len: u32) => wasi::random_get;
+        environ_sizes_get(count: Address, bytes: Address) => wasi::environ_sizes_get;
+        environ_get(places: Address, text: Address) => wasi::environ_get;
         clock_time_get(clock: u32, precision: u64, to: Address) => wasi::clock_time_get;
     }
     guest.host().unimplemented(import);

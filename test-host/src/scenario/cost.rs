@@ -20,7 +20,7 @@ pub struct Allowed<'a> {
 }
 
 /// Builds the filter crate whose test this is, and holds its module and its requests against what is allowed.
-/// `wasm_bytes` is the most the file may have. Its imports may be `proxy_*`, `random_get` and `clock_time_get` only: any
+/// `wasm_bytes` is the most the file may have. Its imports may be `proxy_*`, `random_get`, `clock_time_get` and `environ_get` only: any
 /// other is a dependency that found its way in, and maybe one that an Envoy refuses.
 ///
 /// # Errors
@@ -62,7 +62,9 @@ impl Scenario {
 fn is_lean(module: &str, name: &str) -> bool {
     match module {
         "env" => name.starts_with("proxy_"),
-        "wasi_snapshot_preview1" => matches!(name, "random_get" | "clock_time_get"),
+        "wasi_snapshot_preview1" => {
+            matches!(name, "random_get" | "clock_time_get" | "environ_sizes_get" | "environ_get")
+        }
         _ => false,
     }
 }
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_proxy_calls_a_clock_and_randomness_may_be_imported() {
+    fn only_proxy_calls_a_clock_randomness_and_the_environment_may_be_imported() {
         for (module, name, lean) in [
             ("env", "proxy_log", true),
             ("wasi_snapshot_preview1", "random_get", true),

@@ -1,6 +1,6 @@
 //! `scenario.yaml`: what was written, and what it means.
 
-use std::{net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ pub struct ManifestError {
 /// chain:
 ///   - module: timeout                 # timeout.wasm
 ///     config: { version: 1 }
+///     environment: { PEPPER: abc }    # variables of its VM
 ///     allow_on_headers_stop_iteration: true   # for a filter that holds headers until it has seen the body
 /// exchanges:
 ///   - request: GET /books             # a method and a path
@@ -93,6 +94,9 @@ pub struct Link {
     /// Handed to the filter as JSON.
     #[serde(default)]
     pub config: serde_json::Value,
+    /// Of its VM: `vm_config.environment_variables`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// Whether it may hold headers and be shown the body meanwhile, as in Envoy.
     #[serde(default)]
     pub allow_on_headers_stop_iteration: bool,
@@ -322,6 +326,7 @@ fn filters_of(
         let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
         let (vm_id, path) = (quoted(&link.module), quoted(&path.display().to_string()));
         let name = quoted(&format!("{}{suffix}", link.module));
+        let environment = serde_json::json!({ "key_values": link.environment });
         let allow_stop = link.allow_on_headers_stop_iteration;
         filters.push_str(&format!(
             r#"                  - name: {name}
@@ -334,6 +339,7 @@ fn filters_of(
                         vm_config:
                           vm_id: {vm_id}
                           runtime: envoy.wasm.runtime.v8
+                          environment_variables: {environment}
                           code: {{ local: {{ filename: {path} }} }}
 "#
         ));

@@ -8,6 +8,7 @@ use crate::denial::{Denial, Reason};
 use crate::kinds::{Awaited, Finding, Once, View};
 use crate::means::Means;
 use crate::provider::Provider;
+use crate::source::only;
 use crate::store::Holder;
 
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Authorize {
     pub subjects: Option<Vec<String>>,
     pub scopes_all: Vec<String>,
     pub scopes_any: Option<Vec<String>>,
+    pub methods: Option<Vec<String>>,
     pub claims: Vec<Wanted>,
 }
 
@@ -98,7 +100,7 @@ impl Access {
             (Require::None, _) => return Ok(Grant { admission: Admission::Open, once: Vec::new() }),
             (Require::Any(_), refusal) => {
                 if let Some(found) = known(&findings) {
-                    return self.authorized(found);
+                    return self.authorized(found, request);
                 }
                 waits(&findings)?;
                 let (provider, reason) = refusal.unzip();
@@ -120,7 +122,7 @@ impl Access {
             Finding::Valid(proof) => proof.once,
             Finding::Absent | Finding::Refused(_) | Finding::Awaits(_) => None,
         });
-        self.authorized(Grant { once: once.collect(), ..first })
+        self.authorized(Grant { once: once.collect(), ..first }, request)
     }
 
     pub fn providers(&self) -> &[Rc<Provider>] {
@@ -130,12 +132,14 @@ impl Access {
         }
     }
 
-    fn authorized<'a>(&self, grant: Grant<'a>) -> Result<Grant<'a>, Halt> {
+    fn authorized<'a>(&self, grant: Grant<'a>, request: &View<'_>) -> Result<Grant<'a>, Halt> {
         let Some(authorize) = &self.authorize else {
             return Ok(grant);
         };
         match &grant.admission {
-            Admission::Known { holder, claims, .. } if authorize.allows(holder, claims.as_deref()) => {
+            Admission::Known { holder, claims, .. }
+                if authorize.allows(holder, claims.as_deref()) && authorize.allows_method(request) =>
+            {
                 Ok(grant)
             }
             Admission::Known { provider, .. } => Err(refused(Reason::NotAuthorized, provider).into()),
@@ -145,6 +149,17 @@ impl Access {
 }
 
 impl Authorize {
+    /// `GET` is also `HEAD`, as in rules.
+    fn allows_method(&self, request: &View<'_>) -> bool {
+        let Some(methods) = &self.methods else { return true };
+        let method = match only(request.headers, ":method") {
+            Ok(Some(b"HEAD")) if methods.iter().any(|allowed| allowed == "GET") => return true,
+            Ok(Some(method)) => method,
+            _ => return false,
+        };
+        methods.iter().any(|allowed| allowed.as_bytes() == method)
+    }
+
     fn allows(&self, holder: &Holder, claims: Option<&Claims>) -> bool {
         self.subjects.as_ref().is_none_or(|subjects| subjects.contains(&holder.name))
             && self.scopes_all.iter().all(|scope| holder.scopes.contains(scope))

@@ -1,6 +1,7 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
 mod jwks;
+mod passwords;
 mod providers;
 mod raw;
 mod signatures;
@@ -17,9 +18,11 @@ use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 use self::providers::Providers;
 use self::raw::{RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, RawRequire};
 use crate::access::{Access, Authorize, Require};
+use crate::authorization::is_token;
 use crate::decision::Policy;
 use crate::identity::IdentityHeaders;
 use crate::jwks::Remote;
+use crate::means::Vm;
 use crate::provider::Provider;
 use crate::source::Source;
 
@@ -31,6 +34,7 @@ const NOT_SHOWN: &str = "another value (not shown)";
 pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
+    providers: Vec<Rc<Provider>>,
     /// How much of what is good once is remembered in each set of the table
     pub replay_room: usize,
     /// Key sets that are fetched
@@ -49,6 +53,21 @@ pub struct Metrics {
     pub max_series: usize,
 }
 
+impl Config {
+    /// Has every provider take what it needs of the VM: after this, requests can be decided about.
+    ///
+    /// # Errors
+    /// What the VM lacks.
+    pub fn arm(&self, vm: &dyn Vm) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let mut at = Checks::new("/providers", &mut errors);
+        for provider in &self.providers {
+            provider.kind.examiner().arm(vm, &mut at.at(&provider.name));
+        }
+        errors.or(Some(()))
+    }
+}
+
 impl Configuration for Config {
     fn from_json(json: &Json) -> Result<Self, ConfigErrors> {
         read(json).map_err(ConfigErrors::without_values)
@@ -65,7 +84,7 @@ fn read(json: &Json) -> Result<Config, ConfigErrors> {
 
 fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let names: Vec<String> = raw.providers.keys().cloned().collect();
-    let providers = providers::check(raw.providers, &mut at.at("providers"));
+    let providers = providers::check(raw.providers, raw.allow_plaintext, &mut at.at("providers"));
     let identity = check_identity(raw.identity, &mut at.at("identity"));
     if let Some(identity) = &identity {
         check_sources_apart(&providers, identity, &mut at.at("providers"));
@@ -98,10 +117,12 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         realm: realm?,
         max_credential_bytes,
         case,
+        bypass_preflight: raw.bypass_preflight,
     };
     let remotes =
         providers.values().filter_map(|provider| provider.kind.examiner().remote().cloned()).collect();
-    Some(Config { mode: raw.mode, policy, replay_room, remotes, metrics })
+    let providers = providers.into_values().collect();
+    Some(Config { mode: raw.mode, policy, providers, replay_room, remotes, metrics })
 }
 
 /// The share of each set of what all of them hold.
@@ -195,10 +216,14 @@ fn check_names(names: &[String], known: &Known<'_>, at: &mut Checks<'_>) -> Opti
 
 fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize> {
     let mut good = true;
-    let lists =
-        [("subjects", &raw.subjects), ("scopes_all", &raw.scopes_all), ("scopes_any", &raw.scopes_any)];
+    let lists = [
+        ("subjects", &raw.subjects),
+        ("scopes_all", &raw.scopes_all),
+        ("scopes_any", &raw.scopes_any),
+        ("methods", &raw.methods),
+    ];
     if lists.iter().all(|(_, list)| list.is_none()) && raw.claims.is_none() {
-        at.refuse("at least one of `subjects`, `scopes_all`, `scopes_any` and `claims`", "none");
+        at.refuse("at least one of `subjects`, `scopes_all`, `scopes_any`, `methods` and `claims`", "none");
         good = false;
     }
     for (field, list) in lists {
@@ -209,12 +234,19 @@ fn check_authorize(raw: &RawAuthorize, at: &mut Checks<'_>) -> Option<Authorize>
     }
     good &= check_scopes(raw.scopes_all.as_deref().unwrap_or_default(), &mut at.at("scopes_all"));
     good &= check_scopes(raw.scopes_any.as_deref().unwrap_or_default(), &mut at.at("scopes_any"));
+    for (index, method) in raw.methods.iter().flatten().enumerate() {
+        if method.is_empty() || !method.bytes().all(is_token) {
+            at.at("methods").at(index).refuse("a method", NOT_SHOWN);
+            good = false;
+        }
+    }
     let claims = tokens::check_claims(raw.claims.as_ref(), &mut at.at("claims"));
     good &= claims.is_some();
     good.then(|| Authorize {
         subjects: raw.subjects.clone(),
         scopes_all: raw.scopes_all.clone().unwrap_or_default(),
         scopes_any: raw.scopes_any.clone(),
+        methods: raw.methods.clone(),
         claims: claims.unwrap_or_default(),
     })
 }

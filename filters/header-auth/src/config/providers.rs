@@ -1,23 +1,22 @@
-//! The providers of a configuration: kinds, sources, keys and users.
+//! The providers of a configuration, and what several kinds of them have.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use wayside_sdk::{Checks, OwnedName};
 
-use super::raw::{RawKey, RawProvider, RawSource, RawUser};
-use super::{NOT_SHOWN, signatures, tokens};
+use super::raw::{RawProvider, RawSource};
+use super::{NOT_SHOWN, passwords, signatures, tokens};
 use crate::authorization::is_token;
-use crate::digest::{Digest, bytes_from_hex};
-use crate::kinds::{ApiKeys, Basic, Kind};
+use crate::kinds::Kind;
 use crate::provider::Provider;
 use crate::source::Source;
-use crate::store::{ApiKey, Holder, KeyStore, Salt, SaltedPassword, User, UserStore};
+use crate::store::Holder;
 use crate::timestamp::Timestamp;
 
 pub(super) type Providers = BTreeMap<String, Rc<Provider>>;
 
-pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> Providers {
+pub(super) fn check(raw: BTreeMap<String, RawProvider>, plaintext: bool, at: &mut Checks<'_>) -> Providers {
     let mut providers = Providers::new();
     for (name, raw) in raw {
         let at = &mut at.at(&name);
@@ -28,17 +27,17 @@ pub(super) fn check(raw: BTreeMap<String, RawProvider>, at: &mut Checks<'_>) -> 
         }
         // Whoever has signed a message has signed it for the upstream too, and a token is for whoever can verify it.
         let hide = raw.hide.unwrap_or(!matches!(raw.kind.as_str(), "http_signature" | "jwt"));
-        if let Some(kind) = check_kind(&name, raw, at) {
+        if let Some(kind) = check_kind(&name, raw, plaintext, at) {
             providers.insert(name.clone(), Rc::new(Provider { name, kind, hide }));
         }
     }
     providers
 }
 
-fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind> {
+fn check_kind(name: &str, raw: RawProvider, plaintext: bool, at: &mut Checks<'_>) -> Option<Kind> {
     match raw.kind.as_str() {
-        "api_key" => check_api_keys(raw, at).map(Kind::ApiKeys),
-        "basic" => check_basic(raw, at).map(Kind::Basic),
+        "api_key" => passwords::check_api_keys(raw, plaintext, at).map(Kind::ApiKeys),
+        "basic" => passwords::check_basic(raw, plaintext, at).map(Kind::Basic),
         "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
         "jwt" => tokens::check(name, raw, at).map(Box::new).map(Kind::Tokens),
         _ => {
@@ -49,18 +48,6 @@ fn check_kind(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Kind>
             None
         }
     }
-}
-
-fn check_api_keys(raw: RawProvider, at: &mut Checks<'_>) -> Option<ApiKeys> {
-    raw.only(&["sources", "keys"], at);
-    let sources = check_sources(raw.sources.unwrap_or_default(), &mut at.at("sources"));
-    let keys = check_keys(raw.keys.unwrap_or_default(), &mut at.at("keys"));
-    Some(ApiKeys { sources: sources?, keys: keys? })
-}
-
-fn check_basic(raw: RawProvider, at: &mut Checks<'_>) -> Option<Basic> {
-    raw.only(&["users"], at);
-    check_users(raw.users.unwrap_or_default(), &mut at.at("users")).map(Basic::new)
 }
 
 pub(super) fn check_sources(raw: Vec<RawSource>, at: &mut Checks<'_>) -> Option<Vec<Source>> {
@@ -137,54 +124,6 @@ fn parameter_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     Some(name)
 }
 
-fn check_keys(raw: Vec<RawKey>, at: &mut Checks<'_>) -> Option<KeyStore> {
-    if raw.is_empty() {
-        at.refuse("at least one key", "none");
-        return None;
-    }
-    let mut keys = KeyStore::default();
-    let mut good = true;
-    for (index, raw) in raw.into_iter().enumerate() {
-        let at = &mut at.at(index);
-        let Some(key) = check_key(raw, at) else {
-            good = false;
-            continue;
-        };
-        if keys.insert(key).is_err() {
-            at.at("sha256").refuse("each digest once", "one that is there already");
-            good = false;
-        }
-    }
-    good.then_some(keys)
-}
-
-fn check_key(raw: RawKey, at: &mut Checks<'_>) -> Option<ApiKey> {
-    let digest = Digest::from_hex(&raw.sha256.0);
-    if digest.is_none() {
-        at.at("sha256")
-            .refuse("64 hexadecimal digits", format_args!("{} characters (not shown)", raw.sha256.0.len()));
-    }
-    let empty = digest.is_some_and(|digest| digest.matches(&Digest::of(&[])).into());
-    if empty {
-        at.at("sha256").refuse("the digest of a key", "the digest of nothing");
-    }
-    let not_before = moment(raw.not_before, &mut at.at("not_before"));
-    let not_after = moment(raw.not_after, &mut at.at("not_after"));
-    if let (Some(Some(start)), Some(Some(end))) = (not_before, not_after)
-        && start >= end
-    {
-        at.at("not_after").refuse("a time after `not_before`", "an earlier one");
-        return None;
-    }
-    let holder = check_holder(raw.id, raw.scopes, "id", at);
-    Some(ApiKey {
-        digest: digest.filter(|_| !empty)?,
-        holder: holder?,
-        not_before: not_before?,
-        not_after: not_after?,
-    })
-}
-
 /// `Some(None)` where no time is given, `None` where a bad one is.
 pub(super) fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option<Timestamp>> {
     let Some(text) = text else { return Some(None) };
@@ -195,53 +134,6 @@ pub(super) fn moment(text: Option<String>, at: &mut Checks<'_>) -> Option<Option
             None
         }
     }
-}
-
-fn check_users(raw: Vec<RawUser>, at: &mut Checks<'_>) -> Option<UserStore> {
-    if raw.is_empty() {
-        at.refuse("at least one user", "none");
-        return None;
-    }
-    let mut users = UserStore::default();
-    let mut good = true;
-    for (index, raw) in raw.into_iter().enumerate() {
-        let at = &mut at.at(index);
-        let Some(user) = check_user(raw, at) else {
-            good = false;
-            continue;
-        };
-        if users.insert(user).is_err() {
-            at.at("name").refuse("each user once", "one who is there already");
-            good = false;
-        }
-    }
-    good.then_some(users)
-}
-
-fn check_user(raw: RawUser, at: &mut Checks<'_>) -> Option<User> {
-    let salted = &mut at.at("sha256_salted");
-    let salt = bytes_from_hex(&raw.sha256_salted.salt.0);
-    if salt.is_none() {
-        let found = format_args!("{} characters (not shown)", raw.sha256_salted.salt.0.len()).to_string();
-        salted.at("salt").refuse("32 hexadecimal digits", found);
-    }
-    let digest = Digest::from_hex(&raw.sha256_salted.digest.0);
-    if digest.is_none() {
-        let found = format_args!("{} characters (not shown)", raw.sha256_salted.digest.0.len()).to_string();
-        salted.at("digest").refuse("64 hexadecimal digits", found);
-    }
-    let password = salt.zip(digest).map(|(salt, digest)| SaltedPassword { salt: Salt(salt), digest });
-    let empty =
-        password.is_some_and(|password| password.digest.matches(&Digest::of(&[&password.salt.0])).into());
-    if empty {
-        salted.at("digest").refuse("the digest of salt and password", "the digest of the salt alone");
-    }
-    if raw.name.contains(':') {
-        at.at("name").refuse("a name without `:`", NOT_SHOWN);
-        return None;
-    }
-    let holder = check_holder(raw.name, raw.scopes, "name", at);
-    Some(User { password: password.filter(|_| !empty)?, holder: holder? })
 }
 
 pub(super) fn check_holder(

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
 use wayside_sdk::config::Json;
 use wayside_sdk::policy::RawRule;
 use wayside_sdk::units::DurationText;
-use wayside_sdk::{Checks, Mode};
+use wayside_sdk::{Checks, ConfigErrors, Mode, Redacted};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,10 @@ pub(super) struct RawConfig {
     pub(super) on_ambiguous_path: OnAmbiguousPath,
     #[serde(default)]
     pub(super) case_insensitive: bool,
+    #[serde(default)]
+    pub(super) bypass_preflight: bool,
+    #[serde(default)]
+    pub(super) allow_plaintext: bool,
     #[serde(default = "default_realm")]
     pub(super) challenge_realm: String,
     #[serde(default = "default_max_credential_bytes")]
@@ -81,8 +85,12 @@ macro_rules! providers {
 
 providers! {
     sources: Vec<RawSource>,
+    form: RawForm,
     keys: Vec<RawKey>,
+    pepper_env: String,
+    allow_slow_hash: bool,
     users: Vec<RawUser>,
+    allow_sha1: bool,
     signers: Vec<RawSigner>,
     label: String,
     tag: String,
@@ -123,14 +131,20 @@ pub(super) struct RawSource {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawKey {
     pub(super) id: String,
-    /// Before `sha256`, so that who forgot to hash is told so
-    #[serde(default, rename = "key")]
-    _key: Plaintext,
+    #[serde(default)]
+    pub(super) key: Option<Plaintext>,
     #[serde(default, rename = "secret")]
-    _secret: Plaintext,
+    _secret: NotHere,
     #[serde(default, rename = "password")]
-    _password: Plaintext,
-    pub(super) sha256: Hex,
+    _password: NotHere,
+    #[serde(default)]
+    pub(super) sha256: Option<Hex>,
+    #[serde(default)]
+    pub(super) hmac_sha256: Option<Hex>,
+    #[serde(default)]
+    pub(super) bcrypt: Option<String>,
+    #[serde(default)]
+    pub(super) argon2id: Option<String>,
     #[serde(default)]
     pub(super) not_before: Option<String>,
     #[serde(default)]
@@ -201,12 +215,19 @@ fn default_replay_capacity() -> u64 {
 pub(super) struct RawUser {
     pub(super) name: String,
     #[serde(default, rename = "key")]
-    _key: Plaintext,
+    _key: NotHere,
     #[serde(default, rename = "secret")]
-    _secret: Plaintext,
-    #[serde(default, rename = "password")]
-    _password: Plaintext,
-    pub(super) sha256_salted: RawSalted,
+    _secret: NotHere,
+    #[serde(default)]
+    pub(super) password: Option<Plaintext>,
+    #[serde(default)]
+    pub(super) sha256_salted: Option<RawSalted>,
+    #[serde(default)]
+    pub(super) bcrypt: Option<String>,
+    #[serde(default)]
+    pub(super) argon2id: Option<String>,
+    #[serde(default)]
+    pub(super) sha1: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
 }
@@ -218,17 +239,52 @@ pub(super) struct RawSalted {
     pub(super) digest: Hex,
 }
 
+/// How an API key is written.
+#[derive(serde::Deserialize, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RawForm {
+    #[serde(rename = "key")]
+    Key,
+    #[serde(rename = "id.secret")]
+    IdSecret,
+}
+
+const HASH_IT: &str = "plaintext credentials are refused; store a hash of the secret instead (with `allow_plaintext`, \
+    they are taken as texts in the field `key` of a key and `password` of a user)";
+
 /// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
 #[derive(Default)]
-struct Plaintext;
+struct NotHere;
+
+impl<'de> Deserialize<'de> for NotHere {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom(HASH_IT))
+    }
+}
+
+/// A secret as it is shown.
+pub(super) struct Plaintext(Redacted<Option<String>>);
+
+impl Plaintext {
+    /// The secret, where it may be written and is a text; refused without being repeated otherwise.
+    pub(super) fn allowed(self, allowed: bool, at: &mut Checks<'_>) -> Option<Redacted<String>> {
+        match self.0.into_inner() {
+            Some(secret) if allowed && !secret.is_empty() => Some(Redacted::new(secret)),
+            _ => {
+                at.absorb(ConfigErrors::one(at.pointer(), HASH_IT));
+                None
+            }
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Plaintext {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom(
-            "plaintext credentials are refused; store the SHA-256 of the secret in hexadecimal digits instead \
-             (`sha256` of a key; `sha256_salted` with `salt` and `digest` of a user)",
-        ))
+        let secret = match Json::deserialize(deserializer)? {
+            Json::Text(secret) => Some(secret),
+            _ => None,
+        };
+        Ok(Self(Redacted::new(secret)))
     }
 }
 
@@ -298,6 +354,7 @@ pub(super) struct RawAuthorize {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) scopes_all: Option<Vec<String>>,
     pub(super) scopes_any: Option<Vec<String>>,
+    pub(super) methods: Option<Vec<String>>,
     pub(super) claims: Option<BTreeMap<String, Json>>,
 }
 

@@ -83,13 +83,13 @@ fn keys_are_checked_one_by_one() {
     check(&with("", OPEN), expect!["/providers/p/keys: expected at least one key, found none"]);
     check(
         &with(&format!("{KEY}, {KEY}"), OPEN),
-        expect!["/providers/p/keys/1/sha256: expected each digest once, found one that is there already"],
+        expect!["/providers/p/keys/1: expected each digest once, found one that is there already"],
     );
     let nothing =
         r#"{"id": "a", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
     check(
         &with(nothing, OPEN),
-        expect!["/providers/p/keys/0/sha256: expected the digest of a key, found the digest of nothing"],
+        expect!["/providers/p/keys/0/sha256: expected the digest of a secret, found the digest of nothing"],
     );
     let times = r#", "not_before": "2027-01-01T00:00:00Z", "not_after": "2026-01-01T00:00:00Z"}"#;
     check(
@@ -155,13 +155,82 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
             r#", "on_ambiguous_path": "strictest""#,
             "/on_ambiguous_path: expected one of `reject`, found another name (not shown)",
         ),
-        (r#", "bypass_preflight": true"#, "/bypass_preflight: unknown field"),
-        (r#", "allow_plaintext": true"#, "/allow_plaintext: unknown field"),
         (r#", "route_metadata_namespace": "x""#, "/route_metadata_namespace: unknown field"),
     ] {
         let message = refusal(&with(KEY, &format!("{OPEN}{more}")));
         assert!(message.starts_with(place), "{message}");
     }
+}
+
+#[test]
+fn each_key_has_one_hash_that_its_provider_allows() {
+    let with = |key: &str, more: &str| {
+        format!(
+            r#"{{"version": 1, "providers": {{"p": {{"kind": "api_key", "sources": [{{"header": "k"}}], "keys": [{{"id": "a", {key}}}]{more}}}}}{OPEN}}}"#
+        )
+    };
+    let hex = "926127796474a6572024f4aee57ba875864dc88ecbabe40e5e17d8f638c691c6";
+    let bcrypt = r#""bcrypt": "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe""#;
+    let (slow, named) = (r#", "allow_slow_hash": true"#, r#", "form": "id.secret""#);
+    for (key, more, told) in [
+        (format!(r#""hmac_sha256": "{hex}""#), r#", "pepper_env": "P""#.to_owned(), "accepted"),
+        (bcrypt.to_owned(), format!("{slow}{named}"), "accepted"),
+        (format!(r#""sha256": "{hex}""#), named.to_owned(), "accepted"),
+        (r#""scopes": []"#.to_owned(), String::new(), "/providers/p/keys/0: expected one of `sha256`"),
+        (
+            format!(r#""sha256": "{hex}", {bcrypt}"#),
+            format!("{slow}{named}"),
+            "/providers/p/keys/0: expected one of",
+        ),
+        (
+            format!(r#""hmac_sha256": "{hex}""#),
+            String::new(),
+            "/providers/p/keys/0/hmac_sha256: expected a `pepper_env`",
+        ),
+        (bcrypt.to_owned(), named.to_owned(), "/providers/p/keys/0/bcrypt: expected `allow_slow_hash`"),
+        (bcrypt.to_owned(), slow.to_owned(), r#"/providers/p/keys/0: expected "form": "id.secret""#),
+        (
+            bcrypt.replace("$06$", "$13$"),
+            format!("{slow}{named}"),
+            "/providers/p/keys/0/bcrypt: expected $2b$",
+        ),
+        (format!(r#""id.": 1, "sha256": "{hex}""#), String::new(), "/providers/p/keys/0/id.: unknown field"),
+        (
+            r#""key": "hunter2""#.to_owned(),
+            String::new(),
+            "/providers/p/keys/0/key: plaintext credentials are refused",
+        ),
+    ] {
+        let message = refusal(&with(&key, &more));
+        assert!(message.starts_with(told) && !message.contains("hunter2"), "{key}{more}: {message}");
+    }
+    let plain = with(r#""key": "hunter2""#, "").replace(OPEN, &format!(r#"{OPEN}, "allow_plaintext": true"#));
+    assert_eq!(refusal(&plain), "accepted");
+}
+
+#[test]
+fn a_pepper_comes_from_the_vm_or_the_configuration_is_refused() {
+    struct Given(Option<&'static [u8]>);
+    impl Vm for Given {
+        fn secret(&self, name: &str) -> Option<wayside_sdk::Redacted<Vec<u8>>> {
+            self.0.filter(|_| name == "P").map(|value| value.to_vec().into())
+        }
+
+        fn random(&self) -> Option<[u8; 32]> {
+            None
+        }
+    }
+    let config = Config::parse(
+        br#"{"version": 1, "providers": {"p": {"kind": "api_key", "sources": [{"header": "k"}], "pepper_env": "P",
+            "keys": [{"id": "a", "hmac_sha256": "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"}]}},
+            "defaults": {"require": {"any": ["p"]}}}"#,
+    )
+    .unwrap();
+    let told = |value| config.arm(&Given(value)).err().map(|errors| errors.to_string()).unwrap_or_default();
+    let wanted = "/providers/p/pepper_env: expected a variable of at least 32 bytes in `vm_config.environment_variables`, found";
+    assert_eq!(told(None), format!("{wanted} none of that name"));
+    assert_eq!(told(Some(b"short")), format!("{wanted} a shorter one"));
+    assert_eq!(told(Some(&[7; 32])), "");
 }
 
 #[test]

@@ -427,3 +427,37 @@ fn naive_server(path: &str) -> String {
     }
     format!("/{}/", segments.join("/"))
 }
+
+#[test]
+fn what_browsers_ask_first_passes_only_where_that_is_said() {
+    let preflight = [("origin", "https://a.example"), ("access-control-request-method", "POST")];
+    let mut pairs = request("/books", &preflight);
+    pairs[0].1 = b"OPTIONS".to_vec();
+    let mut policy = example();
+    assert_eq!(denial(decide(&policy, &pairs)).reason, Reason::Missing);
+    policy.bypass_preflight = true;
+    let outcome = decide(&policy, &pairs).outcome.unwrap();
+    assert!(matches!(outcome.admission, Admission::Open));
+    pairs.push((b"x_auth_subject".to_vec(), b"root".to_vec()));
+    let edits = decide(&policy, &pairs).outcome.unwrap().edits;
+    assert_eq!(edits, [Edit::Remove(b"x_auth_subject".to_vec())]);
+    for at in [0, 4, 5] {
+        let mut less = pairs.clone();
+        less[at].1.clear();
+        assert_eq!(denial(decide(&policy, &less)).reason, Reason::Missing, "{at}");
+    }
+    pairs.push((b"origin".to_vec(), b"https://b.example".to_vec()));
+    assert_eq!(denial(decide(&policy, &pairs)).reason, Reason::Missing, "two origins are no preflight");
+}
+
+#[test]
+fn authorisation_may_name_methods() {
+    let policy =
+        policy(r#"{"require": {"any": ["partners"]}, "authorize": {"methods": ["GET", "PUT"]}}"#, "[]");
+    for (method, expected) in [("GET", true), ("HEAD", true), ("PUT", true), ("POST", false), ("get", false)]
+    {
+        let mut pairs = request("/books", &[("x-api-key", KEY)]);
+        pairs[0].1 = method.as_bytes().to_vec();
+        assert_eq!(decide(&policy, &pairs).outcome.is_ok(), expected, "{method}");
+    }
+}

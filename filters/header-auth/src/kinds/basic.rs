@@ -1,28 +1,39 @@
 //! Names and passwords as of RFC 7617.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use wayside_credentials::passwords::{NamedStore, Verdicts};
+use wayside_sdk::Checks;
+
 use super::{Examine, Finding, View};
 use crate::denial::Reason;
-use crate::means::Means;
+use crate::means::{Event, Means, Vm};
 use crate::source::{Source, token_of};
-use crate::store::UserStore;
+use crate::store::Holder;
 
 #[derive(Debug)]
 pub struct Basic {
     source: [Source; 1],
-    users: UserStore,
+    users: NamedStore<Rc<Holder>>,
 }
 
 impl Basic {
-    pub fn new(users: UserStore) -> Self {
+    pub fn new(users: NamedStore<Rc<Holder>>) -> Self {
         Self { source: [Source::Scheme("Basic".into())], users }
     }
 }
 
 impl Examine for Basic {
-    fn examine(&self, request: &View<'_>, _: &dyn Means) -> Finding {
+    fn arm(&self, vm: &dyn Vm, _: &mut Checks<'_>) {
+        if self.users.is_slow() {
+            self.users.keep(vm.random().as_ref().and_then(Verdicts::new));
+        }
+    }
+
+    fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
         let token = match token_of(request.headers, "Basic", request.max_credential_bytes) {
             Ok(None) => return Finding::Absent,
             Ok(Some(token)) => token,
@@ -31,10 +42,12 @@ impl Examine for Basic {
         let Some(pair) = decode_basic(token) else {
             return Reason::MalformedCredential.into();
         };
-        match self.users.verify(&pair.user, &pair.password) {
-            Ok(holder) => holder.into(),
-            Err(rejection) => Reason::from(rejection).into(),
+        if self.users.is_slow() {
+            means.noticed(Event::Verifies);
         }
+        let found = self.users.verify(&pair.user, &pair.password, None, request.now);
+        means.noticed_kept(found.kept);
+        super::found(found.holder)
     }
 
     fn sources(&self) -> &[Source] {

@@ -12,14 +12,16 @@ use std::fmt;
 use std::rc::Rc;
 
 use wayside_credentials::jose::Claims;
+use wayside_credentials::passwords::Rejection;
+use wayside_sdk::Checks;
 
-pub use self::api_key::ApiKeys;
+pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
 pub use self::http_signature::{Entitled, HttpSignature, Replay};
 pub use self::jwt::{Keys, Seen, Tokens};
 use crate::denial::Reason;
 use crate::jwks::Remote;
-use crate::means::Means;
+use crate::means::{Means, Vm};
 use crate::source::{Flaw, Header, Source};
 use crate::store::Holder;
 use crate::timestamp::Timestamp;
@@ -74,6 +76,10 @@ impl Kind {
 /// A kind may remember what it has verified (one VM is one thread), but what may happen once only is not for it to do: see
 /// [`Proof::once`].
 pub trait Examine {
+    /// Takes what it needs of the VM before the first request: secrets that no configuration holds, chance. What is missing is
+    /// refused.
+    fn arm(&self, _vm: &dyn Vm, _at: &mut Checks<'_>) {}
+
     /// Looks for this kind's credential and judges it.
     fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding;
 
@@ -145,5 +151,13 @@ impl From<Reason> for Finding {
 impl From<Flaw> for Finding {
     fn from(flaw: Flaw) -> Self {
         Self::Refused(flaw.into())
+    }
+}
+
+/// What a store found of a secret.
+fn found(verdict: Result<&Rc<Holder>, Rejection>) -> Finding {
+    match verdict {
+        Ok(holder) => Rc::clone(holder).into(),
+        Err(rejection) => Reason::from(rejection).into(),
     }
 }

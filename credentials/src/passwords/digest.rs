@@ -2,10 +2,52 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The SHA-256 of a secret.
+/// A secret of the proxy's own, without which digests made with it are of no use to whoever has them.
+#[derive(Clone)]
+pub struct Pepper(Hmac<Sha256>);
+
+impl Pepper {
+    /// At least this many bytes: as many as the digest has.
+    pub const LEAST: usize = 32;
+
+    /// `None` for fewer than [`LEAST`](Self::LEAST) bytes.
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        if secret.len() < Self::LEAST {
+            return None;
+        }
+        Self::keyed(secret)
+    }
+
+    fn keyed(secret: &[u8]) -> Option<Self> {
+        Hmac::new_from_slice(secret).ok().map(Self)
+    }
+
+    /// One of random bytes, for tags that nobody outside can foresee.
+    pub(super) fn random(seed: &[u8; 32]) -> Option<Self> {
+        Self::keyed(seed)
+    }
+
+    /// HMAC-SHA-256 over the parts, one after the other.
+    pub fn digest(&self, parts: &[&[u8]]) -> Digest {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        Digest(mac.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The SHA-256 of a secret, or its HMAC.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
@@ -22,6 +64,12 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// As it is stored.
+    pub fn to_hex(&self) -> String {
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0F)]).collect()
+    }
+
     /// Reads 64 hexadecimal digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
         Some(Self(bytes_from_hex(text)?))
@@ -31,6 +79,15 @@ impl Digest {
     pub fn index(&self) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         [a, b, c, d, e, f, g, h]
+    }
+
+    pub(super) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A number that follows from it.
+    pub(super) fn number(&self) -> u64 {
+        u64::from_le_bytes(self.index())
     }
 
     pub fn matches(&self, other: &Self) -> Choice {
@@ -72,6 +129,16 @@ mod tests {
         assert!(bool::from(stored.matches(&Digest::of(&[b"a", b"bc"]))));
         assert!(bool::from(stored.matches(&Digest::from_hex(&ABC.to_uppercase()).unwrap())));
         assert!(!bool::from(stored.matches(&Digest::of(&[b"abd"]))));
+    }
+
+    /// RFC 4231, test case 6.
+    #[test]
+    fn a_pepper_is_the_key_of_an_hmac() {
+        let pepper = Pepper::new(&[0xaa; 131]).unwrap();
+        let digest = pepper.digest(&[b"Test Using Larger Than Block-Size Key - ", b"Hash Key First"]);
+        assert_eq!(digest.to_hex(), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        assert!(Pepper::new(&[1; 31]).is_none());
+        assert_eq!(format!("{pepper:?}"), "[redacted]");
     }
 
     #[test]

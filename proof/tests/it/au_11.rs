@@ -5,7 +5,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::ensure;
@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::{Request, Response};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use wayside_proof::{
     Answer, Client, Door, Protocol, Proxy, Upstream, Wasm,
     load::{Body, Reply, get, whole},

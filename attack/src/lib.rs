@@ -1,7 +1,7 @@
 //! Attacks on a gateway that authenticates: minted, sent, and judged by what comes back.
 //!
 //! [`Gateway`] is what is known of the target: header-auth's configuration, and credentials that are good there. From it
-//! [`attacks::all`] makes [`Attack`]s, each with what [`Must`] come of it; [`run`] sends them, in order, and [`Report`] is the
+//! [`attacks::all`] makes [`Attack`]s, each with what [`Must`] come of it; [`run()`] sends them, in order, and [`Report`] is the
 //! table. Signatures are made with `ring`, so that nothing here shares arithmetic with what verifies them.
 
 pub mod attacks;

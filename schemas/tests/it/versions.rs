@@ -56,7 +56,13 @@ struct Pair<'a> {
     now: &'a Value,
 }
 
+/// What a schema says of a value, whether it stands elsewhere or may be left out.
 fn resolved<'a>(root: &'a Value, value: &'a Value) -> &'a Value {
+    let null = serde_json::json!({"type": "null"});
+    let value = match value.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([some, none]) if *none == null => some,
+        _ => value,
+    };
     let target =
         value.get("$ref").and_then(Value::as_str).and_then(|at| root.pointer(at.trim_start_matches('#')));
     target.unwrap_or(value)

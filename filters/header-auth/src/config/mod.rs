@@ -34,7 +34,7 @@ const NOT_SHOWN: &str = "another value (not shown)";
 pub struct Config {
     pub mode: Mode,
     pub policy: Policy,
-    providers: Vec<Rc<Provider>>,
+    providers: All,
     /// How much of what is good once is remembered in each set of the table
     pub replay_room: usize,
     /// Key sets that are fetched
@@ -53,6 +53,15 @@ pub struct Metrics {
     pub max_series: usize,
 }
 
+/// Every provider, of whom those that are asked show themselves in the policy.
+struct All(Vec<Rc<Provider>>);
+
+impl std::fmt::Debug for All {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|provider| &provider.name)).finish()
+    }
+}
+
 impl Config {
     /// Has every provider take what it needs of the VM: after this, requests can be decided about.
     ///
@@ -61,7 +70,7 @@ impl Config {
     pub fn arm(&self, vm: &dyn Vm) -> Result<(), ConfigErrors> {
         let mut errors = ConfigErrors::default();
         let mut at = Checks::new("/providers", &mut errors);
-        for provider in &self.providers {
+        for provider in &self.providers.0 {
             provider.kind.examiner().arm(vm, &mut at.at(&provider.name));
         }
         errors.or(Some(()))
@@ -121,7 +130,7 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     };
     let remotes =
         providers.values().filter_map(|provider| provider.kind.examiner().remote().cloned()).collect();
-    let providers = providers.into_values().collect();
+    let providers = All(providers.into_values().collect());
     Some(Config { mode: raw.mode, policy, providers, replay_room, remotes, metrics })
 }
 

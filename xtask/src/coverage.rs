@@ -19,12 +19,15 @@ const GOAL: f64 = 90.0;
 type Files = BTreeMap<String, (usize, usize)>;
 
 /// Without the tests that build modules: those compile the same sources for another machine.
-const TESTS: [&[&str]; 4] = [
+const TESTS: [&[&str]; 6] = [
     &["--lib"],
     &["--test", "hostile_configuration"],
     &["--test", "scenarios", "--", "as_rust_every"],
     // Of the timeout filter: thousands of requests, of which no story is told.
     &["--test", "adaptive"],
+    // Of header-auth: keys that are fetched by several workers, and bytes of chance.
+    &["--test", "jwks"],
+    &["--test", "hostile_traffic", "--", "as_rust"],
 ];
 
 /// Runs the tests and prints what they reached; an error when that is too little.

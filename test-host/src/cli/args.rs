@@ -52,6 +52,9 @@ pub(super) struct ReplayArguments {
     /// What answers the calls that filters make: YAML, by cluster
     #[arg(long, value_name = "FILE")]
     pub(super) callouts: Option<PathBuf>,
+    /// A cluster to which filters export spans by OTLP over HTTP: it takes them all, and the report tells each trace over all hops
+    #[arg(long, value_name = "CLUSTER")]
+    pub(super) collector: Option<String>,
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,

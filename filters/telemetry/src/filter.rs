@@ -15,8 +15,8 @@ use wayside_sdk::{
 
 use crate::config::{Config, LABELS};
 use crate::labels;
-use crate::observation::{Facts, Observation};
 use crate::propagation::{Action, Propagation, inspect};
+use crate::series::{Facts, Series};
 use crate::traceparent::TraceParent;
 
 const TRACEPARENT: Name = name!("traceparent");
@@ -200,7 +200,7 @@ impl Telemetry {
             protocol: text(over.protocol),
             grpc_status: over.grpc_status.and_then(|slot| self.known(values.get(slot))),
         };
-        self.metrics.record(&Observation::new(facts), duration);
+        self.metrics.record(&Series::new(facts), duration);
     }
 
     /// A value, if the proxy has it. One that is none is counted; the label stays empty.
@@ -285,9 +285,9 @@ impl Metrics {
         Some(gauge)
     }
 
-    fn record(&self, observation: &Observation<'_>, duration: Duration) {
+    fn record(&self, series: &Series<'_>, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.duration.record(observation.labels(self.labels), millis);
+        self.duration.record(series.labels(self.labels), millis);
     }
 
     /// Something went wrong in the filter; the request goes on.

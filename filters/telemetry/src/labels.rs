@@ -45,6 +45,11 @@ pub fn grpc_status(status: u64) -> &'static str {
     usize::try_from(status).ok().and_then(|status| NUMBERS.get(status)).copied().unwrap_or("_OTHER")
 }
 
+/// Whether a gRPC status is the server's fault: semantic conventions, "gRPC", "Server spans".
+pub const fn is_fault_of_server(status: u64) -> bool {
+    matches!(status, 2 | 4 | 12..=15)
+}
+
 /// A response status as a label: three digits without an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusLabel([u8; 3]);

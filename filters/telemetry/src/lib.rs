@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod attribute;
 pub mod config;
 pub mod filter;
 pub mod labels;
@@ -18,6 +19,7 @@ pub mod observation;
 pub mod propagation;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
+pub mod series;
 pub mod traceparent;
 pub mod tracestate;
 

@@ -5,6 +5,7 @@ use wayside_sdk::config::{Json, Quoted, check_version};
 use wayside_sdk::policy::{PathCase, RawRule, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode};
 
+use crate::export;
 use crate::propagation::{OnAbsent, OnInvalid, Propagation};
 
 /// Every label a series of the duration histogram may have, in the order in which they stand in its name.
@@ -26,6 +27,7 @@ pub struct Config {
     pub rules: Rules<()>,
     pub metrics: Metrics,
     pub propagation: Propagation,
+    pub export: export::Settings,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ struct RawConfig {
     metrics: RawMetrics,
     #[serde(default)]
     propagation: RawPropagation,
+    export: Option<export::RawExport>,
+    resource: Option<Json>,
+    access_log: Option<export::RawAccessLog>,
 }
 
 /// An object without fields, so far.
@@ -132,7 +137,14 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         }
     });
     let metrics = check_metrics(&raw.metrics, &mut at.at("metrics"));
-    Some(Config { mode: raw.mode, rules: rules?, metrics, propagation: raw.propagation.into() })
+    let export = export::check(raw.export, raw.resource.as_ref(), raw.access_log, at);
+    Some(Config {
+        mode: raw.mode,
+        rules: rules?,
+        metrics,
+        propagation: raw.propagation.into(),
+        export: export?,
+    })
 }
 
 fn check_metrics(raw: &RawMetrics, at: &mut Checks<'_>) -> Metrics {
@@ -204,8 +216,6 @@ mod tests {
     fn what_is_not_built_yet_is_refused_by_name() {
         for (field, place) in [
             (r#""sampling": {"kind": "always"}"#, "/sampling: unknown field"),
-            (r#""export": {"cluster": "otel"}"#, "/export: unknown field"),
-            (r#""access_log": {"sink": "none"}"#, "/access_log: unknown field"),
             (r#""metrics": {"profile": "istio"}"#, "/metrics/profile: expected one of `otel`, found `istio`"),
             (r#""propagation": {"inject": ["b3"]}"#, "/propagation/inject: unknown field"),
             (r#""defaults": {"x": 1}"#, "/defaults/x: unknown field"),

@@ -14,7 +14,9 @@ use wayside_sdk::{
 };
 
 use crate::config::{Config, LABELS};
+use crate::export::Exporter;
 use crate::labels;
+use crate::observation::{Finished, Kind, Sampling, SpanIds};
 use crate::propagation::{Action, Propagation, inspect};
 use crate::series::{Facts, Series};
 use crate::traceparent::TraceParent;
@@ -32,6 +34,7 @@ pub struct Telemetry {
     propagation: Propagation,
     over: Over,
     metrics: Metrics,
+    exporter: Exporter,
 }
 
 /// One request.
@@ -59,7 +62,10 @@ impl Plugin for Telemetry {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let metrics = Metrics::new(&config, init)?;
+        let limit = init.series_limit(&config.metrics.prefix, config.metrics.max_series)?;
+        let exporter = Exporter::new(config.export, &config.metrics.prefix, &limit, init)?;
         Ok(Self {
+            exporter,
             mode: config.mode,
             asked: config.rules.asked(),
             rules: config.rules,
@@ -112,7 +118,7 @@ impl HttpFilter for Request {
                 Err(_) => Seen::nothing(),
             },
         };
-        plugin.record(&seen, log.stream());
+        plugin.record(&seen, log);
     }
 }
 
@@ -178,7 +184,8 @@ impl Telemetry {
         }
     }
 
-    fn record(&self, seen: &Seen, stream: &StreamInfo) {
+    fn record(&self, seen: &Seen, log: &LogCx) {
+        let stream = log.stream();
         let over = &self.over;
         let values = match stream.read(if seen.is_grpc { &over.grpc } else { &over.plain }) {
             Ok(values) => values,
@@ -201,6 +208,50 @@ impl Telemetry {
             grpc_status: over.grpc_status.and_then(|slot| self.known(values.get(slot))),
         };
         self.metrics.record(&Series::new(facts), duration);
+        let random: [u8; 24] = rng::bytes().unwrap_or([1; 24]);
+        let mut ids = SpanIds {
+            trace_id: [0; 16],
+            span_id: [0; 8],
+            parent_id: None,
+            parent_is_remote: false,
+            flags: 1,
+            tracestate: b"",
+        };
+        ids.trace_id.copy_from_slice(random.get(..16).unwrap_or(&[1; 16]));
+        ids.span_id.copy_from_slice(random.get(16..).unwrap_or(&[1; 8]));
+        self.exporter.finished(
+            &Finished {
+                kind: Kind::Server,
+                ids: Some(ids),
+                link: None,
+                sampling: Sampling::Head,
+                start_ns: 1,
+                end_ns: 2,
+                method: seen.method,
+                method_original: b"",
+                route: text(over.route),
+                status: status.and_then(|status| u16::try_from(status).ok()),
+                grpc_status: None,
+                error_type: b"",
+                path: b"/",
+                query: b"",
+                scheme: seen.scheme,
+                authority: b"",
+                client: b"",
+                peer: b"",
+                protocol: text(over.protocol),
+                user_agent: b"",
+                request_id: b"",
+                cluster: b"",
+                code_details: text(over.details),
+                response_flags: None,
+                request_size: None,
+                response_size: None,
+                attempts: None,
+                headers: &[],
+            },
+            log,
+        );
     }
 
     /// A value, if the proxy has it. One that is none is counted; the label stays empty.

@@ -13,6 +13,7 @@
 
 pub mod attribute;
 pub mod config;
+pub mod export;
 pub mod filter;
 pub mod labels;
 pub mod observation;

@@ -329,10 +329,12 @@ pub(crate) mod tests {
 
     #[test]
     fn only_a_second_attempt_was_sent_again() {
-        let resends = |kind, attempts| Finished { kind, attempts, ..PLAIN }.value(Attribute::ResendCount);
-        assert_eq!(resends(Kind::Client, Some(3)), Some(Value::Int(2)));
-        assert_eq!(resends(Kind::Client, Some(1)), None);
-        assert_eq!(resends(Kind::Server, Some(3)), None);
+        for (kind, attempts, resends) in
+            [(Kind::Client, 3, Some(Value::Int(2))), (Kind::Client, 1, None), (Kind::Server, 3, None)]
+        {
+            let finished = Finished { kind, attempts: Some(attempts), ..PLAIN };
+            assert_eq!(finished.value(Attribute::ResendCount), resends);
+        }
     }
 
     #[test]

@@ -7,10 +7,8 @@ use crate::labels::{self, StatusLabel};
 pub struct Facts<'a> {
     pub method: &'static str,
     pub scheme: &'static str,
-    /// The rule that names the route, if one matched
-    pub rule: Option<&'a str>,
-    /// `xds.route_name`
-    pub route_name: &'a [u8],
+    /// The rule that names the route, if one matched, else `xds.route_name`; never the path: whoever sends requests would name the series
+    pub route: &'a [u8],
     /// `response.code`; `None` when the client left before there was one
     pub status: Option<u64>,
     /// `response.code_details`
@@ -39,8 +37,7 @@ impl<'a> Series<'a> {
         let values = [
             facts.method.as_bytes(),
             self.status.as_ref().map_or(&b""[..], StatusLabel::as_bytes),
-            // Never the path: whoever sends requests would name the series.
-            facts.rule.map_or(facts.route_name, str::as_bytes),
+            facts.route,
             labels::error_type(self.status.as_ref(), facts.details, facts.grpc_status),
             labels::protocol_version(facts.protocol).as_bytes(),
             facts.scheme.as_bytes(),
@@ -63,8 +60,7 @@ mod tests {
     const FACTS: Facts<'static> = Facts {
         method: "GET",
         scheme: "http",
-        rule: None,
-        route_name: b"books",
+        route: b"books",
         status: Some(200),
         details: b"via_upstream",
         protocol: b"HTTP/1.1",
@@ -81,14 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_names_the_route_before_envoy_does() {
-        assert_eq!(labels(Facts { rule: Some("book"), ..FACTS }, [true; 7])[2], "book");
-    }
-
-    #[test]
     fn a_request_that_nobody_answered_has_an_error_instead_of_a_status() {
-        let facts =
-            Facts { status: None, details: b"downstream_remote_disconnect", route_name: b"", ..FACTS };
+        let facts = Facts { status: None, details: b"downstream_remote_disconnect", route: b"", ..FACTS };
         assert_eq!(labels(facts, [true; 7]), ["GET", "", "", "downstream_reset", "1.1", "http", ""]);
     }
 

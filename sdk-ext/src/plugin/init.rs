@@ -6,7 +6,7 @@ use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
-use crate::property::{Expression, PropValue, Props, Together};
+use crate::property::{Expression, Prop, PropValue, Props, Together};
 use crate::state::Atomic;
 use crate::time::Monotonic;
 use crate::time::timers::{TimerId, Timers};
@@ -35,6 +35,15 @@ impl Init {
     /// What the host answered.
     pub fn root_id(&mut self) -> Host<Vec<u8>> {
         Ok(hostcalls::property(b"plugin_root_id")?.unwrap_or_default())
+    }
+
+    /// An attribute that no stream is needed for, such as the proxy's node
+    /// ([`attribute`](crate::property::attribute) with `xds\0node\0id`); `None` where the proxy has none. One hostcall that returns bytes.
+    ///
+    /// # Errors
+    /// `parse failure` when the value has not the attribute's type, else what the host answered.
+    pub fn attribute<T: PropValue>(&mut self, property: &Prop<T>) -> Host<Option<T>> {
+        property.get()
     }
 
     /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall that returns bytes.

@@ -75,7 +75,7 @@ impl Books {
 pub(crate) fn telemetry(vm_id: &str, export: &Value, more: &Value) -> Wasm {
     let mut configuration = json!({
         "version": 1,
-        // SAMPLING
+        "sampling": { "kind": "always" },
         "export": {
             "cluster": "otel", "interval": "100ms", "batch": 20, "max_queue": 60, "timeout": "300ms", "max_attempts": 2,
         },

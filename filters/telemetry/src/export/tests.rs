@@ -52,10 +52,19 @@ fn a_wrong_value_is_refused_with_its_place() {
         (export(r#""headers_env": {"Authorization": "T"}"#), "/export/headers_env/Authorization: expected"),
         (export(r#""headers_env": {"content-type": "T"}"#), "/export/headers_env/content-type: expected"),
         (r#""access_log": {"sink": "otlp"}"#.to_owned(), "/access_log/sink: expected `log`, or an `export`"),
-        (r#""access_log": {"sink": "file"}"#.to_owned(), "/access_log/sink: expected one of `none`, `log`, `otlp`"),
+        (
+            r#""access_log": {"sink": "file"}"#.to_owned(),
+            "/access_log/sink: expected one of `none`, `log`, `otlp`",
+        ),
         (r#""access_log": {"fields": []}"#.to_owned(), "/access_log/fields: expected 1 to 64 fields"),
-        (r#""access_log": {"fields": ["url.path", "url.path"]}"#.to_owned(), "/access_log/fields/1: expected each"),
-        (r#""access_log": {"fields": ["path"]}"#.to_owned(), "/access_log/fields/0: expected an attribute's name"),
+        (
+            r#""access_log": {"fields": ["url.path", "url.path"]}"#.to_owned(),
+            "/access_log/fields/1: expected each",
+        ),
+        (
+            r#""access_log": {"fields": ["path"]}"#.to_owned(),
+            "/access_log/fields/0: expected an attribute's name",
+        ),
         (r#""resource": {"a": 1}"#.to_owned(), "/resource/a: expected a name and a text"),
     ] {
         let message = refusal(&fields);
@@ -66,21 +75,64 @@ fn a_wrong_value_is_refused_with_its_place() {
 #[test]
 fn te_13_what_may_hold_a_secret_cannot_be_a_field() {
     let names = [
-        "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey", "x-apikey",
-        "x-auth-token", "x-auth-request-access-token", "x-amz-security-token", "x-csrf-token", "x-xsrf-token",
-        "x-access-token", "x-id-token", "x-refresh-token", "x-session-id", "x-session", "session", "x-jwt-assertion",
-        "x-goog-iap-jwt-assertion", "x-forwarded-client-cert", "x-client-secret", "x-secret", "x-password",
-        "x-credential", "x-amz-credential", "signature", "signature-input", "x-hub-signature-256", "x-signature",
-        "x-private", "www-authenticate", "authentication-info", "x-vault-token", "private-token", "x-gitlab-token",
-        "x-github-token", "x-shopify-access-token", "x-functions-key", "ocp-apim-subscription-key", "referer", "location",
-        "content-location", "x-pwd", "x-sid", "dpop-cert",
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-api-key",
+        "api-key",
+        "apikey",
+        "x-apikey",
+        "x-auth-token",
+        "x-auth-request-access-token",
+        "x-amz-security-token",
+        "x-csrf-token",
+        "x-xsrf-token",
+        "x-access-token",
+        "x-id-token",
+        "x-refresh-token",
+        "x-session-id",
+        "x-session",
+        "session",
+        "x-jwt-assertion",
+        "x-goog-iap-jwt-assertion",
+        "x-forwarded-client-cert",
+        "x-client-secret",
+        "x-secret",
+        "x-password",
+        "x-credential",
+        "x-amz-credential",
+        "signature",
+        "signature-input",
+        "x-hub-signature-256",
+        "x-signature",
+        "x-private",
+        "www-authenticate",
+        "authentication-info",
+        "x-vault-token",
+        "private-token",
+        "x-gitlab-token",
+        "x-github-token",
+        "x-shopify-access-token",
+        "x-functions-key",
+        "ocp-apim-subscription-key",
+        "referer",
+        "location",
+        "content-location",
+        "x-pwd",
+        "x-sid",
+        "dpop-cert",
     ];
     for name in names {
         for of in ["request", "response"] {
             let field = format!("http.{of}.header.{name}");
             let message = refusal(&format!(r#""access_log": {{"sink": "log", "fields": ["{field}"]}}"#));
-            assert!(message.starts_with("/access_log/fields/0: expected a field that tells no secret"), "{message}");
-            let insisting = format!(r#""access_log": {{"sink": "log", "fields": ["{field}"], "unsafe_log": true}}"#);
+            assert!(
+                message.starts_with("/access_log/fields/0: expected a field that tells no secret"),
+                "{message}"
+            );
+            let insisting =
+                format!(r#""access_log": {{"sink": "log", "fields": ["{field}"], "unsafe_log": true}}"#);
             assert!(parsed(&insisting).is_ok(), "{name}");
         }
     }
@@ -121,7 +173,8 @@ fn te_13_no_form_of_a_credential_is_told_in_spans_or_lines() {
         let finished = Finished { query: query.as_bytes(), headers: &headers, ..PLAIN };
         let line = everything().line(&finished);
         let record = everything().record(&finished, Encoding::Protobuf);
-        let spans = [Encoding::Protobuf, Encoding::Json].map(|encoding| span::encode(&finished, encoding).unwrap());
+        let spans =
+            [Encoding::Protobuf, Encoding::Json].map(|encoding| span::encode(&finished, encoding).unwrap());
         for told in [&line, &record, &spans[0], &spans[1]] {
             let text = String::from_utf8_lossy(told);
             assert!(!text.contains(secret), "form {form} of {header_forms} and as many: {text}");
@@ -171,8 +224,9 @@ fn a_log_tells_of_all_of_failures_or_of_what_has_a_span() {
 
 #[test]
 fn values_of_headers_come_from_the_environment_and_are_shown_nowhere() {
-    let settings =
-        parsed(&format!(r#""export": {{"cluster": "otel", "headers_env": {{"authorization": "TOKEN"}}}}, {RESOURCE}"#));
+    let settings = parsed(&format!(
+        r#""export": {{"cluster": "otel", "headers_env": {{"authorization": "TOKEN"}}}}, {RESOURCE}"#
+    ));
     let collector = settings.unwrap().collector.unwrap();
     let environment = Environment::from_pairs([(&b"TOKEN"[..], &b"Bearer hunter2"[..])]);
     let headers = collector.headers(&environment).unwrap();
@@ -180,6 +234,9 @@ fn values_of_headers_come_from_the_environment_and_are_shown_nowhere() {
     assert!(!format!("{headers:?}").contains("hunter2"));
     for missing in [Environment::default(), Environment::from_pairs([(&b"TOKEN"[..], &b"a\nb"[..])])] {
         let message = collector.headers(&missing).unwrap_err().to_string();
-        assert!(message.starts_with("/export/headers_env/authorization: expected an environment"), "{message}");
+        assert!(
+            message.starts_with("/export/headers_env/authorization: expected an environment"),
+            "{message}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! A request that is over goes into the metrics.
 
-use wayside_sdk::{LogCx, StreamInfo};
 use wayside_sdk::property::{Slot, Values};
+use wayside_sdk::{LogCx, StreamInfo};
 
 use super::{Seen, Telemetry};
 use crate::istio::{self, Reporter};

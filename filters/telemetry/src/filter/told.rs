@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use wayside_sdk::property::{
-    self, CLUSTER_NAME, Props, REQUEST_ID, REQUEST_PROTOCOL, REQUEST_SIZE, RESPONSE_CODE, RESPONSE_CODE_DETAILS,
-    RESPONSE_FLAGS, RESPONSE_GRPC_STATUS, RESPONSE_SIZE, ROUTE_NAME, Slot, Together, UPSTREAM_ATTEMPTS,
+    self, CLUSTER_NAME, Props, REQUEST_ID, REQUEST_PROTOCOL, REQUEST_SIZE, RESPONSE_CODE,
+    RESPONSE_CODE_DETAILS, RESPONSE_FLAGS, RESPONSE_GRPC_STATUS, RESPONSE_SIZE, ROUTE_NAME, Slot, Together,
+    UPSTREAM_ATTEMPTS,
 };
 use wayside_sdk::{HeaderBlock, Init, LogCx, Wall, name};
 
@@ -58,8 +59,7 @@ impl Telemetry {
         // There may be none: a request that the codec refused.
         let request = log.request.block().unwrap_or_else(|_| nothing());
         let of_response = told.headers.iter().any(|(of, _)| *of == Message::Response);
-        let response =
-            of_response.then(|| log.response.block().ok()).flatten().unwrap_or_else(nothing);
+        let response = of_response.then(|| log.response.block().ok()).flatten().unwrap_or_else(nothing);
         let headers = captured(&told.headers, &request, &response);
         let [route, code_details, protocol, cluster, request_id, client, peer] =
             told.texts.map(|slot| values.text(slot));
@@ -72,7 +72,9 @@ impl Telemetry {
         let end_ns = nanos(Wall::now().unwrap_or_default().since_epoch());
         let path = request.path();
         let (path, query) = match path.iter().position(|byte| *byte == b'?') {
-            Some(mark) => (path.get(..mark).unwrap_or(path), path.get(mark.saturating_add(1)..).unwrap_or_default()),
+            Some(mark) => {
+                (path.get(..mark).unwrap_or(path), path.get(mark.saturating_add(1)..).unwrap_or_default())
+            }
             None => (path, &b""[..]),
         };
         let method = request.method();

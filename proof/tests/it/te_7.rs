@@ -121,7 +121,7 @@ fn check(manner: &Manner, books: &Books, requests: &[Request]) -> anyhow::Result
     let (exported, lost) = match manner {
         Manner::Takes | Manner::Junk => (kept, 0),
         Manner::Rejects(_) => (kept - dropped("rejected"), dropped("rejected")),
-        Manner::Status(400) => (0, dropped("client_error")),
+        Manner::Status(400 | 500) => (0, dropped("client_error")),
         // It took them, and said so in a way that the protocol has nobody read.
         Manner::Huge => (0, dropped("client_error")),
         _ => {

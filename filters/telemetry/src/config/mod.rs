@@ -54,8 +54,11 @@ struct RawConfig {
     sampling: Option<sampling::RawSampling>,
     #[serde(default)]
     attempts: Option<RawAttempts>,
+    #[serde(default)]
     export: Option<export::RawExport>,
+    #[serde(default)]
     resource: Option<Json>,
+    #[serde(default)]
     access_log: Option<export::RawAccessLog>,
 }
 

@@ -1,6 +1,6 @@
 //! The `traceparent` field: W3C Trace Context Level 2, section 3.2.
 
-use std::fmt;
+use crate::trace::hex;
 
 /// Where a request stands in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,43 +25,32 @@ impl TraceParent {
         let value = trim_ows(value);
         let (fields, rest) = value.split_at_checked(55).ok_or(NotATraceParent)?;
         let [version, trace_id, parent_id, flags] = split_fields(fields).ok_or(NotATraceParent)?;
-        let [version] = lower_hex::<1>(version).ok_or(NotATraceParent)?;
+        let [version] = hex::decode::<1>(version).ok_or(NotATraceParent)?;
         match (version, rest) {
             (0xFF, _) | (0, [_, ..]) => return Err(NotATraceParent),
             (_, [] | [b'-', ..]) => {}
             (_, _) => return Err(NotATraceParent),
         }
-        let trace_id = lower_hex::<16>(trace_id).filter(|id| *id != [0; 16]).ok_or(NotATraceParent)?;
-        let parent_id = lower_hex::<8>(parent_id).filter(|id| *id != [0; 8]).ok_or(NotATraceParent)?;
-        let [flags] = lower_hex::<1>(flags).ok_or(NotATraceParent)?;
+        let trace_id = hex::decode::<16>(trace_id).filter(|id| *id != [0; 16]).ok_or(NotATraceParent)?;
+        let parent_id = hex::decode::<8>(parent_id).filter(|id| *id != [0; 8]).ok_or(NotATraceParent)?;
+        let [flags] = hex::decode::<1>(flags).ok_or(NotATraceParent)?;
         Ok(Self { trace_id, parent_id, flags })
     }
 
-    /// The root of a new, unsampled trace out of 24 random bytes.
-    pub fn root(random: [u8; 24]) -> Self {
-        let mut trace_id = [0; 16];
-        let mut parent_id = [0; 8];
-        let mut bytes = random.into_iter();
-        trace_id.iter_mut().chain(&mut parent_id).zip(&mut bytes).for_each(|(id, byte)| *id = byte);
-        // Zeros mean "no id"; chance gives them once in 2^64.
-        if parent_id == [0; 8] {
-            parent_id = [0, 0, 0, 0, 0, 0, 0, 1];
-        }
-        if trace_id == [0; 16] {
-            trace_id = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-        }
-        Self { trace_id, parent_id, flags: Self::RANDOM }
-    }
-}
+    /// The flag of a trace that is recorded: 3.2.2.5.1.
+    pub const SAMPLED: u8 = 0x01;
 
-/// As version 00, the one this code writes.
-impl fmt::Display for TraceParent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("00-")?;
-        self.trace_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("-")?;
-        self.parent_id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        write!(f, "-{:02x}", self.flags)
+    /// As version 00, the one this code writes; flags it does not know are not passed on (4.3).
+    pub fn to_text(self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let flags = [self.flags & (Self::SAMPLED | Self::RANDOM)];
+        for (start, bytes) in [(3_usize, &self.trace_id[..]), (36, &self.parent_id), (53, &flags)] {
+            let digits = text.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>().0;
+            for (pair, byte) in digits.iter_mut().zip(bytes) {
+                *pair = [hex::written(byte >> 4), hex::written(byte & 0x0F)];
+            }
+        }
+        text
     }
 }
 
@@ -77,21 +66,6 @@ fn split_fields(fields: &[u8]) -> Option<[&[u8]; 4]> {
     let mut parts = fields.split(|byte| *byte == b'-');
     let fields = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
     parts.next().is_none().then_some(fields)
-}
-
-fn lower_hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte & 0x0F),
-        b'a'..=b'f' => Some((byte & 0x0F).saturating_add(9)),
-        _ => None,
-    };
-    let mut bytes = [0; N];
-    let mut pairs = digits.chunks_exact(2);
-    for byte in &mut bytes {
-        let [high, low] = pairs.next()? else { return None };
-        *byte = (digit(*high)? << 4) | digit(*low)?;
-    }
-    (pairs.next().is_none() && pairs.remainder().is_empty()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -166,35 +140,43 @@ mod tests {
         }
     }
 
+    fn text(parent: TraceParent) -> String {
+        String::from_utf8(parent.to_text().to_vec()).unwrap()
+    }
+
     #[test]
-    fn a_root_is_never_all_zeros() {
-        assert_eq!(
-            TraceParent::root([0; 24]).to_string(),
-            "00-00000000000000000000000000000001-0000000000000001-02"
-        );
+    fn a_newer_version_is_passed_on_as_the_one_that_is_known() {
+        let newer = TraceParent::parse(format!("cc-{TRACE}-{PARENT}-ff-more").as_bytes()).unwrap();
+        assert_eq!(text(newer), format!("00-{TRACE}-{PARENT}-03"));
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(random: [u8; 24], flags: u8) {
-            let written = TraceParent { flags, ..TraceParent::root(random) };
-            prop_assert_eq!(TraceParent::parse(written.to_string().as_bytes()), Ok(written));
+        fn what_is_written_is_read_back(trace_id: [u8; 16], parent_id: [u8; 8], flags in 0..4_u8) {
+            let written = TraceParent { trace_id, parent_id, flags };
+            let read = TraceParent::parse(&written.to_text());
+            prop_assert_eq!(read, if trace_id == [0; 16] || parent_id == [0; 8] { Err(NotATraceParent) } else { Ok(written) });
         }
 
         #[test]
         fn no_bytes_make_it_panic_and_what_it_takes_is_canonical(value: Vec<u8>) {
             if let Ok(parent) = TraceParent::parse(&value) {
-                prop_assert!(trim_ows(&value).len() >= parent.to_string().len());
+                prop_assert!(trim_ows(&value).len() >= parent.to_text().len());
             }
         }
 
         #[test]
-        fn one_changed_byte_is_refused_or_read_as_what_it_says(random: [u8; 24], at in 0..55_usize, byte: u8) {
-            let mut value = TraceParent::root(random).to_string().into_bytes();
+        fn one_changed_byte_is_refused_or_read_as_what_it_says(at in 0..55_usize, byte: u8) {
+            let mut value = format!("00-{TRACE}-{PARENT}-03").into_bytes();
             value[at] = byte;
             if let Ok(parent) = TraceParent::parse(&value) {
-                let written = parent.to_string();
-                prop_assert_eq!(&written.as_bytes()[2..], &value[2..]);
+                let mut expected = value.clone();
+                expected[..2].copy_from_slice(b"00");
+                // Of the flags two bits are known.
+                expected[53] = b'0';
+                prop_assert!(matches!(value[54], b'0'..=b'9' | b'a'..=b'f'));
+                expected[54] = b'0' + (char::from(value[54]).to_digit(16).unwrap() as u8 & 3);
+                prop_assert_eq!(&parent.to_text()[..], &expected[..]);
             }
         }
     }

@@ -8,8 +8,8 @@ use wayside_credentials::messages::replay::Spent;
 use wayside_sdk::headers::{Headers, Request as OfRequest};
 use wayside_sdk::policy::{Asked, DEFAULT_RULE};
 use wayside_sdk::property::{
-    CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_SHA256_PEER, CONNECTION_SUBJECT_PEER,
-    CONNECTION_URI_SAN_PEER, ROUTE_NAME,
+    CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_MTLS, CONNECTION_PEER_VALID, CONNECTION_SHA256_PEER,
+    CONNECTION_SUBJECT_PEER, CONNECTION_URI_SAN_PEER, Prop, ROUTE_NAME,
 };
 use wayside_sdk::{
     Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
@@ -218,11 +218,11 @@ impl HeaderAuth {
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
-            let provider = match &admitted.admission {
-                Admission::Known { provider, .. } => Some(provider.name.clone()),
-                Admission::Open | Admission::Anonymous => None,
+            let denial = match &admitted.admission {
+                Admission::Known { provider, .. } => provider.denial(reason, &self.policy.realm),
+                Admission::Open | Admission::Anonymous => Denial::of(reason),
             };
-            decision.outcome = Err(Denial { provider, ..Denial::of(reason) }.into());
+            decision.outcome = Err(denial.into());
         }
         decision
     }
@@ -410,6 +410,10 @@ struct Proxy<'a> {
 }
 
 impl Proxy<'_> {
+    fn told(&self, property: &'static Prop<bool>) -> Result<bool, Unavailable> {
+        self.stream.get(property).ok().flatten().ok_or(Unavailable)
+    }
+
     /// The decision is made.
     fn over(self) {
         if let Some(since) = self.verifies.get()
@@ -429,6 +433,14 @@ impl Means for Proxy<'_> {
             Event::Verifies if self.verifies.get().is_none() => self.verifies.set(Monotonic::now().ok()),
             Event::Verifies => {}
         }
+    }
+
+    fn shows_certificate(&self) -> Result<bool, Unavailable> {
+        self.told(&CONNECTION_MTLS)
+    }
+
+    fn certificate_is_valid(&self) -> Result<bool, Unavailable> {
+        self.told(&CONNECTION_PEER_VALID)
     }
 
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -483,16 +495,15 @@ fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
 }
 
 fn refuse(denial: &Denial) -> Reply {
-    let grpc = match denial.reason.status() {
+    let grpc = match denial.status() {
         400 => GrpcCode::InvalidArgument,
         401 => GrpcCode::Unauthenticated,
         403 => GrpcCode::PermissionDenied,
         413 | 431 => GrpcCode::ResourceExhausted,
         _ => GrpcCode::Unavailable,
     };
-    let reply = Reply::new(denial.reason.status(), denial.reason.details())
-        .body(denial.reason.body().as_bytes())
-        .grpc(grpc);
+    let reply =
+        Reply::new(denial.status(), denial.reason.details()).body(denial.body().as_bytes()).grpc(grpc);
     denial
         .challenges
         .iter()

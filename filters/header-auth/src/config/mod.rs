@@ -1,5 +1,6 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
+mod certificates;
 mod jwks;
 mod passwords;
 mod providers;

@@ -112,6 +112,8 @@ providers! {
     require_sub: bool,
     claims: BTreeMap<String, Json>,
     max_keys_tried: u64,
+    clients: Vec<RawClient>,
+    validated_by: RawValidation,
 }
 
 #[derive(serde::Deserialize)]
@@ -168,6 +170,35 @@ pub(super) struct RawSigner {
     pub(super) not_after: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+}
+
+/// Whoever has a certificate.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClient {
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) uri_san: Option<String>,
+    #[serde(default)]
+    pub(super) dns_san: Option<String>,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawValidation {
+    Handshake,
+    Listener,
 }
 
 #[derive(serde::Deserialize, Clone, Copy)]

@@ -1,0 +1,169 @@
+//! Times of the pure functions, outside of any host.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{digest, hmac};
+use serde_json::json;
+use wayside_credentials::{
+    jose::{Algorithm, KeySet, Pure, Terms, Unverified},
+    messages::{
+        message::Message,
+        webhook::{Profile, Secret},
+    },
+    passwords::{Digest, KeyStore, NamedStore, Period, Salt, Stored},
+    timestamp::Timestamp,
+};
+
+use super::{Chance, Class, Samples};
+
+/// 32 bytes.
+const SECRET: &str = "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vYwLrT7uHdq_Q";
+const HMAC_KEY: &[u8] = b"a secret of thirty-two bytes or more";
+const NOW: Timestamp = Timestamp(Duration::from_secs(1_800_000_000));
+/// A clock tells no single comparison from another.
+const TIMES: usize = 8;
+/// Inputs are made before any of them is timed.
+const BATCH: usize = 1000;
+
+/// A comparison: what makes a stranger's input, and what compares it.
+pub struct Subject {
+    pub name: &'static str,
+    /// Whether it tells of the secret: of one that is only there to be found
+    pub leaks: bool,
+    right: String,
+    compare: Box<dyn Fn(&str) -> bool>,
+}
+
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Subject {
+    /// All that header-auth compares with a secret, and one that must be found.
+    #[must_use]
+    pub fn all() -> Vec<Subject> {
+        let subject = |name, right: &str, compare| Subject { name, leaks: false, right: right.to_owned(), compare };
+        vec![
+            subject("API keys, looked for by their digest", SECRET, whole_keys()),
+            subject("API keys, `id.secret`", SECRET, named_keys(Stored::Sha256(Digest::of(&[SECRET.as_bytes()])))),
+            subject("passwords, salted", SECRET, named_keys(salted())),
+            subject("codes of tokens (HS256)", &code(TOKEN_SIGNED), tokens()),
+            subject("codes of webhooks", &hex(CONTENT), webhooks()),
+            Subject { leaks: true, ..subject("byte by byte, until one differs", SECRET, Box::new(byte_by_byte)) },
+        ]
+    }
+
+    /// Takes so many samples, in nanoseconds.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+    pub fn measure(&self, samples: usize) -> Samples {
+        let mut chance = Chance::new(7);
+        let mut measured = Samples::default();
+        while measured.len() < samples {
+            let inputs: Vec<(Class, String)> = (0..BATCH)
+                .map(|_| {
+                    let class = chance.class();
+                    (class, self.input(&mut chance, class))
+                })
+                .collect();
+            for (class, input) in &inputs {
+                let begun = Instant::now();
+                for _ in 0..TIMES {
+                    black_box((self.compare)(black_box(input)));
+                }
+                let took = begun.elapsed();
+                measured.add(*class, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            }
+        }
+        measured
+    }
+
+    fn input(&self, chance: &mut Chance, class: Class) -> String {
+        // Of hexadecimal digits, those that are digits of base64url too.
+        if self.right.len() == 64 {
+            let bytes = chance.wrong(class, SECRET);
+            let digest = digest::digest(&digest::SHA256, bytes.as_bytes());
+            let far: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            return match class {
+                Class::Far => far,
+                Class::Near => {
+                    let place = usize::from(digest.as_ref().first().copied().unwrap_or_default()) % 64;
+                    let mut near = self.right.clone().into_bytes();
+                    if let Some(digit) = near.get_mut(place) {
+                        *digit = if *digit == b'0' { b'1' } else { b'0' };
+                    }
+                    String::from_utf8(near).unwrap_or_default()
+                }
+            };
+        }
+        chance.wrong(class, &self.right)
+    }
+}
+
+fn whole_keys() -> Box<dyn Fn(&str) -> bool> {
+    let mut store = KeyStore::default();
+    for key in [SECRET, "other"] {
+        drop(store.insert(Digest::of(&[key.as_bytes()]), (), Period::default()));
+    }
+    Box::new(move |key| store.verify(key.as_bytes(), None, NOW).is_ok())
+}
+
+fn salted() -> Stored {
+    let salt = [7; 16];
+    Stored::Salted { salt: Salt(salt), digest: Digest::of(&[&salt, SECRET.as_bytes()]) }
+}
+
+fn named_keys(stored: Stored) -> Box<dyn Fn(&str) -> bool> {
+    let mut store = NamedStore::default();
+    drop(store.insert("acme", stored, (), Period::default()));
+    Box::new(move |key| store.verify(b"acme", key.as_bytes(), None, NOW).holder.is_ok())
+}
+
+/// `{"alg":"HS256","kid":"k"}` and `{"iss":"i"}`.
+const TOKEN_SIGNED: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIn0";
+
+fn code(signed: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY), signed.as_bytes()))
+}
+
+fn tokens() -> Box<dyn Fn(&str) -> bool> {
+    let jwks = json!({ "keys": [{ "kty": "oct", "kid": "k", "k": URL_SAFE_NO_PAD.encode(HMAC_KEY) }] });
+    let keys = KeySet::parse(jwks.to_string().as_bytes()).ok();
+    let terms = Terms { algorithms: Algorithm::named("HS256").into_iter().collect(), typ: None, max_keys_tried: 4 };
+    Box::new(move |code| {
+        let token = format!("{TOKEN_SIGNED}.{code}");
+        let verified = keys.as_ref().map(|keys| {
+            Unverified::parse(token.as_bytes(), &terms).and_then(|token| token.verify(keys, 4, &Pure)).is_ok()
+        });
+        verified == Some(true)
+    })
+}
+
+const CONTENT: &str = "what has happened";
+
+fn hex(content: &str) -> String {
+    let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY), content.as_bytes());
+    code.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn webhooks() -> Box<dyn Fn(&str) -> bool> {
+    let secrets: Vec<Secret> = Secret::read(Profile::GitHub, HMAC_KEY).into_iter().collect();
+    Box::new(move |code| {
+        let field = format!("sha256={code}");
+        let headers: &[(&[u8], &[u8])] = &[(b"x-hub-signature-256", field.as_bytes())];
+        let Ok(message) = Message::of(headers) else { return false };
+        let presented = Profile::GitHub.presented(&message, NOW.0, Duration::from_secs(300));
+        presented.ok().flatten().is_some_and(|shown| shown.verify(&secrets, CONTENT.as_bytes()).is_ok())
+    })
+}
+
+fn byte_by_byte(shown: &str) -> bool {
+    // Not `==`, for which a processor has instructions that read many at once.
+    shown.len() == SECRET.len() && shown.bytes().zip(SECRET.bytes()).all(|(shown, known)| black_box(shown) == known)
+}

@@ -47,7 +47,11 @@ fn header_auth(providers: &Value) -> Value {
 }
 
 fn sha256(text: &str) -> String {
-    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::digest(&digest::SHA256, text.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 impl Subject {
@@ -59,7 +63,9 @@ impl Subject {
         Subject {
             configuration: header_auth(&json!({ "p": provider })),
             status: 401,
-            headers: Box::new(|chance, class| vec![("x-api-key", format!("acme.{}", chance.wrong(class, SECRET)))]),
+            headers: Box::new(|chance, class| {
+                vec![("x-api-key", format!("acme.{}", chance.wrong(class, SECRET)))]
+            }),
         }
     }
 

@@ -48,14 +48,22 @@ impl Subject {
     /// All that header-auth compares with a secret, and one that must be found.
     #[must_use]
     pub fn all() -> Vec<Subject> {
-        let subject = |name, right: &str, compare| Subject { name, leaks: false, right: right.to_owned(), compare };
+        let subject =
+            |name, right: &str, compare| Subject { name, leaks: false, right: right.to_owned(), compare };
         vec![
             subject("API keys, looked for by their digest", SECRET, whole_keys()),
-            subject("API keys, `id.secret`", SECRET, named_keys(Stored::Sha256(Digest::of(&[SECRET.as_bytes()])))),
+            subject(
+                "API keys, `id.secret`",
+                SECRET,
+                named_keys(Stored::Sha256(Digest::of(&[SECRET.as_bytes()]))),
+            ),
             subject("passwords, salted", SECRET, named_keys(salted())),
             subject("codes of tokens (HS256)", &code(TOKEN_SIGNED), tokens()),
             subject("codes of webhooks", &hex(CONTENT), webhooks()),
-            Subject { leaks: true, ..subject("byte by byte, until one differs", SECRET, Box::new(byte_by_byte)) },
+            Subject {
+                leaks: true,
+                ..subject("byte by byte, until one differs", SECRET, Box::new(byte_by_byte))
+            },
         ]
     }
 
@@ -135,7 +143,8 @@ fn code(signed: &str) -> String {
 fn tokens() -> Box<dyn Fn(&str) -> bool> {
     let jwks = json!({ "keys": [{ "kty": "oct", "kid": "k", "k": URL_SAFE_NO_PAD.encode(HMAC_KEY) }] });
     let keys = KeySet::parse(jwks.to_string().as_bytes()).ok();
-    let terms = Terms { algorithms: Algorithm::named("HS256").into_iter().collect(), typ: None, max_keys_tried: 4 };
+    let terms =
+        Terms { algorithms: Algorithm::named("HS256").into_iter().collect(), typ: None, max_keys_tried: 4 };
     Box::new(move |code| {
         let token = format!("{TOKEN_SIGNED}.{code}");
         let verified = keys.as_ref().map(|keys| {
@@ -165,5 +174,6 @@ fn webhooks() -> Box<dyn Fn(&str) -> bool> {
 
 fn byte_by_byte(shown: &str) -> bool {
     // Not `==`, for which a processor has instructions that read many at once.
-    shown.len() == SECRET.len() && shown.bytes().zip(SECRET.bytes()).all(|(shown, known)| black_box(shown) == known)
+    shown.len() == SECRET.len()
+        && shown.bytes().zip(SECRET.bytes()).all(|(shown, known)| black_box(shown) == known)
 }

@@ -1,5 +1,7 @@
 //! Welch's t, of all samples and of those below each of many limits, since a few that were interrupted hide what the others tell.
 
+use std::collections::BTreeMap;
+
 use super::Class;
 
 /// Beyond this, two classes differ.
@@ -53,6 +55,16 @@ impl Samples {
     pub fn only_value(&self) -> Option<u64> {
         let (_, first) = self.0.first()?;
         self.0.iter().all(|(_, value)| value == first).then_some(*first)
+    }
+
+    /// How often each value was seen, of each class.
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<u64, [usize; 2]> {
+        let mut values: BTreeMap<u64, [usize; 2]> = BTreeMap::new();
+        for (class, value) in &self.0 {
+            values.entry(*value).or_default()[usize::from(*class == Class::Far)] += 1;
+        }
+        values
     }
 
     /// Welch's t of the two classes, without their difference beyond a limit.

@@ -1,7 +1,5 @@
 //! Providers of kind `mtls`: whose certificates count, and who has to have found them good.
 
-use std::rc::Rc;
-
 use wayside_credentials::passwords::{Digest, Period};
 use wayside_sdk::Checks;
 
@@ -206,6 +204,11 @@ mod tests {
             r#""keys": [], "clients": [{"dns_san": "a"}]"#,
             expect!["/providers/p/keys: expected no such field in a provider of kind `mtls`, found one"],
         );
-        check(r#""validated_by": "nobody", "clients": [{"dns_san": "a"}]"#, expect!["/providers/p/validated_by: expected one of `handshake`, `listener`, found another name (not shown)"]);
+        check(
+            r#""validated_by": "nobody", "clients": [{"dns_san": "a"}]"#,
+            expect![
+                "/providers/p/validated_by: expected one of `handshake`, `listener`, found another name (not shown)"
+            ],
+        );
     }
 }

@@ -44,6 +44,8 @@ reasons! {
     UnremovableHeader = "unremovable_header", 400;
     Missing = "missing", 401;
     NotAuthorized = "not_authorized", 403;
+    /// The route asks for what cannot be understood
+    BadOverride = "bad_override", 503;
     /// The filter could not do its work
     Internal = "internal", 503;
     // Of any credential

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use wayside_credentials::jose::Verifier;
 use wayside_credentials::messages::replay::Spent;
 use wayside_sdk::headers::{Headers, Request as OfRequest};
-use wayside_sdk::policy::{Asked, DEFAULT_RULE};
+use wayside_sdk::policy::DEFAULT_RULE;
 use wayside_sdk::property::{
     CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_MTLS, CONNECTION_PEER_VALID, CONNECTION_SHA256_PEER,
     CONNECTION_SUBJECT_PEER, CONNECTION_URI_SAN_PEER, Prop, ROUTE_NAME,
@@ -19,7 +19,7 @@ use wayside_sdk::{
 
 use crate::access::{Admission, Halt};
 use crate::config::Config;
-use crate::decision::{Admitted, Decision, Policy, Request};
+use crate::decision::{Admitted, Decision, Policy, Request, told};
 use crate::denial::{Denial, Reason};
 use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
@@ -40,6 +40,8 @@ pub struct HeaderAuth {
     remotes: Vec<Rc<Remote>>,
     waiting: Waiting,
     counters: Counters,
+    route_path: OnceCell<Box<[u8]>>,
+    publish: bool,
 }
 
 /// One request.
@@ -83,6 +85,8 @@ impl Plugin for HeaderAuth {
             remotes: config.remotes,
             waiting: Waiting::default(),
             counters,
+            route_path: OnceCell::new(),
+            publish: config.publish && config.mode == Mode::Enforce,
         })
     }
 
@@ -97,7 +101,7 @@ impl HttpFilter for Stream {
         if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
-        let snapshot = match Snapshot::take(&request, plugin.policy.asked) {
+        let snapshot = match Snapshot::take(&request, plugin) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 return plugin.cannot(DEFAULT_RULE, format_args!("the request cannot be read: {error}"));
@@ -204,8 +208,13 @@ impl HeaderAuth {
         patience: &Patience,
     ) -> Decision<'p> {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
-        let request =
-            Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
+        let request = Request {
+            headers: &headers,
+            body,
+            route_name: &snapshot.route_name,
+            cluster: &snapshot.cluster,
+            route_says: snapshot.route_says.as_deref(),
+        };
         let proxy = Proxy {
             stream,
             patience,
@@ -223,6 +232,11 @@ impl HeaderAuth {
                 Admission::Open | Admission::Anonymous => Denial::of(reason),
             };
             decision.outcome = Err(denial.into());
+        }
+        if let Some(told) = self.publish.then(|| told(&decision)).flatten()
+            && let Err(error) = stream.publish("l7.auth", told.as_bytes())
+        {
+            log!(Warn, "access logs are not told who it was: {error}");
         }
         decision
     }
@@ -360,11 +374,13 @@ struct Snapshot {
     block: HeaderBlock,
     route_name: Vec<u8>,
     cluster: Vec<u8>,
+    route_says: Option<Vec<u8>>,
     now: Timestamp,
 }
 
 impl Snapshot {
-    fn take(request: &RequestHeaders, asked: Asked) -> Host<Self> {
+    fn take(request: &RequestHeaders, plugin: &HeaderAuth) -> Host<Self> {
+        let Policy { asked, by_route, .. } = &plugin.policy;
         let property = |wanted: bool, property| match wanted {
             true => request.stream().get(property).map(Option::unwrap_or_default),
             false => Ok(Vec::new()),
@@ -373,6 +389,7 @@ impl Snapshot {
             block: request.headers.block()?,
             route_name: property(asked.route_name, &ROUTE_NAME)?,
             cluster: property(asked.cluster, &CLUSTER_NAME)?,
+            route_says: request.stream().route_metadata(&by_route.namespace, &plugin.route_path)?,
             now: now()?,
         })
     }

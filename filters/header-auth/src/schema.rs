@@ -51,8 +51,32 @@ pub struct Document {
     max_credential_bytes: u64,
     #[schemars(default)]
     replay: ReplayTable,
+    /// Where routes say otherwise: a text at `filter_metadata[this]["header_auth"]`, the name of a rule or a rule's `config` as JSON.
+    #[schemars(default = "namespace", length(min = 1, max = 256))]
+    route_metadata_namespace: String,
+    /// What becomes of requests whose route says what cannot be understood.
+    #[schemars(default)]
+    on_bad_override: OnBadOverride,
+    /// Whether access logs are told who was recognised: `%FILTER_STATE(wasm.l7.auth:PLAIN)%`.
+    #[schemars(default = "yes")]
+    publish: bool,
     #[schemars(default)]
     metrics: Metrics,
+}
+
+fn namespace() -> &'static str {
+    "l7.filters"
+}
+
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum OnBadOverride {
+    /// They are refused.
+    #[default]
+    Deny,
+    /// The rules hold, as if it said nothing.
+    Default,
 }
 
 fn no_providers() -> BTreeMap<String, ()> {

@@ -39,12 +39,35 @@ pub(super) struct RawConfig {
     pub(super) max_credential_bytes: u64,
     #[serde(default)]
     pub(super) replay: RawReplayTable,
+    #[serde(default = "default_namespace")]
+    pub(super) route_metadata_namespace: String,
+    #[serde(default)]
+    pub(super) on_bad_override: OnBadOverride,
+    #[serde(default = "default_publish")]
+    pub(super) publish: bool,
     #[serde(default)]
     pub(super) metrics: RawMetrics,
 }
 
 fn default_realm() -> String {
     "api".to_owned()
+}
+
+fn default_namespace() -> String {
+    "l7.filters".to_owned()
+}
+
+fn default_publish() -> bool {
+    true
+}
+
+/// What becomes of a request whose route asks for what cannot be understood.
+#[derive(serde::Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnBadOverride {
+    #[default]
+    Deny,
+    Default,
 }
 
 fn default_max_credential_bytes() -> u64 {

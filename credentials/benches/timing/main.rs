@@ -1,7 +1,15 @@
-//! Times of the pure functions, outside of any host.
+//! Whether the time of a comparison tells of the secret: two classes of what a stranger may show, one near the secret and one far from it, in turn by
+//! chance, judged as dudect does (Reparaz, Balasch, Verbauwhede: *Dude, is my code constant time?*, 2017). `cargo xtask bench timing`, or
+//! `cargo bench -p wayside-credentials --bench timing -- SAMPLES`. Instructions of the module are counted by tests: package `wayside-proof`.
+
+#![expect(clippy::print_stdout, reason = "its result")]
+
+mod inputs;
+mod statistic;
 
 use std::{
     hint::black_box,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -18,7 +26,8 @@ use wayside_credentials::{
     timestamp::Timestamp,
 };
 
-use super::{Chance, Class, Samples};
+use inputs::{Chance, Class};
+use statistic::{Samples, THRESHOLD};
 
 /// 32 bytes.
 const SECRET: &str = "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vYwLrT7uHdq_Q";
@@ -30,10 +39,10 @@ const TIMES: usize = 8;
 const BATCH: usize = 1000;
 
 /// A comparison: what makes a stranger's input, and what compares it.
-pub struct Subject {
-    pub name: &'static str,
+struct Subject {
+    name: &'static str,
     /// Whether it tells of the secret: of one that is only there to be found
-    pub leaks: bool,
+    leaks: bool,
     right: String,
     compare: Box<dyn Fn(&str) -> bool>,
 }
@@ -46,8 +55,7 @@ impl std::fmt::Debug for Subject {
 
 impl Subject {
     /// All that header-auth compares with a secret, and one that must be found.
-    #[must_use]
-    pub fn all() -> Vec<Subject> {
+    fn all() -> Vec<Subject> {
         let subject =
             |name, right: &str, compare| Subject { name, leaks: false, right: right.to_owned(), compare };
         vec![
@@ -68,9 +76,8 @@ impl Subject {
     }
 
     /// Takes so many samples, in nanoseconds.
-    #[must_use]
     #[expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
-    pub fn measure(&self, samples: usize) -> Samples {
+    fn measure(&self, samples: usize) -> Samples {
         let mut chance = Chance::new(7);
         let mut measured = Samples::default();
         while measured.len() < samples {
@@ -112,6 +119,22 @@ impl Subject {
         }
         chance.wrong(class, &self.right)
     }
+}
+
+/// Status 1: something tells of the secret that must not, or what does was not found.
+fn main() -> ExitCode {
+    let numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
+    let samples = numbers.last().unwrap_or(100_000);
+    println!("{samples} samples each; beyond {THRESHOLD} two classes differ");
+    let mut good = true;
+    for subject in Subject::all() {
+        let measured = subject.measure(samples);
+        let t = measured.t().unwrap_or(f64::NAN);
+        let differs = t.abs() >= THRESHOLD;
+        good &= differs == subject.leaks;
+        println!("{t:>10.2}  {}{}", subject.name, if subject.leaks { " (must be found)" } else { "" });
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn whole_keys() -> Box<dyn Fn(&str) -> bool> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Class;
+use super::inputs::Class;
 
 /// Beyond this, two classes differ.
 pub const THRESHOLD: f64 = 4.5;

@@ -1,4 +1,4 @@
-//! What strangers may show: near the secret or far from it, by seeded chance.
+//! What strangers may show: near a secret or near another one, by seeded chance. Both classes are alike in all but whose secret they are near.
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -10,11 +10,11 @@ use rand_chacha::{
 pub enum Class {
     /// The secret itself but for one character
     Near,
-    /// Nothing of the secret
+    /// Another one but for one character
     Far,
 }
 
-/// Of base64url; every fourth leaves no unused bit behind at the end of 32 bytes.
+/// Of base64url.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// A seeded source of classes, and of texts of each.
@@ -35,25 +35,36 @@ impl Chance {
         self.0.next_u64() as usize % limit.max(1)
     }
 
-    /// Another text as long as this one, which is of letters of base64url.
-    pub fn wrong(&mut self, class: Class, right: &str) -> String {
-        let mut text = right.as_bytes().to_vec();
-        let last = text.len().saturating_sub(1);
-        match class {
-            Class::Near => {
-                let place = self.below(text.len());
-                let step = 4 * (1 + self.below(15));
-                if let Some(letter) = text.get_mut(place) {
-                    let other = LETTERS.iter().position(|known| known == letter).unwrap_or_default();
-                    *letter = LETTERS[(other + step) % 64];
-                }
-            }
-            Class::Far => {
-                for (place, letter) in text.iter_mut().enumerate() {
-                    let number = self.below(64);
-                    *letter = LETTERS[if place == last { number & !3 } else { number }];
-                }
-            }
+    /// One of two texts with another letter of base64url in a place of chance; the last one's unused bits stay what they are.
+    pub fn wrong(&mut self, class: Class, [secret, other]: [&str; 2]) -> String {
+        let mut text = match class {
+            Class::Near => secret,
+            Class::Far => other,
+        }
+        .as_bytes()
+        .to_vec();
+        let place = self.below(text.len());
+        let step = 4 * (1 + self.below(15));
+        if let Some(letter) = text.get_mut(place) {
+            let known = LETTERS.iter().position(|known| known == letter).unwrap_or_default();
+            *letter = LETTERS[(known + step) % 64];
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The same of hexadecimal digits.
+    pub fn wrong_digits(&mut self, class: Class, [secret, other]: [&str; 2]) -> String {
+        let mut text = match class {
+            Class::Near => secret,
+            Class::Far => other,
+        }
+        .as_bytes()
+        .to_vec();
+        let place = self.below(text.len());
+        let step = 1 + self.below(15);
+        if let Some(digit) = text.get_mut(place) {
+            let known = char::from(*digit).to_digit(16).unwrap_or_default() as usize;
+            *digit = b"0123456789abcdef"[(known + step) % 16];
         }
         String::from_utf8(text).unwrap_or_default()
     }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "its result")]
 
 mod inputs;
+#[expect(dead_code, reason = "what counts instructions asks for more")]
 mod statistic;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::{digest, hmac};
+use ring::hmac;
 use serde_json::json;
 use wayside_credentials::{
     jose::{Algorithm, KeySet, Pure, Terms, Unverified},
@@ -31,7 +32,9 @@ use statistic::{Samples, THRESHOLD};
 
 /// 32 bytes.
 const SECRET: &str = "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vYwLrT7uHdq_Q";
+const OTHER: &str = "Zk8fJw2LpV5nXe-1RcTgZk8fJw2LpV5nXe-1RcTgZk8";
 const HMAC_KEY: &[u8] = b"a secret of thirty-two bytes or more";
+const OTHER_HMAC_KEY: &[u8] = b"another one of thirty-two and more!!";
 const NOW: Timestamp = Timestamp(Duration::from_secs(1_800_000_000));
 /// A clock tells no single comparison from another.
 const TIMES: usize = 8;
@@ -43,7 +46,10 @@ struct Subject {
     name: &'static str,
     /// Whether it tells of the secret: of one that is only there to be found
     leaks: bool,
-    right: String,
+    /// What would be right, and what would be right for another secret
+    rights: [String; 2],
+    /// Hexadecimal, in the place of base64url
+    digits: bool,
     compare: Box<dyn Fn(&str) -> bool>,
 }
 
@@ -56,21 +62,29 @@ impl std::fmt::Debug for Subject {
 impl Subject {
     /// All that header-auth compares with a secret, and one that must be found.
     fn all() -> Vec<Subject> {
-        let subject =
-            |name, right: &str, compare| Subject { name, leaks: false, right: right.to_owned(), compare };
+        let subject = |name, rights: [&str; 2], compare| Subject {
+            name,
+            leaks: false,
+            rights: rights.map(str::to_owned),
+            digits: false,
+            compare,
+        };
+        let stored = Stored::Sha256(Digest::of(&[SECRET.as_bytes()]));
+        let codes = [HMAC_KEY, OTHER_HMAC_KEY].map(|key| code(key, TOKEN_SIGNED));
+        let digits = [HMAC_KEY, OTHER_HMAC_KEY].map(|key| hex(key, CONTENT));
+        let both = [SECRET, OTHER];
         vec![
-            subject("API keys, looked for by their digest", SECRET, whole_keys()),
-            subject(
-                "API keys, `id.secret`",
-                SECRET,
-                named_keys(Stored::Sha256(Digest::of(&[SECRET.as_bytes()]))),
-            ),
-            subject("passwords, salted", SECRET, named_keys(salted())),
-            subject("codes of tokens (HS256)", &code(TOKEN_SIGNED), tokens()),
-            subject("codes of webhooks", &hex(CONTENT), webhooks()),
+            subject("API keys, looked for by their digest", both, whole_keys()),
+            subject("API keys, `id.secret`", both, named_keys(stored)),
+            subject("passwords, salted", both, named_keys(salted())),
+            subject("codes of tokens (HS256)", codes.each_ref().map(String::as_str), tokens()),
+            Subject {
+                digits: true,
+                ..subject("codes of webhooks", digits.each_ref().map(String::as_str), webhooks())
+            },
             Subject {
                 leaks: true,
-                ..subject("byte by byte, until one differs", SECRET, Box::new(byte_by_byte))
+                ..subject("byte by byte, until one differs", both, Box::new(byte_by_byte))
             },
         ]
     }
@@ -100,24 +114,12 @@ impl Subject {
     }
 
     fn input(&self, chance: &mut Chance, class: Class) -> String {
-        // Of hexadecimal digits, those that are digits of base64url too.
-        if self.right.len() == 64 {
-            let bytes = chance.wrong(class, SECRET);
-            let digest = digest::digest(&digest::SHA256, bytes.as_bytes());
-            let far: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            return match class {
-                Class::Far => far,
-                Class::Near => {
-                    let place = usize::from(digest.as_ref().first().copied().unwrap_or_default()) % 64;
-                    let mut near = self.right.clone().into_bytes();
-                    if let Some(digit) = near.get_mut(place) {
-                        *digit = if *digit == b'0' { b'1' } else { b'0' };
-                    }
-                    String::from_utf8(near).unwrap_or_default()
-                }
-            };
+        let [secret, other] = &self.rights;
+        if self.digits {
+            chance.wrong_digits(class, [secret, other])
+        } else {
+            chance.wrong(class, [secret, other])
         }
-        chance.wrong(class, &self.right)
     }
 }
 
@@ -159,8 +161,8 @@ fn named_keys(stored: Stored) -> Box<dyn Fn(&str) -> bool> {
 /// `{"alg":"HS256","kid":"k"}` and `{"iss":"i"}`.
 const TOKEN_SIGNED: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIn0";
 
-fn code(signed: &str) -> String {
-    URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY), signed.as_bytes()))
+fn code(key: &[u8], signed: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), signed.as_bytes()))
 }
 
 fn tokens() -> Box<dyn Fn(&str) -> bool> {
@@ -179,8 +181,8 @@ fn tokens() -> Box<dyn Fn(&str) -> bool> {
 
 const CONTENT: &str = "what has happened";
 
-fn hex(content: &str) -> String {
-    let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY), content.as_bytes());
+fn hex(key: &[u8], content: &str) -> String {
+    let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), content.as_bytes());
     code.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

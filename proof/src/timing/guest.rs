@@ -23,20 +23,24 @@ use super::{Chance, Class, Samples};
 const BATCH: usize = 5000;
 /// So many requests make a VM define its metrics and find its memory.
 const WARM: usize = 64;
-/// 32 bytes.
-const SECRET: &str = "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vYwLrT7uHdq_Q";
-const HMAC_KEY: &[u8] = b"a secret of thirty-two bytes or more";
+/// 32 bytes; which of them the filter knows is what is varied.
+const SECRETS: [&str; 2] =
+    ["qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vYwLrT7uHdq_Q", "Zk8fJw2LpV5nXe-1RcTgZk8fJw2LpV5nXe-1RcTgZk8"];
+const HMAC_KEYS: [&[u8]; 2] =
+    [b"a secret of thirty-two bytes or more", b"another one of thirty-two and more!!"];
+/// What two equal counts come to: samples are numbers from 0 on.
+pub const EQUAL: u64 = 1_000_000;
 
-/// What strangers show a filter, and what it must answer.
+/// A filter with one secret and the same with another, and what strangers show both. Whatever its own text costs, it costs with both.
 pub struct Subject {
-    configuration: Value,
+    configurations: [Value; 2],
     status: u16,
     headers: Box<dyn Fn(&mut Chance, Class) -> Vec<(&'static str, String)>>,
 }
 
 impl std::fmt::Debug for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subject").field("configuration", &self.configuration).finish_non_exhaustive()
+        f.debug_struct("Subject").field("configurations", &self.configurations).finish_non_exhaustive()
     }
 }
 
@@ -47,24 +51,40 @@ fn header_auth(providers: &Value) -> Value {
 }
 
 fn sha256(text: &str) -> String {
-    digest::digest(&digest::SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Subject {
-    /// Secrets after the id that says whose they are: none is looked for, all are compared.
+    /// Secrets after the id that says whose they are, of which none is looked for, and codes of tokens by HMAC: both at once.
     #[must_use]
-    pub fn named_keys() -> Subject {
-        let provider = json!({ "kind": "api_key", "form": "id.secret", "sources": [{ "header": "x-api-key" }],
-            "keys": [{ "id": "acme", "sha256": sha256(SECRET) }] });
+    pub fn named_keys_and_codes() -> Subject {
+        let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!(
+            "{}.{}",
+            part(json!({ "alg": "HS256", "kid": "k" })),
+            part(json!({ "iss": "i", "sub": "s", "exp": 4_000_000_000_u64 }))
+        );
+        let right = HMAC_KEYS.map(|key| {
+            URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), signed.as_bytes()))
+        });
+        let configurations = [0, 1].map(|which: usize| {
+            let keys = json!([{ "id": "acme", "sha256": sha256(SECRETS[which]) }]);
+            let key = json!({ "kty": "oct", "kid": "k", "k": URL_SAFE_NO_PAD.encode(HMAC_KEYS[which]) });
+            header_auth(&json!({
+                "named": { "kind": "api_key", "form": "id.secret", "sources": [{ "header": "x-api-key" }], "keys": keys },
+                "tokens": { "kind": "jwt", "issuer": "i", "jwks": { "keys": [key] } },
+            }))
+        });
         Subject {
-            configuration: header_auth(&json!({ "p": provider })),
+            configurations,
             status: 401,
-            headers: Box::new(|chance, class| {
-                vec![("x-api-key", format!("acme.{}", chance.wrong(class, SECRET)))]
+            headers: Box::new(move |chance, class| {
+                let code = chance.wrong(class, right.each_ref().map(String::as_str));
+                vec![
+                    ("x-api-key", format!("acme.{}", chance.wrong(class, SECRETS))),
+                    ("authorization", format!("Bearer {signed}.{code}")),
+                ]
             }),
         }
     }
@@ -72,60 +92,57 @@ impl Subject {
     /// Keys that are looked for by their digest.
     #[must_use]
     pub fn whole_keys() -> Subject {
-        let provider = json!({ "kind": "api_key", "sources": [{ "header": "x-api-key" }],
-            "keys": [{ "id": "acme", "sha256": sha256(SECRET) }, { "id": "other", "sha256": sha256("other") }] });
+        let configurations = SECRETS.map(|secret| {
+            let keys = json!([{ "id": "acme", "sha256": sha256(secret) }, { "id": "other", "sha256": sha256("other") }]);
+            let sources = json!([{ "header": "x-api-key" }]);
+            header_auth(&json!({ "p": { "kind": "api_key", "sources": sources, "keys": keys } }))
+        });
         Subject {
-            configuration: header_auth(&json!({ "p": provider })),
+            configurations,
             status: 401,
-            headers: Box::new(|chance, class| vec![("x-api-key", chance.wrong(class, SECRET))]),
+            headers: Box::new(|chance, class| vec![("x-api-key", chance.wrong(class, SECRETS))]),
         }
     }
 
-    /// Codes of tokens by HMAC: HS256.
-    #[must_use]
-    pub fn codes() -> Subject {
-        let key = json!({ "kty": "oct", "kid": "k", "k": URL_SAFE_NO_PAD.encode(HMAC_KEY) });
-        let provider = json!({ "kind": "jwt", "issuer": "i", "jwks": { "keys": [key] } });
-        let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
-        let signed = format!(
-            "{}.{}",
-            part(json!({ "alg": "HS256", "kid": "k" })),
-            part(json!({ "iss": "i", "sub": "s", "exp": 4_000_000_000_u64 }))
-        );
-        let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY), signed.as_bytes());
-        let right = URL_SAFE_NO_PAD.encode(code);
-        Subject {
-            configuration: header_auth(&json!({ "p": provider })),
-            status: 401,
-            headers: Box::new(move |chance, class| {
-                vec![("authorization", format!("Bearer {signed}.{}", chance.wrong(class, &right)))]
-            }),
-        }
-    }
-
-    /// What [`LEAKY`] compares byte by byte until one differs.
+    /// What [`leaky`] compares byte by byte until one differs.
     #[must_use]
     pub fn leaky() -> Subject {
         Subject {
-            configuration: json!({}),
+            configurations: [json!({}), json!({})],
             status: 200,
-            headers: Box::new(|chance, class| vec![("x-api-key", chance.wrong(class, LEAKS))]),
+            headers: Box::new(|chance, class| vec![("x-api-key", chance.wrong(class, SECRETS))]),
         }
     }
 
-    /// How many instructions the module takes for each of these requests.
+    /// How many more instructions each of these requests takes with the one secret than with the other, and [`EQUAL`].
     ///
     /// # Errors
-    /// It cannot be run, or answers otherwise than it must.
-    pub fn instructions(&self, module: &Path, samples: usize) -> anyhow::Result<Samples> {
+    /// A module cannot be run, or answers otherwise than it must.
+    pub fn differences(&self, modules: [&Path; 2], samples: usize) -> anyhow::Result<Samples> {
+        let [with, without] =
+            [0, 1].map(|which| self.instructions(modules[which], &self.configurations[which], samples));
+        let mut differences = Samples::default();
+        for ((class, with), (_, without)) in with?.into_iter().zip(without?) {
+            let difference = (EQUAL + with).checked_sub(without);
+            differences.add(class, difference.context("more than a million instructions")?);
+        }
+        Ok(differences)
+    }
+
+    fn instructions(
+        &self,
+        module: &Path,
+        configuration: &Value,
+        samples: usize,
+    ) -> anyhow::Result<Vec<(Class, u64)>> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("envoy.json");
-        std::fs::write(&config, envoy(module, &self.configuration).to_string())?;
+        std::fs::write(&config, envoy(module, configuration).to_string())?;
         let specs = Specs::Everywhere(Arc::new(envoy_config::load(&config)?.spec));
         let modules = Arc::new(Modules::metering_by(Metering::Fuel));
         let template = template()?;
         let mut chance = Chance::new(3);
-        let mut counted = Samples::default();
+        let mut counted = Vec::new();
         while counted.len() < samples {
             self.batch(&specs, &modules, &template, &mut chance, &mut counted)?;
         }
@@ -138,7 +155,7 @@ impl Subject {
         modules: &Arc<Modules>,
         template: &Exchange,
         chance: &mut Chance,
-        counted: &mut Samples,
+        counted: &mut Vec<(Class, u64)>,
     ) -> anyhow::Result<()> {
         let classes: Vec<Class> = (0..WARM + BATCH).map(|_| chance.class()).collect();
         let exchanges = classes.iter().zip(1..).map(|(class, number)| {
@@ -167,7 +184,7 @@ impl Subject {
             if let (Some(class), Some(fuel)) = (classes.get(outcome.number), fuel)
                 && outcome.number >= WARM
             {
-                counted.add(*class, fuel);
+                counted.push((*class, fuel));
             }
         };
         replay::replay_each(modules, specs, &[], recording, &options, |_| Services::default(), ended)?;
@@ -215,14 +232,18 @@ fn envoy(module: &Path, configuration: &Value) -> Value {
     } })
 }
 
-const LEAKS: &str = "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vY";
+/// The module with this number: it has one of the two secrets.
+#[must_use]
+pub fn leaky(which: usize) -> String {
+    LEAKY.replace("SECRET", SECRETS[which % 2])
+}
 
 /// A filter that compares `x-api-key` with its secret as `==` may: so one can see that this is found.
-pub const LEAKY: &str = r#"(module
+const LEAKY: &str = r#"(module
   (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 2)
   (data (i32.const 0) "x-api-key")
-  (data (i32.const 16) "qM3sB0t9x2vYwLrT7uHdqM3sB0t9x2vY")
+  (data (i32.const 16) "SECRET")
   (func (export "proxy_abi_version_0_2_1"))
   (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024)
   (func (export "proxy_on_context_create") (param i32 i32))
@@ -230,13 +251,13 @@ pub const LEAKY: &str = r#"(module
   (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (local $at i32)
-    (drop (call $get (i32.const 0) (i32.const 0) (i32.const 9) (i32.const 64) (i32.const 68)))
+    (drop (call $get (i32.const 0) (i32.const 0) (i32.const 9) (i32.const 96) (i32.const 100)))
     (block $differs
       (loop $same
-        (br_if $differs (i32.eq (local.get $at) (i32.const 32)))
+        (br_if $differs (i32.eq (local.get $at) (i32.const 43)))
         (br_if $differs (i32.ne
           (i32.load8_u (i32.add (i32.const 16) (local.get $at)))
-          (i32.load8_u (i32.add (i32.load (i32.const 64)) (local.get $at)))))
+          (i32.load8_u (i32.add (i32.load (i32.const 96)) (local.get $at)))))
         (local.set $at (i32.add (local.get $at) (i32.const 1)))
         (br $same)))
     i32.const 0))"#;

@@ -18,10 +18,13 @@ fn every_acceptance_case_has_a_test_with_its_id_and_a_line_in_the_readme() -> an
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?;
     let readme = fs::read_to_string(root.join("proof/README.md"))?;
     let mut names = BTreeSet::new();
-    for folder in ["credentials", "filters/header-auth", "filters/retry-budget", "filters/timeout", "proof/tests"] {
+    for folder in
+        ["credentials", "filters/header-auth", "filters/retry-budget", "filters/timeout", "proof/tests"]
+    {
         collect(&root.join(folder), &mut names)?;
     }
-    let ids = (1..=15).map(|n| ("rb", n)).chain((1..=12).map(|n| ("to", n))).chain((1..=16).map(|n| ("au", n)));
+    let ids =
+        (1..=15).map(|n| ("rb", n)).chain((1..=12).map(|n| ("to", n))).chain((1..=16).map(|n| ("au", n)));
     for (kind, number) in ids {
         let id = format!("{kind}_{number}");
         let told = id.to_uppercase().replace('_', "-");

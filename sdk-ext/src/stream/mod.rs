@@ -51,11 +51,7 @@ impl StreamInfo {
     ///
     /// # Errors
     /// What the host answered. A filter that guards something must refuse the request then.
-    pub fn route_metadata(
-        &self,
-        namespace: &str,
-        path: &OnceCell<Box<[u8]>>,
-    ) -> Host<Option<Vec<u8>>> {
+    pub fn route_metadata(&self, namespace: &str, path: &OnceCell<Box<[u8]>>) -> Host<Option<Vec<u8>>> {
         let path = path.get_or_init(|| {
             let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
             path.into_bytes().into()

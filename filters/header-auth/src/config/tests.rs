@@ -155,8 +155,14 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
             r#", "on_ambiguous_path": "strictest""#,
             "/on_ambiguous_path: expected one of `reject`, found another name (not shown)",
         ),
-        (r#", "route_metadata_namespace": """#, "/route_metadata_namespace: expected 1 to 256 bytes without NUL"),
-        (r#", "on_bad_override": "allow""#, "/on_bad_override: expected one of `deny`, `default`, found another name"),
+        (
+            r#", "route_metadata_namespace": """#,
+            "/route_metadata_namespace: expected 1 to 256 bytes without NUL",
+        ),
+        (
+            r#", "on_bad_override": "allow""#,
+            "/on_bad_override: expected one of `deny`, `default`, found another name",
+        ),
     ] {
         let message = refusal(&with(KEY, &format!("{OPEN}{more}")));
         assert!(message.starts_with(place), "{message}");

@@ -190,7 +190,9 @@ impl Policy {
 /// What access logs are told of a decision, as JSON: the rule, and who was recognised by which provider or why nobody was. `None` where nobody was
 /// asked for, or has shown anything.
 pub fn told(decision: &Decision<'_>) -> Option<String> {
-    let member = |name: &str, value: &str| format!(",\"{name}\":\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
+    let member = |name: &str, value: &str| {
+        format!(",\"{name}\":\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
     let found = match &decision.outcome {
         Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
             member("provider", &provider.name) + &member("subject", &encode_value(&holder.name))

@@ -474,7 +474,9 @@ fn by_route(policy: &Policy, route_says: &str, path: &str, headers: &[(&str, &st
     let request = Request { route_says: Some(route_says.as_bytes()), ..request_of(&headers) };
     let decision = policy.decide(&request, &NoProxy, NOW);
     let what = match decision.outcome {
-        Ok(admitted) => format!("{:?}", admitted.admission).chars().take_while(|c| c.is_alphabetic()).collect(),
+        Ok(admitted) => {
+            format!("{:?}", admitted.admission).chars().take_while(|c| c.is_alphabetic()).collect()
+        }
         Err(Halt::Denied(denial)) => denial.reason.label().to_owned(),
         Err(halt) => format!("{halt:?}"),
     };
@@ -490,8 +492,14 @@ fn a_route_asks_for_a_rule_by_its_name_or_for_one_of_its_own() {
     assert_eq!(asks("open", &[]), "open: Open");
     assert_eq!(asks("people", &[("x-api-key", KEY)]), "people: missing");
     assert_eq!(asks(r#"{"require": "none"}"#, &[]), "route-metadata: Open");
-    assert_eq!(asks(r#" {"require": {"any": ["people"]}}"#, &[("authorization", BASIC)]), "route-metadata: Known");
-    assert_eq!(asks(r#"{"authorize": {"subjects": ["nobody"]}}"#, &[("x-api-key", KEY)]), "route-metadata: not_authorized");
+    assert_eq!(
+        asks(r#" {"require": {"any": ["people"]}}"#, &[("authorization", BASIC)]),
+        "route-metadata: Known"
+    );
+    assert_eq!(
+        asks(r#"{"authorize": {"subjects": ["nobody"]}}"#, &[("x-api-key", KEY)]),
+        "route-metadata: not_authorized"
+    );
     assert_eq!(asks("{}", &[("x-api-key", KEY)]), "route-metadata: Known");
     // What it says does not make a path unambiguous.
     assert_eq!(by_route(&policy, "open", "/open%2fx", &[]), "default: ambiguous_path");

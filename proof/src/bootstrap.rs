@@ -43,6 +43,8 @@ pub struct Door {
     /// headers away. It never is where an address stands in `x-forwarded-for` already, so no door writes one there.
     pub inside: bool,
     pub upstream_http2: bool,
+    /// Clients connect by TLS: a `DownstreamTlsContext`.
+    pub tls: Option<Value>,
 }
 
 impl Door {
@@ -64,6 +66,7 @@ impl Door {
             limits: json!({}),
             inside: false,
             upstream_http2: false,
+            tls: None,
         }
     }
 
@@ -121,14 +124,21 @@ impl Door {
             manager["internal_address_config"] =
                 json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
         }
+        let mut chain = json!({ "filters": [
+            { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
+        ] });
+        if let Some(context) = &self.tls {
+            let mut context = context.clone();
+            context["@type"] =
+                json!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext");
+            chain["transport_socket"] = json!({ "name": "tls", "typed_config": context });
+        }
         json!({
             "name": self.name,
             "address": socket(([127, 0, 0, 1], 0).into()),
             // Each worker gets as many connections as any other.
             "connection_balance_config": { "exact_balance": {} },
-            "filter_chains": [{ "filters": [
-                { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
-            ] }],
+            "filter_chains": [chain],
         })
     }
 

@@ -1,9 +1,12 @@
 //! The whole decision about one request: from its header block to what is done with it.
 
+mod by_route;
+
 use wayside_sdk::policy::{
     Asked, CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
 };
 
+pub use self::by_route::ByRoute;
 use crate::access::{Access, Admission, Grant, Halt};
 use crate::authorization::is_token;
 use crate::denial::{Denial, Reason};
@@ -27,6 +30,7 @@ pub struct Policy {
     pub case: PathCase,
     /// Whether what browsers ask before they send a request of another origin passes without a credential
     pub bypass_preflight: bool,
+    pub by_route: ByRoute,
 }
 
 /// A request as the proxy hands it over.
@@ -39,6 +43,8 @@ pub struct Request<'a> {
     /// Needed only if [`Policy::asked`] says so
     pub route_name: &'a [u8],
     pub cluster: &'a [u8],
+    /// The route's own word, where it has one: see [`ByRoute`]
+    pub route_says: Option<&'a [u8]>,
 }
 
 /// Names alone: any value may be a credential.
@@ -74,7 +80,8 @@ impl Policy {
         // A rule must not be chosen by an identity that nobody vouches for.
         let genuine: Vec<Header<'_>> =
             request.headers.iter().filter(|(name, _)| !claimed.contains(name)).copied().collect();
-        let (rule, access) = match self.select(&Request { headers: &genuine, ..*request }) {
+        let selected = self.select(&Request { headers: &genuine, ..*request });
+        let (rule, access) = match selected.and_then(|selected| self.overridden(selected, request)) {
             Ok(selected) => selected,
             Err(reason) => {
                 let outcome = Err(Denial::of(reason).into());
@@ -98,6 +105,20 @@ impl Policy {
             Err(Denial::of(Reason::UnremovableHeader).into())
         };
         Decision { rule, claimed_identity, outcome }
+    }
+
+    /// What the route asks for in the place of what was selected.
+    fn overridden<'p>(
+        &'p self,
+        selected: (&'p str, &'p Access),
+        request: &Request<'_>,
+    ) -> Result<(&'p str, &'p Access), Reason> {
+        let Some(text) = request.route_says else { return Ok(selected) };
+        match self.by_route.asked(text, &self.rules) {
+            Some(asked) => Ok(asked),
+            None if self.by_route.passes_over => Ok(selected),
+            None => Err(Reason::BadOverride),
+        }
     }
 
     /// The rule for a request, if every reading of its path leads to the same one.
@@ -164,6 +185,25 @@ impl Policy {
         }
         Admitted { admission, once, edits }
     }
+}
+
+/// What access logs are told of a decision, as JSON: the rule, and who was recognised by which provider or why nobody was. `None` where nobody was
+/// asked for, or has shown anything.
+pub fn told(decision: &Decision<'_>) -> Option<String> {
+    let member = |name: &str, value: &str| {
+        format!(",\"{name}\":\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let found = match &decision.outcome {
+        Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
+            member("provider", &provider.name) + &member("subject", &encode_value(&holder.name))
+        }
+        Err(Halt::Denied(denial)) => {
+            let provider = denial.provider.as_deref().map(|provider| member("provider", provider));
+            provider.unwrap_or_default() + &member("reason", denial.reason.label())
+        }
+        Ok(_) | Err(Halt::Awaits { .. }) => return None,
+    };
+    Some(format!("{{\"rule\":\"{}\"{found}}}", decision.rule))
 }
 
 /// Fetch, "CORS-preflight fetch": such a request never carries credentials.

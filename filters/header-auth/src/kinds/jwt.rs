@@ -11,7 +11,7 @@ use wayside_credentials::jose::{Claims, Defect, Discord, Expectations, KeySet, T
 use super::{Examine, Finding, Proof, View};
 use crate::denial::Reason;
 use crate::jwks::Remote;
-use crate::means::Means;
+use crate::means::{Event, Means};
 use crate::source::{Source, present};
 use crate::store::Holder;
 use crate::timestamp::Timestamp;
@@ -43,9 +43,12 @@ impl Examine for Tokens {
             self.seen.hold_for(remote.changes());
         }
         let digest = Sha256::digest(&token).into();
-        if let Some(proof) = self.seen.get(&digest, request.now) {
+        let seen = self.seen.get(&digest, request.now);
+        means.noticed_kept(Some(seen.is_some()));
+        if let Some(proof) = seen {
             return Finding::Valid(proof);
         }
+        means.noticed(Event::Verifies);
         let judged = match &self.keys {
             Keys::Configured(keys) => self.judge(&token, keys, means, request.now),
             Keys::Fetched(remote) => {

@@ -7,6 +7,7 @@ mod api_key;
 mod basic;
 mod http_signature;
 mod jwt;
+mod mtls;
 
 use std::fmt;
 use std::rc::Rc;
@@ -19,6 +20,7 @@ pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
 pub use self::http_signature::{Entitled, HttpSignature, Replay};
 pub use self::jwt::{Keys, Seen, Tokens};
+pub use self::mtls::{Client, Mtls, Named, Pattern, Validation};
 use crate::denial::Reason;
 use crate::jwks::Remote;
 use crate::means::{Means, Vm};
@@ -53,6 +55,7 @@ pub enum Kind {
     Basic(Basic),
     HttpSignature(Box<HttpSignature>),
     Tokens(Box<Tokens>),
+    Mtls(Mtls),
     #[cfg(test)]
     Told(Finding),
 }
@@ -65,6 +68,7 @@ impl Kind {
             Self::Basic(kind) => kind,
             Self::HttpSignature(kind) => &**kind,
             Self::Tokens(kind) => &**kind,
+            Self::Mtls(kind) => kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }

@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use wayside_credentials::jose::{Algorithm, Expectations, KeySet, NoKeySet, Terms, Wanted};
+use wayside_credentials::jose::{
+    Algorithm, Expectations, KeySet, LONGEST_KEY_ID, MOST_KEYS, NoKeySet, Terms, Wanted,
+};
 use wayside_sdk::Checks;
 use wayside_sdk::config::Json;
 use wayside_sdk::units::DurationText;
 
 use super::providers::check_sources;
-use super::raw::RawProvider;
-use super::{NOT_SHOWN, jwks};
-use crate::kinds::{Keys, Seen, Tokens};
+use super::raw::{RawProvider, RawSecret};
+use super::{NOT_SHOWN, jwks, shared};
+use crate::kinds::{Keys, Seen, Shared, SharedKeys, Tokens};
 use crate::source::Source;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "sources",
     "issuer",
     "audiences",
     "jwks",
+    "secrets",
     "algorithms",
     "typ",
     "skew",
@@ -30,20 +33,15 @@ const FIELDS: [&str; 12] = [
     "max_keys_tried",
 ];
 
-pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<Tokens> {
+pub(super) fn check(
+    name: &str,
+    mut raw: RawProvider,
+    plaintext: bool,
+    at: &mut Checks<'_>,
+) -> Option<Tokens> {
     raw.only(&FIELDS, at);
-    let keys = match &raw.jwks {
-        // A set may have members that mean nothing to us.
-        Some(remote) if remote.get("uri").is_some() && remote.get("keys").is_none() => {
-            jwks::check(name, remote, &mut at.at("jwks")).map(Keys::Fetched)
-        }
-        configured => check_keys(configured.as_ref(), &mut at.at("jwks")).map(Keys::Configured),
-    };
-    let configured = match &keys {
-        Some(Keys::Configured(keys)) => Some(&**keys),
-        _ => None,
-    };
-    let algorithms = check_algorithms(raw.algorithms.as_deref(), configured, &mut at.at("algorithms"));
+    let keys = check_keys(name, raw.jwks.as_ref(), raw.secrets.take(), plaintext, at);
+    let algorithms = check_algorithms(raw.algorithms.as_deref(), keys.as_ref(), &mut at.at("algorithms"));
     let sources = match raw.sources {
         Some(sources) => check_sources(sources, &mut at.at("sources")),
         None => Some(vec![Source::Scheme("Bearer".to_owned())]),
@@ -75,7 +73,38 @@ pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option
     Some(Tokens { sources: sources?, keys: keys?, terms, expected, seen: Seen::default() })
 }
 
-fn check_keys(raw: Option<&Json>, at: &mut Checks<'_>) -> Option<Rc<KeySet>> {
+fn check_keys(
+    name: &str,
+    jwks: Option<&Json>,
+    secrets: Option<Vec<RawSecret>>,
+    plaintext: bool,
+    at: &mut Checks<'_>,
+) -> Option<Keys> {
+    match (jwks, secrets) {
+        (jwks, Some(_)) if jwks.is_some() => {
+            at.at("secrets").refuse("`jwks` or `secrets`: never secrets beside public keys", "both");
+            None
+        }
+        (_, Some(secrets)) => check_secrets(secrets, plaintext, &mut at.at("secrets")),
+        // A set may have members that mean nothing to us.
+        (Some(remote), None) if remote.get("uri").is_some() && remote.get("keys").is_none() => {
+            jwks::check(name, remote, &mut at.at("jwks")).map(Keys::Fetched)
+        }
+        (configured, None) => check_set(configured, plaintext, &mut at.at("jwks")).map(Keys::Configured),
+    }
+}
+
+fn check_set(raw: Option<&Json>, plaintext: bool, at: &mut Checks<'_>) -> Option<Rc<KeySet>> {
+    if let Some(Json::List(keys)) = raw.and_then(|set| set.get("keys")) {
+        let secret = |key: &Json| matches!(key.get("kty"), Some(Json::Text(kind)) if kind == "oct");
+        if let Some(index) = keys.iter().position(secret).filter(|_| !plaintext) {
+            at.at("keys").at(index).at("k").refuse(
+                "no secret but with `allow_plaintext`: `secrets` name the variables of the VM's environment that hold them",
+                "one",
+            );
+            return None;
+        }
+    }
     let found = match raw.map(KeySet::from_json) {
         Some(Ok(keys)) if keys.skipped() == 0 => return Some(Rc::new(keys)),
         Some(Ok(keys)) => {
@@ -92,13 +121,38 @@ fn check_keys(raw: Option<&Json>, at: &mut Checks<'_>) -> Option<Rc<KeySet>> {
     None
 }
 
+/// Whose tokens are known by secrets, each by a `kid`.
+fn check_secrets(raw: Vec<RawSecret>, plaintext: bool, at: &mut Checks<'_>) -> Option<Keys> {
+    let count = raw.len();
+    if !(1..=MOST_KEYS).contains(&count) {
+        at.refuse(format_args!("1 to {MOST_KEYS} secrets"), count);
+        return None;
+    }
+    let mut secrets: Vec<(String, Shared)> = Vec::with_capacity(count);
+    for (index, raw) in raw.into_iter().enumerate() {
+        let at = &mut at.at(index);
+        if secrets.iter().any(|(id, _)| *id == raw.id) || !(1..=LONGEST_KEY_ID).contains(&raw.id.len()) {
+            at.at("id").refuse("a `kid` of 1 to 256 bytes, each once", NOT_SHOWN);
+            continue;
+        }
+        let id = raw.id.clone();
+        secrets.extend(shared::check_kid(raw, plaintext, at).map(|shared| (id, shared)));
+    }
+    (secrets.len() == count).then(|| Keys::Shared(SharedKeys::new(secrets)))
+}
+
 /// What the keys are for, unless it is said: never secrets and public keys together.
 fn check_algorithms(
     raw: Option<&[String]>,
-    keys: Option<&KeySet>,
+    keys: Option<&Keys>,
     at: &mut Checks<'_>,
 ) -> Option<Vec<Algorithm>> {
-    let secret = keys.is_some_and(|keys| keys.keys().any(|key| key.is_secret()));
+    let configured = match keys {
+        Some(Keys::Configured(keys)) => Some(&**keys),
+        _ => None,
+    };
+    let secret = matches!(keys, Some(Keys::Shared(_)))
+        || configured.is_some_and(|keys| keys.keys().any(|key| key.is_secret()));
     let Some(raw) = raw else {
         return Some(Algorithm::all().filter(|algorithm| algorithm.is_symmetric() == secret).collect());
     };
@@ -109,10 +163,14 @@ fn check_algorithms(
             None => at.at(index).refuse("an algorithm of RFC 7518 or RFC 8037 that signs", NOT_SHOWN),
         }
     }
-    let fits = |keys: &KeySet| {
-        keys.keys().any(|key| algorithms.iter().any(|algorithm| key.with(*algorithm).is_some()))
+    let fits = match (keys, configured) {
+        (_, Some(keys)) => {
+            keys.keys().any(|key| algorithms.iter().any(|algorithm| key.with(*algorithm).is_some()))
+        }
+        (Some(Keys::Shared(_)), None) => algorithms.iter().any(|algorithm| algorithm.is_symmetric()),
+        _ => true,
     };
-    if algorithms.len() == raw.len() && !keys.is_none_or(fits) {
+    if algorithms.len() == raw.len() && !fits {
         at.refuse("an algorithm that one of the keys is for", "others");
         return None;
     }

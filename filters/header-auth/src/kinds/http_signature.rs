@@ -1,14 +1,16 @@
 //! Signatures of whole messages (RFC 9421), with the digest of their content (RFC 9530).
 
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use wayside_credentials::jose::Verifier;
+use wayside_credentials::jose::{Algorithm, Hash, Key, Verifier};
 use wayside_credentials::messages::signature::{Policy, Refused, Signer};
 use wayside_credentials::messages::{Message, digest, replay};
+use wayside_sdk::Checks;
 
-use super::{Awaited, Examine, Finding, Once, Proof, View};
+use super::{Awaited, Examine, Finding, Once, Proof, Shared, View};
 use crate::denial::Reason;
-use crate::means::Means;
+use crate::means::{Means, Vm};
 use crate::source::{Flaw, Source};
 use crate::store::Holder;
 use crate::timestamp::Timestamp;
@@ -18,7 +20,11 @@ pub struct HttpSignature {
     /// Tells what was used once apart from that of other providers
     provider: String,
     sources: [Source; 2],
-    signers: Vec<Signer>,
+    /// The field of the configuration that has the signers
+    field: &'static str,
+    /// Until they are armed
+    signings: RefCell<Vec<Signing>>,
+    signers: OnceCell<Vec<Signer>>,
     /// In the order of the signers
     holders: Vec<Entitled>,
     policy: Policy,
@@ -34,6 +40,36 @@ pub enum Replay {
     Allowed,
 }
 
+/// What a signer's signatures are verified with.
+#[derive(Clone, Debug)]
+pub enum Signing {
+    Public(Signer),
+    /// HMAC with SHA-256, by this `keyid`
+    Shared(String, Shared),
+}
+
+impl Signing {
+    /// The `keyid` of its signatures.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Public(signer) => signer.id(),
+            Self::Shared(id, _) => Some(id),
+        }
+    }
+
+    fn armed(self, vm: &dyn Vm, at: &mut Checks<'_>) -> Option<Signer> {
+        match self {
+            Self::Public(signer) => Some(signer),
+            Self::Shared(id, shared) => {
+                let signer = |secret: &[u8]| {
+                    Signer::new(Key::secret(secret).ok()?.named(&id), Algorithm::Hs(Hash::Sha256))
+                };
+                shared.read(vm, "a secret of at least 32 bytes", signer, at)
+            }
+        }
+    }
+}
+
 /// Who signs with a key, and when the key counts.
 #[derive(Clone, Debug)]
 pub struct Entitled {
@@ -44,7 +80,7 @@ pub struct Entitled {
 }
 
 impl Entitled {
-    fn in_time(&self, now: Timestamp) -> Result<&Rc<Holder>, Reason> {
+    pub(super) fn in_time(&self, now: Timestamp) -> Result<&Rc<Holder>, Reason> {
         if self.not_before.is_some_and(|start| now < start) {
             return Err(Reason::NotYetValid);
         }
@@ -58,14 +94,16 @@ impl Entitled {
 impl HttpSignature {
     pub fn new(
         provider: String,
-        signers: Vec<(Signer, Entitled)>,
+        field: &'static str,
+        signers: Vec<(Signing, Entitled)>,
         policy: Policy,
         replay: Replay,
         max_body: usize,
     ) -> Self {
         let sources = ["signature-input", "signature"].map(|name| Source::Header(name.to_owned()));
-        let (signers, holders) = signers.into_iter().unzip();
-        Self { provider, sources, signers, holders, policy, replay, max_body }
+        let (signings, holders) = signers.into_iter().unzip();
+        let (signings, signers) = (RefCell::new(signings), OnceCell::new());
+        Self { provider, sources, field, signings, signers, holders, policy, replay, max_body }
     }
 
     fn judged(&self, request: &View<'_>, verifier: &dyn Verifier) -> Result<Finding, Reason> {
@@ -78,15 +116,13 @@ impl HttpSignature {
         }
         let has_content = request.body.is_none_or(|body| !body.is_empty());
         let now = request.now;
-        let verified = self.policy.verify(&self.signers, &message, has_content, now.0, verifier)?;
+        let signers = self.signers.get().ok_or(Reason::Internal)?;
+        let verified = self.policy.verify(signers, &message, has_content, now.0, verifier)?;
         let Some(verified) = verified else {
             return Ok(Finding::Absent);
         };
-        let (signer, entitled) = self
-            .signers
-            .get(verified.signer)
-            .zip(self.holders.get(verified.signer))
-            .ok_or(Reason::Internal)?;
+        let (signer, entitled) =
+            signers.get(verified.signer).zip(self.holders.get(verified.signer)).ok_or(Reason::Internal)?;
         let holder = Rc::clone(entitled.in_time(now)?);
         if verified.covers_content {
             let Some(body) = request.body else {
@@ -107,6 +143,13 @@ impl HttpSignature {
 }
 
 impl Examine for HttpSignature {
+    fn arm(&self, vm: &dyn Vm, at: &mut Checks<'_>) {
+        let at = &mut at.at(self.field);
+        let signings = self.signings.take().into_iter().enumerate();
+        let armed = |(index, signing): (usize, Signing)| signing.armed(vm, &mut at.at(index));
+        drop(self.signers.set(signings.filter_map(armed).collect()));
+    }
+
     fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
         self.judged(request, means.verifier()).unwrap_or_else(Finding::Refused)
     }

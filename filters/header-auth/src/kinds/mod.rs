@@ -7,6 +7,8 @@ mod api_key;
 mod basic;
 mod http_signature;
 mod jwt;
+mod shared;
+mod webhooks;
 
 use std::fmt;
 use std::rc::Rc;
@@ -17,8 +19,10 @@ use wayside_sdk::Checks;
 
 pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
-pub use self::http_signature::{Entitled, HttpSignature, Replay};
-pub use self::jwt::{Keys, Seen, Tokens};
+pub use self::http_signature::{Entitled, HttpSignature, Replay, Signing};
+pub use self::jwt::{Keys, Seen, SharedKeys, Tokens};
+pub use self::shared::{Encoding, Kept, Shared};
+pub use self::webhooks::Webhooks;
 use crate::denial::Reason;
 use crate::jwks::Remote;
 use crate::means::{Means, Vm};
@@ -53,6 +57,7 @@ pub enum Kind {
     Basic(Basic),
     HttpSignature(Box<HttpSignature>),
     Tokens(Box<Tokens>),
+    Webhooks(Box<Webhooks>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -65,6 +70,7 @@ impl Kind {
             Self::Basic(kind) => kind,
             Self::HttpSignature(kind) => &**kind,
             Self::Tokens(kind) => &**kind,
+            Self::Webhooks(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }

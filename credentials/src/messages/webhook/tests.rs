@@ -148,7 +148,7 @@ fn a_message_is_the_same_whichever_of_its_codes_is_left() {
         hex(&mac.chain_update(b"1614265330.").chain_update(b"x").finalize().into_bytes())
     });
     let secrets = secrets.map(|secret| Secret::read(Profile::Stripe, secret.as_bytes()).unwrap());
-    let once = codes.map(|code| {
+    let once = codes.clone().map(|code| {
         let field = format!("t=1614265330,v1={code}");
         let fields: [Field<'_>; 1] = [(b"stripe-signature", field.as_bytes())];
         let presented = Profile::Stripe.presented(&Message::of(&fields).unwrap(), NOW, TOLERANCE);

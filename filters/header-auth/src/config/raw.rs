@@ -93,7 +93,7 @@ providers! {
     allow_sha1: bool,
     signers: Vec<RawSigner>,
     profile: RawProfile,
-    secrets: Vec<RawSecret>,
+    secrets: Vec<RawSigner>,
     label: String,
     tag: String,
     required_components: Vec<String>,
@@ -155,35 +155,15 @@ pub(super) struct RawKey {
     pub(super) scopes: Vec<String>,
 }
 
-/// Whoever signs messages.
+/// Whoever signs messages, with a key or with a secret that we have too.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSigner {
     pub(super) id: String,
-    pub(super) algorithm: String,
+    #[serde(default)]
+    pub(super) algorithm: Option<String>,
     #[serde(default)]
     pub(super) jwk: Option<Json>,
-    #[serde(default)]
-    pub(super) secret_env: Option<String>,
-    #[serde(default)]
-    pub(super) secret: Option<Plaintext>,
-    #[serde(default)]
-    pub(super) encoding: Option<RawEncoding>,
-    #[serde(default)]
-    pub(super) subject: Option<String>,
-    #[serde(default)]
-    pub(super) not_before: Option<String>,
-    #[serde(default)]
-    pub(super) not_after: Option<String>,
-    #[serde(default)]
-    pub(super) scopes: Vec<String>,
-}
-
-/// Whoever has a secret with us.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSecret {
-    pub(super) id: String,
     #[serde(default)]
     pub(super) secret_env: Option<String>,
     #[serde(default)]

@@ -10,7 +10,7 @@ use wayside_sdk::config::Json;
 use wayside_sdk::units::DurationText;
 use wayside_sdk::{Checks, OwnedName};
 
-use super::raw::{RawContentDigest, RawProvider, RawReplay, RawSecret, RawSigner, RawStructure};
+use super::raw::{RawContentDigest, RawProvider, RawReplay, RawSigner, RawStructure};
 use super::{NOT_SHOWN, shared};
 use crate::kinds::{Entitled, HttpSignature, Replay, Signing};
 
@@ -57,7 +57,7 @@ pub(super) fn check_shared(
 ) -> Option<HttpSignature> {
     raw.only(&[&["profile", "secrets"], &TERMS[..]].concat(), at);
     let secrets = raw.secrets.take().unwrap_or_default();
-    let check = |raw: RawSecret, at: &mut Checks<'_>| {
+    let check = |raw: RawSigner, at: &mut Checks<'_>| {
         let id = check_id(&raw.id, at);
         let (shared, entitled) = shared::check(raw, plaintext, at)?;
         Some((Signing::Shared(id?, shared), entitled))
@@ -192,39 +192,16 @@ fn check_id(id: &str, at: &mut Checks<'_>) -> Option<String> {
     Some(id.to_owned())
 }
 
-fn check_signer(raw: RawSigner, plaintext: bool, at: &mut Checks<'_>) -> Option<(Signing, Entitled)> {
-    let RawSigner {
-        id,
-        algorithm,
-        jwk,
-        secret_env,
-        secret,
-        encoding,
-        subject,
-        not_before,
-        not_after,
-        scopes,
-    } = raw;
-    let checked_id = check_id(&id, at);
-    let algorithm = check_algorithm(&algorithm, &mut at.at("algorithm"));
-    let raw = RawSecret { id, secret_env, secret, encoding, subject, not_before, not_after, scopes };
+fn check_signer(mut raw: RawSigner, plaintext: bool, at: &mut Checks<'_>) -> Option<(Signing, Entitled)> {
+    let id = check_id(&raw.id, at);
+    let algorithm = check_algorithm(&raw.algorithm.take().unwrap_or_default(), &mut at.at("algorithm"));
     if let Some(Algorithm::Hs(_)) = algorithm {
-        if jwk.is_some() {
-            at.at("jwk").refuse("`secret_env` in its place with `hmac-sha256`", "a key");
-            return None;
-        }
         let (shared, entitled) = shared::check(raw, plaintext, at)?;
-        return Some((Signing::Shared(checked_id?, shared), entitled));
+        return Some((Signing::Shared(id?, shared), entitled));
     }
-    let key = match &jwk {
-        Some(jwk) => check_jwk(jwk, &mut at.at("jwk")),
-        None => {
-            at.at("jwk").refuse("a public key", "none");
-            None
-        }
-    };
+    let key = check_jwk(raw.jwk.take().as_ref(), &mut at.at("jwk"));
     let entitled = shared::check_entitled(raw, at);
-    let signer = Signer::new(key?.named(&checked_id?), algorithm?);
+    let signer = Signer::new(key?.named(&id?), algorithm?);
     if signer.is_none() {
         at.at("algorithm").refuse("an algorithm of this kind of key", "one of another kind");
     }
@@ -241,14 +218,14 @@ fn check_algorithm(name: &str, at: &mut Checks<'_>) -> Option<Algorithm> {
 }
 
 /// A public key (RFC 7517 and 7518, section 6).
-fn check_jwk(jwk: &Json, at: &mut Checks<'_>) -> Option<Key> {
+fn check_jwk(jwk: Option<&Json>, at: &mut Checks<'_>) -> Option<Key> {
     for field in ["d", "p", "q", "dp", "dq", "qi", "k"] {
-        if jwk.get(field).is_some() {
+        if jwk.is_some_and(|jwk| jwk.get(field).is_some()) {
             at.at(field).refuse("a public key", "a part of a private one");
             return None;
         }
     }
-    let key = Key::from_jwk(jwk).ok().filter(|key| !key.is_secret());
+    let key = jwk.and_then(|jwk| Key::from_jwk(jwk).ok()).filter(|key| !key.is_secret());
     if key.is_none() {
         at.refuse("a public key as JWK: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519", NOT_SHOWN);
     }
@@ -292,13 +269,13 @@ mod tests {
             (one("k\u{e4}", "ed25519", ED25519), "signers/0/id: expected 1 to 256"),
             (one("k", "EdDSA", ED25519), "signers/0/algorithm: expected one of ed25519, ecdsa-p256-sha256"),
             (one("k", "rsa-pss-sha512", ED25519), "signers/0/algorithm: expected an algorithm of this kind"),
-            (one("k", "hmac-sha256", ED25519), "signers/0/jwk: expected `secret_env` in its place"),
+            (one("k", "hmac-sha256", ED25519), "signers/0/jwk: expected no such field beside a secret"),
             (one("k", "ed25519", "{}"), "signers/0/jwk: expected a public key"),
             (one("k", "ed25519", &ED25519.replace("JrQL", "")), "signers/0/jwk: expected a public key"),
             (one("k", "ed25519", &ED25519.replace("\"x\"", "\"d\": \"hunter2\", \"x\"")), "signers/0/jwk/d"),
             (
                 one("k", "hmac-sha256", r#"{"kty": "oct", "k": "hunter2"}"#),
-                "signers/0/jwk: expected `secret_env`",
+                "signers/0/jwk: expected no such field",
             ),
             (one("k", "ed25519", r#"{"kty": "oct", "k": "hunter2"}"#), "signers/0/jwk/k"),
             (

@@ -3,7 +3,7 @@
 use wayside_credentials::messages::webhook::Profile;
 use wayside_sdk::Checks;
 
-use super::raw::{RawProfile, RawProvider, RawSecret};
+use super::raw::{RawProfile, RawProvider, RawSigner};
 use super::signatures::{check_max_age, check_max_body, check_replay};
 use super::{shared, signatures};
 use crate::kinds::{Entitled, Kind, Shared, Webhooks};
@@ -33,7 +33,7 @@ pub(super) fn check(name: &str, raw: RawProvider, plaintext: bool, at: &mut Chec
 
 /// Of one service, which changes them: several may have one id.
 fn check_secrets(
-    raw: Vec<RawSecret>,
+    raw: Vec<RawSigner>,
     plaintext: bool,
     at: &mut Checks<'_>,
 ) -> Option<Vec<(Shared, Entitled)>> {
@@ -121,6 +121,10 @@ mod tests {
         ] {
             assert_eq!(hmac(profile, secret), "accepted", "{profile} {secret}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_refused_by_its_place_and_never_shown() {
         for (profile, secret, place) in [
             ("github", "", ": expected 1 to 16 secrets, found 0"),
             ("rfc9421", "", ": expected at least one secret"),
@@ -241,9 +245,13 @@ mod tests {
                 "/secret_env: expected a secret of at least 32 bytes",
             ),
             (r#""hmac-sha256", "secret": "hunter2""#, "/secret: secrets in plaintext are refused"),
-            (r#""hmac-sha256", "secret_env": "S", "jwk": {}"#, "/jwk: expected `secret_env` in its place"),
-            (r#""ed25519""#, "/jwk: expected a public key, found none"),
+            (
+                r#""hmac-sha256", "secret_env": "S", "jwk": {}"#,
+                "/jwk: expected no such field beside a secret",
+            ),
+            (r#""ed25519""#, "/jwk: expected a public key"),
             (r#""ed25519", "secret_env": "S""#, "/jwk: expected a public key"),
+            (r#""hmac", "secret_env": "S""#, "/algorithm: expected one of"),
         ] {
             let message = with(signer);
             assert!(message.starts_with(&format!("/providers/p/signers/0{place}")), "{signer}: {message}");

@@ -46,6 +46,7 @@ pub enum Kind {
     },
     Jwt(Issuer),
     Signatures(Signers),
+    Webhooks(Webhooks),
     /// One that is not attacked yet: it is listed.
     Other(String),
 }
@@ -74,6 +75,24 @@ pub struct Signers {
     pub replays: bool,
     /// Each with the `keyid` that the gateway knows it by as `kid`, and with what the gateway expects of it.
     pub keys: Vec<(Algorithm, Key)>,
+}
+
+/// Who signs webhooks with a secret that the gateway has too.
+#[derive(Debug)]
+pub struct Webhooks {
+    pub profile: Profile,
+    /// Whether the gateway takes the same message twice.
+    pub replays: bool,
+    /// As the service shows it.
+    pub secret: Option<Secret>,
+}
+
+/// In which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    StandardWebhooks,
+    GitHub,
+    Stripe,
 }
 
 /// A credential's text, which no debug print shows.
@@ -136,6 +155,7 @@ struct Credentials {
     key: Option<Secret>,
     user: Option<String>,
     password: Option<Secret>,
+    secret: Option<Secret>,
     jwks: Option<Jwks>,
     claims: Map<String, Value>,
 }
@@ -147,7 +167,7 @@ struct Jwks {
 
 impl Gateway {
     /// From header-auth's configuration, and from good credentials by the name of their provider: an API key (`key`), a user
-    /// (`user`, `password`), private keys that sign tokens (`jwks`, with `claims` that good tokens need).
+    /// (`user`, `password`), a `secret` of webhooks, private keys that sign tokens (`jwks`, with `claims` that good tokens need).
     ///
     /// # Errors
     /// A text is no JSON, the configuration has no providers, a private key is none, or credentials name no provider.
@@ -216,6 +236,14 @@ fn kind(name: &str, provider: &Value, given: Credentials) -> Result<Kind, BadGat
             replays: text(provider, "/replay") == Some("allow"),
             keys: signing(provider, keys(name, given.jwks)?),
         }),
+        Some(kind @ "hmac") => match profile(provider) {
+            Some(profile) => Kind::Webhooks(Webhooks {
+                profile,
+                replays: text(provider, "/replay") == Some("allow"),
+                secret: given.secret,
+            }),
+            None => Kind::Other(kind.to_owned()),
+        },
         Some("jwt") => {
             let keys = keys(name, given.jwks)?;
             let named = texts(provider.get("algorithms"));
@@ -245,6 +273,15 @@ fn kind(name: &str, provider: &Value, given: Credentials) -> Result<Kind, BadGat
             ));
         }
     })
+}
+
+fn profile(provider: &Value) -> Option<Profile> {
+    match text(provider, "/profile")? {
+        "standard_webhooks" => Some(Profile::StandardWebhooks),
+        "github" => Some(Profile::GitHub),
+        "stripe" => Some(Profile::Stripe),
+        _ => None,
+    }
 }
 
 fn keys(name: &str, given: Option<Jwks>) -> Result<Vec<Key>, BadGateway> {

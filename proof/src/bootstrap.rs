@@ -209,6 +209,27 @@ pub(crate) fn document(doors: &[Door]) -> Value {
     })
 }
 
+/// The same, with the listeners in a file that may be replaced.
+pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
+    let mut document = document(doors);
+    document["static_resources"]["listeners"] = json!([]);
+    document["node"] = json!({ "id": "proof", "cluster": "proof" });
+    document["dynamic_resources"] = json!({ "lds_config": {
+        "resource_api_version": "V3", "path_config_source": { "path": listeners },
+    } });
+    document
+}
+
+/// What that file holds.
+pub(crate) fn listeners(doors: &[Door]) -> Value {
+    let resource = |door: &Door| {
+        let mut listener = door.listener();
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener
+    };
+    json!({ "resources": doors.iter().map(resource).collect::<Vec<_>>() })
+}
+
 fn socket(address: SocketAddr) -> Value {
     json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
 }

@@ -12,16 +12,49 @@ use crate::bootstrap::{self, Door};
 #[derive(Debug)]
 pub struct Proxy {
     envoy: Envoy,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// Where the listeners of a proxy are that may get others.
+const LISTENERS: &str = "listeners.json";
 
 impl Proxy {
     /// # Errors
     /// Envoy does not start; the message holds its log.
     pub async fn start(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
+        Proxy::launch(binary, workers, tempfile::tempdir()?, &bootstrap::document(doors)).await
+    }
+
+    /// One whose doors can be [replaced](Proxy::replace).
+    ///
+    /// # Errors
+    /// Envoy does not start; the message holds its log.
+    pub async fn reloadable(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
         let folder = tempfile::tempdir()?;
+        let listeners = folder.path().join(LISTENERS);
+        std::fs::write(&listeners, bootstrap::listeners(doors).to_string())?;
+        Proxy::launch(binary, workers, folder, &bootstrap::reloadable(doors, &listeners)).await
+    }
+
+    /// Gives it other doors in the place of those it has, of the same names and upstreams. Envoy takes its time; whether it took
+    /// them at all, `listener_manager.lds.update_success` and `update_rejected` tell.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn replace(&self, doors: &[Door]) -> anyhow::Result<()> {
+        let new = self.folder.path().join("new.json");
+        std::fs::write(&new, bootstrap::listeners(doors).to_string())?;
+        Ok(std::fs::rename(new, self.folder.path().join(LISTENERS))?)
+    }
+
+    async fn launch(
+        binary: &Path,
+        workers: u32,
+        folder: TempDir,
+        document: &serde_json::Value,
+    ) -> anyhow::Result<Proxy> {
         let config = folder.path().join("envoy.json");
-        std::fs::write(&config, bootstrap::document(doors).to_string())?;
+        std::fs::write(&config, document.to_string())?;
         let launch = Launch {
             command: &[binary],
             config: &config,
@@ -30,7 +63,7 @@ impl Proxy {
             workers,
             wasm_level: "warning",
         };
-        Ok(Proxy { envoy: Envoy::start(&launch).await?, _folder: folder })
+        Ok(Proxy { envoy: Envoy::start(&launch).await?, folder })
     }
 
     /// Where a door is.

@@ -10,6 +10,7 @@ mod paths;
 mod signatures;
 mod tokens;
 mod tokens_further;
+mod webhooks;
 
 use std::{collections::BTreeSet, fmt};
 
@@ -194,6 +195,7 @@ pub fn all(gateway: &Gateway, now: u64) -> Attacks {
             }
             Kind::Basic { user } => basic::add(&mut attacks, gateway, provider, user.as_ref()),
             Kind::Signatures(signers) => signatures::add(&mut attacks, gateway, provider, signers, now),
+            Kind::Webhooks(kind) => webhooks::add(&mut attacks, provider, kind, now),
             Kind::Other(kind) => {
                 attacks.skip(
                     Group::Controls,
@@ -226,6 +228,7 @@ fn good(gateway: &Gateway, provider: &Provider, message: Message, now: u64) -> O
             Some(issuer.sources.first()?.carry(message, token))
         }
         Kind::Signatures(signers) => signatures::good(gateway, provider, signers, now),
+        Kind::Webhooks(kind) => webhooks::good(provider, kind, now),
         Kind::Other(_) => None,
     }
 }

@@ -102,6 +102,14 @@ impl KeySet {
         Ok(KeySet { keys, skipped, broken })
     }
 
+    /// Of keys that were read one by one. `None` without any, and where some are public and some secret.
+    #[must_use]
+    pub fn of(keys: Vec<Key>) -> Option<KeySet> {
+        let secret = keys.first()?.is_secret();
+        let alike = keys.iter().all(|key| key.is_secret() == secret);
+        alike.then_some(KeySet { keys, skipped: 0, broken: 0 })
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter()
     }

@@ -123,7 +123,13 @@ struct Provider {
     users: Option<Vec<User>>,
     /// Whether users may have a `sha1`; only of `basic`. Default: `false`.
     allow_sha1: Option<bool>,
-    /// Whoever may sign; only of `http_signature`, which needs one, as what follows is.
+    /// In which way messages are signed; only of `hmac`, which needs one.
+    profile: Option<Profile>,
+    /// What both sides have; `hmac` needs one, and `jwt` may have them in the place of `jwks`.
+    #[schemars(length(min = 1, max = 100))]
+    secrets: Option<Vec<SharedSecret>>,
+    /// Whoever may sign; only of `http_signature`, which needs one, as what follows is; but it is also of `hmac` with the profile `rfc9421`, and `max_age`,
+    /// `replay` and `max_body` of all profiles.
     signers: Option<Vec<Signer>>,
     /// Only a signature with this label counts.
     label: Option<String>,
@@ -153,7 +159,7 @@ struct Provider {
     /// One of them must be in a token's `aud`. Without any, a token that has an `aud` is refused (RFC 7519, 4.1.3).
     #[schemars(length(min = 1), inner(length(min = 1)))]
     audiences: Option<Vec<String>>,
-    /// The issuer's keys (RFC 7517), or where they are fetched; `jwt` needs them.
+    /// The issuer's keys (RFC 7517), or where they are fetched; `jwt` needs them, or `secrets`.
     jwks: Option<Keys>,
     /// The only ones that are taken. Default: all that the keys are for, and never secrets beside public keys.
     #[schemars(length(min = 1))]
@@ -201,6 +207,7 @@ enum Form {
 enum Kind {
     ApiKey,
     Basic,
+    Hmac,
     HttpSignature,
     Jwt,
     Mtls,
@@ -296,9 +303,15 @@ struct Signer {
     #[schemars(length(min = 1, max = 256), regex(pattern = "^[ -~]*$"))]
     id: String,
     algorithm: Algorithm,
-    /// The public key (RFC 7517).
-    #[schemars(schema_with = "jwk")]
-    jwk: (),
+    /// The public key (RFC 7517), of every algorithm but `hmac-sha256`.
+    #[schemars(schema_with = "jwk", default)]
+    jwk: Option<()>,
+    /// Of `hmac-sha256`: the variable in `vm_config.environment_variables` that holds the secret, of 32 bytes at least.
+    #[schemars(length(min = 1))]
+    secret_env: Option<String>,
+    /// The secret itself; only with `allow_plaintext`.
+    secret: Option<String>,
+    encoding: Option<Encoding>,
     /// Whom the upstream is told of. Default: the id.
     #[schemars(length(min = 1, max = 128))]
     subject: Option<String>,
@@ -308,6 +321,61 @@ struct Signer {
     /// RFC 6749, 3.3.
     #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
     scopes: Vec<String>,
+}
+
+/// A secret that both sides have, and who has it.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct SharedSecret {
+    /// Of `jwt` the `kid`, of `rfc9421` the `keyid`; each once. Of webhooks whom the upstream is told of.
+    #[schemars(length(min = 1, max = 256))]
+    id: String,
+    /// The variable in `vm_config.environment_variables` that holds it: 16 bytes at least of webhooks, 32 of `rfc9421`, as long as the hash of `jwt`.
+    #[schemars(length(min = 1))]
+    secret_env: Option<String>,
+    /// The secret itself; only with `allow_plaintext`.
+    secret: Option<String>,
+    /// Not of webhooks, whose services say how theirs are written.
+    encoding: Option<Encoding>,
+    /// Whom the upstream is told of. Default: the id. Not of `jwt`, as what follows.
+    #[schemars(length(min = 1, max = 128))]
+    subject: Option<String>,
+    /// In UTC: `2027-01-01T00:00:00Z`.
+    not_before: Option<String>,
+    not_after: Option<String>,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+/// How the secret's bytes are written. Default: `text`.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "lowercase")]
+enum Encoding {
+    /// As they are.
+    Text,
+    /// With padding (RFC 4648, section 4).
+    Base64,
+    /// Without (section 5).
+    Base64Url,
+}
+
+/// Who signs in which way.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars")]
+enum Profile {
+    /// As `http_signature`, with `hmac-sha256`.
+    #[schemars(rename = "rfc9421")]
+    Rfc9421,
+    /// standardwebhooks.com, v1.
+    #[schemars(rename = "standard_webhooks")]
+    StandardWebhooks,
+    /// `x-hub-signature-256`.
+    #[schemars(rename = "github")]
+    GitHub,
+    /// `stripe-signature`, v1.
+    #[schemars(rename = "stripe")]
+    Stripe,
 }
 
 /// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.

@@ -1,4 +1,5 @@
-//! AU-13: bytes of chance in headers, paths, queries, cookies and tokens, through the module and through the filter as Rust.
+//! AU-13: bytes of chance in headers, paths, queries, cookies and tokens, through the module and through the filter as Rust; AU-15: the same
+//! while the configuration changes.
 
 mod generated;
 
@@ -60,4 +61,19 @@ fn au_13_what_is_handed_out_gets_in() {
     assert!(counted.passed * 10 > counted.sent * 7, "{counted:?}");
     let counted = guarded.check(&guarded.requests.all);
     assert!(counted.passed < counted.sent / 2, "{counted:?}");
+}
+
+/// Also what may be used once stays used, whichever configuration saw it.
+#[test]
+fn au_15_while_the_configuration_changes_nobody_else_passes_and_nobody_is_refused() {
+    let guarded = Guarded::rust();
+    let mut chance = ChaCha8Rng::seed_from_u64(15);
+    let mut sent: Vec<_> = guarded.requests.all.clone();
+    while sent.len() < BATCH {
+        let mut bytes = [0; BYTES];
+        chance.fill_bytes(&mut bytes);
+        sent.extend(guarded.requests.changed(&mut Unstructured::new(&bytes)));
+    }
+    sent.extend(guarded.requests.all.clone());
+    assert_eq!(guarded.check_while_it_changes(&sent, 31), guarded.check(&sent));
 }

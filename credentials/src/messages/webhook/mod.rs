@@ -63,16 +63,17 @@ pub struct Presented {
     pub until: Option<Duration>,
 }
 
-/// A signature that is good.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Signed {
-    /// With which of the secrets
-    pub secret: usize,
-    /// What no second message may have: the digest of all that is signed
-    pub once: [u8; 32],
-}
-
 impl Profile {
+    /// The fields that it has to say, that with the codes first.
+    #[must_use]
+    pub fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::GitHub => &["x-hub-signature-256"],
+            Self::Stripe => &["stripe-signature"],
+            Self::StandardWebhooks => &["webhook-signature", "webhook-id", "webhook-timestamp"],
+        }
+    }
+
     /// Reads the signature's fields. `None` where there is none.
     ///
     /// # Errors
@@ -118,23 +119,25 @@ impl Profile {
 }
 
 impl Presented {
-    /// Compares the codes with those of all secrets, in a time that does not tell where they differ.
-    ///
-    /// # Errors
-    /// [`Refused::Wrong`] where no secret made any of them.
-    pub fn verify(&self, secrets: &[Secret], content: &[u8]) -> Result<Signed, Refused> {
-        for (secret, Secret(key)) in secrets.iter().enumerate() {
-            let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else { continue };
+    /// By which of the secrets, by their places, one of its codes was made over this content. Codes are compared in a time that does not
+    /// tell where they differ.
+    pub fn made_by<'s>(
+        &'s self,
+        secrets: &'s [Secret],
+        content: &'s [u8],
+    ) -> impl Iterator<Item = usize> + 's {
+        let made = move |Secret(key): &Secret| {
+            let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else { return false };
             let mac = mac.chain_update(&self.head).chain_update(content);
             // Not a comparison of secrets: whoever knows one may know which it is.
-            if self.codes.iter().any(|code| mac.clone().verify_slice(code).is_ok()) {
-                return Ok(Signed { secret, once: self.once(content) });
-            }
-        }
-        Err(Refused::Wrong)
+            self.codes.iter().any(|code| mac.clone().verify_slice(code).is_ok())
+        };
+        secrets.iter().enumerate().filter(move |(_, secret)| made(secret)).map(|(place, _)| place)
     }
 
-    fn once(&self, content: &[u8]) -> [u8; 32] {
+    /// What no second message may have: the digest of all that is signed.
+    #[must_use]
+    pub fn once(&self, content: &[u8]) -> [u8; 32] {
         use sha2::Digest as _;
         Sha256::new().chain_update(&self.head).chain_update(content).finalize().into()
     }

@@ -5,8 +5,10 @@ mod jwks;
 mod passwords;
 mod providers;
 mod raw;
+mod shared;
 mod signatures;
 mod tokens;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

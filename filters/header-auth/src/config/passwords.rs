@@ -8,7 +8,7 @@ use wayside_credentials::passwords::{
 use wayside_sdk::{Checks, Redacted};
 
 use super::NOT_SHOWN;
-use super::providers::{check_holder, check_sources, moment};
+use super::providers::{check_holder, check_sources, moment, variable};
 use super::raw::{Hex, RawForm, RawKey, RawProvider, RawSalted, RawUser};
 use crate::kinds::{ApiKeys, Basic, StoredKeys};
 use crate::store::Holder;
@@ -24,11 +24,8 @@ pub(super) fn check_api_keys(raw: RawProvider, plaintext: bool, at: &mut Checks<
     };
     let keys = check_keys(raw.keys.unwrap_or_default(), &terms, &mut at.at("keys"));
     let pepper_env = match raw.pepper_env {
-        Some(name) if name.is_empty() || name.contains(['=', '\0']) => {
-            at.at("pepper_env").refuse("the name of an environment variable of the VM", NOT_SHOWN);
-            return None;
-        }
-        name => name,
+        Some(name) => Some(variable(name, &mut at.at("pepper_env"))?),
+        None => None,
     };
     Some(ApiKeys::new(sources?, keys?, pepper_env))
 }

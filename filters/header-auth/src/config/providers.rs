@@ -6,7 +6,7 @@ use std::rc::Rc;
 use wayside_sdk::{Checks, OwnedName};
 
 use super::raw::{RawProvider, RawSource};
-use super::{NOT_SHOWN, certificates, passwords, signatures, tokens};
+use super::{NOT_SHOWN, certificates, passwords, signatures, tokens, webhooks};
 use crate::authorization::is_token;
 use crate::kinds::Kind;
 use crate::provider::Provider;
@@ -38,12 +38,15 @@ fn check_kind(name: &str, raw: RawProvider, plaintext: bool, at: &mut Checks<'_>
     match raw.kind.as_str() {
         "api_key" => passwords::check_api_keys(raw, plaintext, at).map(Kind::ApiKeys),
         "basic" => passwords::check_basic(raw, plaintext, at).map(Kind::Basic),
-        "http_signature" => signatures::check(name, raw, at).map(Box::new).map(Kind::HttpSignature),
-        "jwt" => tokens::check(name, raw, at).map(Box::new).map(Kind::Tokens),
+        "hmac" => webhooks::check(name, raw, plaintext, at),
+        "http_signature" => {
+            signatures::check(name, raw, plaintext, at).map(Box::new).map(Kind::HttpSignature)
+        }
+        "jwt" => tokens::check(name, raw, plaintext, at).map(Box::new).map(Kind::Tokens),
         "mtls" => certificates::check(raw, at).map(Kind::Mtls),
         _ => {
             at.at("kind").refuse(
-                "`api_key`, `basic`, `http_signature`, `jwt` or `mtls`, the kinds this version has",
+                "`api_key`, `basic`, `hmac`, `http_signature`, `jwt` or `mtls`, the kinds this version has",
                 NOT_SHOWN,
             );
             None
@@ -120,6 +123,15 @@ fn parameter_name(name: String, at: &mut Checks<'_>) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if name.is_empty() || !name.bytes().all(plain) {
         at.refuse("a name of letters, digits and -._~", NOT_SHOWN);
+        return None;
+    }
+    Some(name)
+}
+
+/// The name of a variable of the VM's environment.
+pub(super) fn variable(name: String, at: &mut Checks<'_>) -> Option<String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        at.refuse("the name of an environment variable of the VM", NOT_SHOWN);
         return None;
     }
     Some(name)

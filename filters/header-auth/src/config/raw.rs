@@ -115,6 +115,8 @@ providers! {
     users: Vec<RawUser>,
     allow_sha1: bool,
     signers: Vec<RawSigner>,
+    profile: RawProfile,
+    secrets: Vec<RawSigner>,
     label: String,
     tag: String,
     required_components: Vec<String>,
@@ -178,13 +180,21 @@ pub(super) struct RawKey {
     pub(super) scopes: Vec<String>,
 }
 
-/// Whoever signs messages.
+/// Whoever signs messages, with a key or with a secret that we have too.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSigner {
     pub(super) id: String,
-    pub(super) algorithm: String,
-    pub(super) jwk: Json,
+    #[serde(default)]
+    pub(super) algorithm: Option<String>,
+    #[serde(default)]
+    pub(super) jwk: Option<Json>,
+    #[serde(default)]
+    pub(super) secret_env: Option<String>,
+    #[serde(default)]
+    pub(super) secret: Option<Plaintext>,
+    #[serde(default)]
+    pub(super) encoding: Option<RawEncoding>,
     #[serde(default)]
     pub(super) subject: Option<String>,
     #[serde(default)]
@@ -222,6 +232,26 @@ pub(super) struct RawClient {
 pub(super) enum RawValidation {
     Handshake,
     Listener,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawEncoding {
+    Text,
+    Base64,
+    Base64Url,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+pub(super) enum RawProfile {
+    #[serde(rename = "rfc9421")]
+    Rfc9421,
+    #[serde(rename = "standard_webhooks")]
+    StandardWebhooks,
+    #[serde(rename = "github")]
+    GitHub,
+    #[serde(rename = "stripe")]
+    Stripe,
 }
 
 #[derive(serde::Deserialize, Clone, Copy)]
@@ -305,6 +335,10 @@ pub(super) enum RawForm {
 const HASH_IT: &str = "plaintext credentials are refused; store a hash of the secret instead (with `allow_plaintext`, \
     they are taken as texts in the field `key` of a key and `password` of a user)";
 
+/// Of what both sides need as it is.
+pub(super) const NAME_IT: &str = "secrets in plaintext are refused; name the variable of the VM's environment that holds it in `secret_env` instead (with \
+    `allow_plaintext`, it is taken as a text)";
+
 /// A field that must not exist. Its value is not even read, so that it cannot appear in a message.
 #[derive(Default)]
 struct NotHere;
@@ -322,10 +356,20 @@ pub(super) struct Plaintext(Redacted<Option<String>>);
 impl Plaintext {
     /// The secret, where it may be written and is a text; refused without being repeated otherwise.
     pub(super) fn allowed(self, allowed: bool, at: &mut Checks<'_>) -> Option<Redacted<String>> {
+        self.or_else_say(allowed, HASH_IT, at)
+    }
+
+    /// The same, with this for who may not write it.
+    pub(super) fn or_else_say(
+        self,
+        allowed: bool,
+        instead: &str,
+        at: &mut Checks<'_>,
+    ) -> Option<Redacted<String>> {
         match self.0.into_inner() {
             Some(secret) if allowed && !secret.is_empty() => Some(Redacted::new(secret)),
             _ => {
-                at.absorb(ConfigErrors::one(at.pointer(), HASH_IT));
+                at.absorb(ConfigErrors::one(at.pointer(), instead));
                 None
             }
         }

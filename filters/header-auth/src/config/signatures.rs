@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wayside_credentials::jose::Key;
+use wayside_credentials::jose::{Algorithm, Key};
 use wayside_credentials::messages::component::{Structure, Structures, is_whole};
 use wayside_credentials::messages::signature::{Policy, Required, Signer, algorithm_named, algorithm_names};
 use wayside_sdk::config::Json;
+use wayside_sdk::units::DurationText;
 use wayside_sdk::{Checks, OwnedName};
 
-use super::NOT_SHOWN;
-use super::providers::{check_holder, moment};
 use super::raw::{RawContentDigest, RawProvider, RawReplay, RawSigner, RawStructure};
-use crate::kinds::{Entitled, HttpSignature, Replay};
+use super::{NOT_SHOWN, shared};
+use crate::kinds::{Entitled, HttpSignature, Replay, Signing};
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 const SKEW: Duration = Duration::from_secs(30);
@@ -21,37 +21,70 @@ const MAX_BODY: u64 = 1024 * 1024;
 /// What 32 bits can address, with room for the copies it takes to look at a body.
 const MOST_BODY: u64 = 64 * 1024 * 1024;
 
-pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option<HttpSignature> {
-    raw.only(
-        &[
-            "signers",
-            "label",
-            "tag",
-            "required_components",
-            "content_digest",
-            "max_age",
-            "skew",
-            "require_nonce",
-            "replay",
-            "max_body",
-            "structured_fields",
-        ],
-        at,
-    );
+/// What a signature has to be, whoever makes it.
+const TERMS: [&str; 10] = [
+    "label",
+    "tag",
+    "required_components",
+    "content_digest",
+    "max_age",
+    "skew",
+    "require_nonce",
+    "replay",
+    "max_body",
+    "structured_fields",
+];
+
+pub(super) fn check(
+    name: &str,
+    mut raw: RawProvider,
+    plaintext: bool,
+    at: &mut Checks<'_>,
+) -> Option<HttpSignature> {
+    raw.only(&[&["signers"], &TERMS[..]].concat(), at);
+    let signers = raw.signers.take().unwrap_or_default();
+    let check = |raw, at: &mut Checks<'_>| check_signer(raw, plaintext, at);
+    let signers = each(signers, "at least one signer", check, &mut at.at("signers"));
+    check_terms(name, raw, "signers", signers, at)
+}
+
+/// The same of those who have a secret with us.
+pub(super) fn check_shared(
+    name: &str,
+    mut raw: RawProvider,
+    plaintext: bool,
+    at: &mut Checks<'_>,
+) -> Option<HttpSignature> {
+    raw.only(&[&["profile", "secrets"], &TERMS[..]].concat(), at);
+    let secrets = raw.secrets.take().unwrap_or_default();
+    let check = |raw: RawSigner, at: &mut Checks<'_>| {
+        let id = check_id(&raw.id, at);
+        let (shared, entitled) = shared::check(raw, plaintext, at)?;
+        Some((Signing::Shared(id?, shared), entitled))
+    };
+    let signers = each(secrets, "at least one secret", check, &mut at.at("secrets"));
+    check_terms(name, raw, "secrets", signers, at)
+}
+
+type Signers = Vec<(Signing, Entitled)>;
+
+fn check_terms(
+    name: &str,
+    raw: RawProvider,
+    field: &'static str,
+    signers: Option<Signers>,
+    at: &mut Checks<'_>,
+) -> Option<HttpSignature> {
     let max_body = check_max_body(raw.max_body, &mut at.at("max_body"));
     let skew = raw.skew.map_or(SKEW, |skew| skew.0);
     if skew > MOST_SKEW {
         at.at("skew").refuse("0s to 5m", NOT_SHOWN);
     }
-    let max_age = raw.max_age.map_or(MAX_AGE, |max_age| max_age.0);
-    if max_age.is_zero() {
-        at.at("max_age").refuse("more than 0s", NOT_SHOWN);
-    }
+    let max_age = check_max_age(raw.max_age, &mut at.at("max_age"));
     let content = !matches!(raw.content_digest, Some(RawContentDigest::IfCovered));
     let required = check_required(raw.required_components, content, &mut at.at("required_components"));
     let structures =
         check_structures(raw.structured_fields.unwrap_or_default(), &mut at.at("structured_fields"));
-    let signers = check_signers(raw.signers.unwrap_or_default(), &mut at.at("signers"));
     let policy = Policy {
         label: raw.label,
         tag: raw.tag,
@@ -61,11 +94,22 @@ pub(super) fn check(name: &str, raw: RawProvider, at: &mut Checks<'_>) -> Option
         skew,
         structures: structures?,
     };
-    let replay = match raw.replay {
+    Some(HttpSignature::new(name.to_owned(), field, signers?, policy, check_replay(raw.replay), max_body?))
+}
+
+pub(super) fn check_replay(replay: Option<RawReplay>) -> Replay {
+    match replay {
         Some(RawReplay::Allow) => Replay::Allowed,
         Some(RawReplay::Refuse) | None => Replay::Refused,
-    };
-    Some(HttpSignature::new(name.to_owned(), signers?, policy, replay, max_body?))
+    }
+}
+
+pub(super) fn check_max_age(max_age: Option<DurationText>, at: &mut Checks<'_>) -> Duration {
+    let max_age = max_age.map_or(MAX_AGE, |max_age| max_age.0);
+    if max_age.is_zero() {
+        at.refuse("more than 0s", NOT_SHOWN);
+    }
+    max_age
 }
 
 pub(super) fn check_max_body(max_body: Option<u64>, at: &mut Checks<'_>) -> Option<usize> {
@@ -113,56 +157,75 @@ fn check_structures(raw: BTreeMap<String, RawStructure>, at: &mut Checks<'_>) ->
     (structures.len() == count).then(|| Structures::new(structures))
 }
 
-fn check_signers(raw: Vec<RawSigner>, at: &mut Checks<'_>) -> Option<Vec<(Signer, Entitled)>> {
+/// One signer for each entry, no two by one name.
+fn each<T>(
+    raw: Vec<T>,
+    expected: &str,
+    check: impl Fn(T, &mut Checks<'_>) -> Option<(Signing, Entitled)>,
+    at: &mut Checks<'_>,
+) -> Option<Signers> {
     if raw.is_empty() {
-        at.refuse("at least one signer", "none");
+        at.refuse(expected, "none");
         return None;
     }
     let count = raw.len();
-    let mut signers: Vec<(Signer, Entitled)> = Vec::with_capacity(count);
+    let mut signers = Signers::with_capacity(count);
     for (index, raw) in raw.into_iter().enumerate() {
         let at = &mut at.at(index);
-        if signers.iter().any(|(signer, _)| signer.id() == Some(raw.id.as_str())) {
+        let Some((signing, entitled)) = check(raw, at) else { continue };
+        if signers.iter().any(|(other, _)| other.id() == signing.id()) {
             at.at("id").refuse("each id once", "one that is there already");
             continue;
         }
-        signers.extend(check_signer(raw, at));
+        signers.push((signing, entitled));
     }
     (signers.len() == count).then_some(signers)
 }
 
-fn check_signer(raw: RawSigner, at: &mut Checks<'_>) -> Option<(Signer, Entitled)> {
-    let visible = raw.id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if !visible || !(1..=256).contains(&raw.id.len()) {
+/// A `keyid`.
+fn check_id(id: &str, at: &mut Checks<'_>) -> Option<String> {
+    let visible = id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !visible || !(1..=256).contains(&id.len()) {
         at.at("id").refuse("1 to 256 visible ASCII characters, as a `keyid` has them", NOT_SHOWN);
+        return None;
     }
-    let algorithm = algorithm_named(&raw.algorithm);
-    if algorithm.is_none() {
-        let names: Vec<&str> = algorithm_names().collect();
-        at.at("algorithm").refuse(format_args!("one of {}", names.join(", ")), NOT_SHOWN);
+    Some(id.to_owned())
+}
+
+fn check_signer(mut raw: RawSigner, plaintext: bool, at: &mut Checks<'_>) -> Option<(Signing, Entitled)> {
+    let id = check_id(&raw.id, at);
+    let algorithm = check_algorithm(&raw.algorithm.take().unwrap_or_default(), &mut at.at("algorithm"));
+    if let Some(Algorithm::Hs(_)) = algorithm {
+        let (shared, entitled) = shared::check(raw, plaintext, at)?;
+        return Some((Signing::Shared(id?, shared), entitled));
     }
-    let key = check_jwk(&raw.jwk, &mut at.at("jwk"));
-    let not_before = moment(raw.not_before, &mut at.at("not_before"));
-    let not_after = moment(raw.not_after, &mut at.at("not_after"));
-    let subject = if raw.subject.is_some() { "subject" } else { "id" };
-    let holder = check_holder(raw.subject.unwrap_or_else(|| raw.id.clone()), raw.scopes, subject, at);
-    let signer = Signer::new(key?.named(&raw.id), algorithm?);
+    let key = check_jwk(raw.jwk.take().as_ref(), &mut at.at("jwk"));
+    let entitled = shared::check_entitled(raw, at);
+    let signer = Signer::new(key?.named(&id?), algorithm?);
     if signer.is_none() {
         at.at("algorithm").refuse("an algorithm of this kind of key", "one of another kind");
     }
-    let entitled = Entitled { holder: holder?, not_before: not_before?, not_after: not_after? };
-    Some((signer?, entitled))
+    Some((Signing::Public(signer?), entitled?))
+}
+
+fn check_algorithm(name: &str, at: &mut Checks<'_>) -> Option<Algorithm> {
+    let algorithm = algorithm_named(name);
+    if algorithm.is_none() {
+        let names: Vec<&str> = algorithm_names().collect();
+        at.refuse(format_args!("one of {}", names.join(", ")), NOT_SHOWN);
+    }
+    algorithm
 }
 
 /// A public key (RFC 7517 and 7518, section 6).
-fn check_jwk(jwk: &Json, at: &mut Checks<'_>) -> Option<Key> {
+fn check_jwk(jwk: Option<&Json>, at: &mut Checks<'_>) -> Option<Key> {
     for field in ["d", "p", "q", "dp", "dq", "qi", "k"] {
-        if jwk.get(field).is_some() {
+        if jwk.is_some_and(|jwk| jwk.get(field).is_some()) {
             at.at(field).refuse("a public key", "a part of a private one");
             return None;
         }
     }
-    let key = Key::from_jwk(jwk).ok().filter(|key| !key.is_secret());
+    let key = jwk.and_then(|jwk| Key::from_jwk(jwk).ok()).filter(|key| !key.is_secret());
     if key.is_none() {
         at.refuse("a public key as JWK: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519", NOT_SHOWN);
     }
@@ -206,11 +269,15 @@ mod tests {
             (one("k\u{e4}", "ed25519", ED25519), "signers/0/id: expected 1 to 256"),
             (one("k", "EdDSA", ED25519), "signers/0/algorithm: expected one of ed25519, ecdsa-p256-sha256"),
             (one("k", "rsa-pss-sha512", ED25519), "signers/0/algorithm: expected an algorithm of this kind"),
-            (one("k", "hmac-sha256", ED25519), "signers/0/algorithm: expected an algorithm of this kind"),
+            (one("k", "hmac-sha256", ED25519), "signers/0/jwk: expected no such field beside a secret"),
             (one("k", "ed25519", "{}"), "signers/0/jwk: expected a public key"),
             (one("k", "ed25519", &ED25519.replace("JrQL", "")), "signers/0/jwk: expected a public key"),
             (one("k", "ed25519", &ED25519.replace("\"x\"", "\"d\": \"hunter2\", \"x\"")), "signers/0/jwk/d"),
-            (one("k", "hmac-sha256", r#"{"kty": "oct", "k": "hunter2"}"#), "signers/0/jwk/k"),
+            (
+                one("k", "hmac-sha256", r#"{"kty": "oct", "k": "hunter2"}"#),
+                "signers/0/jwk: expected no such field",
+            ),
+            (one("k", "ed25519", r#"{"kty": "oct", "k": "hunter2"}"#), "signers/0/jwk/k"),
             (
                 refusal(
                     &signer("").replace(
@@ -220,7 +287,8 @@ mod tests {
                 ),
                 "signers/1/id",
             ),
-            (refusal(&signer(r#", "secret": "hunter2""#)), "signers/0/secret: unknown field"),
+            (refusal(&signer(r#", "secret": "hunter2""#)), "signers/0/secret: expected no such field"),
+            (refusal(&signer(r#", "password": "hunter2""#)), "signers/0/password: unknown field"),
         ] {
             assert!(message.starts_with(&format!("/providers/p/{place}")), "{place}: {message}");
             assert!(!message.contains("hunter2"), "{message}");

@@ -147,7 +147,7 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
     check(
         r#"{"version": 1, "providers": {"corp": {"kind": "oidc"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
         expect![
-            "/providers/corp/kind: expected `api_key`, `basic`, `http_signature`, `jwt` or `mtls`, the kinds this version has, found another value (not shown)"
+            "/providers/corp/kind: expected `api_key`, `basic`, `hmac`, `http_signature`, `jwt` or `mtls`, the kinds this version has, found another value (not shown)"
         ],
     );
     for (more, place) in [

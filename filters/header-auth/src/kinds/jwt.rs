@@ -1,17 +1,20 @@
 //! JSON Web Tokens: RFC 7519, verified with keys that are configured or fetched.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
-use wayside_credentials::jose::{Claims, Defect, Discord, Expectations, KeySet, Terms, Unverified};
+use wayside_credentials::jose::{
+    Algorithm, Claims, Defect, Discord, Expectations, Key, KeySet, Terms, Unverified,
+};
+use wayside_sdk::Checks;
 
-use super::{Examine, Finding, Proof, View};
+use super::{Examine, Finding, Proof, Shared, View};
 use crate::denial::Reason;
 use crate::jwks::Remote;
-use crate::means::{Event, Means};
+use crate::means::{Event, Means, Vm};
 use crate::source::{Source, present};
 use crate::store::Holder;
 use crate::timestamp::Timestamp;
@@ -30,9 +33,44 @@ pub struct Tokens {
 pub enum Keys {
     Configured(Rc<KeySet>),
     Fetched(Rc<Remote>),
+    Shared(SharedKeys),
+}
+
+/// Secrets by their `kid`.
+#[derive(Debug)]
+pub struct SharedKeys {
+    secrets: Vec<(String, Shared)>,
+    keys: OnceCell<KeySet>,
+}
+
+impl SharedKeys {
+    pub fn new(secrets: Vec<(String, Shared)>) -> SharedKeys {
+        SharedKeys { secrets, keys: OnceCell::new() }
+    }
+
+    fn arm(&self, algorithms: &[Algorithm], vm: &dyn Vm, at: &mut Checks<'_>) {
+        let key = |id: &str, secret: &[u8]| {
+            let key = Key::secret(secret).ok()?.named(id);
+            algorithms.iter().any(|algorithm| key.with(*algorithm).is_some()).then_some(key)
+        };
+        let read = |(index, (id, shared)): (usize, &(String, Shared))| {
+            let expected = "a secret as long as the hash of one of the `algorithms`: 32, 48 or 64 bytes";
+            shared.read(vm, expected, |secret| key(id, secret), &mut at.at(index))
+        };
+        let keys = self.secrets.iter().enumerate().filter_map(read).collect();
+        if let Some(keys) = KeySet::of(keys) {
+            drop(self.keys.set(keys));
+        }
+    }
 }
 
 impl Examine for Tokens {
+    fn arm(&self, vm: &dyn Vm, at: &mut Checks<'_>) {
+        if let Keys::Shared(shared) = &self.keys {
+            shared.arm(&self.terms.algorithms, vm, &mut at.at("secrets"));
+        }
+    }
+
     fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
         let token = match present(&self.sources, request.headers, request.max_credential_bytes) {
             Ok(None) => return Finding::Absent,
@@ -51,6 +89,10 @@ impl Examine for Tokens {
         means.noticed(Event::Verifies);
         let judged = match &self.keys {
             Keys::Configured(keys) => self.judge(&token, keys, means, request.now),
+            Keys::Shared(shared) => match shared.keys.get() {
+                Some(keys) => self.judge(&token, keys, means, request.now),
+                None => Err(Reason::Internal),
+            },
             Keys::Fetched(remote) => {
                 // For what is refused by any key nobody need fetch one.
                 if let Err(defect) = Unverified::parse(&token, &self.terms) {
@@ -75,7 +117,7 @@ impl Examine for Tokens {
 
     fn remote(&self) -> Option<&Rc<Remote>> {
         match &self.keys {
-            Keys::Configured(_) => None,
+            Keys::Configured(_) | Keys::Shared(_) => None,
             Keys::Fetched(remote) => Some(remote),
         }
     }

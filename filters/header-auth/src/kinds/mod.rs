@@ -8,6 +8,8 @@ mod basic;
 mod http_signature;
 mod jwt;
 mod mtls;
+mod shared;
+mod webhooks;
 
 use std::fmt;
 use std::rc::Rc;
@@ -18,9 +20,11 @@ use wayside_sdk::Checks;
 
 pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
-pub use self::http_signature::{Entitled, HttpSignature, Replay};
-pub use self::jwt::{Keys, Seen, Tokens};
+pub use self::http_signature::{Entitled, HttpSignature, Replay, Signing};
+pub use self::jwt::{Keys, Seen, SharedKeys, Tokens};
 pub use self::mtls::{Client, Mtls, Named, Pattern, Validation};
+pub use self::shared::{Encoding, Kept, Shared};
+pub use self::webhooks::Webhooks;
 use crate::denial::Reason;
 use crate::jwks::Remote;
 use crate::means::{Means, Vm};
@@ -56,6 +60,7 @@ pub enum Kind {
     HttpSignature(Box<HttpSignature>),
     Tokens(Box<Tokens>),
     Mtls(Mtls),
+    Webhooks(Box<Webhooks>),
     #[cfg(test)]
     Told(Finding),
 }
@@ -69,6 +74,7 @@ impl Kind {
             Self::HttpSignature(kind) => &**kind,
             Self::Tokens(kind) => &**kind,
             Self::Mtls(kind) => kind,
+            Self::Webhooks(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,
         }

@@ -4,6 +4,7 @@
 mod oracle;
 mod requests;
 mod signed;
+mod webhooks;
 
 use std::{
     path::PathBuf,
@@ -16,7 +17,7 @@ use wayside::{
     envoy_config,
     message::{Exchange, HeaderMap, Recording},
     proxy::{End, Outcome},
-    replay::{self, Options, Specs},
+    replay::{self, Change, Options, Specs},
     scenario,
     trace::TraceLevel,
     upstream::Services,
@@ -34,6 +35,8 @@ const NOW: u64 = 1_800_000_000;
 pub(crate) struct Guarded {
     modules: Arc<Modules>,
     specs: Specs,
+    /// The same configuration with other words in it, and one that is refused.
+    others: [Specs; 2],
     template: Exchange,
     pub(crate) requests: Requests,
     pub(crate) oracle: Oracle,
@@ -53,13 +56,18 @@ impl Guarded {
     fn new(modules: Modules, file: &str) -> Guarded {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("envoy.json");
-        std::fs::write(&path, configuration(file).to_string()).expect("it can be written");
-        let spec = envoy_config::load(&path).expect("a configuration").spec;
+        let specs = |auth: &str| {
+            std::fs::write(&path, configuration(file, auth).to_string()).expect("it can be written");
+            Specs::Everywhere(Arc::new(envoy_config::load(&path).expect("a configuration").spec))
+        };
+        let with = |more: &str| LAB.0.replacen('{', &format!("{{{more},"), 1);
+        let others = [r#""challenge_realm": "another""#, r#""allow_everybody": true"#].map(with);
         let requests = Requests::new(NOW);
         let oracle = Oracle::new(&requests);
         Guarded {
             modules: Arc::new(modules),
-            specs: Specs::Everywhere(Arc::new(spec)),
+            specs: specs(LAB.0),
+            others: others.map(|auth| specs(&auth)),
             template: template(),
             requests,
             oracle,
@@ -71,10 +79,32 @@ impl Guarded {
     /// # Panics
     /// Something that must hold does not.
     pub(crate) fn check(&self, sent: &[Sent]) -> Counted {
+        self.check_with(sent, &[])
+    }
+
+    /// The same while other configurations come and go: one that says the same otherwise, one that is refused, and the first.
+    ///
+    /// # Panics
+    /// As there.
+    #[allow(dead_code, reason = "the fuzzer has no use for it")]
+    pub(crate) fn check_while_it_changes(&self, sent: &[Sent], times: u32) -> Counted {
+        let [other, refused] = &self.others;
+        let specs = [other, refused, &self.specs].into_iter().cycle();
+        let step = Duration::from_millis(sent.len() as u64) / (times + 1);
+        let changes = (1..=times).zip(specs).map(|(number, specs)| Change {
+            at: step * number,
+            specs: specs.clone(),
+            drain: step,
+        });
+        self.check_with(sent, &changes.collect::<Vec<_>>())
+    }
+
+    fn check_with(&self, sent: &[Sent], changes: &[Change]) -> Counted {
         let exchanges = sent.iter().zip(1..).map(|(sent, number)| {
             let mut exchange = self.template.clone();
             exchange.id.number = number;
-            exchange.timing.request_headers = Some(Duration::from_secs(NOW));
+            exchange.timing.request_headers =
+                Some(Duration::from_secs(NOW) + Duration::from_millis(u64::from(exchange.id.number - 1)));
             exchange.request.headers = headers(sent);
             if !sent.body.is_empty() {
                 exchange.request.body = vec![sent.body.clone().into()];
@@ -94,7 +124,7 @@ impl Guarded {
         replay::replay_each(
             &self.modules,
             &self.specs,
-            &[],
+            changes,
             recording,
             &options,
             |_| Services::default(),
@@ -107,7 +137,7 @@ impl Guarded {
 }
 
 /// How many requests there were, and how many came to the upstream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) sent: usize,
     pub(crate) passed: usize,
@@ -141,13 +171,13 @@ fn template() -> Exchange {
     (*outcome.exchange).clone()
 }
 
-fn configuration(file: &str) -> Value {
+fn configuration(file: &str, auth: &str) -> Value {
     let wasm = json!({ "name": "header_auth", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
             "name": "header_auth",
             "allow_on_headers_stop_iteration": true,
-            "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": LAB.0 },
+            "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": auth },
             "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": file } } },
         },
     } });

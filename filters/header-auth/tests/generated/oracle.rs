@@ -7,11 +7,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use wayside::proxy::Outcome;
 use wayside_attack::{
     Gateway,
-    gateway::{Kind, Secret, Signers, Source},
+    gateway::{Kind, Profile, Secret, Signers, Source},
     keys::{Algorithm, Key},
 };
 
-use super::{Requests, Sent, signed};
+use super::{Requests, Sent, signed, webhooks};
 
 pub(crate) struct Oracle {
     /// Prefixes of paths, each with what is asked for there.
@@ -30,6 +30,8 @@ enum Credentials {
     Tokens(BTreeSet<Vec<u8>>),
     /// Signatures over the message: these keys'.
     Messages(Vec<(Algorithm, Arc<Key>)>),
+    /// Content signed in this way with this secret.
+    Webhooks(Profile, String),
 }
 
 impl Oracle {
@@ -95,6 +97,13 @@ impl Oracle {
             .any(|asked| matches!(asked.credentials, Credentials::Messages(_)) && asked.is_shown(sent))
     }
 
+    /// Whether the message bears a credential of this provider.
+    #[allow(dead_code, reason = "the fuzzer has no use for it")]
+    pub(crate) fn is_signed_for(&self, provider: &str, sent: &Sent) -> bool {
+        let mut asked = self.guarded.iter().flat_map(|(_, asked)| asked);
+        asked.any(|asked| asked.provider == provider && asked.is_shown(sent))
+    }
+
     fn asked(&self, path: &str) -> Option<&[Asked]> {
         let inside = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -144,6 +153,10 @@ impl Asked {
             }
             Kind::Jwt(_) => Credentials::Tokens(requests.tokens_of(name)),
             Kind::Signatures(_) => Credentials::Messages(signers.to_vec()),
+            Kind::Webhooks(webhooks) => {
+                let Secret(secret) = webhooks.secret.as_ref().expect("the lab's");
+                Credentials::Webhooks(webhooks.profile, secret.clone())
+            }
             other => panic!("no credentials of {other:?}"),
         };
         Asked { provider: name.to_owned(), credentials }
@@ -165,6 +178,7 @@ impl Asked {
                 scheme == b"basic" && STANDARD.decode(rest).is_ok_and(|decoded| decoded == user.as_bytes())
             }),
             Credentials::Messages(keys) => signed::is_by_one_of(keys, sent),
+            Credentials::Webhooks(profile, secret) => webhooks::is_signed(*profile, secret, sent),
             Credentials::Tokens(tokens) => {
                 authorization().is_some_and(|(scheme, rest)| scheme == b"bearer" && tokens.contains(&rest))
             }

@@ -148,6 +148,9 @@ struct Provider {
     /// How many keys are tried on a token that names none. Default: 4.
     #[schemars(range(min = 1, max = 16))]
     max_keys_tried: Option<u64>,
+    /// How many good tokens each VM remembers, so as not to verify them again; 0 for none. Default: 1000.
+    #[schemars(range(max = 100_000))]
+    cache_size: Option<u64>,
     /// Whether the credential is taken off the request; not if nothing is said and it is a token or a signature of the whole message.
     #[schemars(default = "yes")]
     hide: Option<bool>,

@@ -112,6 +112,7 @@ providers! {
     require_sub: bool,
     claims: BTreeMap<String, Json>,
     max_keys_tried: u64,
+    cache_size: u64,
 }
 
 #[derive(serde::Deserialize)]

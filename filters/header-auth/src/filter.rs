@@ -13,7 +13,7 @@ use wayside_sdk::property::{
 };
 use wayside_sdk::{
     Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
-    Histogram, Host, HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestBody,
+    Histogram, Host, HttpFilter, Init, Mode, Monotonic, NameRef, OwnedName, Plugin, Redacted, Reply, RequestBody,
     RequestHeaders, RequestTrailers, Wall, log, name, rng,
 };
 
@@ -310,7 +310,7 @@ impl HeaderAuth {
         let claimed = self.policy.identity.claimed(&trailers);
         if self.mode == Mode::Enforce {
             for name in &claimed {
-                request.headers.remove(&parsed(name)?)?;
+                request.headers.remove(parsed(name, &mut None)?)?;
             }
         }
         Ok(!claimed.is_empty())
@@ -497,18 +497,24 @@ enum EditError {
 fn apply(admitted: &Admitted<'_>, headers: Option<&mut Headers<OfRequest>>) -> Result<(), EditError> {
     let headers = headers.ok_or(EditError::Gone)?;
     for edit in &admitted.edits {
+        let mut folded = None;
         match edit {
-            Edit::Set(name, path) if name == b":path" => headers.set(name!(":path"), path)?,
-            Edit::Set(name, value) => headers.set(&parsed(name)?, value)?,
-            Edit::Add(name, value) => headers.append(&parsed(name)?, value)?,
-            Edit::Remove(name) => headers.remove(&parsed(name)?)?,
+            Edit::Set(name, path) if **name == *b":path" => headers.set(name!(":path"), path)?,
+            Edit::Set(name, value) => headers.set(parsed(name, &mut folded)?, value)?,
+            Edit::Add(name, value) => headers.append(parsed(name, &mut folded)?, value)?,
+            Edit::Remove(name) => headers.remove(parsed(name, &mut folded)?)?,
         }
     }
     Ok(())
 }
 
-fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
-    std::str::from_utf8(name).ok().and_then(OwnedName::parse).ok_or(EditError::Name)
+/// Names are nearly always in lower case as they stand.
+fn parsed<'a>(name: &'a [u8], folded: &'a mut Option<OwnedName>) -> Result<NameRef<'a>, EditError> {
+    if let Some(name) = NameRef::parse(name) {
+        return Ok(name);
+    }
+    let name = std::str::from_utf8(name).ok().and_then(OwnedName::parse).ok_or(EditError::Name)?;
+    Ok(NameRef::from(&*folded.insert(name)))
 }
 
 fn refuse(denial: &Denial) -> Reply {

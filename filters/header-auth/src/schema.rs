@@ -182,6 +182,9 @@ struct Provider {
     clients: Option<Vec<Client>>,
     /// Who has to have found a certificate good; only of `mtls`. Default: `handshake`.
     validated_by: Option<Validation>,
+    /// How many good tokens each VM remembers, so as not to verify them again; 0 for none. Default: 1000.
+    #[schemars(range(max = 100_000))]
+    cache_size: Option<u64>,
     /// Whether the credential is taken off the request; not if nothing is said and it is a token or a signature of the whole message.
     #[schemars(default = "yes")]
     hide: Option<bool>,

@@ -111,8 +111,7 @@ impl HeaderBlock {
 
     /// Every entry in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut entries = self.entries();
-        std::iter::from_fn(move || entries.next_entry())
+        Pairs(self.entries())
     }
 
     /// The entry at this place, counted from 0.
@@ -126,13 +125,13 @@ impl HeaderBlock {
 
     /// Every value of this name, in order.
     pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
-        let mut entries = self.entries_named(name.as_name().as_bytes());
-        std::iter::from_fn(move || entries.next_named(name.as_name().as_bytes()))
+        let mut entries = self.entries_named(name.as_name());
+        std::iter::from_fn(move || entries.next_named(name.as_name()))
     }
 
     /// The first value; the others are not seen. For a header that decides who gets in, use [`only`](Self::only).
     pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
-        let name = name.as_name().as_bytes();
+        let name = name.as_name();
         self.entries_named(name).next_named(name)
     }
 
@@ -226,20 +225,33 @@ pub(super) struct Entries<'a> {
     pub(super) at: usize,
 }
 
+/// Every entry. How many are left is known, so that who collects them allocates once.
+struct Pairs<'a>(Entries<'a>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_entry()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.sizes.size_hint()
+    }
+}
+
 /// Where an entry lies: `decode` saw that all of it does.
 pub(super) struct Span {
     name: Range<usize>,
-    value: Range<usize>,
 }
 
 impl<'a> Entries<'a> {
     pub(super) fn next_span(&mut self) -> Option<Span> {
         let (name, value) = sizes(*self.sizes.next()?);
         let name = self.at..self.at.wrapping_add(name);
-        let value_at = name.end.wrapping_add(1);
-        let value = value_at..value_at.wrapping_add(value);
-        self.at = value.end.wrapping_add(1);
-        Some(Span { name, value })
+        self.at = name.end.wrapping_add(value).wrapping_add(2);
+        Some(Span { name })
     }
 
     /// Most entries are passed over, most of the time: by two additions each.
@@ -257,9 +269,14 @@ impl<'a> Entries<'a> {
         None
     }
 
+    #[inline]
     fn next_entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
-        let Span { name, value } = self.next_span()?;
-        Some((self.bytes.get(name)?, self.bytes.get(value)?))
+        let (name, value) = sizes(*self.sizes.next()?);
+        let (name_at, name_end) = (self.at, self.at.wrapping_add(name));
+        let value_at = name_end.wrapping_add(1);
+        let value_end = value_at.wrapping_add(value);
+        self.at = value_end.wrapping_add(1);
+        Some((self.bytes.get(name_at..name_end)?, self.bytes.get(value_at..value_end)?))
     }
 }
 

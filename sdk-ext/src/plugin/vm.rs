@@ -209,7 +209,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
 /// While a message is held, what comes of it must be held too: Envoy lets it go on, held headers included, where nobody is
 /// asked. And whoever holds a body is shown it once more when trailers come.
 macro_rules! probes {
-    ($($name:ident($token:expr) $(or $other:expr)?;)*) => {
+    ($($name:ident($token:expr) $(or $($other:ident)::+)?;)*) => {
         #[derive(Debug)]
         pub(crate) enum Probe {}
 
@@ -220,7 +220,7 @@ macro_rules! probes {
                     let acts = !matches!(flow, Flow::Continue);
                     // Never run: dropping it would only be code that hides a constant.
                     std::mem::forget(flow);
-                    acts $(| $other(filter))?
+                    acts $(| $($other)::+::<P>(filter))?
                 }
             )*
 
@@ -235,15 +235,20 @@ macro_rules! probes {
 const NOBODY: Stream = Stream::new(StreamId(0), 0, "");
 const PART: body::Part = body::Part::without_bytes(true);
 
-fn held<F>(_: &mut F) -> bool {
+fn may_hold_requests<P: Plugin>(_: &mut P::Filter) -> bool {
     waiting::is_expected()
+}
+
+/// A response is held only by what a callback of its own answers.
+fn may_hold_responses<P: Plugin>(filter: &mut P::Filter) -> bool {
+    Probe::on_response_headers::<P>(filter) && waiting::is_expected()
 }
 
 probes! {
     on_request_headers(RequestHeaders::new(NOBODY, true));
-    on_request_body(RequestBody::new(NOBODY, PART)) or held;
-    on_request_trailers(RequestTrailers::new(NOBODY, true)) or Probe::on_request_body::<P>;
+    on_request_body(RequestBody::new(NOBODY, PART)) or may_hold_requests;
+    on_request_trailers(RequestTrailers::new(NOBODY, true)) or Probe::on_request_body;
     on_response_headers(ResponseHeaders::new(NOBODY, true));
-    on_response_body(ResponseBody::new(NOBODY, PART)) or held;
-    on_response_trailers(ResponseTrailers::new(NOBODY, true)) or Probe::on_response_body::<P>;
+    on_response_body(ResponseBody::new(NOBODY, PART)) or may_hold_responses;
+    on_response_trailers(ResponseTrailers::new(NOBODY, true)) or Probe::on_response_body;
 }

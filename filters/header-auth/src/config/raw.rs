@@ -139,6 +139,7 @@ providers! {
     max_keys_tried: u64,
     clients: Vec<RawClient>,
     validated_by: RawValidation,
+    cache_size: u64,
 }
 
 #[derive(serde::Deserialize)]

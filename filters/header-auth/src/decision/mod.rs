@@ -13,7 +13,7 @@ use crate::denial::{Denial, Reason};
 use crate::identity::{Identity, IdentityHeaders, encode_value};
 use crate::kinds::{Once, View};
 use crate::means::Means;
-use crate::source::{Edit, Header, hide, only};
+use crate::source::{Edit, Flaw, Header, hide, only};
 use crate::timestamp::Timestamp;
 
 /// What is demanded of whom.
@@ -69,7 +69,7 @@ pub struct Decision<'p> {
 pub struct Admitted<'p> {
     pub admission: Admission<'p>,
     pub once: Vec<Once>,
-    pub edits: Vec<Edit>,
+    pub edits: Vec<Edit<'p>>,
 }
 
 impl Policy {
@@ -78,9 +78,15 @@ impl Policy {
         let claimed = self.identity.claimed(request.headers);
         let claimed_identity = !claimed.is_empty();
         // A rule must not be chosen by an identity that nobody vouches for.
-        let genuine: Vec<Header<'_>> =
-            request.headers.iter().filter(|(name, _)| !claimed.contains(name)).copied().collect();
-        let selected = self.select(&Request { headers: &genuine, ..*request });
+        let genuine: Vec<Header<'_>>;
+        let headers = if claimed_identity && !self.rules.is_empty() {
+            let headers = request.headers.iter();
+            genuine = headers.filter(|(name, _)| !claimed.contains(name)).copied().collect();
+            &genuine
+        } else {
+            request.headers
+        };
+        let selected = self.select(&Request { headers, ..*request });
         let (rule, access) = match selected.and_then(|selected| self.overridden(selected, request)) {
             Ok(selected) => selected,
             Err(reason) => {
@@ -123,12 +129,13 @@ impl Policy {
 
     /// The rule for a request, if every reading of its path leads to the same one.
     fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
-        let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
-        let method = pseudo(":method")?.unwrap_or_default();
-        let path = if self.asked.path { self.path_of(method, pseudo(":path")?)? } else { None };
+        let [method, path, authority] = pseudo_headers(request.headers);
+        let once = |values: Result<_, Flaw>| values.map_err(|_| Reason::MalformedPath);
+        let method = once(method)?.unwrap_or_default();
+        let path = if self.asked.path { self.path_of(method, once(path)?)? } else { None };
         let view = RequestView {
             method,
-            authority: pseudo(":authority")?.unwrap_or_default(),
+            authority: once(authority)?.unwrap_or_default(),
             path: path.as_ref().map(CanonicalPath::as_str),
             headers: request.headers,
             route_name: request.route_name,
@@ -160,29 +167,32 @@ impl Policy {
     }
 
     fn admitted<'p>(
-        &self,
-        access: &Access,
+        &'p self,
+        access: &'p Access,
         Grant { admission, once }: Grant<'p>,
         request: &View<'_>,
         claimed: &[&[u8]],
     ) -> Admitted<'p> {
-        let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
+        let mut edits: Vec<Edit<'p>> = Vec::with_capacity(claimed.len().saturating_add(4));
         if let Admission::Known { provider, holder, claims } = &admission {
             let identity = Identity {
                 subject: encode_value(&holder.name),
-                provider: provider.name.clone(),
+                provider: &provider.name,
                 scopes: holder.scopes.join(" "),
             };
-            edits.extend(self.identity.edits_for(&identity));
+            edits.extend(self.identity.edits_for(identity));
             if let Some(claims) = claims {
                 edits.extend(self.identity.edits_for_claims(claims));
             }
             let hidden = access.providers().iter().filter(|provider| provider.hide);
-            edits.extend(hide(
-                hidden.flat_map(|provider| provider.kind.examiner().sources()),
-                request.headers,
-            ));
+            let sources = hidden.flat_map(|provider| provider.kind.examiner().sources());
+            hide(sources, request.headers, &mut edits);
         }
+        // What is set takes the place of all that had its name.
+        let is_set = |name: &[u8]| edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if **set == *name));
+        let removed = claimed.iter().filter(|name| !is_set(name));
+        let removed: Vec<Edit<'p>> = removed.map(|name| Edit::Remove(name.to_vec().into())).collect();
+        edits.extend(removed);
         Admitted { admission, once, edits }
     }
 }
@@ -204,6 +214,23 @@ pub fn told(decision: &Decision<'_>) -> Option<String> {
         Ok(_) | Err(Halt::Awaits { .. }) => return None,
     };
     Some(format!("{{\"rule\":\"{}\"{found}}}", decision.rule))
+}
+
+/// `:method`, `:path` and `:authority`, in one look at all headers.
+fn pseudo_headers<'a>(headers: &[Header<'a>]) -> [Result<Option<&'a [u8]>, Flaw>; 3] {
+    let [mut method, mut path, mut authority] = [Ok(None); 3];
+    for (name, value) in headers {
+        let (known, slot) = match (name.first(), name.len()) {
+            (Some(b':'), 7) => (":method", &mut method),
+            (Some(b':'), 5) => (":path", &mut path),
+            (Some(b':'), 10) => (":authority", &mut authority),
+            _ => continue,
+        };
+        if name.eq_ignore_ascii_case(known.as_bytes()) {
+            *slot = if *slot == Ok(None) { Ok(Some(*value)) } else { Err(Flaw::Duplicate) };
+        }
+    }
+    [method, path, authority]
 }
 
 /// Fetch, "CORS-preflight fetch": such a request never carries credentials.

@@ -75,12 +75,12 @@ fn upstream(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> Vec<String
     let edits = decide(policy, &pairs).outcome.unwrap().edits;
     for edit in edits {
         match edit {
-            Edit::Remove(name) => pairs.retain(|(given, _)| *given != name),
+            Edit::Remove(name) => pairs.retain(|(given, _)| **given != *name),
             Edit::Set(name, value) => {
-                pairs.retain(|(given, _)| *given != name);
-                pairs.push((name, value));
+                pairs.retain(|(given, _)| **given != *name);
+                pairs.push((name.into_owned(), value.into_owned()));
             }
-            Edit::Add(name, value) => pairs.push((name, value)),
+            Edit::Add(name, value) => pairs.push((name.into_owned(), value.into_owned())),
         }
     }
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
@@ -444,7 +444,7 @@ fn what_browsers_ask_first_passes_only_where_that_is_said() {
     assert!(matches!(outcome.admission, Admission::Open));
     pairs.push((b"x_auth_subject".to_vec(), b"root".to_vec()));
     let edits = decide(&policy, &pairs).outcome.unwrap().edits;
-    assert_eq!(edits, [Edit::Remove(b"x_auth_subject".to_vec())]);
+    assert_eq!(edits, [Edit::Remove(b"x_auth_subject".into())]);
     for at in [0, 4, 5] {
         let mut less = pairs.clone();
         less[at].1.clear();

@@ -200,7 +200,9 @@ impl Wasm {
     }
 }
 
-pub(crate) fn document(doors: &[Door]) -> Value {
+/// An Envoy with these doors, and an administration interface.
+#[must_use]
+pub fn document(doors: &[Door]) -> Value {
     let listeners: Vec<Value> = doors.iter().map(Door::listener).collect();
     let clusters: Vec<Value> = doors.iter().map(Door::cluster).collect();
     json!({

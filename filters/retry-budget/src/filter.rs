@@ -79,6 +79,16 @@ impl Plugin for RetryBudget {
     }
 }
 
+/// After the last of its streams: a configuration that is replaced takes nothing along that another could use.
+impl Drop for RetryBudget {
+    fn drop(&mut self) {
+        let Ok(now) = Monotonic::now() else { return };
+        for budget in self.keys.all() {
+            budget.leave(now, &self.metrics);
+        }
+    }
+}
+
 /// Each rule says so for itself, with what it inherits.
 fn warn_of_starvation(envelope: &Envelope<Config>) {
     for (place, _) in envelope.configs().enumerate().filter(|(_, config)| config.starves()) {

@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use wayside_proof::{Answer, Client, Door, Protocol, Proxy, Upstream, Wasm, load::get};
 
-/// `WAYSIDE_PROOF_REQUESTS=1000000` has a million of them.
 const REQUESTS: u32 = 20_000;
 const AT_ONCE: u32 = 32;
 
@@ -26,8 +25,7 @@ fn answer(path: &str) -> Answer {
 async fn many_requests_leave_a_budget_balanced_to_the_token_and_memory_flat() -> anyhow::Result<()> {
     let Some(envoy) = crate::envoy("the balance of many requests") else { return Ok(()) };
     let _busy = crate::QUIET.read().await;
-    let asked = std::env::var("WAYSIDE_PROOF_REQUESTS").ok().and_then(|text| text.parse().ok());
-    let requests: u32 = asked.unwrap_or(REQUESTS);
+    let requests = super::requests(REQUESTS);
     let upstream = Upstream::start(|head| answer(head.uri.path())).await?;
     let budget = json!({ "per_request": { "max_retries": 3 } });
     let policy = json!({ "retry_on": "5xx", "num_retries": 3 });

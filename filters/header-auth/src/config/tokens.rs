@@ -17,7 +17,7 @@ use super::{NOT_SHOWN, jwks, shared};
 use crate::kinds::{Keys, Seen, Shared, SharedKeys, Tokens};
 use crate::source::Source;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "sources",
     "issuer",
     "audiences",

@@ -44,6 +44,29 @@ fn a_request_costs_no_more_than_it_did() {
             ],
             43_100,
         ),
+        allowed(
+            "steady_hmac",
+            &[
+                ("proxy_get_buffer_bytes", 1),
+                ("proxy_get_current_time_nanoseconds", 2),
+                ("proxy_get_header_map_pairs", 1),
+                ("proxy_increment_metric", 1),
+                ("proxy_remove_header_map_value", 1),
+                ("proxy_replace_header_map_value", 2),
+            ],
+            1,
+        ),
+        allowed(
+            "steady_signed",
+            &[
+                ("proxy_get_buffer_bytes", 1),
+                ("proxy_get_current_time_nanoseconds", 2),
+                ("proxy_get_header_map_pairs", 1),
+                ("proxy_increment_metric", 1),
+                ("proxy_replace_header_map_value", 2),
+            ],
+            1,
+        ),
     ];
     if let Err(told) = check_cost_of_this_crate(590_000, &requests) {
         panic!("{told}");

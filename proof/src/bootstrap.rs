@@ -211,7 +211,7 @@ pub fn document(doors: &[Door]) -> Value {
     })
 }
 
-/// The same, with the listeners in a file that may be replaced.
+/// The same with listeners that are read from a file, which may be replaced while Envoy runs.
 pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
     let mut document = document(doors);
     document["static_resources"]["listeners"] = json!([]);
@@ -222,14 +222,15 @@ pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
     document
 }
 
-/// What that file holds.
+/// What stands in that file.
 pub(crate) fn listeners(doors: &[Door]) -> Value {
-    let resource = |door: &Door| {
+    let listener = |door: &Door| {
         let mut listener = door.listener();
         listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener["drain_type"] = json!("MODIFY_ONLY");
         listener
     };
-    json!({ "resources": doors.iter().map(resource).collect::<Vec<_>>() })
+    json!({ "resources": doors.iter().map(listener).collect::<Vec<_>>() })
 }
 
 fn socket(address: SocketAddr) -> Value {

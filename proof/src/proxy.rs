@@ -1,8 +1,9 @@
 //! An Envoy with doors.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 use wayside::parity::{Envoy, Launch, Line};
 
@@ -22,18 +23,19 @@ impl Proxy {
     /// # Errors
     /// Envoy does not start; the message holds its log.
     pub async fn start(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
-        Proxy::launch(binary, workers, tempfile::tempdir()?, &bootstrap::document(doors)).await
+        Proxy::with(binary, workers, tempfile::tempdir()?, &bootstrap::document(doors)).await
     }
 
-    /// One whose doors can be [replaced](Proxy::replace).
+    /// One whose doors may be [replaced](Self::replace), which [`start`](Self::start)'s cannot.
     ///
     /// # Errors
     /// Envoy does not start; the message holds its log.
-    pub async fn reloadable(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
+    pub async fn start_reloadable(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
         let folder = tempfile::tempdir()?;
         let listeners = folder.path().join(LISTENERS);
         std::fs::write(&listeners, bootstrap::listeners(doors).to_string())?;
-        Proxy::launch(binary, workers, folder, &bootstrap::reloadable(doors, &listeners)).await
+        let document = bootstrap::reloadable(doors, &listeners);
+        Proxy::with(binary, workers, folder, &document).await
     }
 
     /// Gives it other doors in the place of those it has, of the same names and upstreams. Envoy takes its time; whether it took
@@ -42,17 +44,32 @@ impl Proxy {
     /// # Errors
     /// The file cannot be written.
     pub fn replace(&self, doors: &[Door]) -> anyhow::Result<()> {
-        let new = self.folder.path().join("new.json");
-        std::fs::write(&new, bootstrap::listeners(doors).to_string())?;
-        Ok(std::fs::rename(new, self.folder.path().join(LISTENERS))?)
+        let next = self.folder.path().join("next.json");
+        std::fs::write(&next, bootstrap::listeners(doors).to_string())?;
+        // Envoy looks when a file is moved there.
+        Ok(std::fs::rename(next, self.folder.path().join(LISTENERS))?)
     }
 
-    async fn launch(
-        binary: &Path,
-        workers: u32,
-        folder: TempDir,
-        document: &serde_json::Value,
-    ) -> anyhow::Result<Proxy> {
+    /// As [`replace`](Self::replace), and waits until the old ones have gone.
+    ///
+    /// # Errors
+    /// Envoy does not take them.
+    pub async fn reload(&self, doors: &[Door]) -> anyhow::Result<()> {
+        let before = self.stat("listener_manager.lds.update_success").await?;
+        self.replace(doors)?;
+        for _ in 0..400 {
+            let updates = self.stat("listener_manager.lds.update_success").await?;
+            let draining = self.stat("listener_manager.total_listeners_draining").await?;
+            if updates > before && draining == 0 {
+                return Ok(());
+            }
+            ensure!(self.stat("listener_manager.lds.update_rejected").await? == 0, "{:?}", self.envoy.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("20 s later: {:?}", self.envoy.stats("listener_manager").await?)
+    }
+
+    async fn with(binary: &Path, workers: u32, folder: TempDir, document: &Value) -> anyhow::Result<Proxy> {
         let config = folder.path().join("envoy.json");
         std::fs::write(&config, document.to_string())?;
         let launch = Launch {

@@ -124,7 +124,7 @@ async fn au_15_while_the_configuration_changes_nothing_passes_that_must_not() ->
     let Some(envoy) = crate::envoy("AU-15, a configuration that changes") else { return Ok(()) };
     let _busy = crate::QUIET.read().await;
     let upstream = Upstream::always(Answer::Status(200)).await?;
-    let proxy = Proxy::reloadable(&envoy, 2, &[version(&upstream, SECRET, 0)]).await?;
+    let proxy = Proxy::start_reloadable(&envoy, 2, &[version(&upstream, SECRET, 0)]).await?;
     let (mut good, mut passed) = (0_u64, 0_u64);
     for round in 1..=4 {
         let name = |what: &str| format!("{what}-{round}");

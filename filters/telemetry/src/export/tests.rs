@@ -33,7 +33,7 @@ fn a_wrong_value_is_refused_with_its_place() {
     let export = |fields: &str| format!(r#""export": {{"cluster": "otel", {fields}}}, {RESOURCE}"#);
     for (fields, place) in [
         (r#""export": {"cluster": "otel"}"#.to_owned(), "/resource/service.name: expected a name"),
-        (format!(r#""export": {{}}, {RESOURCE}"#), "/export: missing field `cluster`"),
+        (format!(r#""export": {{}}, {RESOURCE}"#), "/export: expected a field `cluster`, found none"),
         (format!(r#""export": {{"cluster": ""}}, {RESOURCE}"#), "/export/cluster: "),
         (export(r#""gzip": true"#), "/export/gzip: unknown field"),
         (export(r#""interval": "99ms""#), "/export/interval: expected 100ms to 10m"),

@@ -59,7 +59,7 @@ pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleGauge,
     RuleHistogram, RuleMetrics, SeriesLimit,
 };
-pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
+pub use plugin::{Callbacks, Ending, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Rest, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
 pub use stream::attempts::{Opened, PerRequest};

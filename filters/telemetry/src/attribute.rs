@@ -89,8 +89,8 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     Int(i64),
     Bool(bool),
-    /// Milliseconds, to the microsecond.
-    Millis(f64),
+    /// Milliseconds, in thousandths.
+    Millis(u64),
     /// Written as hexadecimal digits.
     Id(&'a [u8]),
 }

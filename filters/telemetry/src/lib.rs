@@ -13,6 +13,7 @@
 
 pub mod attribute;
 pub mod config;
+pub mod export;
 pub mod filter;
 pub mod hop;
 pub mod istio;

@@ -125,6 +125,40 @@ pub enum Message {
 }
 
 impl Finished<'_> {
+    /// One of which nothing is known.
+    pub const fn unknown(kind: Kind) -> Finished<'static> {
+        Finished {
+            kind,
+            ids: None,
+            link: None,
+            sampling: Sampling::Dropped,
+            start_ns: 0,
+            end_ns: 0,
+            method: "_OTHER",
+            method_original: b"",
+            route: b"",
+            status: None,
+            grpc_status: None,
+            error_type: b"",
+            path: b"",
+            query: b"",
+            scheme: "",
+            authority: b"",
+            client: b"",
+            peer: b"",
+            protocol: b"",
+            user_agent: b"",
+            request_id: b"",
+            cluster: b"",
+            code_details: b"",
+            response_flags: None,
+            request_size: None,
+            response_size: None,
+            attempts: None,
+            headers: &[],
+        }
+    }
+
     /// Nanoseconds.
     pub const fn duration_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)
@@ -197,13 +231,9 @@ impl Finished<'_> {
     }
 }
 
-/// To the microsecond: more digits than that are noise.
-fn millis(nanos: u64) -> f64 {
-    let micros = nanos.checked_div(1000).unwrap_or(0);
-    // Fewer than 2^53 for 285 years.
-    #[allow(clippy::cast_precision_loss)]
-    let micros = micros as f64;
-    micros / 1000.0
+/// In thousandths: more digits than that are noise.
+fn millis(nanos: u64) -> u64 {
+    nanos.checked_div(1000).unwrap_or(0)
 }
 
 /// `shop.example:8080`, `[::1]:80`, `shop.example`; brackets go.
@@ -303,7 +333,7 @@ pub(crate) mod tests {
                 ("parent_span_id", Value::Id(&[3; 8])),
                 ("sampled", Value::Bool(true)),
                 ("start_time_unix_nano", Value::Int(1_700_000_000_000_000_000)),
-                ("duration_ms", Value::Millis(12.345)),
+                ("duration_ms", Value::Millis(12_345)),
             ]
         );
     }

@@ -22,6 +22,7 @@ mod rb_12;
 mod rb_7;
 mod rb_8;
 mod signed;
+mod te_7;
 mod to_11;
 mod to_12;
 mod to_2;
@@ -58,4 +59,5 @@ static QUIET: RwLock<()> = RwLock::const_new(());
 
 static HEADER_AUTH: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-header-auth"));
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
+static TELEMETRY: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-telemetry"));
 static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

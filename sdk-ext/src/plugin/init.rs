@@ -1,6 +1,6 @@
 //! What a plugin may do while it is configured.
 
-use super::Root;
+use super::{Ending, Rest, Root};
 use crate::config::MetricsConfig;
 use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
@@ -162,6 +162,13 @@ impl Init {
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn every(&mut self, period: Duration, action: impl FnMut(&mut Root) + 'static) -> Host<TimerId> {
         self.timers.every(period, Box::new(action))
+    }
+
+    /// Runs `action` when this configuration goes: Envoy has another one for the filter, or none. Not when the process ends in which
+    /// nothing is waited for, nor when the VM is lost. No hostcall here; a module that asks for it is called once more at the end of
+    /// every stream.
+    pub fn at_end(&mut self, action: impl FnOnce(&mut Root, Rest) -> Ending + 'static) {
+        super::end::at_end(self.timers.root(), Box::new(action));
     }
 
     /// Runs `action` once, at the first tick not before `when`, as [`Root::at`] does. Two hostcalls at most, of numbers only.

@@ -2,6 +2,7 @@
 
 use super::callbacks::{CONTINUE, Callbacks};
 use super::context::{Part, Plugged, StreamContext};
+use super::end::{self, Rest};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
 use crate::body::{self, RequestBody, ResponseBody};
@@ -170,6 +171,17 @@ impl<P: Plugin> Callbacks for Vm<P> {
         });
     }
 
+    fn on_done(&self, id: u32) -> bool {
+        let Some(told) = end::told() else { return true };
+        // A stream has nothing to say, and most of them are streams.
+        if self.root(id).is_none() {
+            return true;
+        }
+        let _running = Running::root();
+        let others = self.roots.borrow().iter().any(|(root, _)| root != id);
+        told(id, if others { Rest::LivesOn } else { Rest::Dies })
+    }
+
     fn on_delete(&self, id: u32) {
         let _running = Running::root();
         let stream = self.streams.borrow_mut().remove(id);
@@ -182,6 +194,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
         let root = self.roots.borrow_mut().remove(id);
         if root.is_some() {
             Timers::forget_root(id);
+            end::forget(id);
         }
         drop(root);
         if self.roots.borrow().is_empty() {

@@ -260,7 +260,7 @@ impl LogCx {
         }
     }
 
-    /// What is known of the stream. It is over: no timer can be set and no call sent any more.
+    /// What is known of the stream. It is over: no timer can be set and no call sent for it any more, only for the plugin.
     #[must_use]
     pub fn stream(&self) -> &StreamInfo {
         &self.stream

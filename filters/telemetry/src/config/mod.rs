@@ -12,6 +12,7 @@ use wayside_sdk::config::{Json, check_version};
 use wayside_sdk::policy::{PathCase, RawRule, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode};
 
+use crate::export;
 use crate::propagation::Propagation;
 
 /// A whole configuration that holds no wrong value.
@@ -23,6 +24,7 @@ pub struct Config {
     pub metrics: Metrics,
     pub propagation: Propagation,
     pub sampling: Sampling,
+    pub export: export::Settings,
     /// `None`: this is not among an upstream's filters
     pub attempts: Option<Attempts>,
 }
@@ -52,6 +54,12 @@ struct RawConfig {
     sampling: Option<sampling::RawSampling>,
     #[serde(default)]
     attempts: Option<RawAttempts>,
+    #[serde(default)]
+    export: Option<export::RawExport>,
+    #[serde(default)]
+    resource: Option<Json>,
+    #[serde(default)]
+    access_log: Option<export::RawAccessLog>,
 }
 
 /// An object without fields, so far.
@@ -88,16 +96,18 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     });
     let metrics = metrics::check(&raw.metrics, &mut at.at("metrics"));
     // Whoever decides about traces, or writes spans, is a hop of them.
-    let takes_part = raw.sampling.is_some();
+    let takes_part = raw.sampling.is_some() || raw.export.is_some();
     let propagation = propagation::check(raw.propagation, takes_part, &mut at.at("propagation"));
     let sampling = sampling::check(raw.sampling.unwrap_or_default(), &mut at.at("sampling"));
     let attempts = raw.attempts.map(|raw| Attempts { client_spans: raw.client_spans });
+    let export = export::check(raw.export, raw.resource.as_ref(), raw.access_log, at);
     Some(Config {
         mode: raw.mode,
         rules: rules?,
         metrics: metrics?,
         propagation: propagation?,
         sampling: sampling?,
+        export: export?,
         attempts,
     })
 }

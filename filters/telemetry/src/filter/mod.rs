@@ -16,6 +16,7 @@ use wayside_sdk::{
 };
 
 use crate::config::{Config, Sampling};
+use crate::export::Exporter;
 use crate::hop::{Choice, Draw, Hop};
 use crate::labels;
 use crate::metrics::{Active, Metrics};
@@ -49,6 +50,7 @@ pub struct Telemetry {
     ids: RefCell<Pool>,
     over: Over,
     metrics: Metrics,
+    exporter: Exporter,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,8 @@ struct Seen {
     rule: Option<String>,
     active: Option<Active>,
     hop: Option<Place>,
+    /// As they came; only where something is told of them
+    block: Option<HeaderBlock>,
     /// When they came, and when the answer's came; only where that is measured
     came: Option<Monotonic>,
     first_byte: Option<Monotonic>,
@@ -111,6 +115,9 @@ impl Plugin for Telemetry {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let metrics = Metrics::new(&config.metrics, init)?;
+        let limit = metrics.limit().clone();
+        let exporter = Exporter::new(config.export, &config.metrics.prefix, &limit, init)?;
+        let tells = exporter.tells_spans() || exporter.tells_lines();
         let sampling = config.sampling;
         Ok(Self {
             mode: config.mode,
@@ -121,12 +128,13 @@ impl Plugin for Telemetry {
                 head: sampling.limit.map(|limit| SharedLimit::new("telemetry.sampled", limit)),
                 tail: sampling.tail.map(|tail| SharedLimit::new("telemetry.tail", tail.limit)),
             },
-            over: Over::new(&config.metrics, &sampling, init),
+            over: Over::new(&config.metrics, &sampling, tells, init),
             sampling,
             attempts: config.attempts,
             wants_first_byte: config.metrics.also.time_to_first_byte,
             ids: RefCell::default(),
             metrics,
+            exporter,
         })
     }
 
@@ -171,7 +179,7 @@ impl HttpFilter for Request {
                 Err(_) => Seen::nothing(),
             },
         };
-        plugin.record(&seen, log.stream());
+        plugin.record(&seen, log);
     }
 }
 
@@ -194,6 +202,7 @@ impl Seen {
             rule: None,
             active: None,
             hop: None,
+            block: None,
             came: None,
             first_byte: None,
         }
@@ -216,6 +225,7 @@ impl Telemetry {
             self.metrics.failed(format_args!("the trace context was left as it came: {error}"));
             None
         });
+        seen.block = self.over.full.as_ref().map(|_| block);
         Ok(Part::Served(seen))
     }
 

@@ -199,6 +199,28 @@ pub(crate) fn document(doors: &[Door]) -> Value {
     })
 }
 
+/// The same with listeners that are read from a file, which may be replaced while Envoy runs.
+pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
+    let mut document = document(doors);
+    document["static_resources"]["listeners"] = json!([]);
+    document["node"] = json!({ "id": "proof", "cluster": "proof" });
+    document["dynamic_resources"] = json!({ "lds_config": {
+        "resource_api_version": "V3", "path_config_source": { "path": listeners },
+    } });
+    document
+}
+
+/// What stands in that file.
+pub(crate) fn listeners(doors: &[Door], version: u32) -> Value {
+    let listeners = doors.iter().map(|door| {
+        let mut listener = door.listener();
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener["drain_type"] = json!("MODIFY_ONLY");
+        listener
+    });
+    json!({ "version_info": version.to_string(), "resources": listeners.collect::<Vec<Value>>() })
+}
+
 fn socket(address: SocketAddr) -> Value {
     json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
 }

@@ -1,27 +1,69 @@
 //! An Envoy with doors.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 use wayside::parity::{Envoy, Launch, Line};
 
 use crate::bootstrap::{self, Door};
 
+const LISTENERS: &str = "listeners.json";
+
 /// An Envoy that runs, with as many workers as it was started with. It ends with this value.
 #[derive(Debug)]
 pub struct Proxy {
     envoy: Envoy,
-    _folder: TempDir,
+    folder: TempDir,
+    /// How often listeners were replaced.
+    version: u32,
 }
 
 impl Proxy {
     /// # Errors
     /// Envoy does not start; the message holds its log.
     pub async fn start(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
+        Proxy::with(binary, workers, tempfile::tempdir()?, &bootstrap::document(doors)).await
+    }
+
+    /// One whose listeners may be replaced, which [`start`](Self::start)'s cannot.
+    ///
+    /// # Errors
+    /// Envoy does not start; the message holds its log.
+    pub async fn start_reloadable(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
         let folder = tempfile::tempdir()?;
+        let listeners = folder.path().join(LISTENERS);
+        std::fs::write(&listeners, bootstrap::listeners(doors, 0).to_string())?;
+        let document = bootstrap::reloadable(doors, &listeners);
+        Proxy::with(binary, workers, folder, &document).await
+    }
+
+    /// Puts the listeners of these doors in the place of those there are, and waits until the old ones have gone.
+    ///
+    /// # Errors
+    /// Envoy does not take them.
+    pub async fn reload(&mut self, doors: &[Door]) -> anyhow::Result<()> {
+        self.version += 1;
+        let (next, listeners) = (self.folder.path().join("next.json"), self.folder.path().join(LISTENERS));
+        std::fs::write(&next, bootstrap::listeners(doors, self.version).to_string())?;
+        // Envoy looks when a file is moved there.
+        std::fs::rename(&next, &listeners)?;
+        for _ in 0..400 {
+            let updates = self.stat("listener_manager.lds.update_success").await?;
+            let draining = self.stat("listener_manager.total_listeners_draining").await?;
+            if updates > u64::from(self.version) && draining == 0 {
+                return Ok(());
+            }
+            ensure!(self.stat("listener_manager.lds.update_rejected").await? == 0, "{:?}", self.envoy.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("20 s later: {:?}", self.envoy.stats("listener_manager").await?)
+    }
+
+    async fn with(binary: &Path, workers: u32, folder: TempDir, document: &Value) -> anyhow::Result<Proxy> {
         let config = folder.path().join("envoy.json");
-        std::fs::write(&config, bootstrap::document(doors).to_string())?;
+        std::fs::write(&config, document.to_string())?;
         let launch = Launch {
             command: &[binary],
             config: &config,
@@ -30,7 +72,7 @@ impl Proxy {
             workers,
             wasm_level: "warning",
         };
-        Ok(Proxy { envoy: Envoy::start(&launch).await?, _folder: folder })
+        Ok(Proxy { envoy: Envoy::start(&launch).await?, folder, version: 0 })
     }
 
     /// Where a door is.

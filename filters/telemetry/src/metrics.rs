@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wayside_sdk::{
-    Counter, CounterFamily, Gauge, GaugeFamily, HistogramFamily, Host, Init, SeriesLimit, log,
-};
+use wayside_sdk::{Counter, CounterFamily, Gauge, GaugeFamily, HistogramFamily, Host, Init, log};
 
 use crate::config::{self, LABELS, Profile};
 use crate::istio;
@@ -13,7 +11,6 @@ use crate::istio;
 /// What one VM counts in.
 #[derive(Debug)]
 pub struct Metrics {
-    limit: SeriesLimit,
     active: GaugeFamily<2>,
     trace_context: CounterFamily<2>,
     tail: CounterFamily<1>,
@@ -126,13 +123,7 @@ impl Metrics {
                 &limit,
             ),
             internal: init.counter(&own("telemetry_internal_total"))?,
-            limit,
         })
-    }
-
-    /// Of all series of this plugin in this VM.
-    pub const fn limit(&self) -> &SeriesLimit {
-        &self.limit
     }
 
     /// Which labels requests are recorded under.

@@ -9,6 +9,8 @@ use wayside_sdk::config::schema::{JsonSchema, RuleSchema, Version1};
 use wayside_sdk::policy::Trust;
 use wayside_sdk::units::{DurationText, Ratio};
 
+use crate::export;
+
 /// What is measured, and what becomes of trace headers.
 #[derive(Debug, JsonSchema)]
 #[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
@@ -34,6 +36,13 @@ pub struct Document {
     /// The single attempts at a request, where the same module with the same configuration stands among an upstream's filters too.
     #[schemars(default)]
     attempts: Option<Attempts>,
+    #[schemars(default)]
+    export: Option<export::schema::Export>,
+    /// Who tells: attributes of the resource. `service.name` where anything is exported.
+    #[schemars(default, length(max = 64))]
+    resource: export::schema::Resource,
+    #[schemars(default)]
+    access_log: export::schema::AccessLog,
 }
 
 fn no_rules() -> [(); 0] {

@@ -22,6 +22,7 @@ mod rb_12;
 mod rb_7;
 mod rb_8;
 mod signed;
+mod te_6;
 mod te_7;
 mod to_11;
 mod to_12;
@@ -48,6 +49,12 @@ fn envoy(case: &str) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// Says that a case was left out for want of a variable.
+#[expect(clippy::print_stderr, reason = "a case that did not run says so")]
+fn skipped(case: &str, variable: &str) {
+    eprintln!("skipped: {case}: {variable} is not set");
 }
 
 fn module(package: &str) -> PathBuf {

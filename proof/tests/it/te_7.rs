@@ -75,7 +75,7 @@ impl Books {
 pub(crate) fn telemetry(vm_id: &str, export: &Value, more: &Value) -> Wasm {
     let mut configuration = json!({
         "version": 1,
-        // SAMPLING
+        "sampling": { "kind": "always" },
         "export": {
             "cluster": "otel", "interval": "100ms", "batch": 20, "max_queue": 60, "timeout": "300ms", "max_attempts": 2,
         },
@@ -121,7 +121,7 @@ fn check(manner: &Manner, books: &Books, requests: &[Request]) -> anyhow::Result
     let (exported, lost) = match manner {
         Manner::Takes | Manner::Junk => (kept, 0),
         Manner::Rejects(_) => (kept - dropped("rejected"), dropped("rejected")),
-        Manner::Status(400) => (0, dropped("client_error")),
+        Manner::Status(400 | 500) => (0, dropped("client_error")),
         // It took them, and said so in a way that the protocol has nobody read.
         Manner::Huge => (0, dropped("client_error")),
         _ => {
@@ -190,4 +190,49 @@ async fn te_7_the_law_holds_to_the_item_whatever_the_collector_does_with_one_wor
 #[tokio::test(flavor = "multi_thread")]
 async fn te_7_the_law_holds_to_the_item_whatever_the_collector_does_with_two_workers() -> anyhow::Result<()> {
     misbehave(2, "json").await
+}
+
+/// Spans wait for longer than the test takes.
+fn slow(vm_id: &str) -> Wasm {
+    telemetry(vm_id, &json!({ "interval": "10m", "batch": 60 }), &json!({}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn te_7_what_waits_is_sent_before_another_configuration_takes_its_place() -> anyhow::Result<()> {
+    let Some(envoy) = crate::envoy("TE-7") else { return Ok(()) };
+    let _busy = crate::QUIET.read().await;
+    let collector = Collector::start([]).await?;
+    let upstream = Upstream::always(Answer::Status(200)).await?;
+    let doors = |filter: Wasm| {
+        [Door::new("shop", upstream.address).filters([filter]), Door::new("otel", collector.address)]
+    };
+    let mut proxy = Proxy::start_reloadable(&envoy, 2, &doors(slow("telemetry"))).await?;
+    send(&proxy, "shop", 40).await?;
+    ensure!(collector.requests().is_empty(), "nothing was due");
+    // The same VM with another configuration: the old one is told of its end while the new one is there already.
+    let mut other = slow("telemetry");
+    other.configuration["resource"]["service.name"] = json!("other");
+    proxy.reload(&doors(other)).await?;
+    let books = Books::settled(&proxy, 40).await?;
+    ensure!(books.exported == 40 && books.lost() == 0, "{books:?}");
+    ensure!(ids(&collector.requests()).len() == 40, "the collector has {}", ids(&collector.requests()).len());
+    proxy.must_be_well()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn te_7_what_dies_with_its_vm_is_counted() -> anyhow::Result<()> {
+    let Some(envoy) = crate::envoy("TE-7") else { return Ok(()) };
+    let _busy = crate::QUIET.read().await;
+    let collector = Collector::start([]).await?;
+    let upstream = Upstream::always(Answer::Status(200)).await?;
+    let shop = Door::new("shop", upstream.address);
+    let otel = Door::new("otel", collector.address);
+    let told = [shop.clone().filters([slow("telemetry")]), otel.clone()];
+    let mut proxy = Proxy::start_reloadable(&envoy, 2, &told).await?;
+    send(&proxy, "shop", 40).await?;
+    proxy.reload(&[shop, otel]).await?;
+    let books = Books::settled(&proxy, 40).await?;
+    ensure!(books.dropped.get("shutdown") == Some(&40), "{books:?}");
+    ensure!(collector.requests().is_empty(), "nobody sent them");
+    proxy.must_be_well()
 }

@@ -99,8 +99,8 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
     let takes_part = raw.sampling.is_some() || raw.export.is_some();
     let propagation = propagation::check(raw.propagation, takes_part, &mut at.at("propagation"));
     let sampling = sampling::check(raw.sampling.unwrap_or_default(), &mut at.at("sampling"));
-    let attempts = raw.attempts.map(|raw| Attempts { client_spans: raw.client_spans });
     let export = export::check(raw.export, raw.resource.as_ref(), raw.access_log, at);
+    let attempts = raw.attempts.map(|raw| Attempts { client_spans: raw.client_spans });
     Some(Config {
         mode: raw.mode,
         rules: rules?,

@@ -35,9 +35,11 @@ pub struct Collector {
 #[serde(deny_unknown_fields)]
 pub struct RawExport {
     cluster: Cluster,
+    #[serde(default)]
     authority: Option<String>,
     #[serde(default)]
     path_prefix: String,
+    #[serde(default)]
     headers_env: Option<Json>,
     #[serde(default)]
     encoding: RawEncoding,

@@ -13,6 +13,9 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Of three signals: three each, and six reasons.
+    pub(super) const SERIES: usize = 27;
+
     pub(super) fn new(init: &mut Init, prefix: &str, limit: &SeriesLimit) -> Counters {
         let name = |base: &str| format!("{prefix}_otlp_{base}");
         Counters {

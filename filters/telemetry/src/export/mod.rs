@@ -4,14 +4,16 @@ mod access_log;
 mod config;
 mod counters;
 mod outbox;
+#[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
+pub(crate) mod schema;
 mod span;
 
 use std::rc::Rc;
 
 use wayside_otlp::{Encoding, Signal};
-use wayside_sdk::{ConfigErrors, Ending, Environment, Init, LogCx, SeriesLimit};
+use wayside_sdk::{ConfigErrors, Ending, Environment, Init, LogCx};
 
-use crate::observation::{Finished, Kind, Message};
+use crate::observation::{Finished, Kind, Sampling};
 
 pub use self::access_log::{AccessLog, Field, Sink, When};
 pub use self::config::{Collector, RawAccessLog, RawExport, Settings, check};
@@ -32,18 +34,15 @@ impl Exporter {
     ///
     /// # Errors
     /// A header's value is in no environment variable, or the host refuses a metric or the tick.
-    pub fn new(
-        settings: Settings,
-        prefix: &str,
-        limit: &SeriesLimit,
-        init: &mut Init,
-    ) -> Result<Exporter, ConfigErrors> {
+    pub fn new(settings: Settings, prefix: &str, init: &mut Init) -> Result<Exporter, ConfigErrors> {
         let Settings { collector, access_log } = settings;
         let Some(collector) = collector else {
             return Ok(Exporter { spans: None, records: None, encoding: Encoding::default(), access_log });
         };
         let headers = collector.headers(&Environment::of_vm().unwrap_or_default())?;
-        let counters = Rc::new(Counters::new(init, prefix, limit));
+        // They are few, and books with a row `__overflow__` would not balance.
+        let limit = init.series_limit(prefix, Counters::SERIES)?;
+        let counters = Rc::new(Counters::new(init, prefix, &limit));
         let mut open = |signal| {
             let wanted = collector.signals.contains(&signal);
             wanted.then(|| Outbox::open(signal, &collector, headers.clone(), &counters, init)).transpose()
@@ -66,23 +65,14 @@ impl Exporter {
         }
     }
 
+    /// Whether anything is told of a request that was sampled so.
+    pub fn is_wanted(&self, sampling: Sampling) -> bool {
+        self.access_log.is_some() || self.spans.is_some() && sampling.is_kept()
+    }
+
     /// Whether requests that are sampled become spans.
     pub const fn tells_spans(&self) -> bool {
         self.spans.is_some()
-    }
-
-    /// Whether requests have a line, sampled or not.
-    pub const fn tells_lines(&self) -> bool {
-        self.access_log.is_some()
-    }
-
-    /// Headers that lines tell of.
-    pub fn headers(&self) -> impl Iterator<Item = (Message, &str)> {
-        let fields = self.access_log.iter().flat_map(|access_log| &access_log.fields);
-        fields.filter_map(|field| match field {
-            Field::Header { of, name, .. } => Some((*of, name.as_str())),
-            Field::Known(_) => None,
-        })
     }
 
     /// Tells of one request in its `on_log`, or of one attempt, which has none: then what is full waits for the timer.
@@ -107,3 +97,6 @@ impl Exporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ impl Attempt {
                 Edit::Remove(name) => request.headers.remove(name),
             };
             plugin.propagation.inject(&block, &hop.onward_of_attempt(span_id), &mut edit)?;
-            if hop.is_sampled() && plugin.exporter.tells_spans() {
+            if hop.is_sampled() && plugin.told.as_ref().is_some_and(|told| told.exporter.tells_spans()) {
                 attempt.span = Some(Span { hop, id: span_id, start: Wall::now()?, ordinal });
             }
         }
@@ -93,8 +93,8 @@ impl Drop for Attempt {
         let labels = [self.method.as_bytes(), status, &self.cluster, error];
         let duration = now.since(self.came);
         self.plugin.metrics.client(labels, duration);
-        if let Some(span) = &self.span {
-            self.plugin.exporter.finished(&self.finished(span, duration, error), None);
+        if let (Some(span), Some(told)) = (&self.span, &self.plugin.told) {
+            told.exporter.finished(&self.finished(span, duration, error), None);
         }
     }
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod limit;
 mod over;
 mod requests;
+mod told;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use wayside_sdk::{
 };
 
 use crate::config::{Config, Sampling};
-use crate::export::Exporter;
+use crate::export::{self, Exporter};
 use crate::hop::{Choice, Draw, Hop};
 use crate::labels;
 use crate::metrics::{Active, Metrics};
@@ -25,6 +26,7 @@ use crate::trace::ids::Pool;
 use attempt::Attempt;
 use limit::SharedLimit;
 use over::Over;
+use told::Told;
 
 const INTERNAL: Name = name!("x-envoy-internal");
 const TRACESTATE: Name = name!("tracestate");
@@ -50,7 +52,8 @@ pub struct Telemetry {
     ids: RefCell<Pool>,
     over: Over,
     metrics: Metrics,
-    exporter: Exporter,
+    /// `None`: nothing is told of requests
+    told: Option<Told>,
 }
 
 #[derive(Debug)]
@@ -83,8 +86,6 @@ struct Seen {
     rule: Option<String>,
     active: Option<Active>,
     hop: Option<Place>,
-    /// As they came; only where something is told of them
-    block: Option<HeaderBlock>,
     /// When they came, and when the answer's came; only where that is measured
     came: Option<Monotonic>,
     first_byte: Option<Monotonic>,
@@ -115,10 +116,8 @@ impl Plugin for Telemetry {
 
     fn configure(config: Config, init: &mut Init) -> Result<Self, ConfigErrors> {
         let metrics = Metrics::new(&config.metrics, init)?;
-        let limit = metrics.limit().clone();
-        let exporter = Exporter::new(config.export, &config.metrics.prefix, &limit, init)?;
-        let tells = exporter.tells_spans() || exporter.tells_lines();
         let sampling = config.sampling;
+        let told = told(config.export, &config.metrics.prefix, init)?;
         Ok(Self {
             mode: config.mode,
             asked: config.rules.asked(),
@@ -128,13 +127,13 @@ impl Plugin for Telemetry {
                 head: sampling.limit.map(|limit| SharedLimit::new("telemetry.sampled", limit)),
                 tail: sampling.tail.map(|tail| SharedLimit::new("telemetry.tail", tail.limit)),
             },
-            over: Over::new(&config.metrics, &sampling, tells, init),
+            over: Over::new(&config.metrics, &sampling, init),
             sampling,
             attempts: config.attempts,
             wants_first_byte: config.metrics.also.time_to_first_byte,
             ids: RefCell::default(),
             metrics,
-            exporter,
+            told,
         })
     }
 
@@ -202,11 +201,19 @@ impl Seen {
             rule: None,
             active: None,
             hop: None,
-            block: None,
             came: None,
             first_byte: None,
         }
     }
+}
+
+fn told(settings: export::Settings, prefix: &str, init: &mut Init) -> Result<Option<Told>, ConfigErrors> {
+    if !settings.is_wanted() {
+        return Ok(None);
+    }
+    let headers = settings.headers().map(|(of, name)| (of, name.to_owned())).collect();
+    let exporter = Exporter::new(settings, prefix, init)?;
+    Ok(Some(Told::new(exporter, headers, init)))
 }
 
 impl Telemetry {
@@ -225,7 +232,6 @@ impl Telemetry {
             self.metrics.failed(format_args!("the trace context was left as it came: {error}"));
             None
         });
-        seen.block = self.over.full.as_ref().map(|_| block);
         Ok(Part::Served(seen))
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use wayside_sdk::Init;
 use wayside_sdk::property::{
     self, CLUSTER_NAME, CONNECTION_MTLS, LISTENER_DIRECTION, Props, REQUEST_DURATION, REQUEST_PROTOCOL,
     REQUEST_SIZE, RESPONSE_CODE, RESPONSE_CODE_DETAILS, RESPONSE_FLAGS, RESPONSE_GRPC_STATUS, RESPONSE_SIZE,
-    ROUTE_NAME, Slot, Together, UPSTREAM_ATTEMPTS, Values,
+    ROUTE_NAME, Slot, Together, UPSTREAM_ATTEMPTS,
 };
-use wayside_sdk::{Host, Init, StreamInfo, Wall};
 
 use crate::config::{Metrics, Profile, Sampling};
 use crate::istio::{self, Workload};
@@ -15,19 +15,9 @@ use crate::istio::{self, Workload};
 type Text = Option<Slot<Vec<u8>>>;
 type Number = Option<Slot<u64>>;
 
-/// What is asked for of every request, and what of those that are told of elsewhere.
+/// What is asked for, and where it stands in the answer.
 #[derive(Debug)]
 pub(super) struct Over {
-    pub lean: Read,
-    /// `None`: nothing is told.
-    pub full: Option<Read>,
-    /// Of Istio's labels those that are the same for all requests
-    pub own: Workload,
-}
-
-/// Attributes that are read together, and where they stand in the answer.
-#[derive(Debug)]
-pub(super) struct Read {
     pub duration: Slot<Duration>,
     pub status: Number,
     pub route: Text,
@@ -41,13 +31,12 @@ pub(super) struct Read {
     pub direction: Number,
     pub mtls: Option<Slot<bool>>,
     pub principal: Text,
-    pub time: Option<Slot<Wall>>,
-    pub client: Text,
-    pub peer: Text,
     /// The last: of gRPC requests only
     pub grpc_status: Number,
-    plain: Together,
-    grpc: Together,
+    pub plain: Together,
+    pub grpc: Together,
+    /// Of Istio's labels those that are the same for all requests
+    pub own: Workload,
 }
 
 /// Which attributes are needed.
@@ -61,8 +50,6 @@ struct Needed {
     attempts: bool,
     istio: [bool; istio::LABELS.len()],
     grpc_status: bool,
-    /// All that spans and lines tell
-    told: bool,
 }
 
 impl Needed {
@@ -97,38 +84,11 @@ impl Needed {
         }
         needed
     }
-
-    const fn and_all_that_is_told(self) -> Needed {
-        Needed {
-            status: true,
-            route: true,
-            details: true,
-            protocol: true,
-            sizes: [true; 2],
-            attempts: true,
-            istio: self.istio,
-            grpc_status: true,
-            told: true,
-        }
-    }
 }
 
 impl Over {
-    pub(super) fn new(metrics: &Metrics, sampling: &Sampling, tells: bool, init: &mut Init) -> Self {
+    pub(super) fn new(metrics: &Metrics, sampling: &Sampling, init: &mut Init) -> Self {
         let needed = Needed::new(metrics, sampling);
-        let own = if needed.istio.contains(&true) { workload(init) } else { Workload::default() };
-        let full = tells.then(|| Read::new(needed.and_all_that_is_told(), init));
-        Self { lean: Read::new(needed, init), full, own }
-    }
-}
-
-impl Read {
-    /// One hostcall that returns bytes.
-    pub(super) fn of(&self, stream: &StreamInfo, is_grpc: bool) -> Host<Values> {
-        stream.read(if is_grpc { &self.grpc } else { &self.plain })
-    }
-
-    fn new(needed: Needed, init: &mut Init) -> Self {
         let istio =
             |label: &str| istio::LABELS.iter().zip(needed.istio).any(|(l, chosen)| *l == label && chosen);
         let mut asked = Props::new();
@@ -142,18 +102,16 @@ impl Read {
         let response_size = response.then(|| asked.add(&RESPONSE_SIZE));
         let attempts = needed.attempts.then(|| asked.add(&UPSTREAM_ATTEMPTS));
         let service = istio("destination_service") || istio("destination_service_name");
-        let cluster = (service || needed.told).then(|| asked.add(&CLUSTER_NAME));
-        let flags = (istio("response_flags") || needed.told).then(|| asked.add(&RESPONSE_FLAGS));
+        let cluster = service.then(|| asked.add(&CLUSTER_NAME));
+        let flags = istio("response_flags").then(|| asked.add(&RESPONSE_FLAGS));
         let is_istio = needed.istio.contains(&true);
         let direction = is_istio.then(|| asked.add(&LISTENER_DIRECTION));
         let mtls = istio("connection_security_policy").then(|| asked.add(&CONNECTION_MTLS));
         let principal = istio("source_principal").then(|| asked.add(&property::CONNECTION_URI_SAN_PEER));
-        let time = needed.told.then(|| asked.add(&property::REQUEST_TIME));
-        let client = needed.told.then(|| asked.add(&property::custom("source\0address")));
-        let peer = needed.told.then(|| asked.add(&property::custom("upstream\0address")));
         let plain = init.together(asked.clone());
         let grpc_status = needed.grpc_status.then(|| asked.add(&RESPONSE_GRPC_STATUS));
         let grpc = init.together(asked);
+        let own = if is_istio { workload(init) } else { Workload::default() };
         Self {
             duration,
             status,
@@ -168,12 +126,10 @@ impl Read {
             direction,
             mtls,
             principal,
-            time,
-            client,
-            peer,
             grpc_status,
             plain,
             grpc,
+            own,
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::access::Access;
 /// The name under which a configuration counts that a route brought along.
 const ROUTE_METADATA: &str = "route-metadata";
 
+type Read = dyn Fn(&[u8]) -> Result<Access, ConfigErrors>;
+
 pub struct ByRoute {
     /// Where routes keep it: `filter_metadata[namespace]["header_auth"]`
     pub namespace: String,
     /// Whether what cannot be understood is as if it were not there, which lets in whom it was to keep out
     pub passes_over: bool,
-    read: Box<dyn Fn(&[u8]) -> Result<Access, ConfigErrors>>,
+    read: Box<Read>,
     known: Overrides<Access>,
 }
 

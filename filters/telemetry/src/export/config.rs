@@ -182,60 +182,92 @@ fn check_export(
     logs_are_sent: bool,
     at: &mut Checks<'_>,
 ) -> Option<Collector> {
-    let visible = |text: &str, least| {
-        (least..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let target = check_target(&raw, at);
+    let terms = check_terms(&raw, at);
+    let signals = check_signals(&raw.signals, logs_are_sent, at);
+    let headers_env = check_headers(raw.headers_env.as_ref(), &mut at.at("headers_env"));
+    let attributes: Vec<Attribute<'_>> =
+        resource.iter().map(|(name, value)| Attribute::new(name, Value::Text(value.as_bytes()))).collect();
+    let encoding = raw.encoding.encoding();
+    target?;
+    Some(Collector {
+        cluster: match raw.authority {
+            Some(authority) => raw.cluster.with_authority(authority),
+            None => raw.cluster,
+        },
+        path_prefix: raw.path_prefix,
+        signals: signals?,
+        terms: terms?,
+        origin: Origin::new(encoding, &attributes, "wayside.telemetry", env!("CARGO_PKG_VERSION")),
+        headers_env: headers_env?,
+    })
+}
+
+/// Where the collector is.
+fn check_target(raw: &RawExport, at: &mut Checks<'_>) -> Option<()> {
+    let visible =
+        |text: &str| (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_authority = |text: &String| visible(text) && !text.contains(['/', '?', '#', '@', '\\']);
+    let is_prefix = |text: &str| {
+        visible(text)
+            && text.len() > 1
+            && text.starts_with('/')
+            && !text.ends_with('/')
+            && !text.contains(['?', '#'])
     };
-    let mut good = true;
-    let mut refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
-        at.at(field).refuse(expected, found);
-        good = false;
-    };
-    if !visible(raw.cluster.name(), 1) {
-        refuse("cluster", "the name of a cluster", &"something else");
-    }
-    if raw
-        .authority
-        .as_ref()
-        .is_some_and(|text| !visible(text, 1) || text.contains(['/', '?', '#', '@', '\\']))
-    {
-        refuse("authority", "a host, with or without a port", &"something else");
-    }
-    let prefix = &raw.path_prefix;
-    if !(prefix.is_empty() || visible(prefix, 2) && prefix.starts_with('/') && !prefix.ends_with('/'))
-        || prefix.contains(['?', '#'])
-    {
-        refuse(
+    let checked = [
+        ("cluster", "the name of a cluster", visible(raw.cluster.name())),
+        ("authority", "a host, with or without a port", raw.authority.as_ref().is_none_or(is_authority)),
+        (
             "path_prefix",
             "nothing, or a path that begins with `/` and does not end with it",
-            &"something else",
-        );
-    }
+            raw.path_prefix.is_empty() || is_prefix(&raw.path_prefix),
+        ),
+    ];
+    let wrong = checked.iter().filter(|(_, _, good)| !good);
+    let count = wrong.map(|(field, expected, _)| at.at(*field).refuse(*expected, "something else")).count();
+    (count == 0).then_some(())
+}
+
+/// How much waits, and when it goes.
+fn check_terms(raw: &RawExport, at: &mut Checks<'_>) -> Option<Terms> {
+    let mut good = true;
     for (field, DurationText(time), least, most, expected) in [
         ("interval", raw.interval, 100, 600_000, "100ms to 10m"),
         ("timeout", raw.timeout, 100, 60_000, "100ms to 1m"),
     ] {
         if !(least..=most).contains(&time.as_millis()) {
-            refuse(field, expected, &format_args!("{}ms", time.as_millis()));
+            at.at(field).refuse(expected, format_args!("{}ms", time.as_millis()));
+            good = false;
         }
     }
+    let (batch, batch_bytes) = (raw.batch, raw.batch_bytes.0);
     for (field, number, least, most, expected) in [
-        ("batch", raw.batch, 1, 65_536, "1 to 65536"),
-        ("max_queue", raw.max_queue, raw.batch, 1_048_576, "at least a batch, and no more than 1048576"),
-        ("batch_bytes", raw.batch_bytes.0, 4096, 4 << 20, "4Ki to 4Mi"),
-        (
-            "max_bytes",
-            raw.max_bytes.0,
-            raw.batch_bytes.0,
-            64 << 20,
-            "at least a batch, and no more than 64Mi",
-        ),
+        ("batch", batch, 1, 65_536, "1 to 65536"),
+        ("max_queue", raw.max_queue, batch, 1_048_576, "at least a batch, and no more than 1048576"),
+        ("batch_bytes", batch_bytes, 4096, 4 << 20, "4Ki to 4Mi"),
+        ("max_bytes", raw.max_bytes.0, batch_bytes, 64 << 20, "at least a batch, and no more than 64Mi"),
         ("max_attempts", raw.max_attempts, 1, 20, "1 to 20"),
     ] {
         if !(least..=most).contains(&number) {
-            refuse(field, expected, &number);
+            at.at(field).refuse(expected, number);
+            good = false;
         }
     }
-    let signals: Vec<Signal> = raw.signals.iter().map(|signal| signal.signal()).collect();
+    good.then(|| Terms {
+        max_items: size(raw.max_queue),
+        max_bytes: size(raw.max_bytes.0),
+        batch_items: size(batch),
+        batch_bytes: size(batch_bytes),
+        interval: raw.interval.0,
+        timeout: raw.timeout.0,
+        max_attempts: u8::try_from(raw.max_attempts).unwrap_or(u8::MAX),
+    })
+}
+
+fn check_signals(raw: &[RawSignal], logs_are_sent: bool, at: &mut Checks<'_>) -> Option<Vec<Signal>> {
+    let mut good = true;
+    let signals: Vec<Signal> = raw.iter().map(|signal| signal.signal()).collect();
     for (index, signal) in signals.iter().enumerate() {
         if signals.iter().take(index).any(|other| other == signal) {
             at.at("signals").at(index).refuse("each signal once", signal.name());
@@ -243,46 +275,28 @@ fn check_export(
         }
     }
     if signals.contains(&Signal::Logs) != logs_are_sent {
-        at.at("signals")
-            .refuse("`logs` where the access log's sink is `otlp`, and only there", "it otherwise");
+        let expected = "`logs` where the access log's sink is `otlp`, and only there";
+        at.at("signals").refuse(expected, "it otherwise");
         good = false;
     }
-    let given = texts(raw.headers_env.as_ref(), MOST_HEADERS, &mut at.at("headers_env"))?;
-    let mut headers_env = Vec::with_capacity(given.len());
-    for (name, variable) in given {
+    good.then_some(signals)
+}
+
+/// Headers of each export, whose values the VM's environment has.
+fn check_headers(raw: Option<&Json>, at: &mut Checks<'_>) -> Option<Vec<(OwnedName, String)>> {
+    let mut headers = Vec::new();
+    let mut good = true;
+    for (name, variable) in texts(raw, MOST_HEADERS, at)? {
         match OwnedName::parse(&name).filter(|known| known.as_str() == name && !is_own(&name)) {
-            Some(name) => headers_env.push((name, variable)),
+            Some(name) => headers.push((name, variable)),
             None => {
-                at.at("headers_env").at(name).refuse(
-                    "the name of a header, in lower case, that requests do not have of themselves",
-                    "another",
-                );
+                let expected = "the name of a header, in lower case, that requests do not have of themselves";
+                at.at(name).refuse(expected, "another");
                 good = false;
             }
         }
     }
-    let attributes: Vec<Attribute<'_>> =
-        resource.iter().map(|(name, value)| Attribute::new(name, Value::Text(value.as_bytes()))).collect();
-    let encoding = raw.encoding.encoding();
-    good.then(|| Collector {
-        cluster: match raw.authority {
-            Some(authority) => raw.cluster.with_authority(authority),
-            None => raw.cluster,
-        },
-        path_prefix: raw.path_prefix,
-        signals,
-        terms: Terms {
-            max_items: size(raw.max_queue),
-            max_bytes: size(raw.max_bytes.0),
-            batch_items: size(raw.batch),
-            batch_bytes: size(raw.batch_bytes.0),
-            interval: raw.interval.0,
-            timeout: raw.timeout.0,
-            max_attempts: u8::try_from(raw.max_attempts).unwrap_or(u8::MAX),
-        },
-        origin: Origin::new(encoding, &attributes, "wayside.telemetry", env!("CARGO_PKG_VERSION")),
-        headers_env,
-    })
+    good.then_some(headers)
 }
 
 /// What says what a request is, or is Envoy's.

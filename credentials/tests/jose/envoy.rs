@@ -101,6 +101,7 @@ fn of_key(name: &'static str, by: Signs, token: String, native: bool, ours: &'st
 
 const EXAMPLE: &str = r#""iss":"https://example.com","sub":"test@example.com""#;
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn parsing() -> Vec<Case> {
     let rs = Signs::Rs256;
     let good = plain(rs, &format!("{{{EXAMPLE}}}"));

@@ -28,7 +28,7 @@ impl Collector {
     }
 
     /// The collector as one proxy meets it.
-    pub fn of_proxy(&self, proxy: &str) -> impl Service + 'static {
+    pub fn of_proxy(&self, proxy: &str) -> impl Service + use<> {
         let (received, proxy) = (Rc::clone(&self.0), Arc::from(proxy));
         move |callout: &HttpCallout| received.borrow_mut().take(callout, &proxy)
     }

@@ -105,7 +105,7 @@ fn exported() -> otlp::Span {
 }
 
 /// What a collector answers to one request, and what it has then received.
-fn post(content_type: &str, path: &str, body: Vec<u8>) -> (String, Received) {
+fn post(content_type: &'static str, path: &'static str, body: Vec<u8>) -> (String, Received) {
     let collector = Collector::new();
     let mut services = Services::default().with("otel", collector.of_proxy("front"));
     let headers = [(":method", "POST"), (":path", path), ("content-type", content_type)];

@@ -35,36 +35,34 @@ impl Chance {
         self.0.next_u64() as usize % limit.max(1)
     }
 
-    /// One of two texts with another letter of base64url in a place of chance; the last one's unused bits stay what they are.
-    pub fn wrong(&mut self, class: Class, [secret, other]: [&str; 2]) -> String {
-        let mut text = match class {
-            Class::Near => secret,
-            Class::Far => other,
-        }
-        .as_bytes()
-        .to_vec();
-        let place = self.below(text.len());
-        let step = 4 * (1 + self.below(15));
-        if let Some(letter) = text.get_mut(place) {
-            let known = LETTERS.iter().position(|known| known == letter).unwrap_or_default();
-            *letter = LETTERS[(known + step) % 64];
-        }
-        String::from_utf8(text).unwrap_or_default()
+    /// The beginning of one of two texts, of letters of base64url, and from some place on others: no two alike, or few inputs would stand for many. The last
+    /// letter's unused bits are none.
+    pub fn wrong(&mut self, class: Class, texts: [&str; 2]) -> String {
+        self.with_end(class, texts, LETTERS, 4)
     }
 
     /// The same of hexadecimal digits.
-    pub fn wrong_digits(&mut self, class: Class, [secret, other]: [&str; 2]) -> String {
-        let mut text = match class {
+    pub fn wrong_digits(&mut self, class: Class, texts: [&str; 2]) -> String {
+        self.with_end(class, texts, b"0123456789abcdef", 1)
+    }
+
+    /// At least these many letters are of chance.
+    const END: usize = 6;
+
+    fn with_end(&mut self, class: Class, [secret, other]: [&str; 2], letters: &[u8], unit: usize) -> String {
+        let text = match class {
             Class::Near => secret,
             Class::Far => other,
-        }
-        .as_bytes()
-        .to_vec();
-        let place = self.below(text.len());
-        let step = 1 + self.below(15);
-        if let Some(digit) = text.get_mut(place) {
-            let known = char::from(*digit).to_digit(16).unwrap_or_default() as usize;
-            *digit = b"0123456789abcdef"[(known + step) % 16];
+        };
+        let mut text = text.as_bytes().to_vec();
+        let differs = self.below(text.len().saturating_sub(Self::END) + 1);
+        let last = text.len().saturating_sub(1);
+        for place in differs..text.len() {
+            let known = letters.iter().position(|known| *known == text[place]).unwrap_or_default();
+            let unit = if place == last { unit } else { 1 };
+            let steps = letters.len() / unit;
+            let least = usize::from(place == differs);
+            text[place] = letters[(known + unit * (least + self.below(steps - least))) % letters.len()];
         }
         String::from_utf8(text).unwrap_or_default()
     }

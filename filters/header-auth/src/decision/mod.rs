@@ -201,20 +201,32 @@ impl Policy {
 /// What access logs are told of a decision, as JSON: the rule, and who was recognised by which provider or why nobody was. `None` where nobody was
 /// asked for, or has shown anything.
 pub fn told(decision: &Decision<'_>) -> Option<String> {
-    let member = |name: &str, value: &str| {
-        format!(",\"{name}\":\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut text = String::with_capacity(128);
+    let mut member = |before: &str, value: &str| {
+        text.push_str(before);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'"' | b'\\');
+        if value.bytes().all(plain) {
+            text.push_str(value);
+        } else {
+            text.push_str(&encode_value(value).replace('\\', "\\\\").replace('"', "\\\""));
+        }
     };
-    let found = match &decision.outcome {
+    member("{\"rule\":\"", decision.rule);
+    match &decision.outcome {
         Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
-            member("provider", &provider.name) + &member("subject", &encode_value(&holder.name))
+            member("\",\"provider\":\"", &provider.name);
+            member("\",\"subject\":\"", &holder.name);
         }
         Err(Halt::Denied(denial)) => {
-            let provider = denial.provider.as_deref().map(|provider| member("provider", provider));
-            provider.unwrap_or_default() + &member("reason", denial.reason.label())
+            if let Some(provider) = &denial.provider {
+                member("\",\"provider\":\"", provider);
+            }
+            member("\",\"reason\":\"", denial.reason.label());
         }
         Ok(_) | Err(Halt::Awaits { .. }) => return None,
-    };
-    Some(format!("{{\"rule\":\"{}\"{found}}}", decision.rule))
+    }
+    text.push_str("\"}");
+    Some(text)
 }
 
 /// `:method`, `:path` and `:authority`, in one look at all headers.

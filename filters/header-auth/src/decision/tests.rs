@@ -8,6 +8,7 @@ use wayside_sdk::Configuration as _;
 use super::*;
 use crate::config::Config;
 use crate::means::NoProxy;
+use crate::store::Holder;
 
 const KEY: &str = "demo-key-0001-not-a-secret";
 /// `reader:demo-password`
@@ -540,4 +541,12 @@ fn access_logs_are_told_who_it_was_or_why_nobody() {
     let unknown = r#"{"rule":"default","provider":"partners","reason":"unknown_credential"}"#;
     assert_eq!(of(&[("x-api-key", "secret")], "/books").as_deref(), Some(unknown));
     assert_eq!(of(&[], "/healthz"), None);
+    let odd = Holder { name: "a\"b\\c \u{fc}%".to_owned(), scopes: Vec::new() };
+    let mut decision = decide(&policy, &request("/books", &[("x-api-key", KEY)]));
+    if let Ok(Admitted { admission: Admission::Known { holder, .. }, .. }) = &mut decision.outcome {
+        *holder = std::rc::Rc::new(odd);
+    }
+    let text = told(&decision).unwrap();
+    assert!(text.ends_with(r#""subject":"a\"b\\c%20%C3%BC%25"}"#), "{text}");
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
 }

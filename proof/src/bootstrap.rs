@@ -85,7 +85,7 @@ impl Door {
         Door { limits, ..self }
     }
 
-    fn listener(&self) -> Value {
+    pub(crate) fn listener(&self) -> Value {
         let ours = self.filters.iter().map(|filter| filter.filter(self.may_hold_headers));
         let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {
@@ -199,6 +199,24 @@ pub fn document(doors: &[Door]) -> Value {
         "admin": { "address": socket(([127, 0, 0, 1], 0).into()) },
         "static_resources": { "listeners": listeners, "clusters": clusters },
     })
+}
+
+/// The same with its listeners in a file that [`listeners`] fills, and that may be replaced while it runs.
+pub(crate) fn reloading(doors: &[Door], listeners: &Path) -> Value {
+    let mut document = document(doors);
+    document["static_resources"]["listeners"] = json!([]);
+    document["dynamic_resources"] = json!({ "lds_config": { "path_config_source": { "path": listeners } } });
+    document["node"] = json!({ "id": "proof", "cluster": "proof" });
+    document
+}
+
+pub(crate) fn listeners(doors: &[Door]) -> Value {
+    let resources = doors.iter().map(|door| {
+        let mut listener = door.listener();
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener
+    });
+    json!({ "resources": resources.collect::<Vec<_>>() })
 }
 
 fn socket(address: SocketAddr) -> Value {

@@ -1,6 +1,13 @@
 //! An Envoy with doors.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
@@ -8,12 +15,42 @@ use wayside::parity::{Envoy, Launch, Line};
 
 use crate::bootstrap::{self, Door};
 
+const LISTENERS: &str = "listeners.json";
+
+/// Of the mappings of a process, the bytes of those that can be written and have a reservation of gigabytes right behind them.
+fn before_reservations(maps: &str) -> u64 {
+    let mapping = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        Some((number(from)?, number(to)?, rest.starts_with("rw-p"), rest.starts_with("---p")))
+    };
+    let mappings: Vec<_> = maps.lines().filter_map(mapping).collect();
+    let memories = mappings.windows(2).filter_map(|two| match two {
+        [(from, to, true, _), (behind, end, _, true)] if to == behind && end - behind > 1 << 32 => {
+            Some(to - from)
+        }
+        _ => None,
+    });
+    memories.sum()
+}
+
+#[test]
+fn a_linear_memory_is_what_can_be_written_before_gigabytes_that_cannot() {
+    let maps = "10000-30000 rw-p 00000000 00:00 0\n30000-280030000 ---p 00000000 00:00 0\n\
+                280030000-280040000 rw-p 00000000 00:00 0 [heap]\n280040000-280050000 ---p 00000000 00:00 0\n";
+    assert_eq!(before_reservations(maps), 0x20000);
+}
+
 /// An Envoy that runs, with as many workers as it was started with. It ends with this value.
 #[derive(Debug)]
 pub struct Proxy {
     envoy: Envoy,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// How long streams and filters of a configuration that was replaced are left.
+const DRAIN_S: u32 = 2;
 
 impl Proxy {
     /// # Errors
@@ -30,7 +67,63 @@ impl Proxy {
             workers,
             wasm_level: "warning",
         };
-        Ok(Proxy { envoy: Envoy::start(&launch).await?, _folder: folder })
+        Ok(Proxy { envoy: Envoy::start(&launch).await?, folder })
+    }
+
+    /// One whose doors can be [replaced](Self::replace).
+    ///
+    /// # Errors
+    /// Envoy does not start; the message holds its log.
+    pub async fn start_reloading(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
+        let folder = tempfile::tempdir()?;
+        let in_folder = |name: &str| folder.path().join(name);
+        let (config, launcher) = (in_folder("envoy.json"), in_folder("launcher"));
+        fs::write(&launcher, format!("#!/bin/sh\nexec \"$@\" --drain-time-s {DRAIN_S}\n"))?;
+        fs::set_permissions(&launcher, fs::Permissions::from_mode(0o700))?;
+        let listeners = in_folder(LISTENERS);
+        fs::write(&listeners, bootstrap::listeners(doors).to_string())?;
+        fs::write(&config, bootstrap::reloading(doors, &listeners).to_string())?;
+        let launch = Launch {
+            command: &[&launcher, binary],
+            config: &config,
+            folder: folder.path(),
+            name: "envoy",
+            workers,
+            wasm_level: "warning",
+        };
+        Ok(Proxy { envoy: Envoy::start(&launch).await?, folder })
+    }
+
+    /// Has Envoy take other doors in the place of those it has, and waits until it has. Clusters stay what they are.
+    ///
+    /// # Errors
+    /// Envoy refuses them, or does not answer.
+    pub async fn replace(&self, doors: &[Door]) -> anyhow::Result<()> {
+        let taken = self.stat("listener_manager.lds.update_success").await?;
+        let (new, old): (PathBuf, PathBuf) =
+            (self.folder.path().join("new.json"), self.folder.path().join(LISTENERS));
+        fs::write(&new, bootstrap::listeners(doors).to_string())?;
+        // Envoy looks when another file takes the name.
+        fs::rename(&new, &old)?;
+        for _ in 0..500 {
+            if self.stat("listener_manager.lds.update_success").await? > taken {
+                return Ok(());
+            }
+            let refused = self.stat("listener_manager.lds.update_rejected").await?;
+            ensure!(refused == 0, "refused: {:?}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::bail!("not taken: {:?}", self.log())
+    }
+
+    /// Bytes of linear memory of all VMs. V8 reserves gigabytes behind what a VM may use, which nobody may touch; a page more that a
+    /// VM asks for is taken from those.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn linear_memory(&self) -> anyhow::Result<u64> {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.id().context("no process")?))?;
+        Ok(before_reservations(&maps))
     }
 
     /// Where a door is.

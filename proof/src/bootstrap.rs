@@ -88,7 +88,7 @@ impl Door {
         Door { limits, ..self }
     }
 
-    fn listener(&self) -> Value {
+    pub(crate) fn listener(&self) -> Value {
         let ours = self.filters.iter().map(|filter| filter.filter(self.may_hold_headers));
         let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {

@@ -51,7 +51,7 @@ pub use callout::{CallError, CallResponse, Cluster, GrpcError, GrpcStatus, join}
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
-pub use headers::{AsName, HeaderBlock, Headers, Name, NameRef, Only, OwnedName};
+pub use headers::{AsName, HeaderBlock, Headers, Name, NameRef, Names, Only, OwnedName};
 pub use hostcalls::environment::Environment;
 pub use hostcalls::{Call, Host, HostError, Status, rng};
 pub use log::Redacted;

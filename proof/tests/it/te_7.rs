@@ -212,7 +212,7 @@ async fn te_7_what_waits_is_sent_before_another_configuration_takes_its_place() 
     // The same VM with another configuration: the old one is told of its end while the new one is there already.
     let mut other = slow("telemetry");
     other.configuration["resource"]["service.name"] = json!("other");
-    proxy.reload(&doors(other)).await?;
+    proxy.replace_and_drain(&doors(other)).await?;
     let books = Books::settled(&proxy, 40).await?;
     ensure!(books.exported == 40 && books.lost() == 0, "{books:?}");
     ensure!(ids(&collector.requests()).len() == 40, "the collector has {}", ids(&collector.requests()).len());
@@ -230,7 +230,7 @@ async fn te_7_what_dies_with_its_vm_is_counted() -> anyhow::Result<()> {
     let told = [shop.clone().filters([slow("telemetry")]), otel.clone()];
     let proxy = Proxy::start_reloadable(&envoy, 2, &told).await?;
     send(&proxy, "shop", 40).await?;
-    proxy.reload(&[shop, otel]).await?;
+    proxy.replace_and_drain(&[shop, otel]).await?;
     let books = Books::settled(&proxy, 40).await?;
     ensure!(books.dropped.get("shutdown") == Some(&40), "{books:?}");
     ensure!(collector.requests().is_empty(), "nobody sent them");

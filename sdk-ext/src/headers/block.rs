@@ -1,6 +1,6 @@
 //! All headers of a message in one allocation, read in place.
 
-use super::AsName;
+use super::{AsName, Name};
 use crate::hostcalls::{self, Host};
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct HeaderBlock {
 
 /// Which lengths of names occur, modulo 64. Most names that are looked for are not there, and of those most have a length that
 /// no other has.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lengths(u64);
 
 impl Lengths {
@@ -29,8 +29,27 @@ impl Lengths {
         self.0 & Lengths::bit(length) != 0
     }
 
-    fn bit(length: usize) -> u64 {
+    const fn bit(length: usize) -> u64 {
         1 << (length % 64)
+    }
+}
+
+/// Names that are looked for together: [`HeaderBlock::has_any`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<const N: usize> {
+    names: [Name; N],
+    lengths: Lengths,
+}
+
+impl<const N: usize> Names<N> {
+    #[must_use]
+    pub const fn new(names: [Name; N]) -> Names<N> {
+        let (mut lengths, mut at) = (0, 0);
+        while at < N {
+            lengths |= Lengths::bit(names[at].as_str().len());
+            at += 1;
+        }
+        Names { names, lengths: Lengths(lengths) }
     }
 }
 
@@ -133,6 +152,27 @@ impl HeaderBlock {
     pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
         let name = name.as_name();
         self.entries_named(name).next_named(name)
+    }
+
+    /// Whether any entry has one of these names: one pass, whatever their number.
+    #[must_use]
+    pub fn has_any<const N: usize>(&self, wanted: &Names<N>) -> bool {
+        if self.lengths.0 & wanted.lengths.0 == 0 {
+            return false;
+        }
+        let mut entries = self.entries();
+        let mut at = entries.at;
+        for both in entries.sizes.by_ref() {
+            let (name, value) = sizes(*both);
+            if wanted.lengths.may_hold(name)
+                && let Some(text) = self.bytes.get(at..at.wrapping_add(name))
+                && wanted.names.iter().any(|wanted| begins_as_long(text, wanted.as_str().as_bytes()))
+            {
+                return true;
+            }
+            at = at.wrapping_add(name).wrapping_add(value).wrapping_add(2);
+        }
+        false
     }
 
     /// None, if it can be told that none has this name.
@@ -280,6 +320,10 @@ impl<'a> Entries<'a> {
     }
 }
 
+fn begins_as_long(text: &[u8], name: &[u8]) -> bool {
+    text.len() == name.len() && begins(text, name)
+}
+
 /// Whether these bytes begin with a name. By words, the last of which may overlap the one before: the comparison that modules come with
 /// goes byte by byte.
 fn begins(bytes: &[u8], name: &[u8]) -> bool {
@@ -340,6 +384,26 @@ mod tests {
         assert_eq!(block.only(name!("mnopqr")), Only::Missing, "70 modulo 64 is 6, as long as these");
         assert_eq!(block.first(name!("nothing-so-long")), None);
         assert!(OwnedName::parse(&long).is_some_and(|name| block.first(&name) == Some(b"3")));
+    }
+
+    #[test]
+    fn any_of_several_names_is_found_wherever_it_stands_and_no_other() {
+        let wanted = Names::new([name!("grpc-timeout"), name!("x-a"), name!("x-b")]);
+        let found = |name: &str| {
+            block(&[(":path", b"/"), ("x-request-i", b"x-a"), (name, b"1"), ("x-c", b"")]).has_any(&wanted)
+        };
+        for (name, expected) in [
+            ("grpc-timeout", true),
+            ("x-a", true),
+            ("x-b", true),
+            ("x-request-id", false),
+            ("x-", false),
+            ("x-aa", false),
+        ] {
+            assert_eq!(found(name), expected, "{name}");
+        }
+        assert!(block(&[("x-b", b"")]).has_any(&wanted) && !block(&[]).has_any(&wanted));
+        assert!(!block(&[("x-a", b"")]).has_any(&Names::new([])));
     }
 
     #[test]

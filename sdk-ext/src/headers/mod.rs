@@ -7,7 +7,7 @@ mod http;
 mod list;
 mod name;
 
-pub use block::{HeaderBlock, Only};
+pub use block::{HeaderBlock, Names, Only};
 pub use name::{AsName, Name, NameRef, OwnedName};
 
 use crate::hostcalls::{self, Host, Map};

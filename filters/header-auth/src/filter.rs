@@ -13,8 +13,8 @@ use wayside_sdk::property::{
 };
 use wayside_sdk::{
     Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
-    Histogram, Host, HttpFilter, Init, Mode, Monotonic, NameRef, OwnedName, Plugin, Redacted, Reply, RequestBody,
-    RequestHeaders, RequestTrailers, Wall, log, name, rng,
+    Histogram, Host, HttpFilter, Init, Mode, Monotonic, NameRef, OwnedName, Plugin, Redacted, Reply,
+    RequestBody, RequestHeaders, RequestTrailers, Wall, log, name, rng,
 };
 
 use crate::access::{Admission, Halt};

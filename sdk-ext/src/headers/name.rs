@@ -64,7 +64,8 @@ impl<'a> NameRef<'a> {
     /// Anything that is no token character, a capital letter, and pseudo-headers, give `None`.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<NameRef<'a>> {
-        let usable = !text.is_empty() && text.len() <= 256 && text.iter().all(|byte| is_token_by_table(*byte));
+        let usable =
+            !text.is_empty() && text.len() <= 256 && text.iter().all(|byte| is_token_by_table(*byte));
         usable.then_some(NameRef(text))
     }
 }
@@ -185,7 +186,11 @@ mod tests {
         ] {
             assert_eq!(OwnedName::parse(text).as_ref().map(OwnedName::as_str), name, "{text:?}");
             let lower = name.filter(|name| *name == text);
-            assert_eq!(NameRef::parse(text.as_bytes()).map(|name| name.0), lower.map(str::as_bytes), "{text:?}");
+            assert_eq!(
+                NameRef::parse(text.as_bytes()).map(|name| name.0),
+                lower.map(str::as_bytes),
+                "{text:?}"
+            );
         }
     }
 }

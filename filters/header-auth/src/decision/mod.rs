@@ -168,7 +168,8 @@ impl Policy {
             hide(sources, request.headers, &mut edits);
         }
         // What is set takes the place of all that had its name.
-        let is_set = |name: &[u8]| edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if **set == *name));
+        let is_set =
+            |name: &[u8]| edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if **set == *name));
         let removed = claimed.iter().filter(|name| !is_set(name));
         let removed: Vec<Edit<'p>> = removed.map(|name| Edit::Remove(name.to_vec().into())).collect();
         edits.extend(removed);

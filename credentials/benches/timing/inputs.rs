@@ -57,12 +57,12 @@ impl Chance {
         let mut text = text.as_bytes().to_vec();
         let differs = self.below(text.len().saturating_sub(Self::END) + 1);
         let last = text.len().saturating_sub(1);
-        for place in differs..text.len() {
-            let known = letters.iter().position(|known| *known == text[place]).unwrap_or_default();
+        for (place, letter) in text.iter_mut().enumerate().skip(differs) {
+            let known = letters.iter().position(|known| known == letter).unwrap_or_default();
             let unit = if place == last { unit } else { 1 };
             let steps = letters.len() / unit;
             let least = usize::from(place == differs);
-            text[place] = letters[(known + unit * (least + self.below(steps - least))) % letters.len()];
+            *letter = letters[(known + unit * (least + self.below(steps - least))) % letters.len()];
         }
         String::from_utf8(text).unwrap_or_default()
     }

@@ -78,6 +78,11 @@ impl StatusLabel {
         self.class() >= b'4'
     }
 
+    pub fn number(self) -> u16 {
+        let digits = self.0.into_iter().map(|digit| u16::from(digit & 0x0F));
+        digits.fold(0, |number, digit| number.saturating_mul(10).saturating_add(digit))
+    }
+
     fn class(self) -> u8 {
         let [class, ..] = self.0;
         class

@@ -125,6 +125,40 @@ pub enum Message {
 }
 
 impl Finished<'_> {
+    /// One of which nothing is known.
+    pub const fn unknown(kind: Kind) -> Finished<'static> {
+        Finished {
+            kind,
+            ids: None,
+            link: None,
+            sampling: Sampling::Dropped,
+            start_ns: 0,
+            end_ns: 0,
+            method: "_OTHER",
+            method_original: b"",
+            route: b"",
+            status: None,
+            grpc_status: None,
+            error_type: b"",
+            path: b"",
+            query: b"",
+            scheme: "",
+            authority: b"",
+            client: b"",
+            peer: b"",
+            protocol: b"",
+            user_agent: b"",
+            request_id: b"",
+            cluster: b"",
+            code_details: b"",
+            response_flags: None,
+            request_size: None,
+            response_size: None,
+            attempts: None,
+            headers: &[],
+        }
+    }
+
     /// Nanoseconds.
     pub const fn duration_ns(&self) -> u64 {
         self.end_ns.saturating_sub(self.start_ns)

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use wayside_otlp::{Encoding, Signal};
 use wayside_sdk::{ConfigErrors, Ending, Environment, Init, LogCx};
 
-use crate::observation::{Finished, Sampling};
+use crate::observation::{Finished, Kind, Sampling};
 
 pub use self::access_log::{AccessLog, Field, Sink, When};
 pub use self::config::{Collector, RawAccessLog, RawExport, Settings, check};
@@ -70,15 +70,22 @@ impl Exporter {
         self.access_log.is_some() || self.spans.is_some() && sampling.is_kept()
     }
 
-    /// Tells of one request, or of one attempt. In `on_log`.
-    pub fn finished(&self, finished: &Finished<'_>, log: &LogCx) {
+    /// Whether requests that are sampled become spans.
+    pub const fn tells_spans(&self) -> bool {
+        self.spans.is_some()
+    }
+
+    /// Tells of one request in its `on_log`, or of one attempt, which has none: then what is full waits for the timer.
+    pub fn finished(&self, finished: &Finished<'_>, log: Option<&LogCx>) {
         if let Some(outbox) = &self.spans
             && finished.sampling.is_kept()
             && let Some(span) = span::encode(finished, self.encoding)
         {
             outbox.record(span, span::weight(finished), log);
         }
-        let Some(access_log) = &self.access_log else { return };
+        let Some(access_log) = self.access_log.as_ref().filter(|_| finished.kind == Kind::Server) else {
+            return;
+        };
         if !access_log.tells(finished) {
             return;
         }

@@ -80,9 +80,12 @@ impl Outbox {
     }
 
     /// Takes in what a stream leaves behind, and sends a batch if that filled one.
-    pub(super) fn record(self: &Rc<Self>, bytes: Vec<u8>, weight: Weight, log: &LogCx) {
+    pub(super) fn record(self: &Rc<Self>, bytes: Vec<u8>, weight: Weight, log: Option<&LogCx>) {
         let is_full = self.queue.borrow_mut().record(bytes, weight);
-        if is_full && let Ok(now) = log.stream().now() {
+        if is_full
+            && let Some(log) = log
+            && let Ok(now) = log.stream().now()
+        {
             self.send(log, now);
         }
     }

@@ -169,7 +169,7 @@ impl HttpFilter for Request {
         if plugin.mode == Mode::Off {
             return;
         }
-        let seen = match std::mem::replace(&mut self.part, Part::New) {
+        let mut seen = match std::mem::replace(&mut self.part, Part::New) {
             Part::Served(seen) => seen,
             Part::Attempt(_) => return,
             // Answered by an earlier filter, or refused by the codec.
@@ -178,6 +178,8 @@ impl HttpFilter for Request {
                 Err(_) => Seen::nothing(),
             },
         };
+        // It is not served any more, whatever is told of it now.
+        drop(seen.active.take());
         plugin.record(&seen, log);
     }
 }

@@ -12,7 +12,8 @@ use wayside_sdk::{HeaderBlock, Init, LogCx, Wall, name};
 use super::{Seen, Telemetry};
 use crate::export::Exporter;
 use crate::labels::{self, StatusLabel};
-use crate::observation::{Captured, Finished, Kind, Message, Sampling};
+use crate::observation::{Captured, Finished, Kind, Message, Sampling, SpanIds};
+use crate::propagation::{Format, Role, extract};
 
 /// What is read of a request that is told of.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Telemetry {
         told.exporter.finished(
             &Finished {
                 kind: Kind::Server,
-                ids: seen.hop.as_ref().map(|hop| hop.ids()),
+                ids: seen.hop.as_ref().map(|hop| hop.ids()).or_else(|| self.observed(&request)),
                 link: seen.hop.as_ref().and_then(|hop| hop.link),
                 sampling,
                 start_ns: end_ns.saturating_sub(nanos(duration)),
@@ -109,8 +110,26 @@ impl Telemetry {
                 attempts,
                 headers: &headers,
             },
-            log,
+            Some(log),
         );
+    }
+}
+
+impl Telemetry {
+    /// The context that another tracer of this Envoy put on the request: lines tell of it, and its span is that tracer's to export.
+    fn observed(&self, request: &HeaderBlock) -> Option<SpanIds<'static>> {
+        if self.propagation.role != Role::Observe {
+            return None;
+        }
+        let remote = extract(request, &[Format::TraceContext]).remote?;
+        Some(SpanIds {
+            trace_id: remote.trace_id,
+            span_id: remote.span_id,
+            parent_id: None,
+            parent_is_remote: false,
+            flags: remote.flags,
+            tracestate: b"",
+        })
     }
 }
 

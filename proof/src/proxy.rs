@@ -61,12 +61,13 @@ impl Proxy {
     /// Envoy does not start; the message holds its log.
     pub async fn start_reloadable(binary: &Path, workers: u32, doors: &[Door]) -> anyhow::Result<Proxy> {
         let folder = tempfile::tempdir()?;
-        let (launcher, listeners) = (folder.path().join("launcher"), folder.path().join(LISTENERS));
-        fs::write(&launcher, format!("#!/bin/sh\nexec \"$@\" --drain-time-s {DRAIN_S}\n"))?;
-        fs::set_permissions(&launcher, fs::Permissions::from_mode(0o700))?;
+        let listeners = folder.path().join(LISTENERS);
         fs::write(&listeners, bootstrap::listeners(doors).to_string())?;
         let document = bootstrap::reloadable(doors, &listeners);
-        Proxy::with(&[&launcher, binary], workers, folder, &document).await
+        // Of options that come twice the last one counts.
+        let drain = format!("exec \"$0\" \"$@\" --drain-time-s {DRAIN_S}");
+        let command = [Path::new("sh"), Path::new("-c"), Path::new(&drain), binary];
+        Proxy::with(&command, workers, folder, &document).await
     }
 
     /// Offers it other doors in the place of those it has, of the same names and upstreams. Envoy takes its time; whether it took

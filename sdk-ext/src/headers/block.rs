@@ -43,7 +43,11 @@ pub struct Names<const N: usize> {
 
 impl<const N: usize> Names<N> {
     #[must_use]
-    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "below N, and no loop is shorter in a constant")]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "below N, and no loop is shorter in a constant"
+    )]
     pub const fn new(names: [Name; N]) -> Names<N> {
         let (mut lengths, mut at) = (0, 0);
         while at < N {

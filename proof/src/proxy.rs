@@ -1,8 +1,6 @@
 //! An Envoy with doors.
 
-use std::{
-    collections::BTreeMap, fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration,
-};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;

@@ -51,6 +51,7 @@ pub const CONTROLS: [(Source, Name); 10] = [
     (Source::Router, name!("x-envoy-hedge-on-per-try-timeout")),
 ];
 
+#[expect(clippy::indexing_slicing, reason = "in a constant: a wrong place would not compile")]
 const CONTROL_NAMES: Names<10> = {
     let mut names = [GRPC_TIMEOUT; CONTROLS.len()];
     let mut at = 0;

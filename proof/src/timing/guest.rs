@@ -31,13 +31,13 @@ const HMAC_KEYS: [&[u8]; 2] =
 /// What two equal counts come to: samples are numbers from 0 on.
 pub const EQUAL: u64 = 1_000_000;
 
-type Fields = Vec<(&'static str, String)>;
+type Made = dyn Fn(&mut Chance, Class) -> Vec<(&'static str, String)>;
 
 /// A filter with one secret and the same with another, and what strangers show both. Whatever its own text costs, it costs with both.
 pub struct Subject {
     configurations: [Value; 2],
     status: u16,
-    headers: Box<dyn Fn(&mut Chance, Class) -> Fields>,
+    headers: Box<Made>,
 }
 
 impl std::fmt::Debug for Subject {

@@ -206,7 +206,7 @@ async fn te_7_what_waits_is_sent_before_another_configuration_takes_its_place() 
     let doors = |filter: Wasm| {
         [Door::new("shop", upstream.address).filters([filter]), Door::new("otel", collector.address)]
     };
-    let proxy = Proxy::start_reloadable(&envoy, 2, &doors(slow("telemetry"))).await?;
+    let mut proxy = Proxy::start_reloadable(&envoy, 2, &doors(slow("telemetry"))).await?;
     send(&proxy, "shop", 40).await?;
     ensure!(collector.requests().is_empty(), "nothing was due");
     // The same VM with another configuration: the old one is told of its end while the new one is there already.
@@ -228,7 +228,7 @@ async fn te_7_what_dies_with_its_vm_is_counted() -> anyhow::Result<()> {
     let shop = Door::new("shop", upstream.address);
     let otel = Door::new("otel", collector.address);
     let told = [shop.clone().filters([slow("telemetry")]), otel.clone()];
-    let proxy = Proxy::start_reloadable(&envoy, 2, &told).await?;
+    let mut proxy = Proxy::start_reloadable(&envoy, 2, &told).await?;
     send(&proxy, "shop", 40).await?;
     proxy.replace_and_drain(&[shop, otel]).await?;
     let books = Books::settled(&proxy, 40).await?;

@@ -37,7 +37,7 @@ async fn in_envoy_many_requests_leave_a_budget_balanced_to_the_token_and_memory_
     let _busy = crate::QUIET.read().await;
     let requests = super::requests(REQUESTS);
     let upstream = Upstream::start(|head| answer(head.uri.path())).await?;
-    let proxy = Proxy::start_reloadable(&envoy, 2, &[door(&upstream, 0)]).await?;
+    let mut proxy = Proxy::start_reloadable(&envoy, 2, &[door(&upstream, 0)]).await?;
     // Of parts, in each of which another configuration is rolled out. A third of them warms up: buffers, connections, V8's heap, and
     // each configuration once.
     let parts = usize::try_from(requests / PART)?.max(LEAST_PARTS);

@@ -28,6 +28,7 @@ mod rb_12;
 mod rb_7;
 mod rb_8;
 mod signed;
+mod te_1;
 mod te_6;
 mod te_7;
 mod timing;

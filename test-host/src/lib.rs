@@ -16,8 +16,6 @@ pub mod stream;
 pub mod trace;
 pub mod upstream;
 
-pub mod spans;
-
 pub mod proxy;
 pub mod sim;
 

@@ -14,10 +14,9 @@ use crate::{
     envoy_config::{self, LoadOptions, Loaded, Setting},
     replay::{self, Change, Isolation, Options, Specs},
     report::{Detail, Report, Unsupported},
-    spans::Collector,
     trace::TraceLevel,
     traffic,
-    upstream::Script,
+    upstream::{Script, spans::Collector},
     vm::{Metering, Modules},
 };
 

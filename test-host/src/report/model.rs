@@ -12,8 +12,8 @@ use crate::{
     message::NoteKind,
     proxy::{End, TcpEnd},
     replay::{Isolation, Place},
-    spans::{SpanId, SpanKind, TraceId},
     trace::{FindingKind, Thread, Usage},
+    upstream::spans::{SpanId, SpanKind, TraceId},
 };
 
 /// Name and version of the JSON form.

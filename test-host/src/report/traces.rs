@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{HopReport, Report, Text, TraceReport, TracesReport};
-use crate::spans::{Hop, Received, Trace, traces};
+use crate::upstream::spans::{Hop, Received, Trace, traces};
 
 impl Report {
     /// With what a collector received during the replay.

@@ -2,6 +2,7 @@
 
 mod grpc;
 mod script;
+pub mod spans;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 

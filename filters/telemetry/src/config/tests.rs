@@ -1,3 +1,5 @@
+//! What a configuration may say.
+
 use super::*;
 use crate::propagation::{Baggage, Format, OnAbsent, OnInvalid, Role, Untrusted};
 use crate::sampling::Kind;

@@ -1,3 +1,5 @@
+//! What becomes of a trace at this hop.
+
 use proptest::prelude::*;
 use wayside_sdk::HeaderBlock;
 

@@ -1,3 +1,5 @@
+//! What goes on in which format.
+
 use super::*;
 use wayside_sdk::HeaderBlock;
 

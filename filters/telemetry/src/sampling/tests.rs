@@ -1,3 +1,5 @@
+//! Which traces are kept.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -25,6 +25,7 @@ mod signed;
 mod te_1;
 mod te_6;
 mod te_7;
+mod te_8;
 mod to_11;
 mod to_12;
 mod to_2;

@@ -1,12 +1,13 @@
 //! The server.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -103,6 +104,8 @@ async fn answered(
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let media_type =
         head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_zipped = head.headers.get("content-encoding").is_some_and(|coding| coding == "gzip");
+    let body = if is_zipped { unzipped(&body).unwrap_or_default() } else { body };
     let message = match head.method {
         Method::POST => Message::read(head.uri.path(), media_type, &body),
         method => Err(anyhow::anyhow!("found the method {method}, expected POST")),
@@ -145,4 +148,13 @@ async fn answered(
         }
         None => Err(io::Error::other("ended as it should")),
     }
+}
+
+/// No more than the protocol recommends to take.
+const LONGEST: u64 = 64 << 20;
+
+fn unzipped(body: &[u8]) -> io::Result<Bytes> {
+    let mut plain = Vec::new();
+    GzDecoder::new(body).take(LONGEST).read_to_end(&mut plain)?;
+    Ok(plain.into())
 }

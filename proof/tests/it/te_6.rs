@@ -57,7 +57,7 @@ async fn hands_on(encoding: &str) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    ensure!(spans() == books.exported, "{} came through, {books:?}", spans());
+    ensure!(spans() == books.exported, "{} came through, {books:?}, {:?}", spans(), behind.unreadable());
     let requests = behind.requests();
     let span = requests.iter().flat_map(|request| request.message.spans()).next().context("a span")?;
     ensure!(

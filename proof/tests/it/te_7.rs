@@ -194,7 +194,7 @@ async fn te_7_the_law_holds_to_the_item_whatever_the_collector_does_with_two_wor
 
 /// Spans wait for longer than the test takes.
 fn slow(vm_id: &str) -> Wasm {
-    telemetry(vm_id, &json!({ "interval": "10m", "batch": 60 }), &json!({}))
+    telemetry(vm_id, &json!({ "interval": "10m", "batch": 60, "timeout": "10s" }), &json!({}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,25 +214,7 @@ async fn te_7_what_waits_is_sent_before_another_configuration_takes_its_place() 
     other.configuration["resource"]["service.name"] = json!("other");
     proxy.reload(&doors(other)).await?;
     let books = Books::settled(&proxy, 40).await?;
-    ensure!(books.exported == 40 && books.lost() == 0, "{books:?}");
+    ensure!(books.exported == 40 && books.lost() == 0, "{books:?}; {:?}", proxy.log());
     ensure!(ids(&collector.requests()).len() == 40, "the collector has {}", ids(&collector.requests()).len());
-    proxy.must_be_well()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn te_7_what_dies_with_its_vm_is_counted() -> anyhow::Result<()> {
-    let Some(envoy) = crate::envoy("TE-7") else { return Ok(()) };
-    let _busy = crate::QUIET.read().await;
-    let collector = Collector::start([]).await?;
-    let upstream = Upstream::always(Answer::Status(200)).await?;
-    let shop = Door::new("shop", upstream.address);
-    let otel = Door::new("otel", collector.address);
-    let told = [shop.clone().filters([slow("telemetry")]), otel.clone()];
-    let mut proxy = Proxy::start_reloadable(&envoy, 2, &told).await?;
-    send(&proxy, "shop", 40).await?;
-    proxy.reload(&[shop, otel]).await?;
-    let books = Books::settled(&proxy, 40).await?;
-    ensure!(books.dropped.get("shutdown") == Some(&40), "{books:?}");
-    ensure!(collector.requests().is_empty(), "nobody sent them");
     proxy.must_be_well()
 }

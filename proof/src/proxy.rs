@@ -191,6 +191,14 @@ impl Proxy {
         Ok(self.envoy.stats(&format!("{metric}$")).await?.values().sum())
     }
 
+    /// How many series a metric of a filter has, whatever their values.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn series(&self, metric: &str) -> anyhow::Result<usize> {
+        Ok(self.envoy.stats(&format!("{metric}$")).await?.len())
+    }
+
     /// # Errors
     /// Envoy has ended, or has logged that a filter died.
     pub fn must_be_well(&mut self) -> anyhow::Result<()> {

@@ -31,6 +31,7 @@ mod signed;
 mod te_1;
 mod te_6;
 mod te_7;
+mod te_8;
 mod timing;
 mod to_11;
 mod to_12;

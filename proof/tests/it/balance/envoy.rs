@@ -109,7 +109,7 @@ async fn send(proxy: &Proxy, requests: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn resident_kib(proxy: &Proxy) -> anyhow::Result<u64> {
+pub(crate) fn resident_kib(proxy: &Proxy) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.id().context("no process")?))?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     Ok(resident.context("/proc/PID/status: found no VmRSS")?.parse()?)

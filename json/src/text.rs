@@ -210,6 +210,12 @@ impl Parser<'_> {
         self.skip();
         let mut bytes = Vec::new();
         loop {
+            // What needs no look by itself is taken at once: nearly always all of it.
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+            let (plain, _) = rest.split_at_checked(plain.unwrap_or(rest.len())).unwrap_or_default();
+            bytes.extend_from_slice(plain);
+            self.at = self.at.saturating_add(plain.len());
             match self.peek().ok_or(What::Ended)? {
                 b'"' => break,
                 b'\\' => {
@@ -217,11 +223,7 @@ impl Parser<'_> {
                     let unescaped = self.escape()?;
                     bytes.extend_from_slice(unescaped.encode_utf8(&mut [0; 4]).as_bytes());
                 }
-                0..=0x1f => return Err(What::Control),
-                byte => {
-                    bytes.push(byte);
-                    self.skip();
-                }
+                _ => return Err(What::Control),
             }
         }
         self.skip();

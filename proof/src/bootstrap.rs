@@ -43,6 +43,8 @@ pub struct Door {
     /// headers away. It never is where an address stands in `x-forwarded-for` already, so no door writes one there.
     pub inside: bool,
     pub upstream_http2: bool,
+    /// Clients connect by TLS: a `DownstreamTlsContext`.
+    pub tls: Option<Value>,
 }
 
 impl Door {
@@ -64,6 +66,7 @@ impl Door {
             limits: json!({}),
             inside: false,
             upstream_http2: false,
+            tls: None,
         }
     }
 
@@ -85,7 +88,7 @@ impl Door {
         Door { limits, ..self }
     }
 
-    fn listener(&self) -> Value {
+    pub(crate) fn listener(&self) -> Value {
         let ours = self.filters.iter().map(|filter| filter.filter(self.may_hold_headers));
         let mut chain: Vec<Value> = self.native.iter().cloned().chain(ours).collect();
         chain.push(json!({ "name": "router", "typed_config": {
@@ -121,14 +124,21 @@ impl Door {
             manager["internal_address_config"] =
                 json!({ "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] });
         }
+        let mut chain = json!({ "filters": [
+            { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
+        ] });
+        if let Some(context) = &self.tls {
+            let mut context = context.clone();
+            context["@type"] =
+                json!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext");
+            chain["transport_socket"] = json!({ "name": "tls", "typed_config": context });
+        }
         json!({
             "name": self.name,
             "address": socket(([127, 0, 0, 1], 0).into()),
             // Each worker gets as many connections as any other.
             "connection_balance_config": { "exact_balance": {} },
-            "filter_chains": [{ "filters": [
-                { "name": "envoy.filters.network.http_connection_manager", "typed_config": manager },
-            ] }],
+            "filter_chains": [chain],
         })
     }
 
@@ -190,7 +200,9 @@ impl Wasm {
     }
 }
 
-pub(crate) fn document(doors: &[Door]) -> Value {
+/// An Envoy with these doors, and an administration interface.
+#[must_use]
+pub fn document(doors: &[Door]) -> Value {
     let listeners: Vec<Value> = doors.iter().map(Door::listener).collect();
     let clusters: Vec<Value> = doors.iter().map(Door::cluster).collect();
     json!({
@@ -199,7 +211,7 @@ pub(crate) fn document(doors: &[Door]) -> Value {
     })
 }
 
-/// The same, with the listeners in a file that may be replaced.
+/// The same with listeners that are read from a file, which may be replaced while Envoy runs.
 pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
     let mut document = document(doors);
     document["static_resources"]["listeners"] = json!([]);
@@ -210,14 +222,15 @@ pub(crate) fn reloadable(doors: &[Door], listeners: &Path) -> Value {
     document
 }
 
-/// What that file holds.
+/// What stands in that file.
 pub(crate) fn listeners(doors: &[Door]) -> Value {
-    let resource = |door: &Door| {
+    let listener = |door: &Door| {
         let mut listener = door.listener();
         listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener["drain_type"] = json!("MODIFY_ONLY");
         listener
     };
-    json!({ "resources": doors.iter().map(resource).collect::<Vec<_>>() })
+    json!({ "resources": doors.iter().map(listener).collect::<Vec<_>>() })
 }
 
 fn socket(address: SocketAddr) -> Value {

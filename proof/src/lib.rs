@@ -10,6 +10,7 @@ pub mod chain;
 pub mod load;
 pub mod recovery;
 pub mod table;
+pub mod timing;
 pub mod uploads;
 pub mod upstream;
 

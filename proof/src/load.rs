@@ -72,13 +72,23 @@ pub struct Client {
 impl Client {
     #[must_use]
     pub fn new(protocol: Protocol, to: SocketAddr) -> Client {
+        Client::of_pools(POOLS, protocol, to)
+    }
+
+    /// Of HTTP/2, where all goes over one connection and so to one worker.
+    #[must_use]
+    pub fn of_one_connection(to: SocketAddr) -> Client {
+        Client::of_pools(1, Protocol::Http2, to)
+    }
+
+    fn of_pools(pools: usize, protocol: Protocol, to: SocketAddr) -> Client {
         let pool = |_| {
             let mut connector = HttpConnector::new();
             connector.set_nodelay(true);
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder.http2_only(protocol == Protocol::Http2).build(connector)
         };
-        Client { pools: (0..POOLS).map(pool).collect(), next: Arc::default(), to }
+        Client { pools: (0..pools).map(pool).collect(), next: Arc::default(), to }
     }
 
     /// The same, by who goes away after some time: `None` if no answer had come by then.
@@ -99,7 +109,7 @@ impl Client {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let answered = async {
-            let pool = self.pools.get(turn % POOLS)?;
+            let pool = self.pools.get(turn.checked_rem(self.pools.len())?)?;
             let answer = pool.request(request).await.ok()?;
             let after = started.elapsed();
             let (head, body) = answer.into_parts();

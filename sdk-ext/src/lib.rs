@@ -51,7 +51,7 @@ pub use callout::{CallError, CallResponse, Cluster, GrpcError, GrpcStatus, join}
 pub use config::{
     Checked, Checks, ConfigError, ConfigErrors, Configuration, Envelope, Mode, PerRoute, PerRouteError,
 };
-pub use headers::{AsName, HeaderBlock, Headers, Name, Only, OwnedName};
+pub use headers::{AsName, HeaderBlock, Headers, Name, NameRef, Names, Only, OwnedName};
 pub use hostcalls::environment::Environment;
 pub use hostcalls::{Call, Host, HostError, Status, rng};
 pub use log::Redacted;
@@ -59,7 +59,7 @@ pub use metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleCounter, RuleGauge,
     RuleHistogram, RuleMetrics, SeriesLimit,
 };
-pub use plugin::{Callbacks, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Root};
+pub use plugin::{Callbacks, Ending, HttpFilter, Init, OfRequest, Plugin, RequestFilter, Rest, Root};
 pub use state::shared::{self, Shared, SharedError, Update, Updated, Wire};
 pub use state::{Atomic, Lease, Reservation};
 pub use stream::attempts::{Opened, PerRequest};

@@ -16,6 +16,8 @@ pub mod stream;
 pub mod trace;
 pub mod upstream;
 
+pub mod spans;
+
 pub mod proxy;
 pub mod sim;
 

@@ -90,8 +90,17 @@ impl Digest {
         u64::from_le_bytes(self.index())
     }
 
+    /// In constant time, by words: byte by byte it took as long as a quarter of the hash.
     pub fn matches(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
+        self.words().ct_eq(&other.words())
+    }
+
+    fn words(&self) -> [u64; 4] {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(self.0.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tokens and keys by the vectors of others.
 
+mod envoy;
 mod rfcs;
 mod wycheproof;
 

@@ -44,6 +44,8 @@ reasons! {
     UnremovableHeader = "unremovable_header", 400;
     Missing = "missing", 401;
     NotAuthorized = "not_authorized", 403;
+    /// The route asks for what cannot be understood
+    BadOverride = "bad_override", 503;
     /// The filter could not do its work
     Internal = "internal", 503;
     // Of any credential
@@ -53,6 +55,8 @@ reasons! {
     UnknownCredential = "unknown_credential", 401;
     NotYetValid = "not_yet_valid", 401;
     Expired = "expired", 401;
+    /// The proxy has taken it without knowing who has signed it
+    CertificateUnvalidated = "certificate_unvalidated", 401;
     /// Good for one request, and that has been
     Replayed = "replayed", 401;
     /// It cannot be remembered that it was used
@@ -98,20 +102,6 @@ reasons! {
     NoKeys = "no_keys", 503;
 }
 
-impl Reason {
-    /// The one sentence the sender reads. All refused credentials read alike.
-    pub const fn body(self) -> &'static str {
-        match self.status() {
-            400 => "bad request",
-            401 => "authentication required",
-            403 => "forbidden",
-            413 => "content too large",
-            431 => "request header field too large",
-            _ => "service unavailable",
-        }
-    }
-}
-
 impl From<Flaw> for Reason {
     fn from(flaw: Flaw) -> Self {
         match flaw {
@@ -145,5 +135,25 @@ pub struct Denial {
 impl Denial {
     pub fn of(reason: Reason) -> Self {
         Self { reason, provider: None, challenges: Vec::new() }
+    }
+
+    /// The HTTP status of the reply: a 401 has a challenge (RFC 9110, 15.5.2), and where no credential can be asked for it is 403.
+    pub fn status(&self) -> u16 {
+        match self.reason.status() {
+            401 if self.challenges.is_empty() => 403,
+            status => status,
+        }
+    }
+
+    /// The one sentence the sender reads. All refused credentials read alike.
+    pub fn body(&self) -> &'static str {
+        match self.status() {
+            400 => "bad request",
+            401 => "authentication required",
+            403 => "forbidden",
+            413 => "content too large",
+            431 => "request header field too large",
+            _ => "service unavailable",
+        }
     }
 }

@@ -6,20 +6,20 @@ use std::rc::Rc;
 use wayside_credentials::jose::Verifier;
 use wayside_credentials::messages::replay::Spent;
 use wayside_sdk::headers::{Headers, Request as OfRequest};
-use wayside_sdk::policy::{Asked, DEFAULT_RULE};
+use wayside_sdk::policy::DEFAULT_RULE;
 use wayside_sdk::property::{
-    CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_SHA256_PEER, CONNECTION_SUBJECT_PEER,
-    CONNECTION_URI_SAN_PEER, ROUTE_NAME,
+    CLUSTER_NAME, CONNECTION_DNS_SAN_PEER, CONNECTION_MTLS, CONNECTION_PEER_VALID, CONNECTION_SHA256_PEER,
+    CONNECTION_SUBJECT_PEER, CONNECTION_URI_SAN_PEER, Prop, ROUTE_NAME,
 };
 use wayside_sdk::{
     Collect, CollectError, ConfigErrors, Counter, CounterFamily, Environment, Flow, GrpcCode, HeaderBlock,
-    Histogram, Host, HttpFilter, Init, Mode, Monotonic, OwnedName, Plugin, Redacted, Reply, RequestBody,
-    RequestHeaders, RequestTrailers, Wall, log, name, rng,
+    Histogram, Host, HttpFilter, Init, Mode, Monotonic, NameRef, OwnedName, Plugin, Redacted, Reply,
+    RequestBody, RequestHeaders, RequestTrailers, Wall, log, name, rng,
 };
 
 use crate::access::{Admission, Halt};
 use crate::config::Config;
-use crate::decision::{Admitted, Decision, Policy, Request};
+use crate::decision::{Admitted, Decision, Policy, Request, told};
 use crate::denial::{Denial, Reason};
 use crate::jwks::{self, More, Remote};
 use crate::kinds::Awaited;
@@ -40,6 +40,8 @@ pub struct HeaderAuth {
     remotes: Vec<Rc<Remote>>,
     waiting: Waiting,
     counters: Counters,
+    route_path: OnceCell<Box<[u8]>>,
+    publish: bool,
 }
 
 /// One request.
@@ -83,6 +85,8 @@ impl Plugin for HeaderAuth {
             remotes: config.remotes,
             waiting: Waiting::default(),
             counters,
+            route_path: OnceCell::new(),
+            publish: config.publish && config.mode == Mode::Enforce,
         })
     }
 
@@ -97,7 +101,7 @@ impl HttpFilter for Stream {
         if plugin.mode == Mode::Off {
             return Flow::Continue;
         }
-        let snapshot = match Snapshot::take(&request, plugin.policy.asked) {
+        let snapshot = match Snapshot::take(&request, plugin) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 return plugin.cannot(DEFAULT_RULE, format_args!("the request cannot be read: {error}"));
@@ -204,8 +208,13 @@ impl HeaderAuth {
         patience: &Patience,
     ) -> Decision<'p> {
         let headers: Vec<Header<'_>> = snapshot.block.iter().collect();
-        let request =
-            Request { headers: &headers, body, route_name: &snapshot.route_name, cluster: &snapshot.cluster };
+        let request = Request {
+            headers: &headers,
+            body,
+            route_name: &snapshot.route_name,
+            cluster: &snapshot.cluster,
+            route_says: snapshot.route_says.as_deref(),
+        };
         let proxy = Proxy {
             stream,
             patience,
@@ -218,11 +227,16 @@ impl HeaderAuth {
         if let Ok(admitted) = &decision.outcome
             && let Err(reason) = self.spend(admitted, snapshot.now)
         {
-            let provider = match &admitted.admission {
-                Admission::Known { provider, .. } => Some(provider.name.clone()),
-                Admission::Open | Admission::Anonymous => None,
+            let denial = match &admitted.admission {
+                Admission::Known { provider, .. } => provider.denial(reason, &self.policy.realm),
+                Admission::Open | Admission::Anonymous => Denial::of(reason),
             };
-            decision.outcome = Err(Denial { provider, ..Denial::of(reason) }.into());
+            decision.outcome = Err(denial.into());
+        }
+        if let Some(told) = self.publish.then(|| told(&decision)).flatten()
+            && let Err(error) = stream.publish("l7.auth", told.as_bytes())
+        {
+            log!(Warn, "access logs are not told who it was: {error}");
         }
         decision
     }
@@ -296,7 +310,7 @@ impl HeaderAuth {
         let claimed = self.policy.identity.claimed(&trailers);
         if self.mode == Mode::Enforce {
             for name in &claimed {
-                request.headers.remove(&parsed(name)?)?;
+                request.headers.remove(parsed(name, &mut None)?)?;
             }
         }
         Ok(!claimed.is_empty())
@@ -360,11 +374,13 @@ struct Snapshot {
     block: HeaderBlock,
     route_name: Vec<u8>,
     cluster: Vec<u8>,
+    route_says: Option<Vec<u8>>,
     now: Timestamp,
 }
 
 impl Snapshot {
-    fn take(request: &RequestHeaders, asked: Asked) -> Host<Self> {
+    fn take(request: &RequestHeaders, plugin: &HeaderAuth) -> Host<Self> {
+        let Policy { asked, by_route, .. } = &plugin.policy;
         let property = |wanted: bool, property| match wanted {
             true => request.stream().get(property).map(Option::unwrap_or_default),
             false => Ok(Vec::new()),
@@ -373,6 +389,7 @@ impl Snapshot {
             block: request.headers.block()?,
             route_name: property(asked.route_name, &ROUTE_NAME)?,
             cluster: property(asked.cluster, &CLUSTER_NAME)?,
+            route_says: request.stream().route_metadata(&by_route.namespace, &plugin.route_path)?,
             now: now()?,
         })
     }
@@ -410,6 +427,10 @@ struct Proxy<'a> {
 }
 
 impl Proxy<'_> {
+    fn told(&self, property: &'static Prop<bool>) -> Result<bool, Unavailable> {
+        self.stream.get(property).ok().flatten().ok_or(Unavailable)
+    }
+
     /// The decision is made.
     fn over(self) {
         if let Some(since) = self.verifies.get()
@@ -429,6 +450,14 @@ impl Means for Proxy<'_> {
             Event::Verifies if self.verifies.get().is_none() => self.verifies.set(Monotonic::now().ok()),
             Event::Verifies => {}
         }
+    }
+
+    fn shows_certificate(&self) -> Result<bool, Unavailable> {
+        self.told(&CONNECTION_MTLS)
+    }
+
+    fn certificate_is_valid(&self) -> Result<bool, Unavailable> {
+        self.told(&CONNECTION_PEER_VALID)
     }
 
     fn certificate(&self, part: CertificatePart) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -468,31 +497,36 @@ enum EditError {
 fn apply(admitted: &Admitted<'_>, headers: Option<&mut Headers<OfRequest>>) -> Result<(), EditError> {
     let headers = headers.ok_or(EditError::Gone)?;
     for edit in &admitted.edits {
+        let mut folded = None;
         match edit {
-            Edit::Set(name, path) if name == b":path" => headers.set(name!(":path"), path)?,
-            Edit::Set(name, value) => headers.set(&parsed(name)?, value)?,
-            Edit::Add(name, value) => headers.append(&parsed(name)?, value)?,
-            Edit::Remove(name) => headers.remove(&parsed(name)?)?,
+            Edit::Set(name, path) if **name == *b":path" => headers.set(name!(":path"), path)?,
+            Edit::Set(name, value) => headers.set(parsed(name, &mut folded)?, value)?,
+            Edit::Add(name, value) => headers.append(parsed(name, &mut folded)?, value)?,
+            Edit::Remove(name) => headers.remove(parsed(name, &mut folded)?)?,
         }
     }
     Ok(())
 }
 
-fn parsed(name: &[u8]) -> Result<OwnedName, EditError> {
-    std::str::from_utf8(name).ok().and_then(OwnedName::parse).ok_or(EditError::Name)
+/// Names are nearly always in lower case as they stand.
+fn parsed<'a>(name: &'a [u8], folded: &'a mut Option<OwnedName>) -> Result<NameRef<'a>, EditError> {
+    if let Some(name) = NameRef::parse(name) {
+        return Ok(name);
+    }
+    let name = std::str::from_utf8(name).ok().and_then(OwnedName::parse).ok_or(EditError::Name)?;
+    Ok(NameRef::from(&*folded.insert(name)))
 }
 
 fn refuse(denial: &Denial) -> Reply {
-    let grpc = match denial.reason.status() {
+    let grpc = match denial.status() {
         400 => GrpcCode::InvalidArgument,
         401 => GrpcCode::Unauthenticated,
         403 => GrpcCode::PermissionDenied,
         413 | 431 => GrpcCode::ResourceExhausted,
         _ => GrpcCode::Unavailable,
     };
-    let reply = Reply::new(denial.reason.status(), denial.reason.details())
-        .body(denial.reason.body().as_bytes())
-        .grpc(grpc);
+    let reply =
+        Reply::new(denial.status(), denial.reason.details()).body(denial.body().as_bytes()).grpc(grpc);
     denial
         .challenges
         .iter()

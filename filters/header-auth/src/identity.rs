@@ -3,7 +3,7 @@
 use wayside_credentials::jose::Claims;
 use wayside_sdk::config::Json;
 
-use crate::source::{Edit, Header};
+use crate::source::{Edit, Header, Text};
 
 /// Which headers carry an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +19,10 @@ pub struct IdentityHeaders {
 
 /// Who a credential belongs to. The strings are ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity<'p> {
     /// Empty for nobody in particular
     pub subject: String,
-    pub provider: String,
+    pub provider: &'p str,
     /// Space separated; empty for none
     pub scopes: String,
 }
@@ -31,48 +31,58 @@ impl IdentityHeaders {
     /// The identity headers on a request as it came, each name once; with them a `connection` that names one, by which
     /// the next hop would be told to drop what is set here (RFC 9110, 7.6.1).
     pub fn claimed<'a>(&self, headers: &[Header<'a>]) -> Vec<&'a [u8]> {
+        let starts = self.starts();
         let mut claimed: Vec<&[u8]> = Vec::new();
         for (name, value) in headers {
-            if (self.covers(name) || self.is_dropped_by(name, value)) && !claimed.contains(name) {
+            // Nearly all are none by their first byte.
+            let may_be = name.first().is_some_and(|first| starts & bit(*first) != 0);
+            if (may_be && self.covers(name) || self.is_dropped_by(name, value)) && !claimed.contains(name) {
                 claimed.push(name);
             }
         }
         claimed
     }
 
+    /// The first bytes of all identity headers, as a set in which some look alike.
+    fn starts(&self) -> u32 {
+        let names = [&self.prefix, &self.subject, &self.provider, &self.scopes];
+        let names = names.into_iter().chain(self.claims.iter().map(|(_, header)| header));
+        names.filter_map(|name| name.as_bytes().first()).fold(0, |starts, first| starts | bit(*first))
+    }
+
     /// Whether a server could take this name for an identity header. CGI, WSGI and others turn every character but
     /// letters and digits into `_`, so all of those count as the same one.
     pub fn covers(&self, name: &[u8]) -> bool {
+        let is = |known: &str| name.len() == known.len() && starts_like(name, known);
         starts_like(name, &self.prefix)
-            || [&self.subject, &self.provider, &self.scopes]
-                .into_iter()
-                .chain(self.claims.iter().map(|(_, header)| header))
-                .any(|known| name.len() == known.len() && starts_like(name, known))
+            || is(&self.subject)
+            || is(&self.provider)
+            || is(&self.scopes)
+            || self.claims.iter().any(|(_, header)| is(header))
     }
 
     fn is_dropped_by(&self, name: &[u8], value: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(b"connection")
+        name.len() == b"connection".len()
+            && name.eq_ignore_ascii_case(b"connection")
             && value.split(|byte| *byte == b',').any(|option| self.covers(option.trim_ascii()))
     }
 
-    pub fn edits_for(&self, identity: &Identity) -> Vec<Edit> {
-        let set = |name: &str, value: &str| Edit::Set(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    pub fn edits_for<'p>(&'p self, identity: Identity<'p>) -> impl Iterator<Item = Edit<'p>> {
         [
-            (&self.subject, &identity.subject),
-            (&self.provider, &identity.provider),
-            (&self.scopes, &identity.scopes),
+            (&self.subject, Text::from(identity.subject.into_bytes())),
+            (&self.provider, identity.provider.as_bytes().into()),
+            (&self.scopes, identity.scopes.into_bytes().into()),
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| set(name, value))
-        .collect()
+        .map(|(name, value)| Edit::Set(name.as_bytes().into(), value))
     }
 
     /// Claims that are texts, whole numbers or truth values, or lists of those.
-    pub fn edits_for_claims(&self, claims: &Claims) -> Vec<Edit> {
+    pub fn edits_for_claims<'p>(&'p self, claims: &Claims) -> impl Iterator<Item = Edit<'p>> {
         let headers = self.claims.iter();
         let told = headers.filter_map(|(claim, header)| Some((header, value_of(claims.get(claim)?)?)));
-        told.map(|(header, value)| Edit::Set(header.as_bytes().to_vec(), value.into_bytes())).collect()
+        told.map(|(header, value)| Edit::Set(header.as_bytes().into(), value.into_bytes().into()))
     }
 }
 
@@ -95,17 +105,43 @@ fn value_of(claim: &Json) -> Option<String> {
     told.map(|told| told.join(",")).filter(|told| !told.is_empty())
 }
 
+/// What a byte of a name counts as.
+const FOLDED: [u8; 256] = {
+    let mut table = [b'-'; 256];
+    let mut rest: &mut [u8] = &mut table;
+    let mut byte = 0_u8;
+    while let Some((first, others)) = rest.split_first_mut() {
+        if byte.is_ascii_alphanumeric() {
+            *first = byte.to_ascii_lowercase();
+        }
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    table
+};
+
+/// Looked at for every header of every request: nearly all differ in one of the first bytes.
 fn starts_like(name: &[u8], known: &str) -> bool {
-    let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
-    };
-    name.get(..known.len())
-        .is_some_and(|head| head.iter().zip(known.bytes()).all(|(given, known)| fold(*given) == fold(known)))
+    name.len() >= known.len()
+        && name.iter().zip(known.as_bytes()).all(|(given, known)| fold(*given) == fold(*known))
+}
+
+#[inline]
+fn bit(first: u8) -> u32 {
+    1 << (fold(first) & 31)
+}
+
+#[inline]
+fn fold(byte: u8) -> u8 {
+    FOLDED.get(usize::from(byte)).copied().unwrap_or(b'-')
 }
 
 /// Text as a header value: visible ASCII stays, everything else and `%` itself becomes `%XX`, so that the value can be
 /// read back in one way only and never holds a line break.
 pub fn encode_value(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%') {
+        return text.to_owned();
+    }
     let mut value = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && byte != b'%' {

@@ -56,6 +56,22 @@ pub trait Means {
         }
     }
 
+    /// Whether the client has shown a certificate when it connected, good or bad.
+    ///
+    /// # Errors
+    /// The proxy could not be asked.
+    fn shows_certificate(&self) -> Result<bool, Unavailable> {
+        Err(Unavailable)
+    }
+
+    /// Whether the proxy has found it good in the handshake of this connection.
+    ///
+    /// # Errors
+    /// The proxy could not be asked, or does not tell.
+    fn certificate_is_valid(&self) -> Result<bool, Unavailable> {
+        Err(Unavailable)
+    }
+
     /// `None` where the client has shown no certificate, or its certificate has no such part.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A kind of credential under a name of the operator's.
 
+use crate::denial::{Denial, Reason};
 use crate::kinds::{Finding, Kind, View};
 use crate::means::Means;
 
@@ -15,5 +16,12 @@ impl Provider {
     /// What its kind makes of a request.
     pub fn examine(&self, request: &View<'_>, means: &dyn Means) -> Finding {
         self.kind.examiner().examine(request, means)
+    }
+
+    /// What refuses a credential of this provider, after it was found good.
+    pub fn denial(&self, reason: Reason, realm: &str) -> Denial {
+        let challenge = self.kind.examiner().challenge(realm, Some(reason));
+        let challenges = challenge.filter(|_| reason.status() == 401).into_iter().collect();
+        Denial { reason, provider: Some(self.name.clone()), challenges }
     }
 }

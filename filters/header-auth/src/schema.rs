@@ -51,8 +51,32 @@ pub struct Document {
     max_credential_bytes: u64,
     #[schemars(default)]
     replay: ReplayTable,
+    /// Where routes say otherwise: a text at `filter_metadata[this]["header_auth"]`, the name of a rule or a rule's `config` as JSON.
+    #[schemars(default = "namespace", length(min = 1, max = 256))]
+    route_metadata_namespace: String,
+    /// What becomes of requests whose route says what cannot be understood.
+    #[schemars(default)]
+    on_bad_override: OnBadOverride,
+    /// Whether access logs are told who was recognised: `%FILTER_STATE(wasm.l7.auth:PLAIN)%`.
+    #[schemars(default = "yes")]
+    publish: bool,
     #[schemars(default)]
     metrics: Metrics,
+}
+
+fn namespace() -> &'static str {
+    "l7.filters"
+}
+
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+#[serde(crate = "wayside_sdk::config::schema::serde", rename_all = "snake_case")]
+enum OnBadOverride {
+    /// They are refused.
+    #[default]
+    Deny,
+    /// The rules hold, as if it said nothing.
+    Default,
 }
 
 fn no_providers() -> BTreeMap<String, ()> {
@@ -154,6 +178,13 @@ struct Provider {
     /// How many keys are tried on a token that names none. Default: 4.
     #[schemars(range(min = 1, max = 16))]
     max_keys_tried: Option<u64>,
+    /// Whose certificates count; only of `mtls`, which needs one.
+    clients: Option<Vec<Client>>,
+    /// Who has to have found a certificate good; only of `mtls`. Default: `handshake`.
+    validated_by: Option<Validation>,
+    /// How many good tokens each VM remembers, so as not to verify them again; 0 for none. Default: 1000.
+    #[schemars(range(max = 100_000))]
+    cache_size: Option<u64>,
     /// Whether the credential is taken off the request; not if nothing is said and it is a token or a signature of the whole message.
     #[schemars(default = "yes")]
     hide: Option<bool>,
@@ -182,6 +213,7 @@ enum Kind {
     Hmac,
     HttpSignature,
     Jwt,
+    Mtls,
 }
 
 #[derive(Debug, JsonSchema)]
@@ -352,6 +384,42 @@ enum Profile {
 /// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.
 fn jwk(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} })
+}
+
+/// Whoever has shown a certificate of which all that is given here is so: one of `uri_san`, `dns_san`, `subject` and `sha256` at least.
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields)]
+struct Client {
+    /// Whom the upstream is told of. Default: what the certificate says there, of the first of the four that is given.
+    #[schemars(length(min = 1, max = 128))]
+    id: Option<String>,
+    /// The first URI among its alternative names, or with `/*` at its end what that is below.
+    #[schemars(length(max = 2048), regex(pattern = "^[!-)+-~]+:[!-)+-~]*[!-~]$"))]
+    uri_san: Option<String>,
+    /// The first DNS name among them, in either case.
+    #[schemars(length(max = 2048), regex(pattern = "^[A-Za-z0-9._-]+$"))]
+    dns_san: Option<String>,
+    /// As of RFC 2253.
+    #[schemars(length(min = 1, max = 2048))]
+    subject: Option<String>,
+    /// Of the whole certificate (DER), in hexadecimal digits.
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
+    sha256: Option<String>,
+    /// In UTC: `2027-01-01T00:00:00Z`.
+    not_before: Option<String>,
+    not_after: Option<String>,
+    /// RFC 6749, 3.3.
+    #[schemars(default = "no_scopes", inner(regex(pattern = "^[!#-\\[\\]-~]+$")))]
+    scopes: Vec<String>,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(crate = "wayside_sdk::config::schema::schemars", rename_all = "snake_case")]
+enum Validation {
+    /// This connection's own, as Envoy tells (`connection.peer_certificate_valid`, from 1.40 on): not one that took up a session again.
+    Handshake,
+    /// The listener lets nobody connect with a certificate that it does not trust (no `ACCEPT_UNTRUSTED`), so all that are shown count.
+    Listener,
 }
 
 /// By its name in the registry of HTTP signature algorithms.

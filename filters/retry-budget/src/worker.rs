@@ -218,6 +218,16 @@ impl Budget {
         true
     }
 
+    /// The plugin goes, and with it what this worker has: the pool has it then, as after a reload others draw on the same budget.
+    pub(crate) fn leave(&self, now: Monotonic, metrics: &Metrics) {
+        if let Part::Window { limits, account, pool } = &self.part {
+            let mut account = account.borrow_mut();
+            if account.has_news() {
+                self.tell(limits, &mut account, pool, &Visit::default(), now, metrics);
+            }
+        }
+    }
+
     /// Tells the pool what a worker without requests would keep to itself, and once in a proxy how much there is.
     pub(crate) fn tick(&self, now: Monotonic, metrics: &Metrics) -> Host<()> {
         if let Part::Window { limits, account, pool } = &self.part {

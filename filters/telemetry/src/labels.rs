@@ -45,6 +45,11 @@ pub fn grpc_status(status: u64) -> &'static str {
     usize::try_from(status).ok().and_then(|status| NUMBERS.get(status)).copied().unwrap_or("_OTHER")
 }
 
+/// Whether a gRPC status is the server's fault: semantic conventions, "gRPC", "Server spans".
+pub const fn is_fault_of_server(status: u64) -> bool {
+    matches!(status, 2 | 4 | 12..=15)
+}
+
 /// A response status as a label: three digits without an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusLabel([u8; 3]);
@@ -57,8 +62,25 @@ impl StatusLabel {
         Some(Self([digit(status / 100), digit(status / 10), digit(status)]))
     }
 
+    /// `:status` as sent.
+    pub fn read(digits: &[u8]) -> Option<Self> {
+        let digits: [u8; 3] = digits.try_into().ok()?;
+        let right = digits.iter().all(u8::is_ascii_digit) && !digits.starts_with(b"0");
+        right.then_some(Self(digits))
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// 4xx and 5xx: to whoever asked, both are failures.
+    pub fn is_error(self) -> bool {
+        self.class() >= b'4'
+    }
+
+    pub fn number(self) -> u16 {
+        let digits = self.0.into_iter().map(|digit| u16::from(digit & 0x0F));
+        digits.fold(0, |number, digit| number.saturating_mul(10).saturating_add(digit))
     }
 
     fn class(self) -> u8 {
@@ -83,6 +105,11 @@ pub fn error_type<'a>(status: Option<&'a StatusLabel>, details: &[u8], grpc_stat
     let refused = status.class() == b'4' || grpc_status.is_some_and(|status| status != 0);
     let local = !details.is_empty() && details != b"via_upstream";
     if refused && local { b"local_reply" } else { b"" }
+}
+
+/// Whether a request broke off, on either side, by Envoy's `response.code_details`.
+pub fn is_reset(details: &[u8]) -> bool {
+    matches!(failure(details), Some(b"upstream_reset" | b"downstream_reset" | b"connect_failure"))
 }
 
 /// Envoy's details are a name, sometimes followed by `{…}` or `(…)`.

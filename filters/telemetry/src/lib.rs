@@ -11,15 +11,21 @@
     )
 )]
 
+pub mod attribute;
 pub mod config;
+pub mod export;
 pub mod filter;
+pub mod hop;
+pub mod istio;
 pub mod labels;
+pub mod metrics;
 pub mod observation;
 pub mod propagation;
+pub mod sampling;
 #[cfg(all(feature = "schema", not(target_arch = "wasm32")))]
 pub mod schema;
-pub mod traceparent;
-pub mod tracestate;
+pub mod series;
+pub mod trace;
 
 #[cfg(any(feature = "module", not(target_arch = "wasm32")))]
 wayside_sdk::plugin!(filter::Telemetry);

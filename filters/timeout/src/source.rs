@@ -3,7 +3,7 @@
 
 use crate::forms::{self, Moment};
 use std::time::Duration;
-use wayside_sdk::{HeaderBlock, Name, Protocol, Wall, name};
+use wayside_sdk::{HeaderBlock, Name, Names, Protocol, Wall, name};
 
 /// Where an allowance came from, or what a control header is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,17 @@ pub const CONTROLS: [(Source, Name); 10] = [
     (Source::Router, name!("x-envoy-upstream-rq-timeout-alt-response")),
     (Source::Router, name!("x-envoy-hedge-on-per-try-timeout")),
 ];
+
+#[expect(clippy::indexing_slicing, reason = "in a constant: a wrong place would not compile")]
+const CONTROL_NAMES: Names<10> = {
+    let mut names = [GRPC_TIMEOUT; CONTROLS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = CONTROLS[at].1;
+        at += 1;
+    }
+    Names::new(names)
+};
 
 impl Source {
     /// The value of the label `source`.
@@ -191,9 +202,9 @@ impl<'a> Carried<'a> {
     #[must_use]
     pub fn of(headers: &'a HeaderBlock, speaks: Speaks, trusted: bool) -> Carried<'a> {
         let mut values = Vec::new();
-        // Nearly always there are none of nearly all.
-        for (source, name) in &CONTROLS {
-            if headers.first(*name).is_some() {
+        // Nearly always there are none at all.
+        if headers.has_any(&CONTROL_NAMES) {
+            for (source, name) in &CONTROLS {
                 values.extend(headers.all(*name).map(|value| (*source, *name, value)));
             }
         }

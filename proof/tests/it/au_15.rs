@@ -124,7 +124,7 @@ async fn au_15_while_the_configuration_changes_nothing_passes_that_must_not() ->
     let Some(envoy) = crate::envoy("AU-15, a configuration that changes") else { return Ok(()) };
     let _busy = crate::QUIET.read().await;
     let upstream = Upstream::always(Answer::Status(200)).await?;
-    let proxy = Proxy::reloadable(&envoy, 2, &[version(&upstream, SECRET, 0)]).await?;
+    let proxy = Proxy::start_reloadable(&envoy, 2, &[version(&upstream, SECRET, 0)]).await?;
     let (mut good, mut passed) = (0_u64, 0_u64);
     for round in 1..=4 {
         let name = |what: &str| format!("{what}-{round}");
@@ -135,7 +135,7 @@ async fn au_15_while_the_configuration_changes_nothing_passes_that_must_not() ->
         wrong.write(&chunk(&OTHER[..4])).await?;
         // Others come all the while.
         let modified = proxy.stat("listener_manager.listener_modified").await?;
-        proxy.replace(&[version(&upstream, SECRET, round)])?;
+        proxy.offer(&[version(&upstream, SECRET, round)])?;
         for number in 0..20 {
             let bad = format!("{}{}", webhook(&name(&format!("bad-{number}")), CONTENT, "")?, end(OTHER));
             let status = ask(&proxy, "changes", &bad).await?;
@@ -159,12 +159,12 @@ async fn au_15_while_the_configuration_changes_nothing_passes_that_must_not() ->
     let mut broken = version(&upstream, SECRET, 9);
     let text = &mut broken.native[0]["typed_config"]["config"]["configuration"]["value"];
     *text = Value::from(r#"{"version": 1, "defaults": {"require": "none"}, "allow_everybody": true}"#);
-    proxy.replace(&[broken])?;
+    proxy.offer(&[broken])?;
     changed(&proxy, "listener_manager.lds.update_rejected", 1).await?;
     let stranger = ask(&proxy, "changes", "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n").await?;
     ensure!(stranger == Some(401), "after a configuration that is none: {stranger:?}");
     let modified = proxy.stat("listener_manager.listener_modified").await?;
-    proxy.replace(&[version(&upstream, ANOTHER, 9)])?;
+    proxy.offer(&[version(&upstream, ANOTHER, 9)])?;
     changed(&proxy, "listener_manager.listener_modified", modified + 1).await?;
     let old = format!("{}{}", webhook("old", CONTENT, "")?, end(CONTENT));
     let status = ask(&proxy, "changes", &old).await?;

@@ -10,13 +10,17 @@ use tokio::sync::RwLock;
 use wayside::parity;
 
 mod acceptance;
+mod au_10;
 mod au_11;
 mod au_12;
+mod au_14;
 mod au_15;
 mod au_6;
 mod au_7;
 mod balance;
+mod certificates;
 mod chain;
+mod echo;
 mod hmac;
 mod rb_10;
 mod rb_11;
@@ -24,6 +28,9 @@ mod rb_12;
 mod rb_7;
 mod rb_8;
 mod signed;
+mod te_6;
+mod te_7;
+mod timing;
 mod to_11;
 mod to_12;
 mod to_2;
@@ -51,6 +58,12 @@ fn envoy(case: &str) -> Option<PathBuf> {
     }
 }
 
+/// Says that a case was left out for want of a variable.
+#[expect(clippy::print_stderr, reason = "a case that did not run says so")]
+fn skipped(case: &str, variable: &str) {
+    eprintln!("skipped: {case}: {variable} is not set");
+}
+
 fn module(package: &str) -> PathBuf {
     wayside::build::guest(package).unwrap_or_else(|error| panic!("{error}")).path
 }
@@ -60,4 +73,5 @@ static QUIET: RwLock<()> = RwLock::const_new(());
 
 static HEADER_AUTH: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-header-auth"));
 static RETRY_BUDGET: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-retry-budget"));
+static TELEMETRY: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-telemetry"));
 static TIMEOUT: LazyLock<PathBuf> = LazyLock::new(|| module("wayside-timeout"));

@@ -3,8 +3,8 @@
 use super::{Call, CallError, CallResponse, read};
 use crate::hostcalls::Host;
 use crate::plugin::{Root, Table};
-use crate::stream::Stream;
 use crate::stream::waiting;
+use crate::stream::{LogCx, Stream};
 use crate::time::Monotonic;
 use crate::time::timers::Timers;
 use std::cell::{Cell, RefCell};
@@ -14,6 +14,8 @@ pub trait Caller: sealed::Caller {}
 
 impl Caller for Root {}
 impl Caller for Stream {}
+/// Of a stream that is over: nobody else can send any more.
+impl Caller for LogCx {}
 
 mod sealed {
     pub trait Caller {
@@ -31,6 +33,12 @@ impl sealed::Caller for Root {
 impl sealed::Caller for Stream {
     fn runs(&self) -> bool {
         waiting::runs(self.id())
+    }
+}
+
+impl sealed::Caller for LogCx {
+    fn runs(&self) -> bool {
+        waiting::runs(self.stream().id())
     }
 }
 

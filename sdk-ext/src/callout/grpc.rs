@@ -43,7 +43,7 @@ pub struct Unary<'a> {
     cluster: &'a Cluster,
     service: &'a str,
     method: &'a str,
-    metadata: Vec<(String, Vec<u8>)>,
+    metadata: Vec<(Vec<u8>, Vec<u8>)>,
     message: Cow<'a, [u8]>,
     timeout: Duration,
     most: usize,
@@ -52,7 +52,7 @@ pub struct Unary<'a> {
 impl<'a> Unary<'a> {
     /// One piece of metadata. Envoy adds `te`, `content-type` and `grpc-timeout`; what is named `…-bin` must be base64 already.
     pub fn metadata(mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Unary<'a> {
-        self.metadata.push((name.as_name().to_owned(), value.as_ref().to_vec()));
+        self.metadata.push((name.as_name().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -98,7 +98,7 @@ impl<'a> Unary<'a> {
             return Err(CallError::NotNow);
         }
         let timeout = millis(self.timeout)?;
-        let pairs = self.metadata.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let pairs = self.metadata.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
         let token = hostcalls::grpc_call(&GrpcCall {
             service: &service(&self.cluster.name, self.cluster.authority.as_deref()),
             name: self.service.as_bytes(),

@@ -52,7 +52,7 @@ impl Cluster {
         let authority = self.authority.as_deref().unwrap_or(&self.name);
         let mut headers = Vec::with_capacity(6);
         for (name, value) in [(":method", method), (":path", path), (":authority", authority)] {
-            headers.push((name.to_owned(), value.as_bytes().to_vec()));
+            headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         }
         Call { cluster: &self.name, headers, body: &[], timeout: Duration::from_millis(500), read_body: None }
     }
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Cluster {
 #[must_use = "nothing happens until it is sent"]
 pub struct Call<'a> {
     cluster: &'a str,
-    headers: Vec<(String, Vec<u8>)>,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
     body: &'a [u8],
     timeout: Duration,
     read_body: Option<usize>,
@@ -93,7 +93,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Adds one header. Envoy adds `content-length` and `x-envoy-internal: true` by itself and obeys `x-envoy-retry-on`.
     pub fn header(mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Call<'a> {
-        self.headers.push((name.as_name().to_owned(), value.as_ref().to_vec()));
+        self.headers.push((name.as_name().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -139,7 +139,7 @@ impl<'a> Call<'a> {
     fn start(self) -> Result<u32, CallError> {
         let timeout = millis(self.timeout)?;
         let headers = HeaderBlock::from_pairs(
-            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
+            self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_slice())),
         );
         Ok(hostcalls::http_call(&HttpCall {
             cluster: self.cluster.as_bytes(),

@@ -18,6 +18,7 @@ pub use checks::{Checks, ConfigError, ConfigErrors};
 pub(crate) use de::listed;
 pub use envelope::{Checked, Envelope, MetricsConfig, Mode, Selected};
 pub use json::{document, read};
+pub use overrides::Overrides;
 pub use per_route::{KEPT_TEXTS, PerRoute, PerRouteError};
 pub use quoted::Quoted;
 pub use version::check_version;

@@ -8,7 +8,7 @@ const KEPT: usize = 64;
 
 /// A list that only grows, so that what it holds can be borrowed for as long as itself.
 #[derive(Clone, Debug)]
-pub(super) struct Overrides<C>(OnceCell<Box<Kept<C>>>);
+pub struct Overrides<C>(OnceCell<Box<Kept<C>>>);
 
 #[derive(Clone, Debug)]
 struct Kept<C> {
@@ -26,7 +26,7 @@ impl<C> Default for Overrides<C> {
 
 impl<C> Overrides<C> {
     /// What `read` made of this text the first time; `None` if it was refused, or if too many are kept already.
-    pub(super) fn get(&self, text: &[u8], mut read: impl FnMut(&[u8]) -> Option<C>) -> Option<&C> {
+    pub fn get(&self, text: &[u8], mut read: impl FnMut(&[u8]) -> Option<C>) -> Option<&C> {
         let mut list = self;
         for _ in 0..KEPT {
             let kept = list.0.get_or_init(|| {

@@ -1,6 +1,6 @@
 //! All headers of a message in one allocation, read in place.
 
-use super::AsName;
+use super::{AsName, Name};
 use crate::hostcalls::{self, Host};
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct HeaderBlock {
 
 /// Which lengths of names occur, modulo 64. Most names that are looked for are not there, and of those most have a length that
 /// no other has.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lengths(u64);
 
 impl Lengths {
@@ -29,8 +29,32 @@ impl Lengths {
         self.0 & Lengths::bit(length) != 0
     }
 
-    fn bit(length: usize) -> u64 {
+    const fn bit(length: usize) -> u64 {
         1 << (length % 64)
+    }
+}
+
+/// Names that are looked for together: [`HeaderBlock::has_any`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<const N: usize> {
+    names: [Name; N],
+    lengths: Lengths,
+}
+
+impl<const N: usize> Names<N> {
+    #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "below N, and no loop is shorter in a constant"
+    )]
+    pub const fn new(names: [Name; N]) -> Names<N> {
+        let (mut lengths, mut at) = (0, 0);
+        while at < N {
+            lengths |= Lengths::bit(names[at].as_str().len());
+            at += 1;
+        }
+        Names { names, lengths: Lengths(lengths) }
     }
 }
 
@@ -111,8 +135,7 @@ impl HeaderBlock {
 
     /// Every entry in the order of the wire.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut entries = self.entries();
-        std::iter::from_fn(move || entries.next_entry())
+        Pairs(self.entries())
     }
 
     /// The entry at this place, counted from 0.
@@ -126,14 +149,35 @@ impl HeaderBlock {
 
     /// Every value of this name, in order.
     pub fn all(&self, name: impl AsName) -> impl Iterator<Item = &[u8]> {
-        let mut entries = self.entries_named(name.as_name().as_bytes());
-        std::iter::from_fn(move || entries.next_named(name.as_name().as_bytes()))
+        let mut entries = self.entries_named(name.as_name());
+        std::iter::from_fn(move || entries.next_named(name.as_name()))
     }
 
     /// The first value; the others are not seen. For a header that decides who gets in, use [`only`](Self::only).
     pub fn first(&self, name: impl AsName) -> Option<&[u8]> {
-        let name = name.as_name().as_bytes();
+        let name = name.as_name();
         self.entries_named(name).next_named(name)
+    }
+
+    /// Whether any entry has one of these names: one pass, whatever their number.
+    #[must_use]
+    pub fn has_any<const N: usize>(&self, wanted: &Names<N>) -> bool {
+        if self.lengths.0 & wanted.lengths.0 == 0 {
+            return false;
+        }
+        let mut entries = self.entries();
+        let mut at = entries.at;
+        for both in entries.sizes.by_ref() {
+            let (name, value) = sizes(*both);
+            if wanted.lengths.may_hold(name)
+                && let Some(text) = self.bytes.get(at..at.wrapping_add(name))
+                && wanted.names.iter().any(|wanted| begins_as_long(text, wanted.as_str().as_bytes()))
+            {
+                return true;
+            }
+            at = at.wrapping_add(name).wrapping_add(value).wrapping_add(2);
+        }
+        false
     }
 
     /// None, if it can be told that none has this name.
@@ -226,20 +270,33 @@ pub(super) struct Entries<'a> {
     pub(super) at: usize,
 }
 
+/// Every entry. How many are left is known, so that who collects them allocates once.
+struct Pairs<'a>(Entries<'a>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_entry()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.sizes.size_hint()
+    }
+}
+
 /// Where an entry lies: `decode` saw that all of it does.
 pub(super) struct Span {
     name: Range<usize>,
-    value: Range<usize>,
 }
 
 impl<'a> Entries<'a> {
     pub(super) fn next_span(&mut self) -> Option<Span> {
         let (name, value) = sizes(*self.sizes.next()?);
         let name = self.at..self.at.wrapping_add(name);
-        let value_at = name.end.wrapping_add(1);
-        let value = value_at..value_at.wrapping_add(value);
-        self.at = value.end.wrapping_add(1);
-        Some(Span { name, value })
+        self.at = name.end.wrapping_add(value).wrapping_add(2);
+        Some(Span { name })
     }
 
     /// Most entries are passed over, most of the time: by two additions each.
@@ -257,10 +314,19 @@ impl<'a> Entries<'a> {
         None
     }
 
+    #[inline]
     fn next_entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
-        let Span { name, value } = self.next_span()?;
-        Some((self.bytes.get(name)?, self.bytes.get(value)?))
+        let (name, value) = sizes(*self.sizes.next()?);
+        let (name_at, name_end) = (self.at, self.at.wrapping_add(name));
+        let value_at = name_end.wrapping_add(1);
+        let value_end = value_at.wrapping_add(value);
+        self.at = value_end.wrapping_add(1);
+        Some((self.bytes.get(name_at..name_end)?, self.bytes.get(value_at..value_end)?))
     }
+}
+
+fn begins_as_long(text: &[u8], name: &[u8]) -> bool {
+    text.len() == name.len() && begins(text, name)
 }
 
 /// Whether these bytes begin with a name. By words, the last of which may overlap the one before: the comparison that modules come with
@@ -323,6 +389,26 @@ mod tests {
         assert_eq!(block.only(name!("mnopqr")), Only::Missing, "70 modulo 64 is 6, as long as these");
         assert_eq!(block.first(name!("nothing-so-long")), None);
         assert!(OwnedName::parse(&long).is_some_and(|name| block.first(&name) == Some(b"3")));
+    }
+
+    #[test]
+    fn any_of_several_names_is_found_wherever_it_stands_and_no_other() {
+        let wanted = Names::new([name!("grpc-timeout"), name!("x-a"), name!("x-b")]);
+        let found = |name: &str| {
+            block(&[(":path", b"/"), ("x-request-i", b"x-a"), (name, b"1"), ("x-c", b"")]).has_any(&wanted)
+        };
+        for (name, expected) in [
+            ("grpc-timeout", true),
+            ("x-a", true),
+            ("x-b", true),
+            ("x-request-id", false),
+            ("x-", false),
+            ("x-aa", false),
+        ] {
+            assert_eq!(found(name), expected, "{name}");
+        }
+        assert!(block(&[("x-b", b"")]).has_any(&wanted) && !block(&[]).has_any(&wanted));
+        assert!(!block(&[("x-a", b"")]).has_any(&Names::new([])));
     }
 
     #[test]

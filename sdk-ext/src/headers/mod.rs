@@ -7,8 +7,8 @@ mod http;
 mod list;
 mod name;
 
-pub use block::{HeaderBlock, Only};
-pub use name::{AsName, Name, OwnedName};
+pub use block::{HeaderBlock, Names, Only};
+pub use name::{AsName, Name, NameRef, OwnedName};
 
 use crate::hostcalls::{self, Host, Map};
 use crate::plugin::compose::snapshot;
@@ -138,7 +138,7 @@ impl<P: Phase> Headers<P> {
     /// `bad argument` when the map does not exist now.
     pub fn first(&self, name: impl AsName) -> Host<Option<Vec<u8>>> {
         self.own("proxy_get_header_map_value")?;
-        hostcalls::header(map::<P>(), name.as_name().as_bytes())
+        hostcalls::header(map::<P>(), name.as_name())
     }
 
     /// Bytes of all names and values together. One hostcall that returns a number: 0.1 µs.
@@ -158,7 +158,7 @@ impl<P: Writable> Headers<P> {
     /// `bad argument` when the map does not exist now.
     pub fn set(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
         self.own("proxy_replace_header_map_value")?;
-        let (name, value) = (name.as_name().as_bytes(), value.as_ref());
+        let (name, value) = (name.as_name(), value.as_ref());
         let done = hostcalls::replace_header(map::<P>(), name, value);
         snapshot::set(map::<P>(), name, value, done.is_ok());
         done
@@ -170,7 +170,7 @@ impl<P: Writable> Headers<P> {
     /// `bad argument` when the map does not exist now.
     pub fn append(&mut self, name: impl AsName, value: impl AsRef<[u8]>) -> Host<()> {
         self.own("proxy_add_header_map_value")?;
-        let (name, value) = (name.as_name().as_bytes(), value.as_ref());
+        let (name, value) = (name.as_name(), value.as_ref());
         let done = hostcalls::add_header(map::<P>(), name, value);
         snapshot::appended(map::<P>(), name, value, done.is_ok());
         done
@@ -182,7 +182,7 @@ impl<P: Writable> Headers<P> {
     /// `bad argument` when the map does not exist now.
     pub fn remove(&mut self, name: impl AsName) -> Host<()> {
         self.own("proxy_remove_header_map_value")?;
-        let name = name.as_name().as_bytes();
+        let name = name.as_name();
         let done = hostcalls::remove_header(map::<P>(), name);
         snapshot::removed(map::<P>(), name, done.is_ok());
         done

@@ -56,6 +56,26 @@ impl OwnedName {
     }
 }
 
+/// A header name as it stands somewhere, in lower case: nothing is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NameRef<'a>(&'a [u8]);
+
+impl<'a> NameRef<'a> {
+    /// Anything that is no token character, a capital letter, and pseudo-headers, give `None`.
+    #[must_use]
+    pub fn parse(text: &'a [u8]) -> Option<NameRef<'a>> {
+        let usable =
+            !text.is_empty() && text.len() <= 256 && text.iter().all(|byte| is_token_by_table(*byte));
+        usable.then_some(NameRef(text))
+    }
+}
+
+impl<'a> From<&'a OwnedName> for NameRef<'a> {
+    fn from(name: &'a OwnedName) -> NameRef<'a> {
+        NameRef(name.0.as_bytes())
+    }
+}
+
 impl<'de> Deserialize<'de> for OwnedName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OwnedName, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
@@ -74,24 +94,31 @@ impl fmt::Display for OwnedName {
 /// Either kind of header name. Implemented here only.
 pub trait AsName: sealed::Sealed {
     #[doc(hidden)]
-    fn as_name(&self) -> &str;
+    fn as_name(&self) -> &[u8];
 }
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Name {}
     impl Sealed for &super::OwnedName {}
+    impl Sealed for super::NameRef<'_> {}
 }
 
 impl AsName for Name {
-    fn as_name(&self) -> &str {
-        self.0
+    fn as_name(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
 impl AsName for &OwnedName {
-    fn as_name(&self) -> &str {
-        &self.0
+    fn as_name(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl AsName for NameRef<'_> {
+    fn as_name(&self) -> &[u8] {
+        self.0
     }
 }
 
@@ -121,6 +148,21 @@ const fn is_name(name: &[u8]) -> bool {
     true
 }
 
+const TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut rest, mut byte) = (table.as_mut_slice(), 0_u8);
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = is_token(byte);
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    table
+};
+
+/// For names of requests: a load, where the `match` is a dozen comparisons.
+fn is_token_by_table(byte: u8) -> bool {
+    matches!(TOKENS.get(usize::from(byte)), Some(true))
+}
+
 const fn is_token(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-'
         | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
@@ -143,6 +185,12 @@ mod tests {
             ("x\r\n", None),
         ] {
             assert_eq!(OwnedName::parse(text).as_ref().map(OwnedName::as_str), name, "{text:?}");
+            let lower = name.filter(|name| *name == text);
+            assert_eq!(
+                NameRef::parse(text.as_bytes()).map(|name| name.0),
+                lower.map(str::as_bytes),
+                "{text:?}"
+            );
         }
     }
 }

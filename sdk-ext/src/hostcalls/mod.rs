@@ -165,6 +165,11 @@ pub(crate) fn set_tick_period(millis: u32) -> Host<()> {
     check("proxy_set_tick_period_milliseconds", raw::set_tick_period(millis))
 }
 
+/// The root that said it was not done is.
+pub(crate) fn done() -> Host<()> {
+    check("proxy_done", raw::done())
+}
+
 pub(crate) fn set_effective_context(id: u32) -> Host<()> {
     check("proxy_set_effective_context", raw::set_effective_context(id))
 }

@@ -36,6 +36,7 @@ imports! {
     fn proxy_get_current_time_nanoseconds(time: *mut u64);
     fn proxy_set_tick_period_milliseconds(period: u32);
     fn proxy_set_effective_context(id: u32);
+    fn proxy_done();
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize);
     fn proxy_set_buffer_bytes(kind: u32, start: usize, size: usize, data: *const u8, len: usize);
     fn proxy_get_buffer_status(kind: u32, size: *mut usize, flags: *mut u32);
@@ -197,6 +198,11 @@ pub(super) fn environment() -> (u32, Vec<u8>) {
 pub(super) fn set_tick_period(millis: u32) -> u32 {
     // SAFETY: numbers only.
     unsafe { proxy_set_tick_period_milliseconds(millis) }
+}
+
+pub(super) fn done() -> u32 {
+    // SAFETY: nothing is handed over.
+    unsafe { proxy_done() }
 }
 
 pub(super) fn set_effective_context(id: u32) -> u32 {

@@ -90,6 +90,14 @@ pub(crate) fn forget(stream: StreamId) {
     }
 }
 
+/// A record that is exactly these bytes, for logs that others read by machine: no stream is named before it. One hostcall where the level
+/// is kept, none where it is not.
+pub fn plain(level: Level, record: &[u8]) {
+    if enabled(level) {
+        hostcalls::log(level as u32, record);
+    }
+}
+
 /// Without saying which stream it is of.
 pub(crate) fn write(level: Level, record: fmt::Arguments<'_>) {
     hostcalls::log(level as u32, record.to_string().as_bytes());

@@ -26,5 +26,7 @@ pub trait Callbacks {
     /// A gRPC call ended without an answer.
     fn on_grpc_close(&self, root: u32, token: u32, status: u32);
     fn on_log(&self, id: u32);
+    /// Of a stream too, where it says nothing. Whether it is done.
+    fn on_done(&self, id: u32) -> bool;
     fn on_delete(&self, id: u32);
 }

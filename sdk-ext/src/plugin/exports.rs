@@ -74,6 +74,7 @@ macro_rules! module {
                 proxy_on_grpc_receive(root: u32, token: u32, size: usize) => |vm| vm.on_grpc_receive(root, token, size);
                 proxy_on_grpc_close(root: u32, token: u32, status: u32) => |vm| vm.on_grpc_close(root, token, status);
                 proxy_on_log["wayside:proxy_on_log" on_log](id: u32) => |vm| vm.on_log(id);
+                proxy_on_done(id: u32) -> u32 => |vm| u32::from(vm.on_done(id));
                 proxy_on_delete(id: u32) => |vm| vm.on_delete(id);
             }
         };

@@ -1,12 +1,12 @@
 //! What a plugin may do while it is configured.
 
-use super::Root;
+use super::{Ending, Rest, Root};
 use crate::config::MetricsConfig;
 use crate::hostcalls::{self, Host, MetricKind};
 use crate::metrics::{
     Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, RuleMetrics, SeriesLimit, define,
 };
-use crate::property::{Expression, PropValue, Props, Together};
+use crate::property::{Expression, Prop, PropValue, Props, Together};
 use crate::state::Atomic;
 use crate::time::Monotonic;
 use crate::time::timers::{TimerId, Timers};
@@ -35,6 +35,15 @@ impl Init {
     /// What the host answered.
     pub fn root_id(&mut self) -> Host<Vec<u8>> {
         Ok(hostcalls::property(b"plugin_root_id")?.unwrap_or_default())
+    }
+
+    /// An attribute that no stream is needed for, such as the proxy's node
+    /// ([`attribute`](crate::property::attribute) with `xds\0node\0id`); `None` where the proxy has none. One hostcall that returns bytes.
+    ///
+    /// # Errors
+    /// `parse failure` when the value has not the attribute's type, else what the host answered.
+    pub fn attribute<T: PropValue>(&mut self, property: &Prop<T>) -> Host<Option<T>> {
+        property.get()
     }
 
     /// Attributes to be [read](crate::StreamInfo::read) with one hostcall. One hostcall that returns bytes.
@@ -153,6 +162,13 @@ impl Init {
     /// When the host refuses to start the tick; the timer is then not set.
     pub fn every(&mut self, period: Duration, action: impl FnMut(&mut Root) + 'static) -> Host<TimerId> {
         self.timers.every(period, Box::new(action))
+    }
+
+    /// Runs `action` when this configuration goes: Envoy has another one for the filter, or none. Not when the process ends in which
+    /// nothing is waited for, nor when the VM is lost. No hostcall here; a module that asks for it is called once more at the end of
+    /// every stream.
+    pub fn at_end(&mut self, action: impl FnOnce(&mut Root, Rest) -> Ending + 'static) {
+        super::end::at_end(self.timers.root(), Box::new(action));
     }
 
     /// Runs `action` once, at the first tick not before `when`, as [`Root::at`] does. Two hostcalls at most, of numbers only.

@@ -3,6 +3,7 @@
 mod callbacks;
 pub(crate) mod compose;
 mod context;
+mod end;
 mod exports;
 mod init;
 mod request_filter;
@@ -11,6 +12,7 @@ mod table;
 mod vm;
 
 pub use callbacks::Callbacks;
+pub use end::{Ending, Rest};
 pub use init::Init;
 pub use request_filter::{OfRequest, RequestFilter};
 pub use root::Root;

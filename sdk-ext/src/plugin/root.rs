@@ -47,6 +47,14 @@ impl Root {
         self.timers.cancel_of_root(timer);
     }
 
+    /// What [`Ending::Later`](crate::Ending::Later) was said for is over: Envoy may forget the plugin. One hostcall at most.
+    ///
+    /// # Errors
+    /// `not found` when nobody waits for it.
+    pub fn end(&mut self) -> Host<()> {
+        super::end::over(self.timers.root())
+    }
+
     /// Shows each stream of this plugin that waits in this VM: of the streams of other workers a VM knows nothing. Those that are
     /// answered here are over; what they waited for is dropped. No hostcall, and three for each answer.
     pub fn for_each_waiting(&mut self, mut show: impl FnMut(&mut Parked)) {

@@ -2,6 +2,7 @@
 
 use super::callbacks::{CONTINUE, Callbacks};
 use super::context::{Part, Plugged, StreamContext};
+use super::end::{self, Rest};
 use super::table::Table;
 use super::{HttpFilter, Plugin};
 use crate::body::{self, RequestBody, ResponseBody};
@@ -170,6 +171,17 @@ impl<P: Plugin> Callbacks for Vm<P> {
         });
     }
 
+    fn on_done(&self, id: u32) -> bool {
+        let Some(told) = end::told() else { return true };
+        // A stream has nothing to say, and most of them are streams.
+        if self.root(id).is_none() {
+            return true;
+        }
+        let _running = Running::root();
+        let others = self.roots.borrow().iter().any(|(root, _)| root != id);
+        told(id, if others { Rest::LivesOn } else { Rest::Dies })
+    }
+
     fn on_delete(&self, id: u32) {
         let _running = Running::root();
         let stream = self.streams.borrow_mut().remove(id);
@@ -182,6 +194,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
         let root = self.roots.borrow_mut().remove(id);
         if root.is_some() {
             Timers::forget_root(id);
+            end::forget(id);
         }
         drop(root);
         if self.roots.borrow().is_empty() {
@@ -196,7 +209,7 @@ impl<P: Plugin> Callbacks for Vm<P> {
 /// While a message is held, what comes of it must be held too: Envoy lets it go on, held headers included, where nobody is
 /// asked. And whoever holds a body is shown it once more when trailers come.
 macro_rules! probes {
-    ($($name:ident($token:expr) $(or $other:expr)?;)*) => {
+    ($($name:ident($token:expr) $(or $($other:ident)::+)?;)*) => {
         #[derive(Debug)]
         pub(crate) enum Probe {}
 
@@ -207,7 +220,7 @@ macro_rules! probes {
                     let acts = !matches!(flow, Flow::Continue);
                     // Never run: dropping it would only be code that hides a constant.
                     std::mem::forget(flow);
-                    acts $(| $other(filter))?
+                    acts $(| $($other)::+::<P>(filter))?
                 }
             )*
 
@@ -222,15 +235,20 @@ macro_rules! probes {
 const NOBODY: Stream = Stream::new(StreamId(0), 0, "");
 const PART: body::Part = body::Part::without_bytes(true);
 
-fn held<F>(_: &mut F) -> bool {
+fn may_hold_requests<P: Plugin>(_: &mut P::Filter) -> bool {
     waiting::is_expected()
+}
+
+/// A response is held only by what a callback of its own answers.
+fn may_hold_responses<P: Plugin>(filter: &mut P::Filter) -> bool {
+    Probe::on_response_headers::<P>(filter) && waiting::is_expected()
 }
 
 probes! {
     on_request_headers(RequestHeaders::new(NOBODY, true));
-    on_request_body(RequestBody::new(NOBODY, PART)) or held;
-    on_request_trailers(RequestTrailers::new(NOBODY, true)) or Probe::on_request_body::<P>;
+    on_request_body(RequestBody::new(NOBODY, PART)) or may_hold_requests;
+    on_request_trailers(RequestTrailers::new(NOBODY, true)) or Probe::on_request_body;
     on_response_headers(ResponseHeaders::new(NOBODY, true));
-    on_response_body(ResponseBody::new(NOBODY, PART)) or held;
-    on_response_trailers(ResponseTrailers::new(NOBODY, true)) or Probe::on_response_body::<P>;
+    on_response_body(ResponseBody::new(NOBODY, PART)) or may_hold_responses;
+    on_response_trailers(ResponseTrailers::new(NOBODY, true)) or Probe::on_response_body;
 }

@@ -119,6 +119,10 @@ impl<C> Rules<C> {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Rule<C>> {
         self.0.iter()
     }

@@ -72,7 +72,11 @@ attributes! {
     DESTINATION_ADDRESS: SocketAddr = "destination\0address";
     DESTINATION_PORT: u64 = "destination\0port";
     CONNECTION_ID: u64 = "connection\0id";
+    /// Whether the client has shown a certificate, which need not be a good one.
     CONNECTION_MTLS: bool = "connection\0mtls";
+    /// Whether Envoy has found the client's certificate good in this connection's handshake; from 1.40 on. False on a session that was
+    /// taken up again, where nothing is checked anew.
+    CONNECTION_PEER_VALID: bool = "connection\0peer_certificate_valid";
     /// Empty without SNI.
     CONNECTION_REQUESTED_SERVER_NAME: Vec<u8> = "connection\0requested_server_name";
     CONNECTION_TLS_VERSION: Vec<u8> = "connection\0tls_version";

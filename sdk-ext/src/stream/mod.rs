@@ -46,11 +46,12 @@ impl std::ops::Deref for Stream {
 
 impl StreamInfo {
     /// What the route's metadata says in this namespace under the plugin's name. `path` keeps where that is.
-    pub(crate) fn route_metadata(
-        &self,
-        namespace: &str,
-        path: &OnceCell<Box<[u8]>>,
-    ) -> Host<Option<Vec<u8>>> {
+    /// The text at `filter_metadata[namespace][plugin's name]` of the route; `None` where it says nothing. `path` is the caller's to keep: what is
+    /// asked for is the same each time. One hostcall that returns bytes, 1.5 µs; 0.2 µs where the route says nothing.
+    ///
+    /// # Errors
+    /// What the host answered. A filter that guards something must refuse the request then.
+    pub fn route_metadata(&self, namespace: &str, path: &OnceCell<Box<[u8]>>) -> Host<Option<Vec<u8>>> {
         let path = path.get_or_init(|| {
             let path = ["xds", "route_metadata", "filter_metadata", namespace, self.plugin].join("\0");
             path.into_bytes().into()
@@ -260,7 +261,7 @@ impl LogCx {
         }
     }
 
-    /// What is known of the stream. It is over: no timer can be set and no call sent any more.
+    /// What is known of the stream. It is over: no timer can be set and no call sent for it any more, only for the plugin.
     #[must_use]
     pub fn stream(&self) -> &StreamInfo {
         &self.stream

@@ -30,6 +30,8 @@ pub(super) enum Command {
     Inspect(InspectArguments),
     /// Send forged tokens, keys, headers and paths to a gateway of yours, and tell what it lets in
     Attack(AttackArguments),
+    /// Make the entry that header-auth's configuration holds in the place of a key or a password
+    HashKey(HashKeyArguments),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +54,9 @@ pub(super) struct ReplayArguments {
     /// What answers the calls that filters make: YAML, by cluster
     #[arg(long, value_name = "FILE")]
     pub(super) callouts: Option<PathBuf>,
+    /// A cluster to which filters export spans by OTLP over HTTP: it takes them all, and the report tells each trace over all hops
+    #[arg(long, value_name = "CLUSTER")]
+    pub(super) collector: Option<String>,
     /// What all chance grows from
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
@@ -248,4 +253,60 @@ fn duration(text: &str) -> Result<Duration, String> {
         Duration::try_from_secs_f64(number * seconds).ok()
     });
     parsed.ok_or_else(expected)
+}
+
+/// The key or password is one line of standard input, or is asked for where that is a terminal: never an argument, which other users of the machine see.
+#[derive(Debug, Args)]
+pub(super) struct HashKeyArguments {
+    /// Of an API key: whom the upstream is told of
+    #[arg(long, conflicts_with = "user", required_unless_present = "user")]
+    pub(super) id: Option<String>,
+    /// Of a password: its user (Basic)
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// How it is stored; without: a key as sha256, or as hmac_sha256 with --pepper-env, a password as argon2id
+    #[arg(long = "as", value_enum, value_name = "HASH")]
+    pub(super) hash: Option<Hash>,
+    /// The variable that holds the pepper, here as in the filter's VM: 32 bytes or more
+    #[arg(long, value_name = "NAME")]
+    pub(super) pepper_env: Option<String>,
+    /// What its holder may do; as often as there are scopes
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(super) scopes: Vec<String>,
+    /// When a key begins to count, such as 2027-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) not_before: Option<String>,
+    /// When it no longer does
+    #[arg(long, value_name = "TIME")]
+    pub(super) not_after: Option<String>,
+    /// Of bcrypt: 4 to 12, each twice the work
+    #[arg(long, default_value_t = 10)]
+    pub(super) cost: u32,
+    /// Of argon2id: KiB of memory
+    #[arg(long, default_value_t = 19_456, value_name = "KIB")]
+    pub(super) memory_kib: u32,
+    /// Of argon2id
+    #[arg(long, default_value_t = 2)]
+    pub(super) passes: u32,
+    /// Of argon2id
+    #[arg(long, default_value_t = 1)]
+    pub(super) lanes: u32,
+    /// A document with the entry, where it belongs and what its provider has to have (schema wayside.hash-key/1)
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Hash {
+    /// For random keys
+    Sha256,
+    /// The same with a pepper, without which it is of no use
+    HmacSha256,
+    /// Of passwords
+    Sha256Salted,
+    Bcrypt,
+    Argon2id,
+    /// {SHA} of htpasswd
+    Sha1,
 }

@@ -8,6 +8,7 @@
 mod args;
 mod attack;
 mod check;
+mod hash_key;
 mod inspect;
 mod parity;
 mod replay;
@@ -50,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Command::Parity(arguments) => parity::run(&arguments),
         args::Command::Inspect(arguments) => inspect::run(&arguments),
         args::Command::Attack(arguments) => attack::run(&arguments),
+        args::Command::HashKey(arguments) => hash_key::run(&arguments),
     };
     match verdict {
         Ok(Verdict::AsExpected) => ExitCode::SUCCESS,

@@ -14,6 +14,7 @@ use crate::{
     envoy_config::{self, LoadOptions, Loaded, Setting},
     replay::{self, Change, Isolation, Options, Specs},
     report::{Detail, Report, Unsupported},
+    spans::Collector,
     trace::TraceLevel,
     traffic,
     upstream::Script,
@@ -44,13 +45,23 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<Verdict, BadInput> {
         Isolation::EachExchange => Modules::for_isolation(metering),
     });
     let script = load_script(arguments.callouts.as_deref())?;
-    let replay =
-        replay::replay_with_changes(&modules, &specs, &changes, recording, &options, |_| script.services())
-            .map_err(BadInput::of)?;
+    let collector = Collector::new();
+    if let Some(cluster) = arguments.collector.as_deref().filter(|cluster| script.services().has(cluster)) {
+        return Err(BadInput(format!("both --collector and --callouts answer for the cluster {cluster:?}")));
+    }
+    let services = |proxy: &str| match &arguments.collector {
+        Some(cluster) => script.services().with(cluster, collector.of_proxy(proxy)),
+        None => script.services(),
+    };
+    let replay = replay::replay_with_changes(&modules, &specs, &changes, recording, &options, services)
+        .map_err(BadInput::of)?;
     if replay.proxies.is_empty() {
         return Err(no_configuration(&specs, &replay));
     }
-    let report = Report::of(&replay, unsupported);
+    let mut report = Report::of(&replay, unsupported);
+    if arguments.collector.is_some() {
+        report = report.with_traces(&collector.received());
+    }
     super::print(&report.text(Detail { each_exchange: arguments.each }));
     if let Some(path) = &arguments.json {
         write(path, |to| report.write_json(to))?;

@@ -43,6 +43,9 @@ pub struct Tls {
     pub local: Option<Certificate>,
     /// The other end's, where it has shown one.
     pub peer: Option<Certificate>,
+    /// Whether the proxy has found that one good in this very handshake: not where it takes any
+    /// (`trust_chain_verification: ACCEPT_UNTRUSTED`), and not where a session of before was taken up again.
+    pub peer_valid: bool,
 }
 
 /// A certificate, as Envoy tells of it.

@@ -123,6 +123,7 @@ fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> 
         Callback::GrpcClose { token, status } => filter.on_grpc_close(id, token, status),
         Callback::Log => filter.on_log(id),
         Callback::Delete => filter.on_delete(id),
+        Callback::Done => return Some(filter.on_done(id).into()),
         Callback::Configure { size } => return Some(filter.on_configure(id, usize(size)).into()),
         Callback::RequestHeaders { count, end_of_stream } => {
             return Some(filter.on_request_headers(id, count, end_of_stream));
@@ -139,7 +140,6 @@ fn dispatch(filter: &dyn Callbacks, id: u32, callback: Callback) -> Option<u32> 
         }
         Callback::ResponseTrailers { count } => return Some(filter.on_response_trailers(id, count)),
         Callback::VmStart { .. }
-        | Callback::Done
         | Callback::GrpcReceiveInitialMetadata { .. }
         | Callback::GrpcReceiveTrailingMetadata { .. }
         | Callback::QueueReady { .. }

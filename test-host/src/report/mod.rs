@@ -10,11 +10,13 @@ mod model;
 mod printable;
 mod redaction;
 mod text;
+mod traces;
 
 pub use model::{
     Answer, Callout, Change, ChangeKind, ConnectionReport, ConnectionTotals, Cost, Count, Effect,
-    ExchangeReport, FieldDifference, FilterReport, FilterStep, FilterTotals, Finding, LogLine, MetricReport,
-    MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Sent, Text, Totals, Unsupported,
+    ExchangeReport, FieldDifference, FilterReport, FilterStep, FilterTotals, Finding, HopReport, LogLine,
+    MetricReport, MetricValue, NoteReport, ProxyReport, Report, SCHEMA, Sent, Text, Totals, TraceReport,
+    TracesReport, Unsupported,
 };
 
 pub use text::Detail;
@@ -57,6 +59,7 @@ impl Report {
             skipped,
             notes: replay.notes.iter().map(note).collect(),
             unsupported,
+            traces: None,
         }
     }
 

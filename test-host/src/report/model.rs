@@ -12,6 +12,7 @@ use crate::{
     message::NoteKind,
     proxy::{End, TcpEnd},
     replay::{Isolation, Place},
+    spans::{SpanId, SpanKind, TraceId},
     trace::{FindingKind, Thread, Usage},
 };
 
@@ -26,6 +27,12 @@ pub struct Text(Bytes);
 impl From<&Bytes> for Text {
     fn from(bytes: &Bytes) -> Self {
         Text(bytes.clone())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
@@ -79,6 +86,9 @@ pub struct Report {
     pub notes: Vec<NoteReport>,
     /// What of the configuration was seen but not emulated.
     pub unsupported: Vec<Unsupported>,
+    /// What filters exported; absent where no collector stood by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TracesReport>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -450,6 +460,46 @@ impl FieldDifference {
             (what, _) => what,
         }
     }
+}
+
+/// What a collector received of the filters of all proxies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TracesReport {
+    /// In the order in which they began.
+    pub traces: Vec<TraceReport>,
+    /// Exports that were refused: by whom, and why.
+    pub refused: Vec<String>,
+}
+
+/// The path of a request, as those tell it who exported spans of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TraceReport {
+    pub trace_id: TraceId,
+    /// From the begin of the first span to the end of the last.
+    pub lasted_us: u64,
+    /// Spans that came more than once; each is listed once.
+    pub repeated: usize,
+    /// Each behind its parent, with all that lies below it.
+    pub hops: Vec<HopReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HopReport {
+    pub span_id: SpanId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<SpanId>,
+    /// How many of its forebears were exported too.
+    pub depth: usize,
+    /// Its parent was not: the trace came from outside, or that span was lost or not sampled.
+    pub parent_missing: bool,
+    pub proxy: String,
+    pub service: Text,
+    pub name: Text,
+    pub kind: SpanKind,
+    /// Since the trace began.
+    pub started_us: u64,
+    pub lasted_us: u64,
+    pub failed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

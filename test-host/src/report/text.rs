@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{
     Change, ChangeKind, ConnectionReport, Count, Effect, ExchangeReport, FilterStep, NoteReport, ProxyReport,
-    Report, connection::fate_of,
+    Report, TraceReport, connection::fate_of,
 };
 use crate::replay::Isolation;
 
@@ -55,6 +55,7 @@ impl Display for Text<'_> {
             differences(f, report, self.detail)?;
         }
         connections(f, report, self.detail)?;
+        traces(f, report, self.detail)?;
         remarks(f, report)?;
         headline(f, report)
     }
@@ -262,6 +263,43 @@ pub(super) fn answer_of(exchange: &ExchangeReport) -> String {
         }
     }
     said
+}
+
+/// Of traces, unless every exchange is asked for: those that took longest.
+const TRACES: usize = 3;
+
+fn traces(f: &mut Formatter<'_>, report: &Report, detail: Detail) -> fmt::Result {
+    let Some(received) = &report.traces else {
+        return Ok(());
+    };
+    let spans = received.traces.iter().map(|trace| trace.hops.len()).sum();
+    writeln!(f, "{} of {}", plural(received.traces.len(), "trace"), plural(spans, "exported span"))?;
+    let listed = if detail.each_exchange { received.traces.len() } else { TRACES };
+    for trace in received.slowest().into_iter().take(listed) {
+        each_trace(f, trace)?;
+    }
+    if received.traces.len() > listed {
+        writeln!(f, "  … and {} more; --each lists all", received.traces.len() - listed)?;
+    }
+    for refused in received.refused.iter().take(LISTED) {
+        writeln!(f, "  refused an export: {refused}")?;
+    }
+    if received.refused.len() > LISTED {
+        writeln!(f, "  … and {} more refused", received.refused.len() - LISTED)?;
+    }
+    writeln!(f)
+}
+
+fn each_trace(f: &mut Formatter<'_>, trace: &TraceReport) -> fmt::Result {
+    writeln!(f, "  {}  {}", trace.trace_id, milliseconds(trace.lasted_us))?;
+    for hop in &trace.hops {
+        let place = format!("{:indent$}{} {}", "", hop.proxy, hop.name, indent = 2 * hop.depth);
+        let failed = if hop.failed { "  failed" } else { "" };
+        let origin = if hop.parent_missing { "  (its parent was not exported)" } else { "" };
+        let (began, lasted) = (milliseconds(hop.started_us), milliseconds(hop.lasted_us));
+        writeln!(f, "    {place:<40} {:<8} at {began:>12}, took {lasted:>12}{failed}{origin}", hop.kind)?;
+    }
+    Ok(())
 }
 
 fn remarks(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {

@@ -52,6 +52,7 @@ pub struct ManifestError {
 ///   server_name: shop.example         # SNI
 ///   local: proxy.pem                  # the proxy's certificate: a file beside this one,
 ///   peer: { subject: "CN=client", uri_sans: ["spiffe://shop/client"], dns_sans: [] } # or what it says; also sha256, pem
+///   peer_valid: false                 # the proxy has not found it good in this handshake
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

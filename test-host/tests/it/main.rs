@@ -11,6 +11,7 @@ mod cli;
 mod determinism;
 mod envoy_config;
 mod folder;
+mod hash_key;
 mod hostcalls;
 mod hostile_guests;
 mod isolation;

@@ -44,6 +44,7 @@ fn connection() -> Connection {
             server_name: "shop.test".to_owned(),
             local: Some(certificate(local)),
             peer: Some(certificate(peer)),
+            peer_valid: true,
         }))
     };
     Connection {

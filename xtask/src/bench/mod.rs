@@ -26,6 +26,12 @@ pub(crate) enum Bench {
     Chain(proofs::Chain),
     /// How long an outage outlives its cause under each policy, simulated
     Recovery(proofs::Recovery),
+    /// Whether the time of a comparison tells of the secret, with an optimised build
+    Timing {
+        /// Of each comparison
+        #[arg(long, default_value_t = 100_000)]
+        samples: u32,
+    },
     /// How late a request is answered whose client is still sending: Envoy's router beside timeout
     Uploads(proofs::Uploads),
 }
@@ -41,6 +47,10 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Attacks(args) => proofs::attacks(args),
         Bench::Chain(args) => proofs::chain(args),
         Bench::Recovery(args) => proofs::recovery(args),
+        Bench::Timing { samples } => {
+            let bench = ["bench", "--quiet", "--package", "wayside-credentials", "--bench", "timing", "--"];
+            must(cargo(bench).arg(samples.to_string()))
+        }
         Bench::Uploads(args) => proofs::uploads(args),
     }
 }

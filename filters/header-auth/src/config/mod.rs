@@ -1,5 +1,6 @@
 //! The filter's configuration: what operators write, and what of it can be acted on.
 
+mod certificates;
 mod jwks;
 mod passwords;
 mod providers;
@@ -18,10 +19,10 @@ use wayside_sdk::policy::{PathCase, Rules};
 use wayside_sdk::{Checks, ConfigErrors, Configuration, Mode, OwnedName};
 
 use self::providers::Providers;
-use self::raw::{RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, RawRequire};
+use self::raw::{OnBadOverride, RawAccess, RawAuthorize, RawConfig, RawIdentity, RawMetrics, RawRequire};
 use crate::access::{Access, Authorize, Require};
 use crate::authorization::is_token;
-use crate::decision::Policy;
+use crate::decision::{ByRoute, Policy};
 use crate::identity::IdentityHeaders;
 use crate::jwks::Remote;
 use crate::means::Vm;
@@ -42,6 +43,8 @@ pub struct Config {
     /// Key sets that are fetched
     pub remotes: Vec<Rc<Remote>>,
     pub metrics: Metrics,
+    /// Whether access logs are told who was recognised
+    pub publish: bool,
 }
 
 /// How the filter's metrics are named and bounded.
@@ -120,6 +123,10 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         at.at("max_credential_bytes").refuse("1 to 65536", raw.max_credential_bytes);
     }
     let replay_room = check_replay(raw.replay.capacity, &mut at.at("replay").at("capacity"));
+    let namespace = raw.route_metadata_namespace;
+    if !(1..=256).contains(&namespace.len()) || namespace.contains('\0') {
+        at.at("route_metadata_namespace").refuse("1 to 256 bytes without NUL", NOT_SHOWN);
+    }
     let policy = Policy {
         identity: identity?,
         asked: rules.as_ref()?.asked(),
@@ -129,11 +136,23 @@ fn check(raw: RawConfig, at: &mut Checks<'_>) -> Option<Config> {
         max_credential_bytes,
         case,
         bypass_preflight: raw.bypass_preflight,
+        by_route: ByRoute::new(namespace, raw.on_bad_override == OnBadOverride::Default, {
+            let (names, providers, defaults) = (names.clone(), providers.clone(), raw.defaults);
+            move |text| read_override(text, &defaults, &Known { names: &names, providers: &providers })
+        }),
     };
     let remotes =
         providers.values().filter_map(|provider| provider.kind.examiner().remote().cloned()).collect();
     let providers = All(providers.into_values().collect());
-    Some(Config { mode: raw.mode, policy, providers, replay_room, remotes, metrics })
+    Some(Config { mode: raw.mode, policy, providers, replay_room, remotes, metrics, publish: raw.publish })
+}
+
+/// What a route says in the place of a rule's `config`.
+fn read_override(text: &[u8], defaults: &RawAccess, known: &Known<'_>) -> Result<Access, ConfigErrors> {
+    let raw: RawAccess = wayside_sdk::config::read(&wayside_sdk::config::document(text)?, "")?;
+    let mut errors = ConfigErrors::default();
+    let access = check_rule(&raw, defaults, known, &mut Checks::new("", &mut errors));
+    errors.or(access).map_err(ConfigErrors::without_values)
 }
 
 /// The share of each set of what all of them hold.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use wayside_sdk::{Checks, OwnedName};
 
 use super::raw::{RawProvider, RawSource};
-use super::{NOT_SHOWN, passwords, signatures, tokens, webhooks};
+use super::{NOT_SHOWN, certificates, passwords, signatures, tokens, webhooks};
 use crate::authorization::is_token;
 use crate::kinds::Kind;
 use crate::provider::Provider;
@@ -43,9 +43,10 @@ fn check_kind(name: &str, raw: RawProvider, plaintext: bool, at: &mut Checks<'_>
             signatures::check(name, raw, plaintext, at).map(Box::new).map(Kind::HttpSignature)
         }
         "jwt" => tokens::check(name, raw, plaintext, at).map(Box::new).map(Kind::Tokens),
+        "mtls" => certificates::check(raw, at).map(Kind::Mtls),
         _ => {
             at.at("kind").refuse(
-                "`api_key`, `basic`, `hmac`, `http_signature` or `jwt`, the kinds this version has",
+                "`api_key`, `basic`, `hmac`, `http_signature`, `jwt` or `mtls`, the kinds this version has",
                 NOT_SHOWN,
             );
             None

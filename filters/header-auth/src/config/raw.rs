@@ -39,12 +39,35 @@ pub(super) struct RawConfig {
     pub(super) max_credential_bytes: u64,
     #[serde(default)]
     pub(super) replay: RawReplayTable,
+    #[serde(default = "default_namespace")]
+    pub(super) route_metadata_namespace: String,
+    #[serde(default)]
+    pub(super) on_bad_override: OnBadOverride,
+    #[serde(default = "default_publish")]
+    pub(super) publish: bool,
     #[serde(default)]
     pub(super) metrics: RawMetrics,
 }
 
 fn default_realm() -> String {
     "api".to_owned()
+}
+
+fn default_namespace() -> String {
+    "l7.filters".to_owned()
+}
+
+fn default_publish() -> bool {
+    true
+}
+
+/// What becomes of a request whose route asks for what cannot be understood.
+#[derive(serde::Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnBadOverride {
+    #[default]
+    Deny,
+    Default,
 }
 
 fn default_max_credential_bytes() -> u64 {
@@ -114,6 +137,9 @@ providers! {
     require_sub: bool,
     claims: BTreeMap<String, Json>,
     max_keys_tried: u64,
+    clients: Vec<RawClient>,
+    validated_by: RawValidation,
+    cache_size: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -178,6 +204,35 @@ pub(super) struct RawSigner {
     pub(super) not_after: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+}
+
+/// Whoever has a certificate.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClient {
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) uri_san: Option<String>,
+    #[serde(default)]
+    pub(super) dns_san: Option<String>,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
+    #[serde(default)]
+    pub(super) not_before: Option<String>,
+    #[serde(default)]
+    pub(super) not_after: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawValidation {
+    Handshake,
+    Listener,
 }
 
 #[derive(serde::Deserialize, Clone, Copy)]

@@ -147,7 +147,7 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
     check(
         r#"{"version": 1, "providers": {"corp": {"kind": "oidc"}}, "defaults": {"require": {"any": ["corp"]}}}"#,
         expect![
-            "/providers/corp/kind: expected `api_key`, `basic`, `hmac`, `http_signature` or `jwt`, the kinds this version has, found another value (not shown)"
+            "/providers/corp/kind: expected `api_key`, `basic`, `hmac`, `http_signature`, `jwt` or `mtls`, the kinds this version has, found another value (not shown)"
         ],
     );
     for (more, place) in [
@@ -155,7 +155,14 @@ fn kinds_and_fields_of_later_versions_are_refused_today() {
             r#", "on_ambiguous_path": "strictest""#,
             "/on_ambiguous_path: expected one of `reject`, found another name (not shown)",
         ),
-        (r#", "route_metadata_namespace": "x""#, "/route_metadata_namespace: unknown field"),
+        (
+            r#", "route_metadata_namespace": """#,
+            "/route_metadata_namespace: expected 1 to 256 bytes without NUL",
+        ),
+        (
+            r#", "on_bad_override": "allow""#,
+            "/on_bad_override: expected one of `deny`, `default`, found another name",
+        ),
     ] {
         let message = refusal(&with(KEY, &format!("{OPEN}{more}")));
         assert!(message.starts_with(place), "{message}");

@@ -17,7 +17,7 @@ use super::{NOT_SHOWN, jwks, shared};
 use crate::kinds::{Keys, Seen, Shared, SharedKeys, Tokens};
 use crate::source::Source;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "sources",
     "issuer",
     "audiences",
@@ -31,6 +31,7 @@ const FIELDS: [&str; 13] = [
     "require_sub",
     "claims",
     "max_keys_tried",
+    "cache_size",
 ];
 
 pub(super) fn check(
@@ -50,6 +51,11 @@ pub(super) fn check(
     if !(1..=16).contains(&max_keys_tried) {
         at.at("max_keys_tried").refuse("1 to 16", max_keys_tried);
     }
+    let cache_size = raw.cache_size.unwrap_or(1000);
+    if cache_size > 100_000 {
+        at.at("cache_size").refuse("0 to 100000", cache_size);
+    }
+    let seen = Seen::up_to(usize::try_from(cache_size).unwrap_or_default());
     let typ = raw.typ;
     if typ.as_ref().is_some_and(String::is_empty) {
         at.at("typ").refuse("a media type such as `at+jwt`", "nothing");
@@ -70,7 +76,7 @@ pub(super) fn check(
     };
     let max_keys_tried = usize::try_from(max_keys_tried).unwrap_or(4);
     let terms = Terms { algorithms: algorithms?, typ, max_keys_tried };
-    Some(Tokens { sources: sources?, keys: keys?, terms, expected, seen: Seen::default() })
+    Some(Tokens { sources: sources?, keys: keys?, terms, expected, seen })
 }
 
 fn check_keys(

@@ -1,16 +1,19 @@
 //! The whole decision about one request: from its header block to what is done with it.
 
+mod by_route;
+
 use wayside_sdk::policy::{
     Asked, CanonicalPath, DEFAULT_RULE, PathCase, PathReading, RequestView, Rules, read_path,
 };
 
+pub use self::by_route::ByRoute;
 use crate::access::{Access, Admission, Grant, Halt};
 use crate::authorization::is_token;
 use crate::denial::{Denial, Reason};
 use crate::identity::{Identity, IdentityHeaders, encode_value};
 use crate::kinds::{Once, View};
 use crate::means::Means;
-use crate::source::{Edit, Header, hide, only};
+use crate::source::{Edit, Flaw, Header, hide, only};
 use crate::timestamp::Timestamp;
 
 /// What is demanded of whom.
@@ -27,6 +30,7 @@ pub struct Policy {
     pub case: PathCase,
     /// Whether what browsers ask before they send a request of another origin passes without a credential
     pub bypass_preflight: bool,
+    pub by_route: ByRoute,
 }
 
 /// A request as the proxy hands it over.
@@ -39,6 +43,8 @@ pub struct Request<'a> {
     /// Needed only if [`Policy::asked`] says so
     pub route_name: &'a [u8],
     pub cluster: &'a [u8],
+    /// The route's own word, where it has one: see [`ByRoute`]
+    pub route_says: Option<&'a [u8]>,
 }
 
 /// Names alone: any value may be a credential.
@@ -63,7 +69,7 @@ pub struct Decision<'p> {
 pub struct Admitted<'p> {
     pub admission: Admission<'p>,
     pub once: Vec<Once>,
-    pub edits: Vec<Edit>,
+    pub edits: Vec<Edit<'p>>,
 }
 
 impl Policy {
@@ -72,9 +78,16 @@ impl Policy {
         let claimed = self.identity.claimed(request.headers);
         let claimed_identity = !claimed.is_empty();
         // A rule must not be chosen by an identity that nobody vouches for.
-        let genuine: Vec<Header<'_>> =
-            request.headers.iter().filter(|(name, _)| !claimed.contains(name)).copied().collect();
-        let (rule, access) = match self.select(&Request { headers: &genuine, ..*request }) {
+        let genuine: Vec<Header<'_>>;
+        let headers = if claimed_identity && !self.rules.is_empty() {
+            let headers = request.headers.iter();
+            genuine = headers.filter(|(name, _)| !claimed.contains(name)).copied().collect();
+            &genuine
+        } else {
+            request.headers
+        };
+        let selected = self.select(&Request { headers, ..*request });
+        let (rule, access) = match selected.and_then(|selected| self.overridden(selected, request)) {
             Ok(selected) => selected,
             Err(reason) => {
                 let outcome = Err(Denial::of(reason).into());
@@ -100,14 +113,29 @@ impl Policy {
         Decision { rule, claimed_identity, outcome }
     }
 
+    /// What the route asks for in the place of what was selected.
+    fn overridden<'p>(
+        &'p self,
+        selected: (&'p str, &'p Access),
+        request: &Request<'_>,
+    ) -> Result<(&'p str, &'p Access), Reason> {
+        let Some(text) = request.route_says else { return Ok(selected) };
+        match self.by_route.asked(text, &self.rules) {
+            Some(asked) => Ok(asked),
+            None if self.by_route.passes_over => Ok(selected),
+            None => Err(Reason::BadOverride),
+        }
+    }
+
     /// The rule for a request, if every reading of its path leads to the same one.
     fn select(&self, request: &Request<'_>) -> Result<(&str, &Access), Reason> {
-        let pseudo = |name| only(request.headers, name).map_err(|_| Reason::MalformedPath);
-        let method = pseudo(":method")?.unwrap_or_default();
-        let path = if self.asked.path { self.path_of(method, pseudo(":path")?)? } else { None };
+        let [method, path, authority] = pseudo_headers(request.headers);
+        let once = |values: Result<_, Flaw>| values.map_err(|_| Reason::MalformedPath);
+        let method = once(method)?.unwrap_or_default();
+        let path = if self.asked.path { self.path_of(method, once(path)?)? } else { None };
         let view = RequestView {
             method,
-            authority: pseudo(":authority")?.unwrap_or_default(),
+            authority: once(authority)?.unwrap_or_default(),
             path: path.as_ref().map(CanonicalPath::as_str),
             headers: request.headers,
             route_name: request.route_name,
@@ -139,31 +167,83 @@ impl Policy {
     }
 
     fn admitted<'p>(
-        &self,
-        access: &Access,
+        &'p self,
+        access: &'p Access,
         Grant { admission, once }: Grant<'p>,
         request: &View<'_>,
         claimed: &[&[u8]],
     ) -> Admitted<'p> {
-        let mut edits: Vec<Edit> = claimed.iter().map(|name| Edit::Remove(name.to_vec())).collect();
+        let mut edits: Vec<Edit<'p>> = Vec::with_capacity(claimed.len().saturating_add(4));
         if let Admission::Known { provider, holder, claims } = &admission {
             let identity = Identity {
                 subject: encode_value(&holder.name),
-                provider: provider.name.clone(),
+                provider: &provider.name,
                 scopes: holder.scopes.join(" "),
             };
-            edits.extend(self.identity.edits_for(&identity));
+            edits.extend(self.identity.edits_for(identity));
             if let Some(claims) = claims {
                 edits.extend(self.identity.edits_for_claims(claims));
             }
             let hidden = access.providers().iter().filter(|provider| provider.hide);
-            edits.extend(hide(
-                hidden.flat_map(|provider| provider.kind.examiner().sources()),
-                request.headers,
-            ));
+            let sources = hidden.flat_map(|provider| provider.kind.examiner().sources());
+            hide(sources, request.headers, &mut edits);
         }
+        // What is set takes the place of all that had its name.
+        let is_set =
+            |name: &[u8]| edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if **set == *name));
+        let removed = claimed.iter().filter(|name| !is_set(name));
+        let removed: Vec<Edit<'p>> = removed.map(|name| Edit::Remove(name.to_vec().into())).collect();
+        edits.extend(removed);
         Admitted { admission, once, edits }
     }
+}
+
+/// What access logs are told of a decision, as JSON: the rule, and who was recognised by which provider or why nobody was. `None` where nobody was
+/// asked for, or has shown anything.
+pub fn told(decision: &Decision<'_>) -> Option<String> {
+    let mut text = String::with_capacity(128);
+    let mut member = |before: &str, value: &str| {
+        text.push_str(before);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'"' | b'\\');
+        if value.bytes().all(plain) {
+            text.push_str(value);
+        } else {
+            text.push_str(&encode_value(value).replace('\\', "\\\\").replace('"', "\\\""));
+        }
+    };
+    member("{\"rule\":\"", decision.rule);
+    match &decision.outcome {
+        Ok(Admitted { admission: Admission::Known { provider, holder, .. }, .. }) => {
+            member("\",\"provider\":\"", &provider.name);
+            member("\",\"subject\":\"", &holder.name);
+        }
+        Err(Halt::Denied(denial)) => {
+            if let Some(provider) = &denial.provider {
+                member("\",\"provider\":\"", provider);
+            }
+            member("\",\"reason\":\"", denial.reason.label());
+        }
+        Ok(_) | Err(Halt::Awaits { .. }) => return None,
+    }
+    text.push_str("\"}");
+    Some(text)
+}
+
+/// `:method`, `:path` and `:authority`, in one look at all headers.
+fn pseudo_headers<'a>(headers: &[Header<'a>]) -> [Result<Option<&'a [u8]>, Flaw>; 3] {
+    let [mut method, mut path, mut authority] = [Ok(None); 3];
+    for (name, value) in headers {
+        let (known, slot) = match (name.first(), name.len()) {
+            (Some(b':'), 7) => (":method", &mut method),
+            (Some(b':'), 5) => (":path", &mut path),
+            (Some(b':'), 10) => (":authority", &mut authority),
+            _ => continue,
+        };
+        if name.eq_ignore_ascii_case(known.as_bytes()) {
+            *slot = if *slot == Ok(None) { Ok(Some(*value)) } else { Err(Flaw::Duplicate) };
+        }
+    }
+    [method, path, authority]
 }
 
 /// Fetch, "CORS-preflight fetch": such a request never carries credentials.

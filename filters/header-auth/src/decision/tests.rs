@@ -8,6 +8,7 @@ use wayside_sdk::Configuration as _;
 use super::*;
 use crate::config::Config;
 use crate::means::NoProxy;
+use crate::store::Holder;
 
 const KEY: &str = "demo-key-0001-not-a-secret";
 /// `reader:demo-password`
@@ -37,10 +38,14 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Pairs {
         .collect()
 }
 
+fn request_of<'a>(headers: &'a [Header<'a>]) -> Request<'a> {
+    Request { headers, body: None, route_name: b"", cluster: b"", route_says: None }
+}
+
 fn decide<'p>(policy: &'p Policy, pairs: &Pairs) -> Decision<'p> {
     let headers: Vec<Header<'_>> =
         pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-    policy.decide(&Request { headers: &headers, body: None, route_name: b"", cluster: b"" }, &NoProxy, NOW)
+    policy.decide(&request_of(&headers), &NoProxy, NOW)
 }
 
 fn denial(decision: Decision<'_>) -> Denial {
@@ -71,12 +76,12 @@ fn upstream(policy: &Policy, path: &str, headers: &[(&str, &str)]) -> Vec<String
     let edits = decide(policy, &pairs).outcome.unwrap().edits;
     for edit in edits {
         match edit {
-            Edit::Remove(name) => pairs.retain(|(given, _)| *given != name),
+            Edit::Remove(name) => pairs.retain(|(given, _)| **given != *name),
             Edit::Set(name, value) => {
-                pairs.retain(|(given, _)| *given != name);
-                pairs.push((name, value));
+                pairs.retain(|(given, _)| **given != *name);
+                pairs.push((name.into_owned(), value.into_owned()));
             }
-            Edit::Add(name, value) => pairs.push((name, value)),
+            Edit::Add(name, value) => pairs.push((name.into_owned(), value.into_owned())),
         }
     }
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
@@ -351,7 +356,7 @@ fn keys_expire_by_the_time_that_is_handed_in() {
     let pairs = request("/books", &[("x-api-key", KEY)]);
     let headers: Vec<Header<'_>> =
         pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-    let request = Request { headers: &headers, body: None, route_name: b"", cluster: b"" };
+    let request = request_of(&headers);
     let end = Timestamp::parse("2099-01-01T00:00:00Z").unwrap();
     let just_before = Timestamp(end.0 - Duration::from_nanos(1));
     assert!(policy.decide(&request, &NoProxy, just_before).outcome.is_ok());
@@ -440,7 +445,7 @@ fn what_browsers_ask_first_passes_only_where_that_is_said() {
     assert!(matches!(outcome.admission, Admission::Open));
     pairs.push((b"x_auth_subject".to_vec(), b"root".to_vec()));
     let edits = decide(&policy, &pairs).outcome.unwrap().edits;
-    assert_eq!(edits, [Edit::Remove(b"x_auth_subject".to_vec())]);
+    assert_eq!(edits, [Edit::Remove(b"x_auth_subject".into())]);
     for at in [0, 4, 5] {
         let mut less = pairs.clone();
         less[at].1.clear();
@@ -460,4 +465,88 @@ fn authorisation_may_name_methods() {
         pairs[0].1 = method.as_bytes().to_vec();
         assert_eq!(decide(&policy, &pairs).outcome.is_ok(), expected, "{method}");
     }
+}
+
+/// What is decided where the route itself says something.
+fn by_route(policy: &Policy, route_says: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let pairs = request(path, headers);
+    let headers: Vec<Header<'_>> =
+        pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+    let request = Request { route_says: Some(route_says.as_bytes()), ..request_of(&headers) };
+    let decision = policy.decide(&request, &NoProxy, NOW);
+    let what = match decision.outcome {
+        Ok(admitted) => {
+            format!("{:?}", admitted.admission).chars().take_while(|c| c.is_alphabetic()).collect()
+        }
+        Err(Halt::Denied(denial)) => denial.reason.label().to_owned(),
+        Err(halt) => format!("{halt:?}"),
+    };
+    format!("{}: {what}", decision.rule)
+}
+
+#[test]
+fn a_route_asks_for_a_rule_by_its_name_or_for_one_of_its_own() {
+    let rules = r#"[{"name": "open", "match": {"path": {"prefix": "/open"}}, "config": {"require": "none"}},
+        {"name": "people", "match": {"path": {"prefix": "/people"}}, "config": {"require": {"any": ["people"]}}}]"#;
+    let policy = policy(r#"{"require": {"any": ["partners"]}}"#, rules);
+    let asks = |text, headers: &[(&str, &str)]| by_route(&policy, text, "/x", headers);
+    assert_eq!(asks("open", &[]), "open: Open");
+    assert_eq!(asks("people", &[("x-api-key", KEY)]), "people: missing");
+    assert_eq!(asks(r#"{"require": "none"}"#, &[]), "route-metadata: Open");
+    assert_eq!(
+        asks(r#" {"require": {"any": ["people"]}}"#, &[("authorization", BASIC)]),
+        "route-metadata: Known"
+    );
+    assert_eq!(
+        asks(r#"{"authorize": {"subjects": ["nobody"]}}"#, &[("x-api-key", KEY)]),
+        "route-metadata: not_authorized"
+    );
+    assert_eq!(asks("{}", &[("x-api-key", KEY)]), "route-metadata: Known");
+    // What it says does not make a path unambiguous.
+    assert_eq!(by_route(&policy, "open", "/open%2fx", &[]), "default: ambiguous_path");
+}
+
+#[test]
+fn a_route_that_asks_for_nonsense_is_closed_unless_it_is_to_be_passed_over() {
+    let mut policy = policy(r#"{"require": {"any": ["partners"]}}"#, "[]");
+    let nonsense = [
+        "",
+        "nobody",
+        "none",
+        "{",
+        r#"{"require": "nobody"}"#,
+        r#"{"require": {"any": ["nobody"]}}"#,
+        r#"{"requires": "none"}"#,
+        r#"{"require": "none", "require": "none"}"#,
+        "\"open\"",
+        "\u{1}",
+    ];
+    for text in nonsense {
+        assert_eq!(by_route(&policy, text, "/x", &[("x-api-key", KEY)]), "default: bad_override", "{text}");
+    }
+    policy.by_route.passes_over = true;
+    for text in nonsense {
+        assert_eq!(by_route(&policy, text, "/x", &[("x-api-key", KEY)]), "default: Known", "{text}");
+        assert_eq!(by_route(&policy, text, "/x", &[]), "default: missing", "{text}");
+    }
+}
+
+#[test]
+fn access_logs_are_told_who_it_was_or_why_nobody() {
+    let policy = example();
+    let of = |headers: &[(&str, &str)], path: &str| told(&decide(&policy, &request(path, headers)));
+    let known = r#"{"rule":"default","provider":"partners","subject":"demo"}"#;
+    assert_eq!(of(&[("x-api-key", KEY)], "/books").as_deref(), Some(known));
+    assert_eq!(of(&[], "/books").as_deref(), Some(r#"{"rule":"default","reason":"missing"}"#));
+    let unknown = r#"{"rule":"default","provider":"partners","reason":"unknown_credential"}"#;
+    assert_eq!(of(&[("x-api-key", "secret")], "/books").as_deref(), Some(unknown));
+    assert_eq!(of(&[], "/healthz"), None);
+    let odd = Holder { name: "a\"b\\c \u{fc}%".to_owned(), scopes: Vec::new() };
+    let mut decision = decide(&policy, &request("/books", &[("x-api-key", KEY)]));
+    if let Ok(Admitted { admission: Admission::Known { holder, .. }, .. }) = &mut decision.outcome {
+        *holder = std::rc::Rc::new(odd);
+    }
+    let text = told(&decision).unwrap();
+    assert!(text.ends_with(r#""subject":"a\"b\\c%20%C3%BC%25"}"#), "{text}");
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
 }

@@ -330,8 +330,13 @@ mod tests {
         means: &Counting,
     ) -> Result<Admitted<'c>, Halt> {
         let headers: Vec<_> = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let request =
-            Request { headers: &headers, body: body.map(str::as_bytes), route_name: b"", cluster: b"" };
+        let request = Request {
+            headers: &headers,
+            body: body.map(str::as_bytes),
+            route_name: b"",
+            cluster: b"",
+            route_says: None,
+        };
         let Decision { outcome, .. } = config.policy.decide(&request, means, NOW);
         outcome
     }

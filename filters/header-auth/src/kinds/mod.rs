@@ -7,6 +7,7 @@ mod api_key;
 mod basic;
 mod http_signature;
 mod jwt;
+mod mtls;
 mod shared;
 mod webhooks;
 
@@ -21,6 +22,7 @@ pub use self::api_key::{ApiKeys, StoredKeys};
 pub use self::basic::Basic;
 pub use self::http_signature::{Entitled, HttpSignature, Replay, Signing};
 pub use self::jwt::{Keys, Seen, SharedKeys, Tokens};
+pub use self::mtls::{Client, Mtls, Named, Pattern, Validation};
 pub use self::shared::{Encoding, Kept, Shared};
 pub use self::webhooks::Webhooks;
 use crate::denial::Reason;
@@ -57,6 +59,7 @@ pub enum Kind {
     Basic(Basic),
     HttpSignature(Box<HttpSignature>),
     Tokens(Box<Tokens>),
+    Mtls(Mtls),
     Webhooks(Box<Webhooks>),
     #[cfg(test)]
     Told(Finding),
@@ -70,6 +73,7 @@ impl Kind {
             Self::Basic(kind) => kind,
             Self::HttpSignature(kind) => &**kind,
             Self::Tokens(kind) => &**kind,
+            Self::Mtls(kind) => kind,
             Self::Webhooks(kind) => &**kind,
             #[cfg(test)]
             Self::Told(finding) => finding,

@@ -93,15 +93,29 @@ pub fn token_of<'a>(headers: &[Header<'a>], scheme: &str, limit: usize) -> Resul
 }
 
 /// Keys are visible ASCII without what joins or quotes values somewhere on the way: `,` `;` `"` and `\`.
+#[inline]
 fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'"' | b'\\')
+    matches!(KEY_BYTES.get(usize::from(byte)), Some(true))
+}
+
+const KEY_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut rest, mut byte) = (table.as_mut_slice(), 0_u8);
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'"' | b'\\');
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    table
+};
+
+/// Most names differ in their length.
+#[inline]
+fn is_named(given: &[u8], name: &str) -> bool {
+    given.len() == name.len() && given.eq_ignore_ascii_case(name.as_bytes())
 }
 
 fn values<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .iter()
-        .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
-        .map(|(_, value)| *value)
+    headers.iter().filter(move |(given, _)| is_named(given, name)).map(|(_, value)| *value)
 }
 
 /// The value of a field that may occur once.
@@ -109,9 +123,13 @@ fn values<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u
 /// # Errors
 /// It occurs twice.
 pub fn only<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Flaw> {
-    let mut values = values(headers, name);
-    let first = values.next();
-    if values.next().is_some() { Err(Flaw::Duplicate) } else { Ok(first) }
+    let mut found = None;
+    for (given, value) in headers {
+        if is_named(given, name) && found.replace(*value).is_some() {
+            return Err(Flaw::Duplicate);
+        }
+    }
+    Ok(found)
 }
 
 fn query_value<'a>(headers: &[Header<'a>], name: &str, limit: usize) -> Result<Option<Cow<'a, [u8]>>, Flaw> {
@@ -183,18 +201,21 @@ fn unescape(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(plain))
 }
 
+/// Bytes of the configuration, or made for one request.
+pub type Text<'p> = Cow<'p, [u8]>;
+
 /// A change to the request's header block.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Edit {
+pub enum Edit<'p> {
     /// Every field of this name
-    Remove(Vec<u8>),
+    Remove(Text<'p>),
     /// One field of this name instead of any there is
-    Set(Vec<u8>, Vec<u8>),
+    Set(Text<'p>, Text<'p>),
     /// One more field of this name
-    Add(Vec<u8>, Vec<u8>),
+    Add(Text<'p>, Text<'p>),
 }
 
-impl std::fmt::Debug for Edit {
+impl std::fmt::Debug for Edit<'_> {
     /// Values may be credentials, so only names are shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -206,8 +227,11 @@ impl std::fmt::Debug for Edit {
 }
 
 /// The edits that take the credentials of these sources out of a request.
-pub fn hide<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[Header<'_>]) -> Vec<Edit> {
-    let mut edits = Vec::new();
+pub fn hide<'p>(
+    sources: impl Iterator<Item = &'p Source> + Clone,
+    headers: &[Header<'_>],
+    edits: &mut Vec<Edit<'p>>,
+) {
     let mut names: Vec<&str> = Vec::new();
     for source in sources.clone() {
         let name = match source {
@@ -217,22 +241,25 @@ pub fn hide<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[He
         };
         if !names.contains(&name) && values(headers, name).next().is_some() {
             names.push(name);
-            edits.push(Edit::Remove(name.as_bytes().to_vec()));
+            edits.push(Edit::Remove(name.as_bytes().into()));
         }
     }
-    edits.extend(hide_parameters(sources.clone(), headers));
-    edits.extend(hide_cookies(sources, headers));
-    edits
+    if sources.clone().any(|source| matches!(source, Source::Query(_))) {
+        edits.extend(hide_parameters(sources.clone(), headers));
+    }
+    if sources.clone().any(|source| matches!(source, Source::Cookie(_))) {
+        edits.extend(hide_cookies(sources, headers));
+    }
 }
 
 fn carries_scheme(headers: &[Header<'_>], scheme: &str) -> bool {
     matches!(token_of(headers, scheme, usize::MAX), Ok(Some(_)))
 }
 
-fn hide_parameters<'s>(
-    sources: impl Iterator<Item = &'s Source> + Clone,
+fn hide_parameters<'p>(
+    sources: impl Iterator<Item = &'p Source> + Clone,
     headers: &[Header<'_>],
-) -> Option<Edit> {
+) -> Option<Edit<'p>> {
     let path = values(headers, ":path").next()?;
     let (before, query) = split_at(path, b'?')?;
     let is_credential = |pair: &&[u8]| {
@@ -248,10 +275,13 @@ fn hide_parameters<'s>(
         path.push(b'?');
         path.extend(kept.join(&b'&'));
     }
-    Some(Edit::Set(b":path".to_vec(), path))
+    Some(Edit::Set(b":path".into(), path.into()))
 }
 
-fn hide_cookies<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: &[Header<'_>]) -> Vec<Edit> {
+fn hide_cookies<'p>(
+    sources: impl Iterator<Item = &'p Source> + Clone,
+    headers: &[Header<'_>],
+) -> Vec<Edit<'p>> {
     let is_credential = |crumb: &&[u8]| {
         sources.clone().any(|source| matches!(source, Source::Cookie(name) if is_cookie(crumb, name)))
     };
@@ -259,7 +289,7 @@ fn hide_cookies<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: 
     if !values(headers, "cookie").any(crumbs) {
         return Vec::new();
     }
-    let mut edits = vec![Edit::Remove(b"cookie".to_vec())];
+    let mut edits = vec![Edit::Remove(b"cookie".into())];
     for line in values(headers, "cookie") {
         let kept: Vec<&[u8]> = line
             .split(|byte| *byte == b';')
@@ -268,7 +298,7 @@ fn hide_cookies<'s>(sources: impl Iterator<Item = &'s Source> + Clone, headers: 
             .filter(|crumb| !crumb.is_empty())
             .collect();
         if !kept.is_empty() {
-            edits.push(Edit::Add(b"cookie".to_vec(), kept.join(&b"; "[..])));
+            edits.push(Edit::Add(b"cookie".into(), kept.join(&b"; "[..]).into()));
         }
     }
     edits

@@ -109,12 +109,14 @@ fn left_after_hiding(sources: &[Source], headers: &[(&str, &str)]) -> Vec<(Strin
         headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let mut left: Vec<(String, String)> =
         headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    for edit in hide(sources.iter(), &given) {
+    let text = |bytes: Text<'_>| String::from_utf8(bytes.into_owned()).unwrap();
+    let mut edits = Vec::new();
+    hide(sources.iter(), &given, &mut edits);
+    for edit in edits {
         match edit {
-            Edit::Remove(name) => left.retain(|(given, _)| given.as_bytes() != name),
+            Edit::Remove(name) => left.retain(|(given, _)| *given.as_bytes() != *name),
             Edit::Set(name, value) => {
-                left.retain(|(given, _)| given.as_bytes() != name);
+                left.retain(|(given, _)| *given.as_bytes() != *name);
                 left.push((text(name), text(value)));
             }
             Edit::Add(name, value) => left.push((text(name), text(value))),
@@ -154,5 +156,5 @@ fn hiding_takes_the_credential_and_leaves_the_rest_byte_for_byte() {
 
 #[test]
 fn an_edit_is_shown_without_its_value() {
-    assert_eq!(format!("{:?}", Edit::Set(b"cookie".to_vec(), b"key=secret".to_vec())), "Set(cookie)");
+    assert_eq!(format!("{:?}", Edit::Set(b"cookie".into(), b"key=secret".into())), "Set(cookie)");
 }

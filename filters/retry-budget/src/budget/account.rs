@@ -105,7 +105,8 @@ impl Account {
     }
 
     /// Whether the pool is another one when it has heard this.
-    pub(super) fn has_news(&self) -> bool {
+    #[must_use]
+    pub fn has_news(&self) -> bool {
         self.anything_untold || self.permits > 0 || self.owed > 0
     }
 

@@ -11,6 +11,7 @@ use crate::message::{Certificate, Security, Tls};
 /// server_name: shop.example     # what the end that connected asked for (SNI); without: nothing
 /// local: proxy.pem              # the proxy's certificate: a file beside this one, or what it says:
 /// peer: { subject: "CN=client,O=shop", uri_sans: ["spiffe://shop/client"], dns_sans: [], sha256: "", pem: "" }
+/// peer_valid: false             # the proxy has not found the peer's certificate good in this handshake: any is taken, or the session resumed
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,12 @@ pub(crate) struct WrittenTls {
     server_name: String,
     local: Option<WrittenCertificate>,
     peer: Option<WrittenCertificate>,
+    #[serde(default = "yes")]
+    peer_valid: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -70,6 +77,7 @@ impl WrittenTls {
             server_name: self.server_name.clone(),
             local: read(&self.local).map_err(|what| format!("local: {what}"))?,
             peer: read(&self.peer).map_err(|what| format!("peer: {what}"))?,
+            peer_valid: self.peer_valid && self.peer.is_some(),
         })))
     }
 }

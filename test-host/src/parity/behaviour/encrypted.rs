@@ -47,6 +47,8 @@ pub struct DownstreamTls {
     pub version: TlsVersion,
     /// The listener has no `tls_inspector`, and so Envoy does not know the server name.
     pub not_inspected: bool,
+    /// Envoy does not know who has signed what the client shows, and takes it (`ACCEPT_UNTRUSTED`).
+    pub untrusted: bool,
 }
 
 /// Envoy's connection to `upstream` is TLS; needs a process of its own.
@@ -79,16 +81,23 @@ impl DownstreamTls {
             listener["listener_filters"] =
                 json!([{ "name": "tls_inspector", "typed_config": { "@type": INSPECTOR } }]);
         }
+        let mut common = context(Some(Shown::Shop));
+        if self.untrusted {
+            common["validation_context"] = json!({
+                "trusted_ca": { "inline_string": Shown::Books.parts().0 },
+                "trust_chain_verification": "ACCEPT_UNTRUSTED",
+            });
+        }
         listener["filter_chains"][0]["transport_socket"] = json!({ "name": "tls", "typed_config": {
             "@type": DOWNSTREAM,
-            "common_tls_context": context(Some(Shown::Shop)),
+            "common_tls_context": common,
             "require_client_certificate": self.certificate.is_some(),
         } });
     }
 
     pub(super) fn known(&self) -> Result<Security, String> {
         let server_name = self.server_name.clone().filter(|_| !self.not_inspected);
-        self.version.known(server_name, Some(Shown::Shop), self.certificate)
+        self.version.known(server_name, Some(Shown::Shop), self.certificate, !self.untrusted)
     }
 }
 
@@ -114,7 +123,7 @@ impl UpstreamTls {
     }
 
     pub(super) fn known(&self) -> Result<Security, String> {
-        self.version.known(self.server_name.clone(), self.of_envoy, Some(self.shown()))
+        self.version.known(self.server_name.clone(), self.of_envoy, Some(self.shown()), true)
     }
 }
 
@@ -165,6 +174,7 @@ impl TlsVersion {
         server_name: Option<String>,
         local: Option<Shown>,
         peer: Option<Shown>,
+        valid: bool,
     ) -> Result<Security, String> {
         let read = |shown: Option<Shown>| shown.map(|shown| Certificate::from_pem(shown.pem())).transpose();
         let version = match self {
@@ -176,6 +186,7 @@ impl TlsVersion {
             server_name: server_name.unwrap_or_default(),
             local: read(local)?,
             peer: read(peer)?,
+            peer_valid: valid && peer.is_some(),
         })))
     }
 }

@@ -9,11 +9,15 @@ use super::{
 };
 use crate::message::{Certificate, Connection, Security, Tls};
 
-pub(super) static CONNECTION: [Entry; 14] = [
+pub(super) static CONNECTION: [Entry; 15] = [
     entry("id", Type::Uint, When::Stream, id),
     entry("mtls", Type::Bool, When::Stream, |view| {
         view.connection()?;
         Some(Value::Bool(view.tls().is_some_and(|tls| tls.peer.is_some())))
+    }),
+    entry("peer_certificate_valid", Type::Bool, When::Stream, |view| {
+        view.connection()?;
+        Some(Value::Bool(view.tls().is_some_and(|tls| tls.peer.is_some() && tls.peer_valid)))
     }),
     entry("requested_server_name", Type::Text, When::Stream, |view| {
         view.connection()?;

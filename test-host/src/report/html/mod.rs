@@ -9,6 +9,7 @@ mod groups;
 mod proxies;
 mod shown;
 mod summary;
+mod traces;
 
 use std::io::{self, Write};
 
@@ -53,6 +54,7 @@ fn page(report: &Report) -> Markup {
                     nav {
                         a href="#exchanges" { "Exchanges" }
                         @if !report.connections.is_empty() { a href="#connections" { "Connections" } }
+                        @if report.traces.is_some() { a href="#traces" { "Traces" } }
                         a href="#filters" { "Filters" }
                         a href="#modules" { "Modules" }
                         a href="#proxies" { "Proxies" }
@@ -63,6 +65,7 @@ fn page(report: &Report) -> Markup {
                     (summary::totals(report))
                     section id="exchanges" { (groups::section(&report.exchanges, groups::Limits::default())) }
                     @if !report.connections.is_empty() { section id="connections" { (connections::section(&report.connections)) } }
+                    @if let Some(traces) = &report.traces { section id="traces" { (traces::section(traces)) } }
                     section id="filters" { (summary::filters(report)) }
                     section id="modules" { (summary::modules(report)) }
                     section id="proxies" { (proxies::section(report)) }

@@ -37,15 +37,20 @@ pub(super) fn rows(modules: &Modules) -> Vec<Row> {
         add("header-auth, ours", 1, stage, Vec::new());
     }
     let Some(issuer) = issuer() else { return rows };
-    for (name, algorithm) in
-        [("HS256", Algorithm::Hs256), ("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256)]
-    {
+    for (name, algorithm, provider) in [
+        ("HS256", Algorithm::Hs256, "legacy"),
+        ("RS256", Algorithm::Rs256, "corp"),
+        ("ES256", Algorithm::Es256, "corp"),
+    ] {
         let Some(token) = token(&issuer, algorithm) else { continue };
         let headers = vec![format!("authorization: Bearer {token}")];
         for copies in [1, EIGHT] {
             add(&format!("jwt_authn, {name}"), copies, Stage::Native(jwt_authn()), headers.clone());
-            // The load sends one token over and over, which the filter remembers.
-            if let Some(stage) = ours(tokens()).filter(|_| name == "RS256") {
+            // The load sends one token over and over, which the filter would remember.
+            if let Some(stage) = ours(tokens(provider, Some(0))) {
+                add(&format!("header-auth, {name}"), copies, stage, headers.clone());
+            }
+            if let Some(stage) = ours(tokens(provider, None)).filter(|_| name == "RS256") {
                 add("header-auth, a token seen before", copies, stage, headers.clone());
             }
         }
@@ -93,13 +98,17 @@ fn api_key_auth() -> Value {
     })
 }
 
-/// The lab's provider of tokens that are signed with private keys.
-fn tokens() -> Value {
+/// A provider of the lab: `corp` signs with private keys, `legacy` with secrets.
+fn tokens(name: &str, cache_size: Option<u64>) -> Value {
     let lab: Value = serde_json::from_str(LAB.0).unwrap_or_default();
+    let mut provider = lab["providers"][name].clone();
+    if let Some(size) = cache_size {
+        provider["cache_size"] = size.into();
+    }
     json!({
         "version": 1,
-        "providers": { "corp": lab["providers"]["corp"] },
-        "defaults": { "require": { "any": ["corp"] } },
+        "providers": { name: provider },
+        "defaults": { "require": { "any": [name] } },
     })
 }
 

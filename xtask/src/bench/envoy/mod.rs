@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// The samples themselves, as JSON
     #[arg(long)]
     json: bool,
+    /// What of the goals is header-auth's, into its README
+    #[arg(long, conflicts_with_all = ["json", "starts"])]
+    write: bool,
 }
 
 /// # Errors
@@ -79,6 +82,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     print!("{}", samples::shown(&table, args.seed));
     print!("{}", goals::shown(&table, args.seed));
+    if args.write {
+        let readme = crate::root().join("filters/header-auth/README.md");
+        goals::of_header_auth(&table, args.seed).write(&readme, "costs")?;
+    }
     Ok(())
 }
 

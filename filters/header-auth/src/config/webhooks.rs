@@ -123,77 +123,80 @@ mod tests {
         }
     }
 
+    /// Profile, secrets, and what is said of them.
+    const NONE: &[(&str, &str, &str)] = &[
+        ("github", "", ": expected 1 to 16 secrets, found 0"),
+        ("rfc9421", "", ": expected at least one secret"),
+        ("github", r#"{"id": "a"}"#, "/0: expected one of `secret_env` and `secret`, found neither"),
+        (
+            "github",
+            r#"PLAIN {"id": "a", "secret": "hunter2-of-sixteen-bytes", "secret_env": "S"}"#,
+            "/0: expected one of `secret_env` and `secret`, found both",
+        ),
+        (
+            "github",
+            r#"{"id": "a", "secret": "hunter2-of-sixteen-bytes"}"#,
+            "/0/secret: secrets in plaintext are refused",
+        ),
+        (
+            "github",
+            r#"PLAIN {"id": "a", "secret": "hunter2"}"#,
+            "/0/secret: expected a secret of at least 16 bytes, found another (not shown)",
+        ),
+        (
+            "github",
+            r#"{"id": "a", "secret_env": ""}"#,
+            "/0/secret_env: expected the name of an environment variable",
+        ),
+        (
+            "github",
+            r#"{"id": "a", "secret_env": "NONE"}"#,
+            "/0/secret_env: expected a variable in `vm_config.environment_variables`, found none of that name",
+        ),
+        (
+            "stripe",
+            r#"{"id": "a", "secret_env": "S"}, {"id": "a", "secret_env": "SHORT"}"#,
+            "/1/secret_env: expected a secret of at least 16 bytes",
+        ),
+        (
+            "standard_webhooks",
+            r#"{"id": "a", "secret_env": "S"}"#,
+            "/0/secret_env: expected `whsec_` and base64",
+        ),
+        (
+            "rfc9421",
+            r#"{"id": "a", "secret_env": "SHORT"}"#,
+            "/0/secret_env: expected a secret of at least 32 bytes",
+        ),
+        (
+            "rfc9421",
+            r#"{"id": "a", "secret_env": "URL", "encoding": "base64"}"#,
+            "/0/secret_env: expected a secret of at least 32 bytes, found what is not in its `encoding`",
+        ),
+        (
+            "rfc9421",
+            r#"{"id": "a", "secret_env": "S"}, {"id": "a", "secret_env": "B64"}"#,
+            "/1/id: expected each id once",
+        ),
+        (
+            "github",
+            r#"{"id": "a", "secret_env": "S", "encoding": "text"}"#,
+            "/0/encoding: expected no such field",
+        ),
+        ("github", r#"{"id": "", "secret_env": "S"}"#, "/0/id: expected 1 to 128 bytes"),
+        ("github", r#"{"id": "a", "secret_env": "S", "scopes": ["a b"]}"#, "/0/scopes/0"),
+        (
+            "github",
+            r#"{"id": "a", "secret_env": "S", "not_before": "hunter2"}"#,
+            "/0/not_before: expected a time",
+        ),
+        ("github", r#"{"id": "a", "secret_env": "S", "keyid": "hunter2"}"#, "/0/keyid: unknown field"),
+    ];
+
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_secret_that_is_none_is_refused_by_its_place_and_never_shown() {
-        for (profile, secret, place) in [
-            ("github", "", ": expected 1 to 16 secrets, found 0"),
-            ("rfc9421", "", ": expected at least one secret"),
-            ("github", r#"{"id": "a"}"#, "/0: expected one of `secret_env` and `secret`, found neither"),
-            (
-                "github",
-                r#"PLAIN {"id": "a", "secret": "hunter2-of-sixteen-bytes", "secret_env": "S"}"#,
-                "/0: expected one of `secret_env` and `secret`, found both",
-            ),
-            (
-                "github",
-                r#"{"id": "a", "secret": "hunter2-of-sixteen-bytes"}"#,
-                "/0/secret: secrets in plaintext are refused",
-            ),
-            (
-                "github",
-                r#"PLAIN {"id": "a", "secret": "hunter2"}"#,
-                "/0/secret: expected a secret of at least 16 bytes, found another (not shown)",
-            ),
-            (
-                "github",
-                r#"{"id": "a", "secret_env": ""}"#,
-                "/0/secret_env: expected the name of an environment variable",
-            ),
-            (
-                "github",
-                r#"{"id": "a", "secret_env": "NONE"}"#,
-                "/0/secret_env: expected a variable in `vm_config.environment_variables`, found none of that name",
-            ),
-            (
-                "stripe",
-                r#"{"id": "a", "secret_env": "S"}, {"id": "a", "secret_env": "SHORT"}"#,
-                "/1/secret_env: expected a secret of at least 16 bytes",
-            ),
-            (
-                "standard_webhooks",
-                r#"{"id": "a", "secret_env": "S"}"#,
-                "/0/secret_env: expected `whsec_` and base64",
-            ),
-            (
-                "rfc9421",
-                r#"{"id": "a", "secret_env": "SHORT"}"#,
-                "/0/secret_env: expected a secret of at least 32 bytes",
-            ),
-            (
-                "rfc9421",
-                r#"{"id": "a", "secret_env": "URL", "encoding": "base64"}"#,
-                "/0/secret_env: expected a secret of at least 32 bytes, found what is not in its `encoding`",
-            ),
-            (
-                "rfc9421",
-                r#"{"id": "a", "secret_env": "S"}, {"id": "a", "secret_env": "B64"}"#,
-                "/1/id: expected each id once",
-            ),
-            (
-                "github",
-                r#"{"id": "a", "secret_env": "S", "encoding": "text"}"#,
-                "/0/encoding: expected no such field",
-            ),
-            ("github", r#"{"id": "", "secret_env": "S"}"#, "/0/id: expected 1 to 128 bytes"),
-            ("github", r#"{"id": "a", "secret_env": "S", "scopes": ["a b"]}"#, "/0/scopes/0"),
-            (
-                "github",
-                r#"{"id": "a", "secret_env": "S", "not_before": "hunter2"}"#,
-                "/0/not_before: expected a time",
-            ),
-            ("github", r#"{"id": "a", "secret_env": "S", "keyid": "hunter2"}"#, "/0/keyid: unknown field"),
-        ] {
+        for (profile, secret, place) in NONE {
             let message = hmac(profile, secret);
             assert!(
                 message.starts_with(&format!("/providers/p/secrets{place}")),

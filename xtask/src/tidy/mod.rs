@@ -5,6 +5,7 @@ mod docs;
 mod files;
 mod layout;
 mod merges;
+mod packages;
 mod sources;
 
 use files::Tree;
@@ -18,6 +19,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     findings.extend(layout::check(&tree));
     findings.extend(docs::check(&tree));
     findings.extend(merges::check(&tree));
+    findings.extend(packages::check(&tree));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &findings {
         eprintln!("{finding}");

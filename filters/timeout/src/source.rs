@@ -53,13 +53,8 @@ pub const CONTROLS: [(Source, Name); 10] = [
 
 #[expect(clippy::indexing_slicing, reason = "in a constant: a wrong place would not compile")]
 const CONTROL_NAMES: Names<10> = {
-    let mut names = [GRPC_TIMEOUT; CONTROLS.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = CONTROLS[at].1;
-        at += 1;
-    }
-    Names::new(names)
+    let [(_, a), (_, b), (_, c), (_, d), (_, e), (_, f), (_, g), (_, h), (_, i), (_, j)] = CONTROLS;
+    Names::new([a, b, c, d, e, f, g, h, i, j])
 };
 
 impl Source {

@@ -49,10 +49,10 @@ impl<const N: usize> Names<N> {
         reason = "below N, and no loop is shorter in a constant"
     )]
     pub const fn new(names: [Name; N]) -> Names<N> {
-        let (mut lengths, mut at) = (0, 0);
-        while at < N {
-            lengths |= Lengths::bit(names[at].as_str().len());
-            at += 1;
+        let (mut lengths, mut rest) = (0, names.as_slice());
+        while let [name, others @ ..] = rest {
+            lengths |= Lengths::bit(name.as_str().len());
+            rest = others;
         }
         Names { names, lengths: Lengths(lengths) }
     }

@@ -203,10 +203,10 @@ impl Run {
     }
 }
 
-/// How many requests end with a configuration whose budget is counted.
+/// So many requests or some more, so that they end with a configuration whose budget is counted.
 fn whole_turns(requests: u32) -> u64 {
     let turn = ROLLOUT_MILLIS * Rollout::TURNS.len() as u64;
-    let turns = (u64::from(requests) / turn).max(1);
+    let turns = (u64::from(requests) + ROLLOUT_MILLIS).div_ceil(turn);
     turns * turn - ROLLOUT_MILLIS
 }
 

@@ -182,34 +182,65 @@ fn check_export(
     logs_are_sent: bool,
     at: &mut Checks<'_>,
 ) -> Option<Collector> {
+    let good = [check_place(&raw, at), check_amounts(&raw, at)];
+    let signals = check_signals(&raw.signals, logs_are_sent, &mut at.at("signals"));
+    let headers_env = check_headers(raw.headers_env.as_ref(), &mut at.at("headers_env"));
+    let attributes: Vec<Attribute<'_>> =
+        resource.iter().map(|(name, value)| Attribute::new(name, Value::Text(value.as_bytes()))).collect();
+    let encoding = raw.encoding.encoding();
+    let (signals, headers_env) = (signals?, headers_env?);
+    (good == [true; 2]).then(|| Collector {
+        cluster: match raw.authority {
+            Some(authority) => raw.cluster.with_authority(authority),
+            None => raw.cluster,
+        },
+        path_prefix: raw.path_prefix,
+        signals,
+        terms: Terms {
+            max_items: size(raw.max_queue),
+            max_bytes: size(raw.max_bytes.0),
+            batch_items: size(raw.batch),
+            batch_bytes: size(raw.batch_bytes.0),
+            interval: raw.interval.0,
+            timeout: raw.timeout.0,
+            max_attempts: u8::try_from(raw.max_attempts).unwrap_or(u8::MAX),
+        },
+        origin: Origin::new(encoding, &attributes, "wayside.telemetry", env!("CARGO_PKG_VERSION")),
+        headers_env,
+    })
+}
+
+fn check_place(raw: &RawExport, at: &mut Checks<'_>) -> bool {
     let visible = |text: &str, least| {
         (least..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
+    let is_host = |text: &String| visible(text, 1) && !text.contains(['/', '?', '#', '@', '\\']);
+    let prefix = raw.path_prefix.as_str();
+    let is_path = visible(prefix, 2) && prefix.starts_with('/') && !prefix.ends_with('/');
+    let mut good = true;
+    for (field, is_good, expected) in [
+        ("cluster", visible(raw.cluster.name(), 1), "the name of a cluster"),
+        ("authority", raw.authority.as_ref().is_none_or(is_host), "a host, with or without a port"),
+        (
+            "path_prefix",
+            prefix.is_empty() || is_path && !prefix.contains(['?', '#']),
+            "nothing, or a path that begins with `/` and does not end with it",
+        ),
+    ] {
+        if !is_good {
+            at.at(field).refuse(expected, "something else");
+            good = false;
+        }
+    }
+    good
+}
+
+fn check_amounts(raw: &RawExport, at: &mut Checks<'_>) -> bool {
     let mut good = true;
     let mut refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
         at.at(field).refuse(expected, found);
         good = false;
     };
-    if !visible(raw.cluster.name(), 1) {
-        refuse("cluster", "the name of a cluster", &"something else");
-    }
-    if raw
-        .authority
-        .as_ref()
-        .is_some_and(|text| !visible(text, 1) || text.contains(['/', '?', '#', '@', '\\']))
-    {
-        refuse("authority", "a host, with or without a port", &"something else");
-    }
-    let prefix = &raw.path_prefix;
-    if !(prefix.is_empty() || visible(prefix, 2) && prefix.starts_with('/') && !prefix.ends_with('/'))
-        || prefix.contains(['?', '#'])
-    {
-        refuse(
-            "path_prefix",
-            "nothing, or a path that begins with `/` and does not end with it",
-            &"something else",
-        );
-    }
     for (field, DurationText(time), least, most, expected) in [
         ("interval", raw.interval, 100, 600_000, "100ms to 10m"),
         ("timeout", raw.timeout, 100, 60_000, "100ms to 1m"),
@@ -235,25 +266,34 @@ fn check_export(
             refuse(field, expected, &number);
         }
     }
-    let signals: Vec<Signal> = raw.signals.iter().map(|signal| signal.signal()).collect();
+    good
+}
+
+fn check_signals(raw: &[RawSignal], logs_are_sent: bool, at: &mut Checks<'_>) -> Option<Vec<Signal>> {
+    let signals: Vec<Signal> = raw.iter().map(|signal| signal.signal()).collect();
+    let mut good = true;
     for (index, signal) in signals.iter().enumerate() {
         if signals.iter().take(index).any(|other| other == signal) {
-            at.at("signals").at(index).refuse("each signal once", signal.name());
+            at.at(index).refuse("each signal once", signal.name());
             good = false;
         }
     }
     if signals.contains(&Signal::Logs) != logs_are_sent {
-        at.at("signals")
-            .refuse("`logs` where the access log's sink is `otlp`, and only there", "it otherwise");
+        at.refuse("`logs` where the access log's sink is `otlp`, and only there", "it otherwise");
         good = false;
     }
-    let given = texts(raw.headers_env.as_ref(), MOST_HEADERS, &mut at.at("headers_env"))?;
-    let mut headers_env = Vec::with_capacity(given.len());
+    good.then_some(signals)
+}
+
+fn check_headers(raw: Option<&Json>, at: &mut Checks<'_>) -> Option<Vec<(OwnedName, String)>> {
+    let given = texts(raw, MOST_HEADERS, at)?;
+    let mut headers = Vec::with_capacity(given.len());
+    let mut good = true;
     for (name, variable) in given {
         match OwnedName::parse(&name).filter(|known| known.as_str() == name && !is_own(&name)) {
-            Some(name) => headers_env.push((name, variable)),
+            Some(name) => headers.push((name, variable)),
             None => {
-                at.at("headers_env").at(name).refuse(
+                at.at(name).refuse(
                     "the name of a header, in lower case, that requests do not have of themselves",
                     "another",
                 );
@@ -261,28 +301,7 @@ fn check_export(
             }
         }
     }
-    let attributes: Vec<Attribute<'_>> =
-        resource.iter().map(|(name, value)| Attribute::new(name, Value::Text(value.as_bytes()))).collect();
-    let encoding = raw.encoding.encoding();
-    good.then(|| Collector {
-        cluster: match raw.authority {
-            Some(authority) => raw.cluster.with_authority(authority),
-            None => raw.cluster,
-        },
-        path_prefix: raw.path_prefix,
-        signals,
-        terms: Terms {
-            max_items: size(raw.max_queue),
-            max_bytes: size(raw.max_bytes.0),
-            batch_items: size(raw.batch),
-            batch_bytes: size(raw.batch_bytes.0),
-            interval: raw.interval.0,
-            timeout: raw.timeout.0,
-            max_attempts: u8::try_from(raw.max_attempts).unwrap_or(u8::MAX),
-        },
-        origin: Origin::new(encoding, &attributes, "wayside.telemetry", env!("CARGO_PKG_VERSION")),
-        headers_env,
-    })
+    good.then_some(headers)
 }
 
 /// What says what a request is, or is Envoy's.

@@ -7,7 +7,10 @@ use super::*;
 /// Key, decoded value, and properties with their decoded values.
 type Entry = (&'static str, &'static str, &'static [(&'static str, Option<&'static str>)]);
 
-fn read(field: &str) -> Vec<(String, String, Vec<(String, Option<String>)>)> {
+/// The same, owned.
+type Read = (String, String, Vec<(String, Option<String>)>);
+
+fn read(field: &str) -> Vec<Read> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let members = field.split(',').map(|member| Member::parse(member.as_bytes()).unwrap());
     let properties = |member: Member<'_>| {

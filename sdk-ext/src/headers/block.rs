@@ -43,11 +43,6 @@ pub struct Names<const N: usize> {
 
 impl<const N: usize> Names<N> {
     #[must_use]
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "below N, and no loop is shorter in a constant"
-    )]
     pub const fn new(names: [Name; N]) -> Names<N> {
         let (mut lengths, mut rest) = (0, names.as_slice());
         while let [name, others @ ..] = rest {

@@ -51,7 +51,6 @@ pub const CONTROLS: [(Source, Name); 10] = [
     (Source::Router, name!("x-envoy-hedge-on-per-try-timeout")),
 ];
 
-#[expect(clippy::indexing_slicing, reason = "in a constant: a wrong place would not compile")]
 const CONTROL_NAMES: Names<10> = {
     let [(_, a), (_, b), (_, c), (_, d), (_, e), (_, f), (_, g), (_, h), (_, i), (_, j)] = CONTROLS;
     Names::new([a, b, c, d, e, f, g, h, i, j])

@@ -80,7 +80,7 @@ async fn te_10_after_resets_and_reloads_the_gauge_is_zero_and_the_total_is_true(
     let mut proxy = Proxy::start_reloadable(&binary, 2, &doors(0)).await?;
     for version in 1..=4 {
         send(&proxy, requests / 4, false).await?;
-        proxy.reload(&doors(version)).await?;
+        proxy.replace_and_drain(&doors(version)).await?;
     }
     proxy.must_be_well()?;
     let active = proxy.counted("http_server_active_requests").await?;

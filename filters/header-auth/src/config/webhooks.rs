@@ -194,7 +194,6 @@ mod tests {
     ];
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_secret_that_is_none_is_refused_by_its_place_and_never_shown() {
         for (profile, secret, place) in NONE {
             let message = hmac(profile, secret);

@@ -10,6 +10,8 @@ mod ledger;
 
 use serde_json::{Value, json};
 
+pub(crate) use envoy::resident_kib;
+
 /// `WAYSIDE_PROOF_REQUESTS=1000000` has a million of them.
 fn requests(otherwise: u32) -> u32 {
     let asked = std::env::var("WAYSIDE_PROOF_REQUESTS").ok().and_then(|text| text.parse().ok());

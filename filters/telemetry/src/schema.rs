@@ -39,10 +39,10 @@ pub struct Document {
     #[schemars(default)]
     export: Option<export::schema::Export>,
     /// Who tells: attributes of the resource. `service.name` where anything is exported.
-    #[schemars(default, length(max = 64))]
-    resource: export::schema::Resource,
     #[schemars(default)]
-    access_log: export::schema::AccessLog,
+    resource: Option<export::schema::Resource>,
+    #[schemars(default)]
+    access_log: Option<export::schema::AccessLog>,
 }
 
 fn no_rules() -> [(); 0] {
@@ -63,7 +63,7 @@ struct Metrics {
     prefix: String,
     /// Whose names metrics have.
     profile: Profile,
-    /// What series are told apart by, each once: of the profile's labels. Default: all of them.
+    /// What series are told apart by, each once: of the profile's labels. Default: all of them, which of `otel` are these.
     #[schemars(extend("uniqueItems" = true))]
     labels: Option<Vec<Label>>,
     /// Series of all metrics together.
@@ -137,7 +137,7 @@ enum Label {
 }
 
 /// What becomes of the headers of traces.
-#[derive(Debug, Default, JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[schemars(crate = "wayside_sdk::config::schema::schemars", deny_unknown_fields, default)]
 #[serde(crate = "wayside_sdk::config::schema::serde")]
 struct Propagation {
@@ -300,12 +300,36 @@ impl Default for Tail {
     }
 }
 
+impl Default for Propagation {
+    fn default() -> Propagation {
+        Propagation {
+            mode: None,
+            extract: None,
+            inject: None,
+            on_invalid: OnInvalid::default(),
+            absent: Some(Absent::Pass),
+            trust: Trust::default(),
+            untrusted: Untrusted::default(),
+            baggage: None,
+            tracestate_key: None,
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Metrics {
         Metrics {
             prefix: "l7".to_owned(),
             profile: Profile::Otel,
-            labels: None,
+            labels: Some(vec![
+                Label::HttpRequestMethod,
+                Label::HttpResponseStatusCode,
+                Label::HttpRoute,
+                Label::ErrorType,
+                Label::NetworkProtocolVersion,
+                Label::UrlScheme,
+                Label::RpcGrpcStatusCode,
+            ]),
             max_series: 1000,
             histogram: Histogram::Native,
             also: Vec::new(),

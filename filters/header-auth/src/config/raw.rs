@@ -116,7 +116,7 @@ providers! {
     allow_sha1: bool,
     signers: Vec<RawSigner>,
     profile: RawProfile,
-    secrets: Vec<RawSigner>,
+    secrets: Vec<RawSecret>,
     label: String,
     tag: String,
     required_components: Vec<String>,
@@ -204,6 +204,35 @@ pub(super) struct RawSigner {
     pub(super) not_after: Option<String>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+}
+
+/// A secret that both sides have.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSecret {
+    id: String,
+    #[serde(default)]
+    secret_env: Option<String>,
+    #[serde(default)]
+    secret: Option<Plaintext>,
+    #[serde(default)]
+    encoding: Option<RawEncoding>,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    not_before: Option<String>,
+    #[serde(default)]
+    not_after: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+impl From<RawSecret> for RawSigner {
+    fn from(raw: RawSecret) -> Self {
+        let RawSecret { id, secret_env, secret, encoding, subject, not_before, not_after, scopes } = raw;
+        let (algorithm, jwk) = (None, None);
+        Self { id, algorithm, jwk, secret_env, secret, encoding, subject, not_before, not_after, scopes }
+    }
 }
 
 /// Whoever has a certificate.

@@ -62,6 +62,7 @@ pub(super) fn check_shared(
         let (shared, entitled) = shared::check(raw, plaintext, at)?;
         Some((Signing::Shared(id?, shared), entitled))
     };
+    let secrets: Vec<RawSigner> = secrets.into_iter().map(RawSigner::from).collect();
     let signers = each(secrets, "at least one secret", check, &mut at.at("secrets"));
     check_terms(name, raw, "secrets", signers, at)
 }

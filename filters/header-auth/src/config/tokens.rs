@@ -12,7 +12,7 @@ use wayside_sdk::config::Json;
 use wayside_sdk::units::DurationText;
 
 use super::providers::check_sources;
-use super::raw::{RawProvider, RawSigner};
+use super::raw::{RawProvider, RawSecret, RawSigner};
 use super::{NOT_SHOWN, jwks, shared};
 use crate::kinds::{Keys, Seen, Shared, SharedKeys, Tokens};
 use crate::source::Source;
@@ -82,7 +82,7 @@ pub(super) fn check(
 fn check_keys(
     name: &str,
     jwks: Option<&Json>,
-    secrets: Option<Vec<RawSigner>>,
+    secrets: Option<Vec<RawSecret>>,
     plaintext: bool,
     at: &mut Checks<'_>,
 ) -> Option<Keys> {
@@ -169,14 +169,14 @@ fn check_key(
 }
 
 /// Whose tokens are known by secrets, each by a `kid`.
-fn check_secrets(raw: Vec<RawSigner>, plaintext: bool, at: &mut Checks<'_>) -> Option<Keys> {
+fn check_secrets(raw: Vec<RawSecret>, plaintext: bool, at: &mut Checks<'_>) -> Option<Keys> {
     let count = raw.len();
     if !(1..=MOST_KEYS).contains(&count) {
         at.refuse(format_args!("1 to {MOST_KEYS} secrets"), count);
         return None;
     }
     let mut secrets: Vec<(String, Shared)> = Vec::with_capacity(count);
-    for (index, raw) in raw.into_iter().enumerate() {
+    for (index, raw) in raw.into_iter().map(RawSigner::from).enumerate() {
         let at = &mut at.at(index);
         if secrets.iter().any(|(id, _)| *id == raw.id) || !(1..=LONGEST_KEY_ID).contains(&raw.id.len()) {
             at.at("id").refuse("a `kid` of 1 to 256 bytes, each once", NOT_SHOWN);

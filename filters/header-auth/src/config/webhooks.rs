@@ -3,7 +3,7 @@
 use wayside_credentials::messages::webhook::Profile;
 use wayside_sdk::Checks;
 
-use super::raw::{RawProfile, RawProvider, RawSigner};
+use super::raw::{RawProfile, RawProvider, RawSecret, RawSigner};
 use super::signatures::{check_max_age, check_max_body, check_replay};
 use super::{shared, signatures};
 use crate::kinds::{Entitled, Kind, Shared, Webhooks};
@@ -33,7 +33,7 @@ pub(super) fn check(name: &str, raw: RawProvider, plaintext: bool, at: &mut Chec
 
 /// Of one service, which changes them: several may have one id.
 fn check_secrets(
-    raw: Vec<RawSigner>,
+    raw: Vec<RawSecret>,
     plaintext: bool,
     at: &mut Checks<'_>,
 ) -> Option<Vec<(Shared, Entitled)>> {
@@ -43,7 +43,7 @@ fn check_secrets(
         return None;
     }
     let mut secrets = Vec::with_capacity(count);
-    for (index, raw) in raw.into_iter().enumerate() {
+    for (index, raw) in raw.into_iter().map(RawSigner::from).enumerate() {
         let at = &mut at.at(index);
         if raw.encoding.is_some() {
             at.at("encoding").refuse("no such field: the service says how its secrets are written", "one");

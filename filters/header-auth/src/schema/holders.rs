@@ -174,7 +174,7 @@ pub(super) enum Profile {
 
 /// RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519. What else a key says is passed over.
 fn jwk(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "object", "required": ["kty"], "additionalProperties": {} })
+    json_schema!({ "type": ["object", "null"], "required": ["kty"], "additionalProperties": {} })
 }
 
 /// Whoever has shown a certificate of which all that is given here is so: one of `uri_san`, `dns_san`, `subject` and `sha256` at least.

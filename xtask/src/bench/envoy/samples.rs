@@ -1,6 +1,6 @@
 //! What was measured: pairs of samples, by row.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{fmt::Write as _, fs, io, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -93,13 +93,25 @@ fn spent(process: u32, counts: impl Fn(u32) -> bool) -> anyhow::Result<Duration>
         let thread = thread?;
         let number = thread.file_name().to_string_lossy().parse().unwrap_or(process);
         if counts(number) {
-            let text = fs::read_to_string(thread.path().join("schedstat"))?;
+            let text = match fs::read_to_string(thread.path().join("schedstat")) {
+                Ok(text) => text,
+                Err(error) if ended(&error) => continue,
+                Err(error) => return Err(error.into()),
+            };
             let first = text.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
             nanos += first.with_context(|| format!("schedstat: expected numbers, found {text:?}"))?;
         }
     }
     Ok(Duration::from_nanos(nanos))
 }
+
+/// Whether the thread has ended since the folder was listed: the file is gone, or, once open, there is nobody to ask.
+fn ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(NO_SUCH_PROCESS)
+}
+
+/// `ESRCH`.
+const NO_SUCH_PROCESS: i32 = 3;
 
 /// The table, one line a row.
 pub(super) fn shown(table: &Table, seed: u64) -> String {
@@ -135,6 +147,9 @@ fn quartiles(row: &Measured) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn table() -> Table {
@@ -158,9 +173,30 @@ mod tests {
         assert!(text.contains("eight") && text.contains("+  2.0 µs [2.0-2.0]"), "{text}");
     }
 
+    #[test]
+    fn a_thread_that_ends_meanwhile_is_no_error() {
+        let process = std::process::id();
+        let running = AtomicBool::new(true);
+        let read = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while running.load(Ordering::Relaxed) {
+                    let _ = std::thread::spawn(|| ()).join();
+                }
+            });
+            let read: anyhow::Result<Vec<_>> = (0..500).map(|_| spent_by_all(process)).collect();
+            running.store(false, Ordering::Relaxed);
+            read
+        });
+        assert_eq!(read.map(|read| read.len()).map_err(|error| format!("{error:#}")), Ok(500));
+    }
+
     #[tokio::test]
-    async fn a_process_that_does_nothing_spends_nothing() {
-        let idle = processor_time(std::process::id(), || async { Ok(()) }).await;
-        assert!(idle.is_ok_and(|spent| spent < Duration::from_secs(1)));
+    async fn a_process_that_waits_spends_nothing() -> anyhow::Result<()> {
+        let mut waiting = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let spent = processor_time(waiting.id(), || async { Ok(()) }).await;
+        waiting.kill()?;
+        waiting.wait()?;
+        assert_eq!(spent?, Duration::ZERO);
+        Ok(())
     }
 }

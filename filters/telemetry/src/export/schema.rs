@@ -24,7 +24,7 @@ pub(crate) struct Export {
     path_prefix: String,
     /// Headers of requests, each with the environment variable of the VM that holds its value.
     #[schemars(default, length(max = 16))]
-    headers_env: BTreeMap<String, String>,
+    headers_env: Option<BTreeMap<String, String>>,
     #[schemars(default)]
     encoding: Encoding,
     /// How long an item waits for others, give or take a tenth: 100ms to 10m.

@@ -27,7 +27,10 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("traffic", &["message", "written"]),
     // Of `proxy` only its specification: checked below.
     ("envoy_config", &["message", "proxy", "router"]),
-    ("report", &["abi", "clock", "envoy_config", "message", "proxy", "replay", "stream", "trace"]),
+    (
+        "report",
+        &["abi", "clock", "envoy_config", "message", "proxy", "replay", "stream", "trace", "upstream"],
+    ),
     (
         "scenario",
         &[

@@ -33,14 +33,17 @@ struct Ends {
     waited_for: usize,
 }
 
+/// Tells a context that it has ended.
+type Told = fn(u32, Rest) -> bool;
+
 crate::vm_local! {
     static ENDS: RefCell<Table<Ends>> = const { RefCell::new(Table::new()) };
     /// Set by the first who asks: a module in which nobody does does not export the callback.
-    static USED: Cell<Option<fn(u32, Rest) -> bool>> = const { Cell::new(None) };
+    static USED: Cell<Option<Told>> = const { Cell::new(None) };
 }
 
 /// `true` for a root that is done, and for every stream.
-pub(super) fn told() -> Option<fn(u32, Rest) -> bool> {
+pub(super) fn told() -> Option<Told> {
     USED.get()
 }
 

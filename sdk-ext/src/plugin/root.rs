@@ -47,7 +47,7 @@ impl Root {
         self.timers.cancel_of_root(timer);
     }
 
-    /// What [`Ending::Later`](crate::Ending::Later) was said for is over: Envoy may forget the plugin. One hostcall at most.
+    /// What [`Ending::Later`](crate::Ending::Later) was said for is over: Envoy may forget the plugin. One hostcall at most, which returns nothing.
     ///
     /// # Errors
     /// `not found` when nobody waits for it.
